@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv. PYTHON chooses the interpreter to start from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
+
+.PHONY: help train test bench lint debug wheel clean
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+$(STAMP): $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1" "numpy>=2.0"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,train,plot]"
+	touch $@
+
+train: $(STAMP)  ## Train a character model on real text (about a minute), then write with it
+	$(BIN)/fastdl train text --out runs/text --epochs 8
+	$(BIN)/fastdl generate runs/text --length 400 --temperature 0.7 --prompt "The "
+
+test: $(STAMP)  ## Run the tests and the doctests
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s
+
+lint: $(STAMP)  ## ruff, cython-lint and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint fastdl/kernels
+	$(BIN)/mypy
+
+debug:  ## The tests on a build with bounds checks and undefined-behaviour traps, in a folder of its own
+	test -x build/debug/bin/python || $(PYTHON) -m venv build/debug
+	build/debug/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.1" "numpy>=2.0"
+	rm -rf build/debug/src && mkdir -p build/debug/src
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory build/debug/src
+	cd build/debug/src && FASTDL_DEBUG=1 ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
+	cd build/debug/src && ../bin/python -m pytest
+
+wheel: $(STAMP)  ## The sdist, and the wheel built from it
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) build dist fastdl.egg-info fastdl/kernels/*.c fastdl/kernels/*/*.so

@@ -1,0 +1,25 @@
+"""Aligned memory: vector loads that straddle cache lines cost twice."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised C-contiguous array that starts at a multiple of 64 bytes."""
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    dtype = np.dtype(dtype)
+    size = math.prod(extents) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(extents)
+
+
+def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """The same, filled with zeros."""
+    array = aligned_empty(shape, dtype)
+    array[...] = 0
+    return array

@@ -1,0 +1,112 @@
+"""How many threads a kernel gets.
+
+The number starts as the smallest of OMP_NUM_THREADS, the cores this process may run on and its cgroup's CPU
+quota. ``set_num_threads`` replaces it. A limit that somebody else puts on OpenMP at run time
+(``threadpoolctl.threadpool_limits``) is respected on top.
+"""
+
+import math
+import os
+from pathlib import Path
+
+from ._dispatch import kernels
+
+
+def _cgroup_cores() -> float:
+    """CPU quota of this process's cgroup in cores (version 2, then 1); infinity where there is none."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return math.inf
+    cores = math.inf
+    for line in own:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names = Path("/sys/fs/cgroup"), ("cpu.max",)
+        elif "cpu" in controllers.split(","):
+            root, names = Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        else:
+            continue
+        folder = root / path.strip("/")
+        for place in (folder, *folder.parents):  # a limit may sit on any group above ours
+            if not place.is_relative_to(root):
+                break
+            try:
+                words = [word for name in names for word in (place / name).read_text().split()]
+            except OSError:
+                continue
+            if len(words) == 2 and words[0] not in ("max", "-1"):
+                cores = min(cores, int(words[0]) / int(words[1]))
+    return cores
+
+
+def _available() -> int:
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return max(1, math.ceil(min(cores, _cgroup_cores(), _openmp_default)))
+
+
+_openmp_default = kernels.system.openmp_max_threads()  # OMP_NUM_THREADS, or the cores OpenMP sees
+_num_threads = _available()
+_serial_child = False
+
+
+def get_num_threads() -> int:
+    """Number of threads a large enough piece of work is split over, now and in this thread.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> fd.get_num_threads() >= 1
+    True
+    """
+    if _serial_child:
+        return 1
+    limit = kernels.system.openmp_max_threads()
+    return min(_num_threads, limit) if limit < _openmp_default else _num_threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set the number of threads for this process.
+
+    Results do not depend on it: every kernel gives the same bits for any number.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1. More threads than cores is allowed, and slow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number is not an integer, or below 1.
+    """
+    global _num_threads
+    if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
+        raise TypeError(f"num_threads: got {type(num_threads).__name__}, expected an int")
+    if num_threads < 1:
+        raise ValueError(f"num_threads: got {num_threads}, expected at least 1")
+    _num_threads = int(num_threads)
+
+
+def threads_for(work: float, grain: float) -> int:
+    """Threads for `work` units, of which each thread should get at least `grain` (measured per kernel)."""
+    if work < 2 * grain:
+        return 1
+    return max(1, min(get_num_threads(), int(work / grain)))
+
+
+def _before_fork() -> None:
+    # libgomp's workers do not survive a fork, and a child that waits for them hangs. Ending them first lets
+    # the child (and the parent, at its next call) start new ones.
+    global _pool_paused
+    _pool_paused = kernels.system.pause_workers()
+
+
+def _after_fork_in_child() -> None:
+    global _serial_child
+    _serial_child = _serial_child or not _pool_paused
+
+
+_pool_paused = True
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,128 @@
+"""The only place where input is refused: every message names the argument, what came and what was expected.
+
+A check runs before anything is written, so a refused call leaves every array as it was.
+"""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def float_array(
+    name: str,
+    value: Any,
+    shape: Sequence[int | None] | None = None,
+    dtype: np.dtype | None = None,
+) -> np.ndarray:
+    """`value` as a C-contiguous, aligned, native float32 or float64 array: itself where it is one already.
+
+    Other layouts are copied. `shape` gives the expected extents, None for any; `dtype` the expected type
+    (default: either float type).
+    """
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
+    kind = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
+    if kind not in FLOATS:
+        raise TypeError(f"{name}: got dtype {value.dtype}, expected float32 or float64")
+    if dtype is not None and kind != dtype:
+        raise TypeError(f"{name}: got dtype {value.dtype}, expected {dtype} like the other arrays")
+    if shape is not None:
+        check_shape(name, value, shape)
+    if value.flags.c_contiguous and value.flags.aligned and value.dtype is kind:
+        return value
+    return np.require(value, dtype=kind, requirements=["C", "ALIGNED"])
+
+
+def out_array(name: str, value: Any, shape: Sequence[int | None] | None, dtype: np.dtype) -> np.ndarray:
+    """An array that is written in place, so it cannot be replaced by a copy: contiguous, writable, native."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array to write into")
+    if value.dtype != dtype or not value.dtype.isnative:
+        raise TypeError(f"{name}: got dtype {value.dtype}, expected native {dtype}")
+    if shape is not None:
+        check_shape(name, value, shape)
+    if not value.flags.writeable:
+        raise ValueError(f"{name}: got a read-only array, expected one that can be written")
+    if not (value.flags.c_contiguous and value.flags.aligned):
+        raise ValueError(f"{name}: got strides {value.strides}, expected a C-contiguous, aligned array")
+    return value
+
+
+def index_array(name: str, value: Any, upper: int, shape: Sequence[int | None] | None = None) -> np.ndarray:
+    """Integers in [0, upper) as a C-contiguous int64 array."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array of integers")
+    if value.dtype.kind not in "iu":
+        raise TypeError(f"{name}: got dtype {value.dtype}, expected integers")
+    if shape is not None:
+        check_shape(name, value, shape)
+    if value.size:
+        low, high = int(value.min()), int(value.max())
+        if low < 0 or high >= upper:
+            raise ValueError(f"{name}: got values from {low} to {high}, expected 0 to {upper - 1}")
+    return np.ascontiguousarray(value, dtype=np.int64)
+
+
+def check_shape(name: str, value: np.ndarray, shape: Sequence[int | None]) -> None:
+    fits = value.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        expected = ", ".join("any" if extent is None else str(extent) for extent in shape)
+        raise ValueError(f"{name}: got shape {value.shape}, expected ({expected}{',' if len(shape) == 1 else ''})")
+
+
+def check_apart(**arrays: np.ndarray) -> None:
+    """Refuse arrays that share memory (bounds of their memory are compared: no false negatives)."""
+    items = list(arrays.items())
+    for i, (name, one) in enumerate(items):
+        for other_name, other in items[i + 1 :]:
+            if one.size and other.size and np.may_share_memory(one, other):
+                raise ValueError(f"{name}: overlaps {other_name}, expected separate memory")
+
+
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """A real number in [low, high] (or the open side asked for); NaN is refused."""
+    try:
+        result = float(operator.index(value)) if hasattr(value, "__index__") else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: got {value!r}, expected a number") from None
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name}: got {value!r}, expected a number")
+    above = result > low if open_low else result >= low
+    below = result < high if open_high else result <= high
+    if not (above and below):
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        raise ValueError(f"{name}: got {value}, expected a number in {left}{low:g}, {high:g}{right}")
+    return result
+
+
+def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """An integer in [low, high]."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: got {value!r}, expected an int")
+    result = operator.index(value)
+    if (low is not None and result < low) or (high is not None and result > high):
+        wanted = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}: got {result}, expected {wanted}")
+    return result
+
+
+def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    """One of the allowed values."""
+    if value not in allowed:
+        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, allowed))}")
+    return value

@@ -1,0 +1,1 @@
+"""The avx2 build of the kernels."""

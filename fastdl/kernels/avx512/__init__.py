@@ -1,0 +1,1 @@
+"""The avx512 build of the kernels."""

@@ -1,0 +1,1 @@
+"""The baseline build of the kernels."""

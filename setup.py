@@ -1,0 +1,104 @@
+"""The three kernel builds, nothing else: all metadata and settings are in pyproject.toml.
+
+Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is compiled once per level into
+``fastdl.kernels.<level>.<topic>``. At run time ``fastdl._dispatch`` imports the best level the machine has.
+
+Environment: ``FASTDL_OPENMP=0`` builds without threads; ``FASTDL_DEBUG=1`` builds with bounds checks and
+the compiler's undefined-behaviour traps (``make debug``).
+"""
+
+import copy
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("fastdl/kernels")
+DEBUG = os.environ.get("FASTDL_DEBUG", "0") == "1"
+
+# Level -> architecture flags. v3 is AVX2 + FMA, v4 is AVX-512 (F, BW, CD, DQ, VL).
+LEVELS = {"baseline": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    LEVELS["avx2"] = ["-march=x86-64-v3"]
+    LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+# Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
+COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
+
+# Topics built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
+# NumPy) gives the same bits.
+FUSED = {"dense", "recurrent"}
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+    "embedsignature": True,
+}
+
+
+class BuildExt(build_ext):
+    """Builds the levels side by side, with OpenMP where the compiler has it."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        if os.environ.get("FASTDL_OPENMP", "1") == "1" and self._compiles("-fopenmp"):
+            for extension in self.extensions:
+                extension.extra_compile_args.append("-fopenmp")
+                extension.extra_link_args.append("-fopenmp")
+        else:
+            print("fastdl: building without OpenMP: the kernels will run on one thread")
+        super().build_extensions()
+
+    def build_extension(self, ext):
+        # The levels share their C files, so each needs an object folder of its own.
+        level = ext.name.split(".")[-2]
+        job = copy.copy(self)
+        job.build_temp = os.path.join(self.build_temp, level)
+        super(BuildExt, job).build_extension(ext)
+
+    def _compiles(self, flag):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "probe.c"
+            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_preargs=[flag])
+                self.compiler.link_executable(objects, str(Path(folder) / "probe"), extra_preargs=[flag])
+            except Exception as error:
+                print(f"fastdl: the compiler refused {flag}: {error}")
+                return False
+        return True
+
+
+def extensions():
+    topics = sorted(path.stem for path in KERNELS.glob("*.pyx"))
+    headers = [str(path) for pattern in ("*.h", "*.pxd") for path in sorted(KERNELS.glob(pattern))]
+    # Translate each .pyx exactly once (three Extensions of one .pyx would fail), then name the C file thrice.
+    sources = [Extension(f"fastdl.kernels.{topic}", [str(KERNELS / f"{topic}.pyx")]) for topic in topics]
+    translated = cythonize(sources, compiler_directives=DIRECTIVES, nthreads=0)
+    return [
+        Extension(
+            f"fastdl.kernels.{level}.{topic}",
+            one.sources,
+            include_dirs=[str(KERNELS)],
+            depends=headers,
+            extra_compile_args=COMMON + flags + [f"-ffp-contract={'fast' if topic in FUSED else 'off'}"],
+            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
+        )
+        for level, flags in LEVELS.items()
+        for topic, one in zip(topics, translated, strict=True)
+    ]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
