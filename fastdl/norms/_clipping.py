@@ -53,9 +53,7 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
 
 
 @mirrored
-def clip_by_global_norm_(
-    arrays: np.ndarray | Sequence[np.ndarray], max_norm: float, ord: float = 2
-) -> float:
+def clip_by_global_norm_(arrays: np.ndarray | Sequence[np.ndarray], max_norm: float, ord: float = 2) -> float:
     """Scale all arrays, in place, so that their global norm is at most `max_norm`.
 
     Parameters
@@ -79,9 +77,9 @@ def clip_by_global_norm_(
 
     Notes
     -----
-    MATH (1.12), PyTorch's rule: every entry is multiplied by min(1, max_norm / (norm + 1e-6)). Where the factor
-    is 1 nothing is written. As in PyTorch an infinite norm makes the factor 0 and a NaN makes everything NaN:
-    test the returned norm with ``math.isfinite`` before a step.
+    MATH (1.12), PyTorch's rule: every entry is multiplied by min(1, max_norm / (norm + 1e-6)). Where the
+    factor is 1 nothing is written. As in PyTorch an infinite norm makes the factor 0 and a NaN makes
+    everything NaN: test the returned norm with ``math.isfinite`` before a step.
 
     Examples
     --------

@@ -25,7 +25,7 @@ _specialized: dict[tuple[str, str, str], Callable[..., Any]] = {}
 
 
 def kernel(name: str, dtype: np.dtype) -> Callable[..., Any]:
-    """The kernel for this type: looked up once, since choosing it by its arguments takes longer than a small norm."""
+    """The kernel for this type: looked up once, since choosing by argument takes longer than a small norm."""
     key = (kernels.level, name, dtype.char)
     found = _specialized.get(key)
     if found is None:
