@@ -8,7 +8,7 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 from . import random
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
-from .norms import clip_by_global_norm_, global_norm
+from .norms import *
 
 __version__ = "0.1.0"
 
