@@ -17,12 +17,11 @@ cdef enum:  # what is reduced
     FOURTH = 4    # x^4
     WHOLE = 5     # |x|^p, p a whole number above 4
     POWER = 6     # |x|^p
-    QUICK = 7     # |x|^p, |p| <= 6.5, in float arithmetic for float32; NaN asks for POWER
+    QUICK = 7     # |x|^p, |p| <= 6.5, for float32 in float arithmetic, where NaN asks for POWER
     ROOT = 8      # |x|^(1/2)
     INVERSE = 9   # |x|^-1
-    TIES = 10     # entries with |x| = p
-    LARGEST = 11  # max |x|, NaN if there is one
-    SMALLEST = 12  # min |x|, NaN if there is one
+    LARGEST = 10  # max |x|, NaN if there is one
+    SMALLEST = 11  # min |x|, NaN if there is one
 
 cdef enum:  # what a map writes; s is the row's level
     TIMES = 0     # x s
@@ -52,8 +51,6 @@ cdef inline double term(floating value, int kind, double p) noexcept nogil:
         return fabs(x) * x * x
     if kind == FOURTH:
         return (x * x) * (x * x)
-    if kind == TIES:
-        return 1.0 if fabs(x) == p else 0.0
     if kind == ROOT:
         return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
     if kind == INVERSE:

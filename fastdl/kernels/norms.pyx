@@ -15,7 +15,7 @@ from libc.math cimport INFINITY, fabs
 from ._build cimport FD_LEVEL
 from ._norms cimport (
     ABS, CLIP, COUNT, CUBE, DIVIDE, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK, ROOT, SIGN, SIGN_AT,
-    SLOPE, SMALLEST, SOFT, SQUARE, TIES, TIMES, WHOLE, further, mapped, term,
+    SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
 )
 
 LEVEL = FD_LEVEL.decode()
@@ -118,14 +118,12 @@ cdef inline double block_of(const floating* x, Py_ssize_t n, int kind, double p)
         return sum_of(x, n, CUBE, p)
     if kind == FOURTH:
         return sum_of(x, n, FOURTH, p)
-    if kind == QUICK:
+    if kind == QUICK and floating is float:
         return sum_of(x, n, QUICK, p)
     if kind == ROOT:
         return sum_of(x, n, ROOT, p)
     if kind == INVERSE:
         return sum_of(x, n, INVERSE, p)
-    if kind == TIES:
-        return sum_of(x, n, TIES, p)
     if kind == WHOLE:
         return whole_power_of(x, n, <Py_ssize_t> p)
     return sum_of(x, n, POWER, p)
@@ -154,6 +152,10 @@ def reduce_block(const floating[::1] x, int kind, double p):
     with nogil:
         result = block_of(&x[0], x.shape[0], kind, p)
     return result
+
+
+# Choosing a specialization by its arguments takes longer than the reduction.
+REDUCE_BLOCK = {"f": reduce_block["float"], "d": reduce_block["double"]}
 
 
 cdef inline void reduce_piece(
@@ -215,7 +217,7 @@ cdef inline void column_piece(
         column_sums(start, inner, n, width, CUBE, p, out)
     elif kind == FOURTH:
         column_sums(start, inner, n, width, FOURTH, p, out)
-    elif kind == QUICK:
+    elif kind == QUICK and floating is float:
         column_sums(start, inner, n, width, QUICK, p, out)
     else:
         column_sums(start, inner, n, width, POWER, p, out)

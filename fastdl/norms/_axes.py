@@ -8,7 +8,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._threads import threads_for
 from .._validate import FLOATS
-from ._reduction import GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kernels, kind_of
+from ._reduction import BLOCK, GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kind_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -20,7 +20,7 @@ def real_array(name: str, value: Any) -> np.ndarray:
     """`value` as a native, aligned float32 or float64 array of any layout; integers and booleans as float64."""
     if isinstance(value, np.generic):
         value = np.asarray(value)
-    if not isinstance(value, np.ndarray):
+    elif not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
     dtype = value.dtype
     if dtype.kind in "biu":
@@ -63,7 +63,7 @@ def reduced(x: np.ndarray, axes: tuple[int, ...], kind: int, p: float) -> np.nda
         return combine.reduce(parts, axis=1).reshape(kept)
     rows = as_rows(x, axes)
     out = np.empty(rows.shape[0])
-    parts = np.empty((rows.shape[0], -(-n // kernels.norms.BLOCK_SIZE)))
+    parts = np.empty((rows.shape[0], -(-n // BLOCK)))
     kernel("reduce_rows", x.dtype)(rows, kind, p, parts, out, threads)
     return out.reshape(kept)
 
@@ -106,7 +106,9 @@ def from_rows(rows: np.ndarray, like: np.ndarray, axes: tuple[int, ...]) -> np.n
     return np.transpose(rows.reshape([like.shape[a] for a in order]), np.argsort(order))
 
 
-def map_rows(rows: np.ndarray, kind: int, level: Any, p: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
+def map_rows(
+    rows: np.ndarray, kind: int, level: Any, p: float = 0.0, out: np.ndarray | None = None
+) -> np.ndarray:
     """A map of every row at its own level (a number serves all); into `out`, which may be `rows`."""
     out = np.empty_like(rows) if out is None else out
     if rows.size:

@@ -17,10 +17,11 @@ from .._threads import threads_for
 from .._validate import number
 
 # As in kernels/_norms.pxd.
-COUNT, ABS, SQUARE, CUBE, FOURTH, WHOLE, POWER, QUICK, ROOT, INVERSE, TIES, LARGEST, SMALLEST = range(13)
+COUNT, ABS, SQUARE, CUBE, FOURTH, WHOLE, POWER, QUICK, ROOT, INVERSE, LARGEST, SMALLEST = range(12)
 TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
 
 GRAIN = 1 << 16  # elements that pay for one more thread (measured)
+BLOCK = kernels.norms.BLOCK_SIZE
 # Each term rounds by at most 2^-1075 once it is subnormal, so a sum above n * 2^-1000 is exact to 2^-75.
 TINY = 2.0**-1000
 # From here on |x|^p sums to the largest term in any length a computer holds.
@@ -55,10 +56,10 @@ def kind_of(p: float) -> int:
 def total(x: np.ndarray, kind: int, p: float) -> float:
     """The reduction of one contiguous array; 0 for an empty one."""
     size = x.size
-    block = kernels.norms.BLOCK_SIZE
-    if size <= block:
-        return kernel("reduce_block", x.dtype)(x.reshape(-1), kind, p) if size else 0.0
-    parts = np.empty((1, -(-size // block)))
+    if size <= BLOCK:
+        flat = x if x.ndim == 1 else x.reshape(-1)
+        return kernels.norms.REDUCE_BLOCK[x.dtype.char](flat, kind, p) if size else 0.0
+    parts = np.empty((1, -(-size // BLOCK)))
     out = np.empty(1)
     kernel("reduce_rows", x.dtype)(x.reshape(1, -1), kind, p, parts, out, threads_for(size, GRAIN))
     return float(out[0])
@@ -66,7 +67,7 @@ def total(x: np.ndarray, kind: int, p: float) -> float:
 
 def norm_of(arrays: Sequence[np.ndarray], p: float) -> float:
     """The norm of order p of the concatenation of contiguous arrays."""
-    kind = kind_of(p)
+    kind = _KINDS[p] if p in _KINDS else kind_of(p)
     if len(arrays) == 1:
         value, size = total(arrays[0], kind, p), arrays[0].size
     else:

@@ -8,14 +8,20 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import FLOATS, choice, number
 from ._axes import Axis, axes_of, norms_along, real_array
-from ._reduction import norm_of, order
+from ._reduction import ABS, BLOCK, COUNT, LARGEST, SQUARE, TINY, kernels, norm_of, order
 
+_SMALL_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, math.inf: LARGEST}
+_SURE = BLOCK * TINY
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
 
 
 @mirrored
 def norm(
-    x: np.ndarray, ord: float | str | None = None, axis: Axis = None, keepdims: bool = False, dtype: Any = None
+    x: np.ndarray,
+    ord: float | str | None = None,
+    axis: Axis = None,
+    keepdims: bool = False,
+    dtype: Any = None,
 ) -> Any:
     """Vector or matrix norm, as :func:`numpy.linalg.norm`.
 
@@ -58,14 +64,18 @@ def norm(
     >>> fd.norm(x, 1, axis=0).tolist(), float(fd.norm(x, np.inf))
     ([7.0, 5.0], 9.0)
     """
+    if ord is None:
+        return _vector(x, 2.0, axis, keepdims, dtype)
     x = real_array("x", x)
     axes = axes_of(x, axis)
-    if ord is None or (len(axes) == 2 and isinstance(ord, str) and ord == "fro"):
+    if len(axes) == 2 and isinstance(ord, str) and ord == "fro":
         return _vector(x, 2.0, axis, keepdims, dtype)
     if len(axes) == 1 and not isinstance(ord, str):
         return _vector(x, order(ord), axis, keepdims, dtype)
     if len(axes) != 2:
-        raise ValueError(f"ord: got {ord!r} with {len(axes)} axes, expected a number for 1, a matrix order for 2")
+        raise ValueError(
+            f"ord: got {ord!r} with {len(axes)} axes, expected a number for 1, a matrix order for 2"
+        )
     choice("ord", ord, _MATRIX_ORDERS)
     return _matrix(x, ord, axis if axis is not None else (0, 1), keepdims, dtype)
 
@@ -89,7 +99,7 @@ def l0(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     >>> float(fd.l0(np.array([0.0, 2.0, -1.0])))
     2.0
     """
-    return _vector(real_array("x", x), 0.0, axis, keepdims, dtype)
+    return _vector(x, 0.0, axis, keepdims, dtype)
 
 
 @mirrored
@@ -111,7 +121,7 @@ def l1(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     >>> float(fd.l1(np.array([3.0, -4.0])))
     7.0
     """
-    return _vector(real_array("x", x), 1.0, axis, keepdims, dtype)
+    return _vector(x, 1.0, axis, keepdims, dtype)
 
 
 @mirrored
@@ -133,7 +143,7 @@ def l2(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     >>> float(fd.l2(np.array([3e300, -4e300])))
     5e+300
     """
-    return _vector(real_array("x", x), 2.0, axis, keepdims, dtype)
+    return _vector(x, 2.0, axis, keepdims, dtype)
 
 
 @mirrored
@@ -155,7 +165,7 @@ def linf(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = 
     >>> float(fd.linf(np.array([3.0, -4.0])))
     4.0
     """
-    return _vector(real_array("x", x), math.inf, axis, keepdims, dtype)
+    return _vector(x, math.inf, axis, keepdims, dtype)
 
 
 @mirrored
@@ -185,11 +195,13 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
     >>> round(float(fd.lp(np.array([1.0, -8.0]), 3)), 4)
     8.0052
     """
-    return _vector(real_array("x", x), order(number("p", p, 0)), axis, keepdims, dtype)
+    return _vector(x, order(number("p", p, 0)), axis, keepdims, dtype)
 
 
 @mirrored
-def dual_norm(x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
+def dual_norm(
+    x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool = False, dtype: Any = None
+) -> Any:
     """The dual of the norm of order `ord`: the largest <x, u> over all u with norm(u, ord) <= 1 (MATH 1.8).
 
     Parameters
@@ -215,7 +227,7 @@ def dual_norm(x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool =
     >>> float(fd.dual_norm(np.array([3.0, -4.0]), ord=1))
     4.0
     """
-    return _vector(real_array("x", x), conjugate(order(ord, 1)), axis, keepdims, dtype)
+    return _vector(x, conjugate(order(ord, 1)), axis, keepdims, dtype)
 
 
 def conjugate(p: float) -> float:
@@ -225,27 +237,39 @@ def conjugate(p: float) -> float:
     return 1.0 if p == math.inf else p / (p - 1)
 
 
-def _result_type(x: np.ndarray, dtype: Any) -> np.dtype:
-    if dtype is None:
-        return x.dtype
-    return choice("dtype", np.dtype(dtype), FLOATS)
+def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
+    if axis is None and not keepdims and dtype is None:
+        value = _small(x, p)
+        if value is not None:
+            return value
+    x = real_array("x", x)
+    kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
+    if axis is not None:
+        axes = axes_of(x, axis)
+        return _shaped(norms_along(x, axes, p), axes, keepdims, kind)
+    if not x.size and p == -math.inf:
+        raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
+    value = _scalar(norm_of((x if x.flags.c_contiguous else x.ravel(order="K"),), p), kind)
+    return np.full((1,) * x.ndim, value, kind) if keepdims else value
 
 
-def _vector(x: np.ndarray, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
-    kind = x.dtype if dtype is None else _result_type(x, dtype)
-    if axis is None:
-        if not x.size and p == -math.inf:
-            raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
-        flat = x if x.flags.c_contiguous else x.ravel(order="K")
-        value = norm_of((flat,), p)
-        result = np.float64(value) if kind.char == "d" else _float32(value)
-        return np.full((1,) * x.ndim, result, kind) if keepdims else result
-    axes = axes_of(x, axis)
-    return _shaped(norms_along(x, axes, p), axes, keepdims, kind)
+def _small(x: Any, p: float) -> Any:
+    """The norm of one block of a plain vector, or None: the way round most of the checks, which cost more than it."""
+    try:
+        if not (x.ndim == 1 and 0 < len(x) <= BLOCK and p in _SMALL_KINDS):
+            return None
+        value = kernels.norms.REDUCE_BLOCK[x.dtype.char](x, _SMALL_KINDS[p], p)
+    except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
+        return None
+    if p == 2:
+        if not _SURE < value < math.inf:
+            return None
+        value = math.sqrt(value)
+    return _scalar(value, x.dtype)
 
 
 def _matrix(x: np.ndarray, ord: Any, axis: Any, keepdims: bool, dtype: Any) -> Any:
-    kind = _result_type(x, dtype)
+    kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
     row, column = (a % x.ndim for a in axis)
     axes = (min(row, column), max(row, column))
     if ord in ("nuc", 2, -2):
@@ -264,8 +288,10 @@ def _shaped(values: np.ndarray, axes: tuple[int, ...], keepdims: bool, dtype: np
     return np.expand_dims(values, axes) if keepdims else values[()]
 
 
-def _float32(value: float) -> np.float32:
-    if -3.4e38 < value < 3.4e38:
+def _scalar(value: float, dtype: np.dtype) -> Any:
+    if dtype.char == "d":
+        return np.float64(value)
+    if value < 3.4e38:
         return np.float32(value)
     with np.errstate(over="ignore"):
         return np.float32(value)
