@@ -5,9 +5,10 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 ``training`` (fit, checkpoints) and the command line.
 """
 
+from . import optim
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
-__all__ = ["backend", "get_backend", "get_num_threads", "set_num_threads"]
+__all__ = ["backend", "get_backend", "get_num_threads", "optim", "set_num_threads"]
