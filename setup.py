@@ -28,9 +28,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 # Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
 COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
-COMMON += (
-    ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
-)
+COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 
 # Topics built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
@@ -96,9 +94,7 @@ def extensions():
             include_dirs=[str(KERNELS)],
             depends=headers,
             extra_compile_args=COMMON + flags + [f"-ffp-contract={'fast' if topic in FUSED else 'off'}"],
-            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-            if DEBUG
-            else ["-s"],
+            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )
         for level, flags in LEVELS.items()
         for topic, one in zip(topics, translated, strict=True)

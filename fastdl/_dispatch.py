@@ -27,9 +27,7 @@ def _choose_level() -> str:
     if wanted not in LEVELS:
         raise ValueError(f"FASTDL_ISA: got {wanted!r}, expected one of {', '.join(LEVELS)}")
     if wanted not in supported:
-        raise ValueError(
-            f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}"
-        )
+        raise ValueError(f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}")
     return wanted
 
 
@@ -47,6 +45,13 @@ class _Kernels:
             raise ImportError(f"{module.__name__} was compiled as {module.LEVEL!r}: rebuild fastdl")
         setattr(self, topic, module)
         return module
+
+    def switch(self, level: str) -> None:
+        """Use another build from now on (for tests and benchmarks: users set FASTDL_ISA)."""
+        if level not in _system.supported_levels():
+            raise ValueError(f"level: got {level!r}, expected one of {', '.join(_system.supported_levels())}")
+        self.__dict__.clear()
+        self.level = level
 
 
 kernels = _Kernels(_choose_level())
