@@ -15,6 +15,16 @@ cdef inline floating magnitude(floating x) noexcept nogil:
     return fabsf(x) if floating is float else fabs(x)
 
 
+cdef inline floating larger(floating x, floating y) noexcept nogil:
+    """The larger of the two, NaN if either is."""
+    return x if x > y or x != x else y
+
+
+cdef inline floating sign(floating x) noexcept nogil:
+    """-1, 0 or 1; NaN stays."""
+    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+
+
 cdef inline floating gradient(floating g, floating p, floating scale, floating l2, bint plain) noexcept nogil:
     """scale g + l2 p: scale holds the clipping factor and, for `maximize`, the sign."""
     if plain:
