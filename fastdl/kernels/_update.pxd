@@ -16,8 +16,9 @@ cdef inline floating magnitude(floating x) noexcept nogil:
 
 
 cdef inline floating larger(floating x, floating y) noexcept nogil:
-    """The larger of the two, NaN if either is."""
-    return x if x > y or x != x else y
+    """The larger of the two, NaN if either is (two selections: an `or` would not vectorize)."""
+    y = x if x > y else y
+    return x if x != x else y
 
 
 cdef inline floating sign(floating x) noexcept nogil:

@@ -77,6 +77,11 @@ def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float,
     return scale, decay, 1.0, lr * settings["l1"]
 
 
+def specialized(module: str, name: str, char: str) -> Callable[..., None]:
+    """kernels.<module>.<name> for the type with this character."""
+    return _specialized(kernels.level, module, name, char)
+
+
 @functools.cache
 def _specialized(level: str, module: str, name: str, char: str) -> Callable[..., None]:
     # Asking a fused function for its specialization at every call costs more than a small step.
@@ -86,8 +91,7 @@ def _specialized(level: str, module: str, name: str, char: str) -> Callable[...,
 def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
     """Call kernels.<module>.<name> on flat arrays of one size that were validated."""
     first = arrays[0]
-    kernel = _specialized(kernels.level, module, name, first.dtype.char)
-    kernel(*arrays, *scalars, threads_for(first.size, GRAIN))
+    specialized(module, name, first.dtype.char)(*arrays, *scalars, threads_for(first.size, GRAIN))
 
 
 def apply_rule(

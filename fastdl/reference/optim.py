@@ -196,3 +196,49 @@ def lion_update(
     change = lr * np.sign(betas[0] * m + (1 - betas[0]) * g)
     m[...] = betas[1] * m + (1 - betas[1]) * g
     _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def average_update(average, param, weight):
+    average += weight * (param - average)
+
+
+def sum_rows(rows, values):
+    distinct, place = np.unique(rows, return_inverse=True)
+    sums = np.zeros((distinct.size, values.shape[1]), values.dtype)
+    np.add.at(sums, place, values)
+    return distinct, sums
+
+
+def _rows(update, param, rows, values, *states, **settings):
+    rows, values = sum_rows(rows, values)
+    touched = [array[rows] for array in (param, *states)]
+    update(touched[0], values, *touched[1:], **settings)
+    for array, new in zip((param, *states), touched, strict=True):
+        array[rows] = new
+
+
+def sgd_update_rows(
+    param, rows, values, *, step=1, lr=0.01,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(sgd_update, param, rows, values, step=step, lr=lr,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
+
+
+def adagrad_update_rows(
+    param, rows, values, square_sum, *, step=1, lr=0.01, lr_decay=0.0, eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(adagrad_update, param, rows, values, square_sum, step=step, lr=lr, lr_decay=lr_decay, eps=eps,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
+
+
+def adam_update_rows(
+    param, rows, values, m, v, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(adam_update, param, rows, values, m, v, step=step, lr=lr, betas=betas, eps=eps,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
