@@ -90,8 +90,9 @@ def _specialized(level: str, module: str, name: str, char: str) -> Callable[...,
 
 def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
     """Call kernels.<module>.<name> on flat arrays of one size that were validated."""
-    first = arrays[0]
-    specialized(module, name, first.dtype.char)(*arrays, *scalars, threads_for(first.size, GRAIN))
+    size = arrays[0].size
+    threads = threads_for(size, GRAIN) if size >= 2 * GRAIN else 1
+    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, *scalars, threads)
 
 
 def apply_rule(
