@@ -112,6 +112,31 @@ def test_parabola_and_rosenbrock(case, dtype):
     assert np.abs(x - 1).max() < 3e-2
 
 
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_trains_a_network(case):
+    # Two inputs, 16 tanh units, a logistic output; the classes are the quadrants, like exclusive or.
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((64, 2)).astype(np.float32)
+    target = (x[:, :1] * x[:, 1:] > 0).astype(np.float32)
+    values = [rng.standard_normal(shape).astype(np.float32) for shape in ((2, 16), (16,), (16, 1), (1,))]
+    grads = [np.zeros_like(value) for value in values]
+    optimizer = case.optimizer(list(zip(values, grads, strict=True)), case.lr, **case.settings)
+    lengths = {"sgd": 40.0, "momentum": 8.0, "dampening": 8.0, "nesterov": 8.0}
+    optimizer.lr = case.lr * lengths.get(case.name, 1.0)
+    losses = []
+    for _ in range(600):
+        w, b, u, c = values
+        h = np.tanh(x @ w + b)
+        p = 1 / (1 + np.exp(-(h @ u + c)))
+        losses.append(-np.mean(np.where(target == 1, np.log(p), np.log1p(-p))))
+        dz = (p - target) / len(x)
+        dh = dz @ u.T * (1 - h * h)
+        for grad, new in zip(grads, (x.T @ dh, dh.sum(0), h.T @ dz, dz.sum(0)), strict=True):
+            grad[...] = new
+        optimizer.step()
+    assert losses[-1] < 0.3 * losses[0]
+
+
 def test_centered_variance_stays_positive():
     # Constant gradients: rho s - m^2, the usual form, goes negative in float32.
     grad = np.random.default_rng(0).uniform(0, 3, 400).astype(np.float32)
