@@ -34,7 +34,9 @@ cdef inline floating gradient(floating g, floating p, floating scale, floating l
     return g + l2 * p if l2 != 0 else g
 
 
-cdef inline floating moved(floating p, floating change, floating keep, floating shrink, bint plain) noexcept nogil:
+cdef inline floating moved(
+    floating p, floating change, floating keep, floating shrink, bint plain,
+) noexcept nogil:
     """prox(keep p - change): keep = 1 - lr wd; the prox of shrink |p|, (1.9), moves p towards 0 by shrink."""
     if plain:
         return p - change

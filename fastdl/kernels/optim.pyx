@@ -1,4 +1,4 @@
-"""Update rules with momentum and the Adam family, (3.1) to (3.3) and (3.8) to (3.11): one pass over memory each.
+"""Update rules with momentum and the Adam family, (3.1) to (3.3), (3.8) to (3.11): one pass over memory each.
 
 The arrays of one call (param, grad, state) are flat, of one size, and do not overlap; all but grad are
 overwritten. Every rule ends with the same four scalars, see `_update.pxd`:
@@ -119,8 +119,10 @@ def momentum(
         return
     if num_threads == 1:
         with nogil:
-            momentum_part(&param[0], &grad[0], &velocity[0], 0, n, <floating> rate, <floating> mu, <floating> gain,
-                          <floating> scale, <floating> l2, <floating> keep, <floating> shrink, nesterov, plain)
+            momentum_part(&param[0], &grad[0], &velocity[0], 0, n,
+                          <floating> rate, <floating> mu, <floating> gain,
+                          <floating> scale, <floating> l2, <floating> keep, <floating> shrink,
+                          nesterov, plain)
         return
     for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads):
         momentum_part(&param[0], &grad[0], &velocity[0], cut(n, k, num_threads), cut(n, k + 1, num_threads),
@@ -137,7 +139,8 @@ cdef enum:  # what the change is made of
     UNADAPTED  # rate m: RAdam's first steps
 
 cdef inline void adam_loop(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
+    Py_ssize_t start, Py_ssize_t stop,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,
@@ -163,7 +166,8 @@ cdef inline void adam_loop(
 
 
 cdef void adam_part(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
+    Py_ssize_t start, Py_ssize_t stop,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,

@@ -64,7 +64,8 @@ def adagrad(
 
 
 def adagrad_rows(
-    floating[:, ::1] param, const int64_t[::1] rows, const floating[:, ::1] values, floating[:, ::1] square_sum,
+    floating[:, ::1] param, const int64_t[::1] rows, const floating[:, ::1] values,
+    floating[:, ::1] square_sum,
     double rate, double eps_in, double eps_out,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
@@ -85,7 +86,8 @@ def adagrad_rows(
 cdef inline void rmsprop_loop(
     floating* p, const floating* g, floating* square_avg, floating* grad_avg, floating* v,
     Py_ssize_t start, Py_ssize_t stop,
-    floating rate, floating rho, floating fresh, floating eps_in, floating eps_out, floating mu, floating gain,
+    floating rate, floating rho, floating fresh, floating eps_in, floating eps_out,
+    floating mu, floating gain,
     floating scale, floating l2, floating keep, floating shrink, bint centered, bint momentum, bint plain,
 ) noexcept nogil:
     cdef Py_ssize_t i
@@ -110,7 +112,8 @@ cdef inline void rmsprop_loop(
 cdef void rmsprop_part(
     floating* p, const floating* g, floating* square_avg, floating* grad_avg, floating* v,
     Py_ssize_t start, Py_ssize_t stop,
-    floating rate, floating rho, floating fresh, floating eps_in, floating eps_out, floating mu, floating gain,
+    floating rate, floating rho, floating fresh, floating eps_in, floating eps_out,
+    floating mu, floating gain,
     floating scale, floating l2, floating keep, floating shrink, bint centered, bint momentum, bint plain,
 ) noexcept nogil:
     if centered and momentum:
@@ -138,7 +141,8 @@ cdef void rmsprop_all(
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef int k
     if num_threads == 1:
-        rmsprop_part(p, g, square_avg, grad_avg, v, 0, n, <floating> rate, <floating> rho, <floating> (1 - rho),
+        rmsprop_part(p, g, square_avg, grad_avg, v, 0, n,
+                     <floating> rate, <floating> rho, <floating> (1 - rho),
                      <floating> eps_in, <floating> eps_out, <floating> mu, <floating> gain, <floating> scale,
                      <floating> l2, <floating> keep, <floating> shrink, centered, momentum, plain)
         return
@@ -170,7 +174,8 @@ def rmsprop_momentum(
     if param.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &square_avg[0], &velocity[0], param.shape[0],
-                        rate, rho, eps_in, eps_out, mu, gain, scale, l2, keep, shrink, False, True, num_threads)
+                        rate, rho, eps_in, eps_out, mu, gain, scale, l2, keep, shrink,
+                        False, True, num_threads)
 
 
 def rmsprop_centered(
@@ -195,13 +200,15 @@ def rmsprop_centered_momentum(
     if param.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &grad_avg[0], &velocity[0], param.shape[0],
-                        rate, rho, eps_in, eps_out, mu, gain, scale, l2, keep, shrink, True, True, num_threads)
+                        rate, rho, eps_in, eps_out, mu, gain, scale, l2, keep, shrink,
+                        True, True, num_threads)
 
 
 # ---- AdaDelta, Adamax, Lion (3.11) ---------------------------------------------------------------------
 
 cdef void adadelta_part(
-    floating* p, const floating* g, floating* square_avg, floating* delta_avg, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* square_avg, floating* delta_avg,
+    Py_ssize_t start, Py_ssize_t stop,
     floating lr, floating rho, floating fresh, floating eps,
     floating scale, floating l2, floating keep, floating shrink,
 ) noexcept nogil:
@@ -296,7 +303,8 @@ def lion(
     for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads,
                     use_threads_if=num_threads > 1):
         lion_part(&param[0], &grad[0], &m[0], cut(n, k, num_threads), cut(n, k + 1, num_threads),
-                  <floating> lr, <floating> beta1, <floating> (1 - beta1), <floating> beta2, <floating> (1 - beta2),
+                  <floating> lr, <floating> beta1, <floating> (1 - beta1),
+                  <floating> beta2, <floating> (1 - beta2),
                   <floating> scale, <floating> l2, <floating> keep, <floating> shrink)
 
 
@@ -318,4 +326,5 @@ def average(floating[::1] mean, const floating[::1] param, double weight, int nu
         return
     for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads,
                     use_threads_if=num_threads > 1):
-        average_part(&mean[0], &param[0], cut(n, k, num_threads), cut(n, k + 1, num_threads), <floating> weight)
+        average_part(&mean[0], &param[0], cut(n, k, num_threads), cut(n, k + 1, num_threads),
+                     <floating> weight)

@@ -85,7 +85,7 @@ def specialized(module: str, name: str, char: str) -> Callable[..., None]:
 @functools.cache
 def _specialized(level: str, module: str, name: str, char: str) -> Callable[..., None]:
     # Asking a fused function for its specialization at every call costs more than a small step.
-    return getattr(getattr(kernels, module), name).__signatures__["float" if char == "f" else "double"]
+    return getattr(getattr(kernels, module), name)["float" if char == "f" else "double"]
 
 
 def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
