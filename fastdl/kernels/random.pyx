@@ -4,25 +4,29 @@ from libc.math cimport sqrt
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from ._build cimport FD_LEVEL
-from ._philox cimport LANES, philox, philox_lanes
+from ._philox cimport LANES, Keys, philox, philox_lanes, schedule
 
 LEVEL = FD_LEVEL.decode()
 
 
-def block(uint32_t[::1] counter, uint32_t k0, uint32_t k1):
+def block(uint32_t[::1] counter, uint64_t seed):
     """One Philox4x32-10 block: `counter` is replaced by the output."""
-    philox(&counter[0], &counter[1], &counter[2], &counter[3], k0, k1)
+    cdef Keys keys
+    schedule(seed, &keys)
+    philox(&counter[0], &keys)
 
 
-def words(uint64_t first, uint32_t k0, uint32_t k1, uint32_t[:, ::1] out):
-    """Row r of `out` (n, 4) becomes block first + r of the key's sequence with step and stream 0."""
+def words(uint64_t first, uint64_t seed, uint32_t[:, ::1] out):
+    """Row r of `out` (n, 4) becomes block first + r of the seed's sequence with step and stream 0."""
     cdef Py_ssize_t n = out.shape[0], row = 0, g
-    cdef uint32_t buffer[4 * LANES]
+    cdef uint32_t[256] buffer  # 4 * LANES
     cdef uint64_t start = first & ~<uint64_t> (LANES - 1)
     cdef Py_ssize_t skip = <Py_ssize_t> (first - start)
+    cdef Keys keys
+    schedule(seed, &keys)
     with nogil:
         while row < n:
-            philox_lanes(start, 0, 0, k0, k1, buffer)
+            philox_lanes(start, 0, 0, &keys, buffer)
             for g in range(skip, min(<Py_ssize_t> LANES, skip + n - row)):
                 out[row + g - skip, 0] = buffer[g]
                 out[row + g - skip, 1] = buffer[LANES + g]
