@@ -46,6 +46,13 @@ class _Kernels:
         setattr(self, topic, module)
         return module
 
+    def switch(self, level: str) -> None:
+        """Use another build from now on (for tests and benchmarks: users set FASTDL_ISA)."""
+        if level not in _system.supported_levels():
+            raise ValueError(f"level: got {level!r}, expected one of {', '.join(_system.supported_levels())}")
+        self.__dict__.clear()
+        self.level = level
+
 
 kernels = _Kernels(_choose_level())
 

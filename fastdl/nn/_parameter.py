@@ -1,0 +1,178 @@
+"""Parameters and the arena that holds them: one buffer for all values, one for all gradients.
+
+So an optimizer step, a global norm, an all-reduce and a checkpoint are each one call over one array. Views
+start at multiples of 64 bytes and the padding between them is zero, in both buffers.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._memory import ALIGNMENT, aligned_zeros
+from .._validate import check_shape
+
+
+class Parameter:
+    """One named array of a model, with its gradient.
+
+    Parameters
+    ----------
+    name : str
+        Name within its layer, for example ``"weight"``.
+    data : ndarray
+        Initial values, float32 or float64; copied.
+    transposed : bool, default False
+        Whether torch stores the transpose of this array; ``state_dict`` then does too.
+
+    Attributes
+    ----------
+    data, grad : ndarray
+        Views into the arena's buffers. Assigning to either copies values in.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> weight = fd.nn.Linear(3, 2, rng=0).weight
+    >>> weight.shape, weight.grad.shape
+    ((3, 2), (3, 2))
+    """
+
+    def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False) -> None:
+        self.name = name
+        self.transposed = transposed
+        self._data = aligned_zeros(data.shape, data.dtype)
+        self._data[...] = data
+        self._grad = aligned_zeros(data.shape, data.dtype)
+        self._written = False
+
+    @property
+    def data(self) -> np.ndarray:
+        return self._data
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        self._data[...] = _fitting(f"{self.name}.data", values, self._data)
+
+    @property
+    def grad(self) -> np.ndarray:
+        return self._grad
+
+    @grad.setter
+    def grad(self, values: Any) -> None:
+        self._grad[...] = _fitting(f"{self.name}.grad", values, self._grad)
+        self._written = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    def claim_grad(self) -> tuple[np.ndarray, bool]:
+        """The gradient to write into, and whether to add to it (True from the second write of a step on)."""
+        accumulate, self._written = self._written, True
+        return self._grad, accumulate
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def _settle(self) -> None:
+        if not self._written:
+            self._grad[...] = 0
+            self._written = True
+
+    def _move(self, data: np.ndarray, grad: np.ndarray) -> None:
+        data[...] = self._data
+        grad[...] = self._grad
+        self._data, self._grad = data, grad
+
+
+def _fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: got dtype {array.dtype}, expected numbers that fit {like.dtype}")
+    check_shape(name, array, like.shape)
+    return array
+
+
+class Arena(Sequence[Parameter]):
+    """The parameters of a model, in order, over two flat buffers.
+
+    Returned by :meth:`Module.parameters`; what optimizers and ``clip_grad_norm_`` take.
+
+    Attributes
+    ----------
+    data, grad : ndarray
+        Flat buffers of all values and all gradients, of the same layout, padding zero.
+    names : list of str
+        Qualified names of the parameters (``"0.weight"``), in order.
+    """
+
+    def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
+        self.names = [name for name, _ in named]
+        self._parameters = [parameter for _, parameter in named]
+        dtypes = sorted({str(parameter.dtype) for parameter in self._parameters})
+        if len(dtypes) > 1:
+            raise TypeError(f"parameters: got dtypes {' and '.join(dtypes)} in one model, expected one")
+        dtype = self._parameters[0].dtype if self._parameters else np.dtype(np.float32)
+        unit = ALIGNMENT // dtype.itemsize
+        starts = [0]
+        for parameter in self._parameters:
+            starts.append(starts[-1] + -(-parameter.size // unit) * unit)
+        self.data = aligned_zeros(starts[-1], dtype)
+        self.grad = aligned_zeros(starts[-1], dtype)
+        for start, parameter in zip(starts, self._parameters, strict=False):
+            place, shape = slice(start, start + parameter.size), parameter.shape
+            parameter._move(self.data[place].reshape(shape), self.grad[place].reshape(shape))
+        self.starts = starts[:-1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of parameters, padding not counted."""
+        return sum(parameter.size for parameter in self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self._parameters)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._parameters[index]
+
+    def __repr__(self) -> str:
+        return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"
+
+    def holds(self, named: Sequence[tuple[str, Parameter]]) -> bool:
+        """Whether these are exactly this arena's parameters, still stored here."""
+        return (
+            len(named) == len(self)
+            and all(one is other for (_, one), other in zip(named, self._parameters, strict=True))
+            and self.is_current()
+        )
+
+    def is_current(self) -> bool:
+        """False once a parameter has moved to another arena (its layer joined a larger model)."""
+        return all(np.may_share_memory(one.data, self.data) for one in self._parameters if one.size)
+
+    def settle_gradients(self) -> None:
+        """Fill the gradients that nobody wrote since the last renewal with zeros, so that all may be read."""
+        for parameter in self._parameters:
+            if not parameter._written:
+                parameter._settle()
+
+    def renew_gradients(self) -> None:
+        """Let the next write to each gradient overwrite it."""
+        for parameter in self._parameters:
+            parameter._written = False
