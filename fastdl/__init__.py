@@ -5,7 +5,7 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 ``training`` (fit, checkpoints) and the command line.
 """
 
-from . import optim, random
+from . import nn, optim, random
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 from .dropout import (
@@ -42,6 +42,7 @@ __all__ = [
     "get_num_threads",
     "global_norm",
     "monte_carlo",
+    "nn",
     "optim",
     "random",
     "set_num_threads",

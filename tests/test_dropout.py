@@ -1,4 +1,4 @@
-"""Dropout: equality with the reference on every build, slices, adjoints, in-place use, and what is refused."""
+"""Dropout: equality with the reference on every build, slices, adjoints, in-place use, refusals."""
 
 import numpy as np
 import pytest

@@ -299,7 +299,7 @@ def zoneout_backward(
     (array([0., 0., 1., 1.]), array([1., 1., 0., 0.]))
     """
     zeros = np.zeros_like(_validate.float_array("dy", dy))
-    where = {"seed": seed, "stream": stream, "step": step, "training": training}
+    where: dict[str, Any] = {"seed": seed, "stream": stream, "step": step, "training": training}
     return zoneout_forward(dy, zeros, p, **where), zoneout_forward(zeros, dy, p, **where)
 
 

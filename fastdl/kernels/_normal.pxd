@@ -8,7 +8,7 @@ from libc.stdint cimport int32_t, uint32_t
 
 
 cdef inline double log_unit(double u) noexcept nogil:
-    """log(u) for 2^-64 < u <= 1: scale by powers of two into [sqrt(1/2), sqrt(2)), then 2 artanh((m-1)/(m+1))."""
+    """log(u), 2^-64 < u <= 1: powers of two bring u into [sqrt(1/2), sqrt(2)), then 2 artanh((u-1)/(u+1))."""
     cdef double exponent = 0.0, s, z, p
     if u < 2.3283064365386963e-10:  # 2^-32
         u = u * 4294967296.0
@@ -83,7 +83,9 @@ cdef inline double unit_offset(uint32_t word) noexcept nogil:
     return (<int32_t> (word & <uint32_t> 0x3FFFFFFF) + 0.5) * 9.313225746154785e-10 - 0.5
 
 
-cdef inline void box_muller(double u, uint32_t quadrant, double x, double* first, double* second) noexcept nogil:
+cdef inline void box_muller(
+    double u, uint32_t quadrant, double x, double* first, double* second
+) noexcept nogil:
     cdef double radius = sqrt(-2.0 * log_unit(u)), angle = x * 1.5707963267948966
     cdef double c = cos_quarter(angle) * radius, s = sin_quarter(angle) * radius
     cdef double one = c if quadrant % 2 == 0 else -s, other = s if quadrant % 2 == 0 else c

@@ -1,8 +1,8 @@
 """Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), MATH 4.4 and 4.5.
 
-A block is a pure function of a 128-bit counter and a 64-bit key, so any part of a sequence can be drawn alone.
-The counter's words are (block low, block high, step, stream). The top bits of word 1 say what a block is for, so
-that masks, their ties, noise, generators and stream names never share one.
+A block is a pure function of a 128-bit counter and a 64-bit key, so any part of a sequence can be drawn
+alone. The counter's words are (block low, block high, step, stream). The top bits of word 1 say what a block
+is for, so that masks, their ties, noise, generators and stream names never share one.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -25,8 +25,8 @@ cdef extern from "_philox.h" nogil:
     void philox_lanes "fd_philox_lanes"(
         uint64_t first, uint32_t step, uint32_t stream, const Keys* keys, uint32_t* words
     )
-    # Blocks low[0] .. low[count - 1], at most 64, under one high word, to the same layout of words. Both arrays
-    # have room for 64 and are used up to the next multiple of a vector.
+    # Blocks low[0] .. low[count - 1], at most 64, under one high word, to the same layout of words. Both
+    # arrays have room for 64 and are used up to the next multiple of a vector.
     void philox_scattered "fd_philox_scattered"(
         int count, const uint32_t* low, uint32_t high, uint32_t step, uint32_t stream, const Keys* keys,
         uint32_t* words

@@ -69,7 +69,9 @@ cdef inline int list_ties(const uint32_t* words, uint32_t top, int* places) noex
     return ties
 
 
-cdef inline int dropped_ties(uint64_t group, const uint32_t* words, const Draw* draw, int* places) noexcept nogil:
+cdef inline int dropped_ties(
+    uint64_t group, const uint32_t* words, const Draw* draw, int* places
+) noexcept nogil:
     """Elements of the group that tie and lose: their places within the group, and how many."""
     cdef uint32_t[LANES] low
     cdef uint32_t[4 * LANES] drawn
@@ -84,7 +86,8 @@ cdef inline int dropped_ties(uint64_t group, const uint32_t* words, const Draw* 
         for t in range(some):
             low[t] = <uint32_t> first + <uint32_t> (places[start + t] >> 2)
         philox_scattered(
-            some, low, <uint32_t> (first >> 32) | <uint32_t> FOR_TIES, draw.step, draw.stream, &draw.keys, drawn
+            some, low, <uint32_t> (first >> 32) | <uint32_t> FOR_TIES, draw.step, draw.stream, &draw.keys,
+            drawn,
         )
         for t in range(some):
             place = places[start + t]
@@ -273,8 +276,8 @@ def affine(
 
 
 cdef inline void select_range(
-    const floating* kept, const floating* dropped, floating* y, Py_ssize_t n, Py_ssize_t first, Py_ssize_t last,
-    const Draw* draw,
+    const floating* kept, const floating* dropped, floating* y, Py_ssize_t n, Py_ssize_t first,
+    Py_ssize_t last, const Draw* draw,
 ) noexcept nogil:
     cdef uint8_t[GROUP] keep
     cdef floating one, other
@@ -302,12 +305,14 @@ def select(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
         select_range(
-            &kept[0], &dropped[0], &y[0], n, groups * part // num_threads, groups * (part + 1) // num_threads, &draw
+            &kept[0], &dropped[0], &y[0], n, groups * part // num_threads,
+            groups * (part + 1) // num_threads, &draw,
         )
 
 
 def apply_mask(
-    const floating[:, :, ::1] x, const uint8_t[:, ::1] keep, floating[:, :, ::1] y, double scale, int num_threads
+    const floating[:, :, ::1] x, const uint8_t[:, ::1] keep, floating[:, :, ::1] y, double scale,
+    int num_threads,
 ):
     """y[o, s, i] = where(keep[o, i], x[o, s, i] * scale, 0): one mask element for all s. y may be x."""
     cdef Py_ssize_t outer = x.shape[0], shared = x.shape[1], inner = x.shape[2], row, o, i

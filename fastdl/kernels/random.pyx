@@ -38,7 +38,7 @@ def words(uint64_t first, uint64_t seed, uint32_t[:, ::1] out):
 
 
 def uniform(const uint32_t[::1] words, double low, double high, floating[::1] out):
-    """low + (high - low) * u, u on the grid of 2^-24 (float32, a word each) or 2^-53 (float64, two words each)."""
+    """low + (high - low) * u, u on the grid of 2^-24 (float32, a word each) or 2^-53 (float64, two)."""
     cdef Py_ssize_t i
     cdef floating u, start = <floating> low, span = <floating> high - <floating> low
     with nogil:
@@ -46,7 +46,8 @@ def uniform(const uint32_t[::1] words, double low, double high, floating[::1] ou
             if floating is float:
                 u = <float> <int32_t> (words[i] >> 8) * <float> 5.9604644775390625e-08
             else:
-                u = (<int32_t> (words[2 * i] >> 5) * 67108864.0 + <int32_t> (words[2 * i + 1] >> 6)) * 1.1102230246251565e-16
+                u = <int32_t> (words[2 * i] >> 5) * 67108864.0 + <int32_t> (words[2 * i + 1] >> 6)
+                u = u * 1.1102230246251565e-16
             out[i] = start + span * u
 
 
