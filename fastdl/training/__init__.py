@@ -5,8 +5,8 @@
 
 from ._fit import evaluate, fit
 from ._run import Run
-from .batches import ArrayBatches
-from .callbacks import Callback, EarlyStopping, SaveBest
-from .history import History
+from ._batches import ArrayBatches
+from ._callbacks import Callback, EarlyStopping, SaveBest
+from ._history import History
 
 __all__ = ["ArrayBatches", "Callback", "EarlyStopping", "History", "Run", "SaveBest", "evaluate", "fit"]

@@ -9,11 +9,11 @@ from .. import dense
 from .._validate import integer, number
 from ._interruption import Interruption
 from ._run import Loss, Run, mean_loss
-from .batches import Batch, count
-from .callbacks import Callback
-from .checkpoint import load_checkpoint, save_checkpoint
-from .history import History
-from .progress import make_progress
+from ._batches import Batch, count
+from ._callbacks import Callback
+from ._checkpoint import load_checkpoint, save_checkpoint
+from ._history import History
+from ._progress import make_progress
 
 
 def fit(
@@ -45,7 +45,7 @@ def fit(
     optimizer
         From :mod:`fastdl.optim`, over ``model.parameters()``.
     batches : iterable of (inputs, targets)
-        Iterated once per epoch, see :mod:`fastdl.training.batches`. The inputs go to ``model.forward``, the
+        Iterated once per epoch, see :mod:`fastdl.training._batches`. The inputs go to ``model.forward``, the
         targets to the loss.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with respect

@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import optim
 from ._interruption import Interruption
-from .batches import Batch, in_groups, iterate
-from .callbacks import Callback
-from .history import History
-from .progress import Progress
+from ._batches import Batch, in_groups, iterate
+from ._callbacks import Callback
+from ._history import History
+from ._progress import Progress
 
 Loss = Callable[[Any, Any], tuple[float, np.ndarray]]
 
