@@ -5,9 +5,19 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 ``training`` (fit, checkpoints) and the command line.
 """
 
+from . import random
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
+from .norms import clip_by_global_norm_, global_norm
 
 __version__ = "0.1.0"
 
-__all__ = ["backend", "get_backend", "get_num_threads", "set_num_threads"]
+__all__ = [
+    "backend",
+    "clip_by_global_norm_",
+    "get_backend",
+    "get_num_threads",
+    "global_norm",
+    "random",
+    "set_num_threads",
+]

@@ -1,0 +1,360 @@
+"""Random numbers that are the same everywhere: counter-based, seeded, resumable.
+
+Everything is drawn from Philox4x32-10, a pure function of a counter and a key (the seed). Floats are made of
+its words with +, -, *, / and sqrt alone, so a seed gives the same bits on every machine, build and thread
+count, compiled or by the reference. The mathematics is in ``docs/random.md``.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _validate
+from ._dispatch import kernels, mirrored
+from ._memory import aligned_empty
+
+_WORD = 0xFFFFFFFF
+_GENERATOR, _NAME = (
+    0x40000000,
+    0xC0000000,
+)  # what a block is for: the top bits of counter word 1 (_philox.pxd)
+
+Size = int | Sequence[int] | None
+
+
+@mirrored
+def philox(counter: Any, key: Any) -> np.ndarray:
+    """One block of Philox4x32-10.
+
+    Parameters
+    ----------
+    counter : array_like of 4 ints in [0, 2**32)
+    key : array_like of 2 ints in [0, 2**32)
+
+    Returns
+    -------
+    ndarray of uint32, shape (4,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are not that many integers, or one is out of range.
+
+    Notes
+    -----
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> [f"{word:08x}" for word in fd.random.philox([0, 0, 0, 0], [0, 0]).tolist()]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """
+    words = np.array(_words_argument("counter", counter, 4), np.uint32)
+    k0, k1 = _words_argument("key", key, 2)
+    kernels.random.block(words, k0, k1)
+    return words
+
+
+def _words_argument(name: str, value: Any, count: int) -> list[int]:
+    words = list(value)
+    if len(words) != count:
+        raise ValueError(f"{name}: got {len(words)} words, expected {count}")
+    return [_validate.integer(name, word, 0, _WORD) for word in words]
+
+
+@mirrored
+def random_words(seed: int, block: int, count: int) -> np.ndarray:
+    """Words of a generator's sequence, drawn alone: what :class:`Generator` is made of.
+
+    Parameters
+    ----------
+    seed : int in [0, 2**64)
+    block : int in [0, 2**61)
+        Where to start; a block is four words.
+    count : int
+        How many words.
+
+    Returns
+    -------
+    ndarray of uint32, shape (count,)
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> whole = fd.random.random_words(7, 0, 12)
+    >>> bool((fd.random.random_words(7, 1, 8) == whole[4:]).all())
+    True
+    """
+    seed = _validate.integer("seed", seed, 0, 2**64 - 1)
+    block = _validate.integer("block", block, 0, 2**61 - 1)
+    count = _validate.integer("count", count, 0)
+    out = aligned_empty((-(-count // 4), 4), np.dtype(np.uint32))
+    kernels.random.words(block | (_GENERATOR << 32), seed & _WORD, seed >> 32, out)
+    return out.reshape(-1)[:count]
+
+
+@mirrored
+def words_to_uniform(words: np.ndarray, low: float, high: float, dtype: Any) -> np.ndarray:
+    """Uniform floats from words: low + (high - low) u, with u in [0, 1).
+
+    Parameters
+    ----------
+    words : ndarray of uint32, 1-D
+        One word a float32 (u = word >> 8 on the grid of 2**-24), two a float64 (53 bits).
+    low, high : float
+    dtype : float32 or float64
+
+    Returns
+    -------
+    ndarray of dtype, 1-D
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.random.words_to_uniform(np.array([0, 1 << 31], np.uint32), 0.0, 1.0, np.float32)
+    array([0. , 0.5], dtype=float32)
+    """
+    dtype = _float_type(dtype)
+    out = aligned_empty(words.size // (dtype.itemsize // 4), dtype)
+    kernels.random.uniform(words, low, high, out)
+    return out
+
+
+@mirrored
+def words_to_normal(words: np.ndarray, mean: float, std: float, dtype: Any) -> np.ndarray:
+    """Normal floats from words, by Box and Muller with written-out series for log, sin and cos.
+
+    Parameters
+    ----------
+    words : ndarray of uint32, 1-D
+        Two words a pair of float32, four a pair of float64; whole pairs.
+    mean, std : float
+    dtype : float32 or float64
+
+    Returns
+    -------
+    ndarray of dtype, 1-D
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.random.words_to_normal(np.array([0xFFFFFFFF, 0], np.uint32), 3.0, 1.0, np.float32)
+    array([3., 3.], dtype=float32)
+    """
+    dtype = _float_type(dtype)
+    out = aligned_empty(words.size // (dtype.itemsize // 4), dtype)
+    kernels.random.normal(words, mean, std, out)
+    return out
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    result = np.dtype(dtype)
+    if result not in _validate.FLOATS:
+        raise TypeError(f"dtype: got {result}, expected float32 or float64")
+    return result
+
+
+class Generator:
+    """A seeded sequence of random numbers, independent of every other seed and name.
+
+    Parameters
+    ----------
+    seed : int in [0, 2**64), default 0
+
+    Notes
+    -----
+    A call takes whole Philox blocks from a position that moves on, so what it returns depends on the calls
+    before it and on nothing else. One generator is not for several threads at a time: give each a
+    :meth:`stream`.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> rng = fd.random.Generator(3)
+    >>> rng.permutation(5).tolist() == fd.random.Generator(3).permutation(5).tolist()
+    True
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = _validate.integer("seed", seed, 0, 2**64 - 1)
+        self._block = 0
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed}, block={self._block})"
+
+    @property
+    def seed(self) -> int:
+        """The seed: the Philox key, low word first."""
+        return self._seed
+
+    def _draw(self, count: int) -> np.ndarray:
+        words = random_words(self._seed, self._block, count)
+        self._block += -(-count // 4)
+        return words
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Size = None, dtype: Any = np.float32) -> Any:
+        """Uniform on [low, high); rounding may give `high` where low + (high - low) u rounds to it.
+
+        Parameters
+        ----------
+        low, high : float, default 0 and 1
+            Finite, low <= high.
+        size : int, tuple of int or None, default None
+            Shape; None for one float.
+        dtype : float32 (default) or float64
+
+        Returns
+        -------
+        ndarray or float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of range.
+        """
+        low = _validate.number("low", low, -_LARGEST, _LARGEST)
+        high = _validate.number("high", high, low, _LARGEST)
+        shape, count, dtype = _shape(size), _count(size), _float_type(dtype)
+        values = words_to_uniform(self._draw(count * (dtype.itemsize // 4)), low, high, dtype)
+        return float(values[0]) if shape is None else values.reshape(shape)
+
+    def normal(self, mean: float = 0.0, std: float = 1.0, size: Size = None, dtype: Any = np.float32) -> Any:
+        """Normal deviates; parameters and errors as :meth:`uniform`, with `mean` and `std` >= 0."""
+        mean = _validate.number("mean", mean, -_LARGEST, _LARGEST)
+        std = _validate.number("std", std, 0.0, _LARGEST)
+        shape, count, dtype = _shape(size), _count(size), _float_type(dtype)
+        even = count + count % 2
+        values = words_to_normal(self._draw(even * (dtype.itemsize // 4)), mean, std, dtype)[:count]
+        return float(values[0]) if shape is None else values.reshape(shape)
+
+    def integers(self, low: int, high: int, size: Size = None) -> Any:
+        """Integers in [low, high), int64; parameters and errors as :meth:`uniform`.
+
+        Each is low + floor(r (high - low) / 2**64) for a 64-bit r: no value's probability is off by more
+        than 2**-64.
+        """
+        low = _validate.integer("low", low, -(2**63), 2**63 - 2)
+        high = _validate.integer("high", high, low + 1, 2**63 - 1)
+        shape, count = _shape(size), _count(size)
+        words = self._draw(2 * count).astype(np.uint64)
+        # The high 64 bits of a 128-bit product, by halves; uint64 arithmetic wraps, which the last sum uses.
+        half, mask = np.uint64(32), np.uint64(_WORD)
+        r_low, r_high, width = words[::2], words[1::2], high - low
+        n_low, n_high = np.uint64(width & _WORD), np.uint64(width >> 32)
+        middle = r_high * n_low + ((r_low * n_low) >> half)
+        other = r_low * n_high + (middle & mask)
+        offset = r_high * n_high + (middle >> half) + (other >> half)
+        values = (offset + np.uint64(low % 2**64)).view(np.int64)
+        return int(values[0]) if shape is None else values.reshape(shape)
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The integers 0 to n - 1 in random order, int64: the order of n random 64-bit keys."""
+        n = _validate.integer("n", n, 0)
+        words = self._draw(2 * n).astype(np.uint64)
+        return np.argsort(words[::2] | (words[1::2] << np.uint64(32)), kind="stable")
+
+    def stream(self, name: str) -> "Generator":
+        """An independent generator with a name, the same wherever this one stands.
+
+        Parameters
+        ----------
+        name : str
+            Any text; another name gives another stream.
+
+        Returns
+        -------
+        Generator
+
+        Notes
+        -----
+        The child's seed is the name's UTF-8 bytes absorbed eight at a time, each as a Philox counter
+        under the key so far, beginning with this generator's seed.
+
+        Examples
+        --------
+        >>> import fastdl as fd
+        >>> rng = fd.random.Generator(3)
+        >>> rng.stream("shuffle").seed == rng.stream("shuffle").seed != rng.stream("dropout").seed
+        True
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name: got {type(name).__name__}, expected str")
+        text, seed = name.encode(), self._seed
+        for start in range(0, len(text) + 1, 8):  # at least once: the empty name too is a child
+            piece = text[start : start + 8]
+            low, high = (int.from_bytes(piece[i : i + 4], "little") for i in (0, 4))
+            # Word 1 says what the block is for and how long the piece is; the bytes are words 0 and 2.
+            out = philox((low, _NAME | len(piece), high, start // 8), (seed & _WORD, seed >> 32))
+            seed = int(out[0]) | (int(out[1]) << 32)
+        return Generator(seed)
+
+    def state_dict(self) -> dict[str, int]:
+        """Everything that decides what comes next: {"seed", "block"}, two Python ints."""
+        return {"seed": self._seed, "block": self._block}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from where :meth:`state_dict` was taken.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dictionary is not such a state; the generator stays as it was.
+        """
+        if set(state) != {"seed", "block"}:
+            raise ValueError(f"state: got keys {sorted(state)}, expected ['block', 'seed']")
+        seed = _validate.integer("state['seed']", state["seed"], 0, 2**64 - 1)
+        block = _validate.integer("state['block']", state["block"], 0, 2**61 - 1)
+        self._seed, self._block = seed, block
+
+
+_LARGEST = float(np.finfo(np.float64).max)
+_default = Generator(int.from_bytes(os.urandom(8), "little"))
+
+
+def seed(n: int) -> None:
+    """Restart the generator that is used where ``rng=None``.
+
+    Parameters
+    ----------
+    n : int in [0, 2**64)
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> fd.random.seed(1)
+    >>> first = fd.random.as_generator(None).uniform()
+    >>> fd.random.seed(1)
+    >>> fd.random.as_generator(None).uniform() == first
+    True
+    """
+    _default.load_state_dict({"seed": n, "block": 0})
+
+
+def as_generator(rng: "Generator | int | None") -> Generator:
+    """What a ``rng=`` argument means: a Generator as it is, an int as a seed, None the default generator.
+
+    The default generator starts from the operating system's randomness until :func:`seed` is called.
+    """
+    if rng is None:
+        return _default
+    if isinstance(rng, Generator):
+        return rng
+    try:
+        return Generator(rng)
+    except TypeError:
+        raise TypeError(f"rng: got {type(rng).__name__}, expected a Generator, an int or None") from None
+
+
+def _shape(size: Size) -> tuple[int, ...] | None:
+    if size is None:
+        return None
+    extents = size if isinstance(size, (tuple, list)) else (size,)
+    return tuple(_validate.integer("size", extent, 0) for extent in extents)
+
+
+def _count(size: Size) -> int:
+    return math.prod(_shape(size) or ())
