@@ -1,14 +1,4 @@
-"""Where batches come from.
-
-Anything that can be iterated once per epoch and gives pairs (inputs, targets) will do: a list, a DataLoader, an
-object with ``__iter__``. Two more methods, both optional, serve checkpoints:
-
-``iterate(epoch, start)``
-    Batches of that epoch (from 0), beginning with number ``start``. A shuffled order should be a function of a
-    seed and ``epoch`` alone: then the position in the data is these two numbers, and resuming is exact.
-``fingerprint()``
-    Numbers and strings that tell these data from others; a checkpoint made with other data is refused.
-"""
+"""Where batches come from: minibatches of arrays, and how any iterable is read from a position on."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -75,7 +65,9 @@ class ArrayBatches:
     def iterate(self, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
         count = self.x.shape[0]
-        order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
+        order = (
+            random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
+        )
         for first in range(start * self.batch_size, count, self.batch_size):
             chosen: Any = slice(first, first + self.batch_size)
             if order is not None:

@@ -74,10 +74,16 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
         weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
         check_weights(weights, run.model.state_dict())
         _check_same(training, run, fingerprint)
-        states = {name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")}
+        states = {
+            name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")
+        }
         _take_up(run, weights, states)
         run.epoch, run.batch, run.step = int(training["epoch"]), int(training["batch"]), int(training["step"])
-        run.tokens, run.stopped, run.sums = int(training["tokens"]), bool(training["stopped"]), training["sums"]
+        run.tokens, run.stopped, run.sums = (
+            int(training["tokens"]),
+            bool(training["stopped"]),
+            training["sums"],
+        )
         run.seconds = float(training["seconds"])
         run.state = states["state"]
         run.history.losses[:] = tensors["history.losses"].tolist()

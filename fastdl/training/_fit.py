@@ -2,18 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import dense
 from .._validate import integer, number
-from ._interruption import Interruption
-from ._run import Loss, Run, mean_loss
 from ._batches import Batch, count
 from ._callbacks import Callback
 from ._checkpoint import load_checkpoint, save_checkpoint
 from ._history import History
+from ._interruption import Interruption
 from ._progress import make_progress
+from ._run import Loss, Run, mean_loss
 
 
 def fit(
@@ -35,6 +35,7 @@ def fit(
     metadata: Mapping[str, str] | None = None,
     progress: bool = True,
     unit: str = "tokens",
+    loss_format: Callable[[float], str] = "{:.4f}".format,
 ) -> History:
     """Train a model.
 
@@ -82,6 +83,8 @@ def fit(
         Whether to show progress on stderr: a bar on a terminal where tqdm is installed, else a line now and then.
     unit : str, default "tokens"
         What the targets are called in the progress display.
+    loss_format : callable, default ``"{:.4f}".format``
+        How the progress display writes a loss.
 
     Returns
     -------
@@ -124,7 +127,9 @@ def fit(
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
     if epochs > 1 and iter(batches) is batches:
-        raise ValueError("batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs")
+        raise ValueError(
+            "batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs"
+        )
     run = Run(
         model,
         optimizer,
@@ -146,7 +151,7 @@ def fit(
         load_checkpoint(checkpoint, run, fingerprint)
     model.train()
     size = count(batches)
-    display = make_progress(progress, epochs, size, run.epoch * (size or 0) + run.batch, unit)
+    display = make_progress(progress, epochs, size, run.epoch * (size or 0) + run.batch, unit, loss_format)
     for callback in run.callbacks:
         callback.on_train_begin(run)
     # Without a checkpoint there is nothing to bring home, and Ctrl-C works as everywhere.
@@ -224,15 +229,9 @@ def _train(
         if interruption.signum is None and not run.stopped and validation is not None:
             held_out = mean_loss(run.model, validation, run.loss_function, run.carry_state, interruption)
         if interruption.signum is None and not run.stopped:
-            display.write(_summary(run.finish_epoch(held_out), epochs))
+            display.epoch_done(run.finish_epoch(held_out))
             for callback in run.callbacks:
                 callback.on_epoch_end(run)
         save()
         if interruption.signum is not None:
             return
-
-
-def _summary(row: Mapping[str, Any], epochs: int) -> str:
-    held_out = "" if row["validation_loss"] is None else f", validation loss {row['validation_loss']:.4f}"
-    penalty = "" if not row["penalty"] else f", penalty {row['penalty']:.4g}"
-    return f"epoch {row['epoch']}/{epochs}: loss {row['loss']:.4f}{held_out}{penalty}, {row['seconds']:.1f} s"

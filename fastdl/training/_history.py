@@ -91,7 +91,9 @@ class History:
         FigureCanvasAgg(figure)  # no window system is asked for
         axes = figure.add_subplot()
         losses = np.asarray(self.losses) * scale
-        axes.plot(np.arange(1, losses.size + 1), losses, color="0.8", linewidth=0.8, label="training, each step")
+        axes.plot(
+            np.arange(1, losses.size + 1), losses, color="0.8", linewidth=0.8, label="training, each step"
+        )
         steps = self["step"]
         axes.plot(steps, np.multiply(self["loss"], scale), "o-", label="training, epoch")
         held_out: Sequence[tuple[int, float]] = [

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import optim
-from ._interruption import Interruption
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback
 from ._history import History
+from ._interruption import Interruption
 from ._progress import Progress
 
 Loss = Callable[[Any, Any], tuple[float, np.ndarray]]
