@@ -5,7 +5,7 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 ``training`` (fit, checkpoints) and the command line.
 """
 
-from . import random
+from . import optim, random
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 from .norms import clip_by_global_norm_, global_norm
@@ -18,6 +18,7 @@ __all__ = [
     "get_backend",
     "get_num_threads",
     "global_norm",
+    "optim",
     "random",
     "set_num_threads",
 ]
