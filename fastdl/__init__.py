@@ -5,7 +5,11 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 ``training`` (fit, checkpoints) and the command line.
 """
 
+import importlib
+from types import ModuleType
+
 from . import optim, random
+from ._config import config, show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 from .norms import clip_by_global_norm_, global_norm
@@ -15,10 +19,24 @@ __version__ = "0.1.0"
 __all__ = [
     "backend",
     "clip_by_global_norm_",
+    "config",
     "get_backend",
     "get_num_threads",
     "global_norm",
+    "models",
     "optim",
     "random",
     "set_num_threads",
+    "show_config",
+    "text",
+    "training",
 ]
+
+# Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
+_LAZY = ("cli", "models", "text", "training")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -114,12 +114,14 @@ def _check_same(training: Mapping[str, Any], run: Run, fingerprint: Mapping[str,
         "optimizer_class": type(run.optimizer).__name__,
         "callback_classes": [type(callback).__name__ for callback in run.callbacks],
         "accumulate": run.accumulate,
-        "fingerprint": dict(fingerprint),
     }
     for name, value in now.items():
         if training[name] != value:
-            what = name.replace("_", " ").replace("fingerprint", "data")
-            raise ValueError(f"another run's: {what} {training[name]}, expected {value}")
+            raise ValueError(f"another run's: {name.replace('_', ' ')} {training[name]}, expected {value}")
+    for name in sorted(fingerprint.keys() | training["fingerprint"].keys()):
+        stored, value = training["fingerprint"].get(name), fingerprint.get(name)
+        if stored != value:
+            raise ValueError(f"other data: {name} {stored}, expected {value}")
 
 
 def _take_up(run: Run, weights: Mapping[str, np.ndarray], states: Mapping[str, Any]) -> None:
