@@ -73,9 +73,9 @@ def save(
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"metadata[{name!r}]: got {type(value).__name__}, expected a string")
     entries["__metadata__"] = {**metadata, _DIGEST: _NO_DIGEST}
-    arrays = []
+    pieces = []
     position = 0
-    # Wide types first, as the safetensors package does: every array then starts at a multiple of its item size.
+    # Wide types first, as the safetensors package does: then every array is aligned.
     for name in sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)):
         array = tensors[name]
         dtype = array.dtype.newbyteorder("<")
@@ -90,17 +90,17 @@ def save(
             "data_offsets": [position, position + array.nbytes],
         }
         position += array.nbytes
-        arrays.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        pieces.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     header = json.dumps(entries, ensure_ascii=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > _MAX_HEADER:
         raise ValueError(f"metadata: the header would be {len(header)} bytes, expected at most {_MAX_HEADER}")
     head = len(header).to_bytes(8, "little") + header
     digest = hashlib.sha256(head)
-    for array in arrays:
-        digest.update(array)
+    for piece in pieces:
+        digest.update(piece)
     head = head.replace(_digest_field(_NO_DIGEST), _digest_field(digest.hexdigest()), 1)
-    _replace(Path(path), [head, *arrays])
+    _replace(Path(path), [head, *pieces])
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:

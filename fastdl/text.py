@@ -90,7 +90,8 @@ class Vocabulary:
     Parameters
     ----------
     characters : str
-        Any text: its distinct characters become the vocabulary. Code 0 stands for all others and reads as U+FFFD.
+        Any text: its distinct characters become the vocabulary. Code 0 stands for all others and reads as
+        U+FFFD.
 
     Attributes
     ----------
@@ -143,9 +144,9 @@ def _code_points(text: str) -> np.ndarray:
 class TextBatches:
     """Successive windows of B stretches of a text, for truncated BPTT with carried state (MATH 5.8).
 
-    The text is cut into `batch_size` stretches of equal length, read side by side: row t of a window holds the
-    t-th next character of every stretch, and the targets are the characters that follow. The last window of an
-    epoch may be shorter; up to ``batch_size - 1`` characters at the end of the text are left over.
+    The text is cut into `batch_size` stretches of equal length, read side by side: row t of a window holds
+    the t-th next character of every stretch, and the targets are the characters that follow. The last window
+    of an epoch may be shorter; up to ``batch_size - 1`` characters at the end of the text are left over.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ class TextBatches:
         return self.iterate(0, 0)
 
     def iterate(self, epoch: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The windows from number `start` on: the same in every epoch, for the state is carried along them."""
+        """The windows from number `start` on: in reading order in every epoch."""
         for first in range(start * self.seq_len, self._x.shape[0], self.seq_len):
             window = slice(first, first + self.seq_len)
             yield self._x[window], self._y[window]
@@ -202,6 +203,6 @@ class TextBatches:
         return {
             "kind": "TextBatches",
             "shape": list(self._x.shape),
-            "crc32": zlib.crc32(self._y, zlib.crc32(self._x)),
+            "crc32": zlib.crc32(self._y.data, zlib.crc32(self._x.data)),
             "seq_len": self.seq_len,
         }

@@ -1,7 +1,8 @@
 """The command line: ``fastdl train text``, ``generate``, ``evaluate``, ``show-config``, ``bench``.
 
-Results go to stdout, progress and errors to stderr. Exit status: 0 done, 1 a failure on the way (disk full, loss
-not finite), 2 bad usage or bad input, 130 after Ctrl-C, 141 when the reader of stdout went away, 143 after SIGTERM.
+Results go to stdout, progress and errors to stderr. Exit status: 0 done, 1 a failure on the way (disk full,
+loss not finite), 2 bad usage or bad input, 130 after Ctrl-C, 141 when the reader of stdout went away, 143
+after SIGTERM.
 """
 
 import os

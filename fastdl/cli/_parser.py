@@ -11,8 +11,8 @@ from .. import __version__
 class Parser(argparse.ArgumentParser):
     """Errors look the same wherever they come from, and options are not abbreviated."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs | {"allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"fastdl: error: {message}\nTry '{self.prog} --help'.\n")
@@ -42,8 +42,8 @@ def make_parser() -> Parser:
     bench = commands.add_parser(
         "bench",
         help="measure this machine (about a minute)",
-        description="Time the kernels against plain NumPy, and against PyTorch where it is installed. Takes about "
-        "a minute; run it on an idle machine. 'make bench' in the source tree runs the full set.",
+        description="Time the kernels against plain NumPy, and against PyTorch where it is installed. "
+        "Takes about a minute; run it on an idle machine. 'make bench' in the source tree runs the full set.",
     )
     _add_threads(bench)
     bench.set_defaults(run=_run_bench)
@@ -55,25 +55,27 @@ def _add_train_text(kinds: Any) -> None:
         "text",
         help="a character language model on text",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a language model (embedding, LSTM, linear layer) that predicts the next character.\n"
-        "The first nine tenths of the text are learnt, the last tenth measures the result.",
+        description="Train a language model (embedding, LSTM, linear layer) that predicts the next\n"
+        "character. The first nine tenths of the text are learnt, the last tenth measures the\nresult.",
         epilog="Written to the --out folder, replacing what an earlier run left there:\n"
         "  model.safetensors        the model with the best held-out loss so far\n"
         "  checkpoint.safetensors   everything --resume needs, as of the last epoch or interruption\n"
         "  history.csv              the learning curve, a row per epoch (losses in nats per character)\n"
         "  learning_curve.png       its picture, where matplotlib is installed\n\n"
-        "Ctrl-C or SIGTERM ends the run with a checkpoint (exit status 130 or 143); a second Ctrl-C does not wait.",
+        "Ctrl-C or SIGTERM ends the run with a checkpoint (exit status 130 or 143); a second\n"
+        "Ctrl-C does not wait.",
     )
     parser.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
-        help="UTF-8 text in any alphabet; several are joined. Default: the English help texts that come with Python",
+        help="UTF-8 text in any alphabet; several are joined. "
+        "Default: the English help texts that come with Python",
     )
     parser.add_argument(
         "--out", default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
     )
-    # Settings of the model and the run: None here means the default below, or, with --resume, as the run began.
+    # None here means the default below or, with --resume, what the run began with.
     settings = parser.add_argument_group("the model and its training (a resumed run keeps its own)")
     for name, (default, kind, text) in TRAINING_SETTINGS.items():
         metavar = "N" if isinstance(default, int) else "X"

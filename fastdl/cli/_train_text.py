@@ -116,8 +116,9 @@ def _settings(arguments: argparse.Namespace, checkpoint: Path) -> tuple[dict[str
 def _check_length(corpus: str, learnt: str, held_out: str, settings: dict[str, Any]) -> None:
     needed = settings["batch"] * settings["seq-len"] + 1
     if len(learnt) < needed or len(held_out) < 2:
+        enough = max(20, -(-needed * 10 // 9))
         raise CommandError(
-            f"the text is too short: {len(corpus):,} characters, expected at least {max(20, -(-needed * 10 // 9)):,} "
+            f"the text is too short: {len(corpus):,} characters, expected at least {enough:,} "
             f"for --batch {settings['batch']} and --seq-len {settings['seq-len']}"
         )
 
@@ -126,8 +127,8 @@ def _report(history: training.History, folder: Path) -> None:
     best = min(history.epochs, key=lambda row: row["validation_loss"])
     last = history.epochs[-1]
     print(
-        f"{best['validation_loss'] / BIT:.4f} bits per character on the held-out tenth, after epoch {best['epoch']} "
-        f"of {last['epoch']}\n"
+        f"{best['validation_loss'] / BIT:.4f} bits per character on the held-out tenth, "
+        f"after epoch {best['epoch']} of {last['epoch']}\n"
         f"{last['tokens'] / last['seconds']:,.0f} characters/s, {last['seconds']:.1f} s in all\n"
         f"model in {folder / MODEL}"
     )

@@ -120,8 +120,8 @@ class CharLM(nn.Module):
         Parameters
         ----------
         prompt : str, default ""
-            Text to go on from; it is read, not repeated. Empty: as after a line's end. Characters the model does
-            not know are read as such.
+            Text to go on from; it is read, not repeated. Empty: as after a line's end. Characters the model
+            does not know are read as such.
         temperature : float, default 1.0
             Logits are divided by it: below 1 the likely becomes likelier, 0 always takes the likeliest.
         top_k : int, optional

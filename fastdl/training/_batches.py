@@ -1,7 +1,7 @@
 """Where batches come from: minibatches of arrays, and how any iterable is read from a position on."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any
 
@@ -79,7 +79,7 @@ class ArrayBatches:
         return {
             "kind": "ArrayBatches",
             "shapes": f"{self.x.shape} {self.y.shape}",
-            "crc32": zlib.crc32(np.ascontiguousarray(self.y), zlib.crc32(np.ascontiguousarray(self.x))),
+            "crc32": zlib.crc32(_bytes(self.y), zlib.crc32(_bytes(self.x))),
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "seed": self.seed,
@@ -101,4 +101,8 @@ def in_groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 def count(batches: Iterable[Batch]) -> int | None:
     """Batches in an epoch, where that is known."""
-    return len(batches) if hasattr(batches, "__len__") else None
+    return len(batches) if isinstance(batches, Sized) else None
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -16,8 +16,8 @@ class Callback:
     """Base of all callbacks: override the hooks you need, the others cost nothing.
 
     Every hook gets the :class:`Run`, whose ``model``, ``optimizer``, ``history``, ``epoch``, ``step`` and
-    ``loss`` are there to read (set ``run.optimizer.lr`` for a schedule), and whose ``stop()`` ends the run after
-    this step or epoch.
+    ``loss`` are there to read (set ``run.optimizer.lr`` for a schedule), and whose ``stop()`` ends the run
+    after this step or epoch.
 
     Examples
     --------
@@ -96,8 +96,8 @@ class SaveBest(Callback):
     Parameters
     ----------
     path : str or path-like
-        The file, in the safetensors layout: the arrays of ``model.state_dict()``, replaced atomically. A model
-        with a ``save(path)`` of its own (as :class:`fastdl.models.CharLM`) is asked to save itself.
+        The file, in the safetensors layout: the arrays of ``model.state_dict()``, replaced atomically. A
+        model with a ``save(path)`` of its own (as :class:`fastdl.models.CharLM`) is asked to save itself.
 
     Notes
     -----

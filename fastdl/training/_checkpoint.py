@@ -5,8 +5,8 @@ Arrays
     arrays within those states; ``history.losses``: the loss of every step.
 Strings (``__metadata__``)
     ``format``: says that this is a checkpoint; ``training``: JSON with the states' structure and numbers, the
-    position in the data, the epochs' rows and the fingerprint of the data; and what the model's ``metadata()``
-    and the caller add.
+    position in the data, the epochs' rows and the fingerprint of the data; and what the model's
+    ``metadata()`` and the caller add.
 """
 
 import copy
@@ -99,7 +99,8 @@ def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.n
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
-            f"another model's: arrays missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+            f"another model's: arrays missing: {', '.join(missing) or 'none'}; "
+            f"unknown: {', '.join(unknown) or 'none'}"
         )
     for name, array in weights.items():
         want = expected[name]

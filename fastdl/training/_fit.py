@@ -49,8 +49,8 @@ def fit(
         Iterated once per epoch, see :mod:`fastdl.training._batches`. The inputs go to ``model.forward``, the
         targets to the loss.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
-        ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with respect
-        to the outputs.
+        ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with
+        respect to the outputs.
     epochs : int, default 1
         Passes over the data; a resumed run counts those before the interruption.
     validation : iterable of (inputs, targets), optional
@@ -58,15 +58,15 @@ def fit(
     max_norm : float, optional
         Gradients are scaled down to this global 2-norm where theirs is larger (MATH 1.12).
     accumulate : int, default 1
-        Batches per optimizer step. The gradient is that of the mean loss over all targets of the batches, so two
-        batches of 16 give the step of one of 32.
+        Batches per optimizer step. The gradient is that of the mean loss over all targets of the batches, so
+        two batches of 16 give the step of one of 32.
     carry_state : bool, default False
-        Truncated backpropagation through time (MATH 5.8): the final recurrent state of a batch is the next one's
-        initial state, gradients stay within a batch. Every epoch, and every validation, starts with zeros. The
-        batches must be successive windows (T, B) of the same B sequences.
+        Truncated backpropagation through time (MATH 5.8): the final recurrent state of a batch is the next
+        one's initial state, gradients stay within a batch. Every epoch, and every validation, starts with
+        zeros. The batches must be successive windows (T, B) of the same B sequences.
     penalties : sequence, optional
-        Objects with ``add(parameters) -> float``, called after the backward pass: they add their gradient to the
-        parameters' and return their value.
+        Objects with ``add(parameters) -> float``, called after the backward pass: they add their gradient to
+        the parameters' and return their value.
     callbacks : sequence of Callback, optional
         Called in order, see :class:`fastdl.training.Callback`.
     checkpoint : str or path-like, optional
@@ -80,7 +80,8 @@ def fit(
     metadata : mapping of str to str, optional
         Stored in the checkpoint along with the rest.
     progress : bool, default True
-        Whether to show progress on stderr: a bar on a terminal where tqdm is installed, else a line now and then.
+        Whether to show progress on stderr: a bar on a terminal where tqdm is installed, else a line now and
+        then.
     unit : str, default "tokens"
         What the targets are called in the progress display.
     loss_format : callable, default ``"{:.4f}".format``
@@ -94,8 +95,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is bad, the data are empty, or the checkpoint is damaged or another run's; then the model
-        is as it was.
+        If an argument is bad, the data are empty, or the checkpoint is damaged or another run's; then the
+        model is as it was.
     FloatingPointError
         If the loss is no longer finite. The last checkpoint is kept.
     KeyboardInterrupt
@@ -103,9 +104,10 @@ def fit(
 
     Notes
     -----
-    With `checkpoint` given and in the main thread, SIGINT and SIGTERM are noted, the step in work is finished, the
-    checkpoint written and the signal raised again under the caller's own handlers: by default Ctrl-C is a
-    ``KeyboardInterrupt`` and SIGTERM ends the process. Should the caller's handler return, so does ``fit``.
+    With `checkpoint` given and in the main thread, SIGINT and SIGTERM are noted, the step in work is
+    finished, the checkpoint written and the signal raised again under the caller's own handlers: by default
+    Ctrl-C is a ``KeyboardInterrupt`` and SIGTERM ends the process. Should the caller's handler return, so
+    does ``fit``.
 
     Examples
     --------
@@ -114,7 +116,8 @@ def fit(
     >>> model = fd.nn.Linear(1, 1, rng=0)
     >>> data = fd.training.ArrayBatches(x, 3 * x + 1, batch_size=16)
     >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.1)
-    >>> history = fd.training.fit(model, optimizer, data, loss=fd.mean_squared_error, epochs=50, progress=False)
+    >>> options = {"loss": fd.mean_squared_error, "epochs": 50, "progress": False}
+    >>> history = fd.training.fit(model, optimizer, data, **options)
     >>> history["loss"][-1] < 1e-3
     True
     """

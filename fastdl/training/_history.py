@@ -18,9 +18,9 @@ class History:
     losses : list of float
         Training loss of every optimizer step, without penalties.
     epochs : list of dict
-        One row per epoch: ``epoch`` (from 1), ``step`` (optimizer steps so far), ``loss`` (mean over the epoch),
-        ``validation_loss`` (None without validation data), ``penalty`` (mean over the epoch), ``tokens`` (targets
-        seen so far), ``seconds`` (so far, all parts of an interrupted run together).
+        One row per epoch: ``epoch`` (from 1), ``step`` (optimizer steps so far), ``loss`` (mean over the
+        epoch), ``validation_loss`` (None without validation data), ``penalty`` (mean over the epoch),
+        ``tokens`` (targets seen so far), ``seconds`` (so far, all parts of an interrupted run together).
 
     Examples
     --------

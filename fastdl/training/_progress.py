@@ -119,7 +119,7 @@ class Bar(Progress):
 def make_progress(
     show: bool, epochs: int, batches: int | None, done: int, unit: str, loss_format: Callable[[float], str]
 ) -> Progress:
-    """A bar on a terminal (or in a notebook) where tqdm is installed, lines elsewhere, nothing if not asked."""
+    """A bar on a terminal or in a notebook where tqdm is installed, else lines; nothing if not asked."""
     args = (epochs, batches, done, unit, loss_format)
     stream = sys.stderr
     if not show:

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def flatten(tree: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Move the arrays of `tree` into `arrays`, named by their path below `prefix`; return what JSON can hold."""
+    """Move the arrays of `tree` into `arrays`, named by their path from `prefix`; return the rest."""
     if isinstance(tree, np.ndarray):
         arrays[prefix] = tree
         return {"array": prefix}
