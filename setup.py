@@ -27,7 +27,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
 # Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
-COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-Wno-maybe-uninitialized"]
 COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 
 # Topics built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and

@@ -1,6 +1,7 @@
 """Aligned memory: vector loads that straddle cache lines cost twice."""
 
 import math
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,4 +23,19 @@ def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
     """The same, filled with zeros."""
     array = aligned_empty(shape, dtype)
     array[...] = 0
+    return array
+
+
+_local = threading.local()
+
+
+def scratch(size: int, dtype: np.dtype) -> np.ndarray:
+    """Uninitialised work space that is valid until this thread asks again: kept, so it costs nothing.
+
+    It grows to the largest size asked for. For use within one kernel call.
+    """
+    held: dict[str, np.ndarray] = _local.__dict__
+    array = held.get(dtype.char)
+    if array is None or array.size < size:
+        array = held[dtype.char] = aligned_empty(max(size, 1), dtype)
     return array
