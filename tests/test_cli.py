@@ -166,6 +166,15 @@ def test_evaluate(trained, tmp_path, capsys):
     assert "over 4" in capsys.readouterr().out
 
 
+def test_bench(capsys, monkeypatch):
+    monkeypatch.setattr("fastdl.cli._bench.SECONDS_A_ROW", 0.0)
+    assert main(["bench", "--threads", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert ", 2 threads, " in lines[0]
+    assert len(lines) == 5 + 8
+    assert all(re.search(r" [\d.]+ +[\d.]+ +[\d.]+", line) for line in lines[5:])
+
+
 # ---- errors -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("argv", "message"),

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from .. import _safetensors
+from ._history import COLUMNS
 from ._run import Run
 from ._tree import flatten, restore
 
 FORMAT = "fastdl checkpoint 1"
+_SUMS = {"loss": float, "penalty": float, "targets": int}
 
 
 def save_checkpoint(
@@ -77,17 +79,16 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
         states = {
             name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")
         }
-        _take_up(run, weights, states)
-        run.epoch, run.batch, run.step = int(training["epoch"]), int(training["batch"]), int(training["step"])
-        run.tokens, run.stopped, run.sums = (
-            int(training["tokens"]),
-            bool(training["stopped"]),
-            training["sums"],
-        )
-        run.seconds = float(training["seconds"])
-        run.state = states["state"]
-        run.history.losses[:] = tensors["history.losses"].tolist()
-        run.history.epochs[:] = training["epochs"]
+        position = {name: int(training[name]) for name in ("epoch", "batch", "step", "tokens")}
+        sums = {name: kind(training["sums"][name]) for name, kind in _SUMS.items()}
+        seconds, stopped = float(training["seconds"]), bool(training["stopped"])
+        losses = tensors["history.losses"].tolist()
+        epochs = [{name: row[name] for name in COLUMNS} for row in training["epochs"]]
+        _take_up(run, weights, states)  # all else has been read: from here on nothing fails half-way
+        vars(run).update(position, sums=sums, stopped=stopped, state=states["state"])
+        run.seconds = seconds
+        run.history.losses[:] = losses
+        run.history.epochs[:] = epochs
     except KeyError as error:
         raise ValueError(f"{os.fspath(path)}: damaged: {error} is missing") from None
     except (ValueError, TypeError) as error:

@@ -137,7 +137,7 @@ def make_progress(
 def _round(value: float) -> str:
     """Three digits: 812, 4.21k, 1.3M."""
     for suffix in ("", "k", "M"):
-        if value < 1000:
+        if value < 999.5:
             return f"{value:.3g}{suffix}"
         value /= 1000
     return f"{value:.3g}G"
