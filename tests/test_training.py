@@ -139,6 +139,41 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_parameters():
     assert np.array_equal(model.parameters().data, before)
 
 
+@pytest.mark.peer
+def test_the_learning_curve_is_pytorchs():
+    """The default run of `fastdl train text`, its first 50 steps, from the same weights."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    learnt, _ = fd.text.split_held_out(fd.text.default_corpus())
+    model = fd.models.CharLM(fd.text.Vocabulary(learnt), rng=0)
+    data = list(model.batches(learnt))[:50]
+    codes = len(model.vocabulary)
+    layers = {
+        "embedding": torch.nn.Embedding(codes, 64),
+        "lstm": torch.nn.LSTM(64, 256),
+        "linear": torch.nn.Linear(256, codes),
+    }
+    theirs = torch.nn.ModuleDict(layers)
+    theirs.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
+    layers["lstm"].bias_hh_l0.requires_grad_(False)  # fastdl has one bias
+    trained = [parameter for parameter in theirs.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=2e-3)
+    losses, state = [], None
+    for x, y in data:
+        h, state = layers["lstm"](layers["embedding"](torch.from_numpy(x)), state)
+        state = tuple(part.detach() for part in state)
+        loss = torch.nn.functional.cross_entropy(
+            layers["linear"](h).flatten(0, 1), torch.from_numpy(y).flatten()
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    ours = fd.optim.Adam(model.parameters(), lr=2e-3)
+    history = fit(model, ours, data, max_norm=1.0, carry_state=True, progress=False)
+    np.testing.assert_allclose(history.losses, losses, rtol=1e-5)
+
+
 # ---- epochs and history -----------------------------------------------------------------------------
 def test_history_has_the_epochs_means_and_validation():
     x, y = linear_data(10)
