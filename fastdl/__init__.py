@@ -9,7 +9,7 @@ import importlib
 from types import ModuleType
 
 from . import optim, random
-from ._config import config, show_config
+from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 from .norms import clip_by_global_norm_, global_norm
@@ -19,7 +19,6 @@ __version__ = "0.1.0"
 __all__ = [
     "backend",
     "clip_by_global_norm_",
-    "config",
     "get_backend",
     "get_num_threads",
     "global_norm",

@@ -10,26 +10,49 @@ import numpy as np
 
 from ._dispatch import get_backend, kernels
 from ._threads import get_num_threads
+from ._validate import choice
 
 
-def config() -> dict[str, Any]:
-    """Build chosen, threads, OpenMP and versions, as a dict.
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Show build chosen, threads, OpenMP and versions.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}, default "stdout"
+        Whether to print, or to return a dict, as :func:`numpy.show_config`.
 
     Returns
     -------
-    dict
-        Strings, ints and lists of strings, by name.
+    dict or None
+        With ``mode="dicts"``: strings, ints and lists of strings, by name.
+
+    Raises
+    ------
+    ValueError
+        If the mode is not known.
 
     Examples
     --------
     >>> import fastdl as fd
-    >>> found = fd.config()
+    >>> fd.show_config()
+    fastdl                      ...
+    build                       ...
+    >>> found = fd.show_config(mode="dicts")
     >>> found["build"] in found["builds this processor runs"]
     True
     """
+    found = _config()
+    if choice("mode", mode, ("stdout", "dicts")) == "dicts":
+        return found
+    width = max(map(len, found)) + 2
+    for name, value in found.items():
+        sys.stdout.write(f"{name:<{width}}{', '.join(value) if isinstance(value, list) else value}\n")
+    return None
+
+
+def _config() -> dict[str, Any]:
     from . import __version__
 
-    openmp = kernels.system.openmp_version()
     return {
         "fastdl": __version__,
         "build": kernels.level,
@@ -37,7 +60,7 @@ def config() -> dict[str, Any]:
         "FASTDL_ISA": os.environ.get("FASTDL_ISA", "not set"),
         "backend": get_backend(),
         "threads": get_num_threads(),
-        "OpenMP": openmp or "none: built for one thread",
+        "OpenMP": kernels.system.openmp_version() or "none: built for one thread",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
@@ -47,22 +70,6 @@ def config() -> dict[str, Any]:
         "location": str(Path(__file__).parent),
         "installed extras": [name for name in ("tqdm", "matplotlib", "safetensors") if _is_installed(name)],
     }
-
-
-def show_config() -> None:
-    """Print build chosen, threads, OpenMP and versions.
-
-    Examples
-    --------
-    >>> import fastdl as fd
-    >>> fd.show_config()
-    fastdl                      ...
-    build                       ...
-    """
-    found = config()
-    width = max(map(len, found)) + 2
-    for name, value in found.items():
-        sys.stdout.write(f"{name:<{width}}{', '.join(value) if isinstance(value, list) else value}\n")
 
 
 def _processor() -> str:

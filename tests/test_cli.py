@@ -86,7 +86,7 @@ def test_help(capsys, argv, words):
 def test_show_config(capsys):
     assert main(["show-config"]) == 0
     out = capsys.readouterr().out
-    assert re.search(rf"^build +{fd.config()['build']}$", out, re.MULTILINE)
+    assert re.search(rf"^build +{fd.show_config(mode='dicts')['build']}$", out, re.MULTILINE)
     assert re.search(rf"^threads +{fd.get_num_threads()}$", out, re.MULTILINE)
     assert re.search(rf"^NumPy +{re.escape(np.__version__)}$", out, re.MULTILINE)
 

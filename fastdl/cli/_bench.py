@@ -12,9 +12,6 @@ import numpy as np
 
 import fastdl as fd
 
-from .. import set_num_threads
-from .._config import config
-
 SECONDS_A_ROW = 6.0
 Work = Callable[[], Any]
 
@@ -22,8 +19,8 @@ Work = Callable[[], Any]
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, a row when it is measured."""
     if arguments.threads:
-        set_num_threads(arguments.threads)
-    found = config()
+        fd.set_num_threads(arguments.threads)
+    found = fd.show_config(mode="dicts") or {}
     peer = _torch()
     print(
         f"fastdl {found['fastdl']}, build {found['build']}, {found['threads']} threads, {found['processor']}"
