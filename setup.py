@@ -40,7 +40,6 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": False,
     "cdivision": True,
-    "freethreading_compatible": True,
     "embedsignature": True,
 }
 
@@ -83,7 +82,6 @@ class BuildExt(build_ext):
 
 def extensions():
     topics = sorted(path.stem for path in KERNELS.glob("*.pyx"))
-    headers = [str(path) for pattern in ("*.h", "*.pxd") for path in sorted(KERNELS.glob(pattern))]
     # Translate each .pyx exactly once (three Extensions of one .pyx would fail), then name the C file thrice.
     sources = [Extension(f"fastdl.kernels.{topic}", [str(KERNELS / f"{topic}.pyx")]) for topic in topics]
     translated = cythonize(sources, compiler_directives=DIRECTIVES, nthreads=0)
@@ -92,7 +90,7 @@ def extensions():
             f"fastdl.kernels.{level}.{topic}",
             one.sources,
             include_dirs=[str(KERNELS)],
-            depends=headers,
+            depends=one.depends,
             extra_compile_args=COMMON + flags + [f"-ffp-contract={'fast' if topic in FUSED else 'off'}"],
             extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )

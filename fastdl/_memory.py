@@ -6,17 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .kernels.baseline.system import Block
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised C-contiguous array that starts at a multiple of 64 bytes."""
+    """An uninitialised C-contiguous array that starts at a multiple of 64 bytes, from memory used before if any."""
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
     dtype = np.dtype(dtype)
     size = math.prod(extents) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(extents)
+    if size == 0:
+        return np.empty(extents, dtype)
+    return np.frombuffer(Block(size), dtype).reshape(extents)
 
 
 def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:

@@ -195,8 +195,7 @@ def lstm_backward(
         else:
             dc0[...] = dc
     if out is None:
-        dW_x, dW_h = np.empty_like(W_x), np.empty_like(W_h)
-        db = np.empty(4 * H, x.dtype)
+        dW_x, dW_h, db = (aligned_empty(shape, x.dtype) for shape in (W_x.shape, W_h.shape, 4 * H))
         accumulate = False
     else:
         dW_x = out_array("out[0]", out[0], W_x.shape, x.dtype)

@@ -17,6 +17,23 @@ enum { FD_MR = 6, FD_NR_FLOAT = 16, FD_NR_DOUBLE = 8 };
 enum { FD_MR = 4, FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
 #endif
 
+/* a * b + c, fused wherever the level has the instruction. Said outright: left to the compiler, some tiles were
+ * fused and some not, and a result depended on which tile computed it. */
+static inline float fd_madd_float(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+static inline double fd_madd_double(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 /* Panels stream from the second-level cache; asking a few rows ahead hides its latency. */
 enum { FD_AHEAD = 8 };
 static inline void fd_prefetch(const void *address) { __builtin_prefetch(address); }

@@ -21,6 +21,8 @@ cdef extern from "_tile.h" nogil:
         FD_NR_DOUBLE
         FD_AHEAD
     void fd_prefetch(const void* address)
+    float fd_madd_float(float a, float b, float c)
+    double fd_madd_double(double a, double b, double c)
 
 
 cdef enum:
@@ -35,6 +37,14 @@ cdef inline Py_ssize_t panel_width(const cython.floating* unused) noexcept nogil
         return FD_NR_DOUBLE
 
 
+cdef inline cython.floating madd(cython.floating a, cython.floating b, cython.floating c) noexcept nogil:
+    """a * b + c, fused where the build can."""
+    if cython.floating is float:
+        return fd_madd_float(a, b, c)
+    else:
+        return fd_madd_double(a, b, c)
+
+
 cdef inline void _tile(
     const int mr, const int np,
     const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
@@ -42,7 +52,7 @@ cdef inline void _tile(
     cython.floating* c, const Py_ssize_t c_row,
     const cython.floating* start, const Py_ssize_t start_row,
 ) noexcept nogil:
-    """mr rows x np neighbouring panels. start: what to add to (NULL for zero; start_row 0 repeats one row)."""
+    """mr rows x np neighbouring panels: C = start + A @ B. With start_row 0 one row of start serves all."""
     cdef cython.floating acc[FD_MR][FD_NR_FLOAT]
     cdef cython.floating value
     cdef Py_ssize_t p
@@ -51,7 +61,7 @@ cdef inline void _tile(
     for r in range(mr):
         for q in range(np):
             for j in range(nr):
-                acc[r * np + q][j] = 0 if start is NULL else start[r * start_row + q * nr + j]
+                acc[r * np + q][j] = start[r * start_row + q * nr + j]
     for p in range(k):
         for q in range(np):
             fd_prefetch(b + (p + FD_AHEAD) * b_k + q * b_panel)
@@ -61,7 +71,7 @@ cdef inline void _tile(
             value = a[r * a_row + p * a_k]
             for q in range(np):
                 for j in range(nr):
-                    acc[r * np + q][j] = acc[r * np + q][j] + value * b[p * b_k + q * b_panel + j]
+                    acc[r * np + q][j] = madd(value, b[p * b_k + q * b_panel + j], acc[r * np + q][j])
     for r in range(mr):
         for q in range(np):
             for j in range(nr):
@@ -147,8 +157,7 @@ cdef inline void _panel(
         m += step
         a += step * a_row
         c += step * c_row
-        if start is not NULL:
-            start += step * start_row
+        start += step * start_row
 
 
 cdef inline const cython.floating* offset(const cython.floating* start, Py_ssize_t column) noexcept nogil:
@@ -168,9 +177,8 @@ cdef inline void _narrow_panel(
     while m < rows:
         count = min(rows - m, FD_MR)
         memset(block, 0, sizeof(block))
-        if start is not NULL:
-            for r in range(count):
-                memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
+        for r in range(count):
+            memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
         _panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
         for r in range(count):
             memcpy(c + (m + r) * c_row, block + r * nr, width * sizeof(cython.floating))
@@ -188,37 +196,38 @@ cdef inline void product(
     b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be
     readable at full width. start: NULL for zero, C itself to add, a bias with start_row = 0.
     """
-    cdef Py_ssize_t nr = panel_width(a), k0, depth, j, side_by_side
+    cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j, side_by_side
+    cdef cython.floating zeros[4 * FD_NR_FLOAT]
     cdef const cython.floating* from_ = start
-    cdef Py_ssize_t from_row = start_row
+    cdef Py_ssize_t from_row = start_row, from_step = 1
     if rows == 0:
         return
-    if k == 0:
-        for k0 in range(rows):
-            for j in range(columns):
-                c[k0 * c_row + j] = 0 if start is NULL else start[k0 * start_row + j]
-        return
-    k0 = 0
-    while k0 < k:
+    if start is NULL:
+        # Rather than ask in every tile, start from a row of zeros that serves all rows and columns.
+        memset(zeros, 0, sizeof(zeros))
+        from_, from_row, from_step = zeros, 0, 0
+    while k0 < k or k == 0:
         depth = min(k - k0, K_BLOCK)
         j = 0
         side_by_side = 4 if rows == 1 else 2
         while rows <= 2 and columns - j >= side_by_side * nr:
             if rows == 1:
                 _tile_1_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                             c + j, c_row, offset(from_, j), from_row)
+                             c + j, c_row, from_ + j * from_step, from_row)
             else:
                 _tile_2_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                             c + j, c_row, offset(from_, j), from_row)
+                             c + j, c_row, from_ + j * from_step, from_row)
             j += side_by_side * nr
         while columns - j >= nr:
             _panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
-                   c + j, c_row, offset(from_, j), from_row)
+                   c + j, c_row, from_ + j * from_step, from_row)
             j += nr
         if columns > j:
             _narrow_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth, columns - j,
-                          c + j, c_row, offset(from_, j), from_row)
-        from_, from_row = c, c_row
+                          c + j, c_row, from_ + j * from_step, from_row)
+        if k == 0:
+            return
+        from_, from_row, from_step = c, c_row, 1
         a += depth * a_k
         k0 += depth
 

@@ -25,6 +25,7 @@ from ._build cimport (
 )
 from ._cells cimport lstm_point, lstm_point_backward
 from ._tile cimport (
+    madd,
     offset,
     FD_MR,
     FD_NR_DOUBLE,
@@ -254,7 +255,7 @@ cdef void _transposed_product(
             p = 0
             while p < s.wide:
                 for u in range(nr):
-                    lanes[u] = lanes[u] + da[r * s.wide + p + u] * W[i * s.wide + p + u]
+                    lanes[u] = madd(da[r * s.wide + p + u], W[i * s.wide + p + u], lanes[u])
                 p += nr
             total = 0
             for u in range(nr):
