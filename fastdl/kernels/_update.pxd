@@ -15,6 +15,17 @@ cdef inline floating magnitude(floating x) noexcept nogil:
     return fabsf(x) if floating is float else fabs(x)
 
 
+cdef inline floating larger(floating x, floating y) noexcept nogil:
+    """The larger of the two, NaN if either is (two selections: an `or` would not vectorize)."""
+    y = x if x > y else y
+    return x if x != x else y
+
+
+cdef inline floating sign(floating x) noexcept nogil:
+    """-1, 0 or 1; NaN stays."""
+    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+
+
 cdef inline floating gradient(floating g, floating p, floating scale, floating l2, bint plain) noexcept nogil:
     """scale g + l2 p: scale holds the clipping factor and, for `maximize`, the sign."""
     if plain:
@@ -23,7 +34,9 @@ cdef inline floating gradient(floating g, floating p, floating scale, floating l
     return g + l2 * p if l2 != 0 else g
 
 
-cdef inline floating moved(floating p, floating change, floating keep, floating shrink, bint plain) noexcept nogil:
+cdef inline floating moved(
+    floating p, floating change, floating keep, floating shrink, bint plain,
+) noexcept nogil:
     """prox(keep p - change): keep = 1 - lr wd; the prox of shrink |p|, (1.9), moves p towards 0 by shrink."""
     if plain:
         return p - change

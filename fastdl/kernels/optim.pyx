@@ -1,4 +1,4 @@
-"""Update rules with momentum and the Adam family, (3.1) to (3.3) and (3.8) to (3.11): one pass over memory each.
+"""Update rules with momentum and the Adam family, (3.1) to (3.3), (3.8) to (3.11): one pass over memory each.
 
 The arrays of one call (param, grad, state) are flat, of one size, and do not overlap; all but grad are
 overwritten. Every rule ends with the same four scalars, see `_update.pxd`:
@@ -10,9 +10,10 @@ Elements do not depend on each other, so any cut over threads gives the same bit
 """
 from cython cimport floating
 from cython.parallel cimport prange
+from libc.stdint cimport int64_t
 
 from ._build cimport FD_LEVEL
-from ._update cimport cut, gradient, is_plain, moved, root
+from ._update cimport cut, gradient, is_plain, larger, moved, root
 
 LEVEL = FD_LEVEL.decode()
 
@@ -55,6 +56,21 @@ def sgd(
         return
     for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads):
         sgd_part(&param[0], &grad[0], cut(n, k, num_threads), cut(n, k + 1, num_threads), <floating> lr,
+                 <floating> scale, <floating> l2, <floating> keep, <floating> shrink, plain)
+
+
+def sgd_rows(
+    floating[:, ::1] param, const int64_t[::1] rows, const floating[:, ::1] values,
+    double lr, double scale, double l2, double keep, double shrink, int num_threads,
+):
+    """`sgd` on the rows named, which are distinct"""
+    cdef bint plain = is_plain(scale, l2, keep, shrink)
+    cdef Py_ssize_t k
+    if rows.shape[0] == 0 or param.shape[1] == 0:
+        return
+    for k in prange(rows.shape[0], nogil=True, schedule="static", num_threads=num_threads,
+                    use_threads_if=num_threads > 1):
+        sgd_part(&param[rows[k], 0], &values[k, 0], 0, param.shape[1], <floating> lr,
                  <floating> scale, <floating> l2, <floating> keep, <floating> shrink, plain)
 
 
@@ -103,8 +119,10 @@ def momentum(
         return
     if num_threads == 1:
         with nogil:
-            momentum_part(&param[0], &grad[0], &velocity[0], 0, n, <floating> rate, <floating> mu, <floating> gain,
-                          <floating> scale, <floating> l2, <floating> keep, <floating> shrink, nesterov, plain)
+            momentum_part(&param[0], &grad[0], &velocity[0], 0, n,
+                          <floating> rate, <floating> mu, <floating> gain,
+                          <floating> scale, <floating> l2, <floating> keep, <floating> shrink,
+                          nesterov, plain)
         return
     for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads):
         momentum_part(&param[0], &grad[0], &velocity[0], cut(n, k, num_threads), cut(n, k + 1, num_threads),
@@ -121,7 +139,8 @@ cdef enum:  # what the change is made of
     UNADAPTED  # rate m: RAdam's first steps
 
 cdef inline void adam_loop(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
+    Py_ssize_t start, Py_ssize_t stop,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,
@@ -135,8 +154,7 @@ cdef inline void adam_loop(
         m[i] = mi
         v[i] = vi
         if form == AMSGRAD:
-            vi = top * vi
-            vi = v_max[i] if v_max[i] > vi else vi
+            vi = larger(v_max[i], top * vi)
             v_max[i] = vi
         if form == NADAM:
             change = (rate * mi + fresh * gi) / (root(vi) * stretch + eps)
@@ -148,7 +166,8 @@ cdef inline void adam_loop(
 
 
 cdef void adam_part(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
+    Py_ssize_t start, Py_ssize_t stop,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,
@@ -237,3 +256,31 @@ def unadapted(
         with nogil:
             adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], param.shape[0], rate, 0, beta1, beta2, 1,
                      1, 0, scale, l2, keep, shrink, UNADAPTED, num_threads)
+
+
+def adam_rows(
+    floating[:, ::1] param, const int64_t[::1] rows, const floating[:, ::1] values,
+    floating[:, ::1] m, floating[:, ::1] v,
+    double rate, double beta1, double beta2, double stretch, double eps,
+    double scale, double l2, double keep, double shrink, int num_threads,
+):
+    """`adam` on the rows named, which are distinct; the others' m and v do not decay"""
+    cdef Py_ssize_t k, row
+    if rows.shape[0] == 0 or param.shape[1] == 0:
+        return
+    for k in prange(rows.shape[0], nogil=True, schedule="static", num_threads=num_threads,
+                    use_threads_if=num_threads > 1):
+        row = rows[k]
+        adam_all(&param[row, 0], &values[k, 0], &m[row, 0], &v[row, 0], &v[row, 0], param.shape[1],
+                 rate, 0, beta1, beta2, 1, stretch, eps, scale, l2, keep, shrink, ADAM, 1)
+
+
+# ---- Sums of rows with the same number ------------------------------------------------------------------
+
+def add_rows(floating[:, ::1] total, const int64_t[::1] place, const floating[:, ::1] values):
+    """total[place[k]] += values[k], in the order of k"""
+    cdef Py_ssize_t k, j
+    with nogil:
+        for k in range(values.shape[0]):
+            for j in range(values.shape[1]):
+                total[place[k], j] += values[k, j]

@@ -1,7 +1,7 @@
 """What an update rule is, and the one way in which functions and optimizers run it.
 
-A rule turns its settings and the step number into the name of a kernel and the kernel's scalars; all branching
-on options and variants happens there, once a step, and never in a loop over memory.
+A rule turns its settings and the step number into the name of a kernel and the kernel's scalars; all
+branching on options and variants happens there, once a step, and never in a loop over memory.
 """
 
 import functools
@@ -25,13 +25,36 @@ Settings = Mapping[str, Any]
 class Rule:
     """One update rule.
 
-    `states` lists the state arrays that the settings ask for, in the order of the kernel's arguments;
-    `check` refuses settings; `plan` gives the kernel's name and its scalars for one step.
+    `module` names the kernel module; `states` lists the state arrays that the settings ask for, in the order
+    of the kernel's arguments; `check` refuses settings; `plan` gives the kernel's name and its scalars for
+    one step.
     """
 
+    module: str
     states: Callable[[Settings], tuple[str, ...]]
     check: Callable[[Settings], None]
     plan: Callable[[int, Settings], tuple[str, tuple[float, ...]]]
+
+
+def check_betas(settings: Settings) -> None:
+    betas = settings["betas"]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: got {betas!r}, expected a pair of numbers")
+    number("betas[0]", betas[0], 0, 1, open_high=True)
+    number("betas[1]", betas[1], 0, 1, open_high=True)
+
+
+def check_eps(settings: Settings) -> None:
+    # Not 0: where gradient and state are 0, as in an arena's padding, the rules would divide 0 by 0.
+    if settings["eps"] is not None:
+        number("eps", settings["eps"], 0, open_low=True)
+
+
+def adam_eps(settings: Settings) -> float:
+    """eps, or the default that the variants of the Adam family share."""
+    if settings["eps"] is None:
+        return 1e-7 if settings["variant"] == "keras" else 1e-8
+    return settings["eps"]
 
 
 def check_settings(rule: Rule, settings: Settings) -> None:
@@ -54,16 +77,22 @@ def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float,
     return scale, decay, 1.0, lr * settings["l1"]
 
 
+def specialized(module: str, name: str, char: str) -> Callable[..., None]:
+    """kernels.<module>.<name> for the type with this character."""
+    return _specialized(kernels.level, module, name, char)
+
+
 @functools.cache
-def _specialized(level: str, name: str, dtype: np.dtype) -> Callable[..., None]:
+def _specialized(level: str, module: str, name: str, char: str) -> Callable[..., None]:
     # Asking a fused function for its specialization at every call costs more than a small step.
-    return getattr(kernels.optim, name).__signatures__["float" if dtype == np.float32 else "double"]
+    return getattr(getattr(kernels, module), name)["float" if char == "f" else "double"]
 
 
-def run_kernel(name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
-    """Call kernels.optim.<name> on flat arrays that were validated."""
-    first = arrays[0]
-    _specialized(kernels.level, name, first.dtype)(*arrays, *scalars, threads_for(first.size, GRAIN))
+def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
+    """Call kernels.<module>.<name> on flat arrays of one size that were validated."""
+    size = arrays[0].size
+    threads = threads_for(size, GRAIN) if size >= 2 * GRAIN else 1
+    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, *scalars, threads)
 
 
 def apply_rule(
@@ -93,4 +122,4 @@ def apply_rule(
     check_apart(**written, grad=read)
     arrays = [array.reshape(-1) for array in (written.pop("param"), read, *written.values())]
     kernel, scalars = rule.plan(step, settings)
-    run_kernel(kernel, arrays, scalars + shared_scalars(settings, grad_scale))
+    run_kernel(rule.module, kernel, arrays, scalars + shared_scalars(settings, grad_scale))

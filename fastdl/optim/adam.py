@@ -6,37 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import number
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, apply_rule
-
-
-def check_betas(settings: Settings) -> None:
-    betas = settings["betas"]
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"betas: got {betas!r}, expected a pair of numbers")
-    number("betas[0]", betas[0], 0, 1, open_high=True)
-    number("betas[1]", betas[1], 0, 1, open_high=True)
-
-
-def check_eps(settings: Settings) -> None:
-    if settings["eps"] is not None:
-        number("eps", settings["eps"], 0)
-
-
-def adam_eps(settings: Settings) -> float:
-    """eps, or the default of the variant."""
-    if settings["eps"] is None:
-        return 1e-7 if settings["variant"] == "keras" else 1e-8
-    return settings["eps"]
-
-
-def adam_rate(step: int, settings: Settings) -> tuple[float, float]:
-    """rate and stretch, so that the change is rate * m / (stretch * sqrt(v) + eps)."""
-    beta1, beta2 = settings["betas"]
-    root = math.sqrt(1 - beta2**step)
-    rate = settings["lr"] / (1 - beta1**step)
-    return (rate * root, 1.0) if settings["variant"] == "keras" else (rate, 1 / root)
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
 
 
 def _check(settings: Settings) -> None:
@@ -45,11 +16,15 @@ def _check(settings: Settings) -> None:
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
-    rate, stretch = adam_rate(step, settings)
-    return "adam", (rate, *settings["betas"], stretch, adam_eps(settings))
+    beta1, beta2 = settings["betas"]
+    root = math.sqrt(1 - beta2**step)
+    rate = settings["lr"] / (1 - beta1**step)
+    if settings["variant"] == "keras":
+        return "adam", (rate * root, beta1, beta2, 1.0, adam_eps(settings))
+    return "adam", (rate, beta1, beta2, 1 / root, adam_eps(settings))
 
 
-ADAM_RULE = Rule(lambda settings: ("m", "v"), _check, _plan)
+ADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
 
 
 @mirrored
@@ -84,7 +59,7 @@ def adam_update(
     lr : float, default 0.001
     betas : pair of float in [0, 1), default (0.9, 0.999)
     eps : float, optional
-        Default 1e-8, in the variant "keras" 1e-7.
+        Positive. Default 1e-8, in the variant "keras" 1e-7.
     weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
         See :class:`fastdl.optim.Optimizer`. `decoupled_weight_decay=True` makes it AdamW (3.10).
     variant : {"torch", "optax", "paper", "course", "keras"}, default "torch"
@@ -162,7 +137,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (3.10): `weight_decay` 0.01 and `decoupled_weight_decay` True by default.
+    """Adam with decoupled weight decay (3.10), `weight_decay` 0.01 by default.
 
     Parameters
     ----------

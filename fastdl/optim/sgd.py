@@ -37,7 +37,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "momentum", (1.0, momentum, lr, settings["nesterov"])  # the velocity carries lr
 
 
-SGD_RULE = Rule(_states, _check, _plan)
+SGD_RULE = Rule("optim", _states, _check, _plan)
 
 
 @mirrored
