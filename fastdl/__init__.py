@@ -9,6 +9,7 @@ import importlib
 from types import ModuleType
 
 from . import dense, dropout, nn, norms, optim, random, recurrent
+from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
 from .dense import *
@@ -30,6 +31,7 @@ __all__ = [
     "random",
     "recurrent",
     "set_num_threads",
+    "show_config",
 ]
 # The functions of these topics are public here too; those of optim stay in fd.optim, as in torch.
 __all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__
