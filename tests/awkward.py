@@ -5,31 +5,7 @@ import math
 import numpy as np
 
 # Around the lanes (32, 64) and blocks (8192) of the kernels, and of every vector register.
-SIZES = (
-    0,
-    1,
-    2,
-    7,
-    8,
-    9,
-    15,
-    16,
-    17,
-    31,
-    32,
-    33,
-    63,
-    64,
-    65,
-    127,
-    129,
-    1000,
-    8191,
-    8192,
-    8193,
-    16385,
-    70_001,
-)
+SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 129, 1000, 8191, 8192, 8193, 16385, 70_001)
 
 
 def layouts(dtype):
@@ -68,3 +44,12 @@ def values(dtype):
     yield "tiny", np.array([info.tiny, -2 * info.tiny, 0] * 30, dtype)
     yield "subnormal", np.array([info.smallest_subnormal, -3 * info.smallest_subnormal, 0] * 30, dtype)
     yield "all scales", np.geomspace(info.tiny, info.max / 100, 100, dtype=np.float64).astype(dtype)
+
+
+def awkward_arrays(dtype):
+    """All of the above: (name, array) by size, layout and kind of number."""
+    rng = np.random.default_rng(20)
+    for size in SIZES:
+        yield f"size {size}", rng.normal(1.0, 2.0, size).astype(dtype)
+    yield from layouts(dtype)
+    yield from values(dtype)

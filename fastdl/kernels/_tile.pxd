@@ -1,0 +1,293 @@
+"""The matrix tile and the products made of it: C = start + A @ B, one thread's share at a time.
+
+A tile holds MR rows x NR columns of C in registers and walks the inner dimension once: per step it loads one
+row of B (NR wide) and MR single elements of A, and does MR * NR multiply-adds. The loops below are plain; the
+compiler turns them into registers because every bound but `k` is a constant after inlining.
+
+B comes in *panels* of NR columns: packed ones are contiguous, k rows of NR; a plain row-major matrix is also a
+panel, with a larger step from row to row. A is addressed by two strides, so it may be transposed.
+
+Every element of C is the same chain of fused multiply-adds over k, in order, whichever tile computes it. So
+results depend neither on how rows and panels are split over threads nor on where a block begins.
+"""
+cimport cython
+from libc.string cimport memcpy, memset
+
+
+cdef extern from "_tile.h" nogil:
+    enum:
+        FD_MR
+        FD_NR_FLOAT
+        FD_NR_DOUBLE
+        FD_AHEAD
+    ctypedef void out_of_line "FD_OUT_OF_LINE void"
+    void fd_prefetch(const void* address)
+    float fd_madd_float(float a, float b, float c)
+    double fd_madd_double(double a, double b, double c)
+
+
+cdef enum:
+    K_BLOCK = 512      # inner dimension walked at a time, so that A's block stays in the second-level cache
+
+
+cdef inline Py_ssize_t panel_width(const cython.floating* unused) noexcept nogil:
+    """NR of this build and type; the argument only says which type."""
+    if cython.floating is float:
+        return FD_NR_FLOAT
+    else:
+        return FD_NR_DOUBLE
+
+
+cdef inline cython.floating madd(cython.floating a, cython.floating b, cython.floating c) noexcept nogil:
+    """a * b + c, fused where the build can."""
+    if cython.floating is float:
+        return fd_madd_float(a, b, c)
+    else:
+        return fd_madd_double(a, b, c)
+
+
+cdef inline void _tile(
+    const int mr, const int np,
+    const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
+    const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
+    cython.floating* c, const Py_ssize_t c_row,
+    const cython.floating* start, const Py_ssize_t start_row,
+) noexcept nogil:
+    """mr rows x np neighbouring panels: C = start + A @ B. With start_row 0 one row of start serves all."""
+    cdef cython.floating acc[FD_MR][FD_NR_FLOAT]
+    cdef cython.floating value
+    cdef Py_ssize_t p
+    cdef int r, q, j
+    cdef int nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for r in range(mr):
+        for q in range(np):
+            for j in range(nr):
+                acc[r * np + q][j] = start[r * start_row + q * nr + j]
+    for p in range(k):
+        for q in range(np):
+            fd_prefetch(b + (p + FD_AHEAD) * b_k + q * b_panel)
+            if nr * sizeof(cython.floating) > 64:
+                fd_prefetch(b + (p + FD_AHEAD) * b_k + q * b_panel + 64 // sizeof(cython.floating))
+        for r in range(mr):
+            value = a[r * a_row + p * a_k]
+            for q in range(np):
+                for j in range(nr):
+                    acc[r * np + q][j] = madd(value, b[p * b_k + q * b_panel + j], acc[r * np + q][j])
+    for r in range(mr):
+        for q in range(np):
+            for j in range(nr):
+                c[r * c_row + q * nr + j] = acc[r * np + q][j]
+
+
+# The tile at its sizes. FD_MR rows are the rule, the others take what is left; one or two rows alone would
+# leave the arithmetic units waiting for each other, so they take several panels side by side.
+cdef inline out_of_line _tile_full(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_8(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(8 if FD_MR > 8 else FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_4(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(4, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_2(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_1(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_2_wide(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(2, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_1_wide(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(1, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline void _panel(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """All rows against one full panel."""
+    cdef Py_ssize_t m = 0, step
+    while m < rows:
+        if rows - m >= FD_MR:
+            step = FD_MR
+            _tile_full(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif rows - m >= 8:
+            step = 8
+            _tile_8(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif rows - m >= 4:
+            step = 4
+            _tile_4(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif rows - m >= 2:
+            step = 2
+            _tile_2(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        else:
+            step = 1
+            _tile_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        m += step
+        a += step * a_row
+        c += step * c_row
+        start += step * start_row
+
+
+cdef inline const cython.floating* offset(const cython.floating* start, Py_ssize_t column) noexcept nogil:
+    if start is NULL:
+        return NULL
+    return start + column
+
+
+cdef inline void _narrow_panel(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k, Py_ssize_t width,
+    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """The last panel, with only `width` columns in C: computed beside C, MR rows at a time."""
+    cdef cython.floating block[FD_MR * FD_NR_FLOAT]
+    cdef Py_ssize_t nr = panel_width(a), m = 0, r, count
+    while m < rows:
+        count = min(rows - m, FD_MR)
+        memset(block, 0, sizeof(block))
+        for r in range(count):
+            memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
+        _panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
+        for r in range(count):
+            memcpy(c + (m + r) * c_row, block + r * nr, width * sizeof(cython.floating))
+        m += count
+
+
+cdef inline void product(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
+    const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """C[rows, columns] = start + A[rows, k] @ B[k, columns].
+
+    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be
+    readable at full width. start: NULL for zero, C itself to add, a bias with start_row = 0.
+    """
+    cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j, side_by_side
+    cdef cython.floating zeros[4 * FD_NR_FLOAT]
+    cdef const cython.floating* from_ = start
+    cdef Py_ssize_t from_row = start_row, from_step = 1
+    if rows == 0:
+        return
+    if start is NULL:
+        # Rather than ask in every tile, start from a row of zeros that serves all rows and columns.
+        memset(zeros, 0, sizeof(zeros))
+        from_, from_row, from_step = zeros, 0, 0
+    while k0 < k or k == 0:
+        depth = min(k - k0, K_BLOCK)
+        j = 0
+        side_by_side = 4 if rows == 1 else 2
+        while rows <= 2 and columns - j >= side_by_side * nr:
+            if rows == 1:
+                _tile_1_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
+                             c + j, c_row, from_ + j * from_step, from_row)
+            else:
+                _tile_2_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
+                             c + j, c_row, from_ + j * from_step, from_row)
+            j += side_by_side * nr
+        while columns - j >= nr:
+            _panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
+                   c + j, c_row, from_ + j * from_step, from_row)
+            j += nr
+        if columns > j:
+            _narrow_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth, columns - j,
+                          c + j, c_row, from_ + j * from_step, from_row)
+        if k == 0:
+            return
+        from_, from_row, from_step = c, c_row, 1
+        a += depth * a_k
+        k0 += depth
+
+
+cdef inline cython.floating dot(const cython.floating* a, const cython.floating* b, Py_ssize_t k) noexcept nogil:
+    """sum of a * b: NR partial sums, then their sum in order."""
+    cdef cython.floating lanes[FD_NR_FLOAT]
+    cdef cython.floating total = 0
+    cdef Py_ssize_t p = 0
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        lanes[u] = 0
+    while p + nr <= k:
+        for u in range(nr):
+            lanes[u] = madd(a[p + u], b[p + u], lanes[u])
+        p += nr
+    for u in range(nr):
+        total = total + lanes[u]
+    while p < k:
+        total = madd(a[p], b[p], total)
+        p += 1
+    return total
+
+
+cdef inline void pack_panel(
+    const cython.floating* b, Py_ssize_t b_row, Py_ssize_t k, Py_ssize_t width, cython.floating* panel,
+) noexcept nogil:
+    """panel[k, NR] = B[k, width], the rest zero."""
+    cdef Py_ssize_t nr = panel_width(b), p
+    for p in range(k):
+        memcpy(panel + p * nr, b + p * b_row, width * sizeof(cython.floating))
+        if width < nr:
+            memset(panel + p * nr + width, 0, (nr - width) * sizeof(cython.floating))
+
+
+cdef inline void pack_panel_transposed(
+    const cython.floating* b, Py_ssize_t b_row, Py_ssize_t k, Py_ssize_t width, cython.floating* panel,
+) noexcept nogil:
+    """panel[k, NR] = B[width, k] transposed, the rest zero."""
+    cdef Py_ssize_t nr = panel_width(b), p0, p, j, depth
+    for p0 in range(0, k, 16):  # 16 rows of the panel at a time: they stay in the first-level cache
+        depth = min(k - p0, 16)
+        if width < nr:
+            memset(panel + p0 * nr, 0, depth * nr * sizeof(cython.floating))
+        for j in range(width):
+            for p in range(p0, p0 + depth):
+                panel[p * nr + j] = b[j * b_row + p]
+
+
+cdef inline void pack_rows(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t k, Py_ssize_t rows, cython.floating* strip,
+) noexcept nogil:
+    """strip[k, MR] = the first `rows` (at most MR) columns of A[k, ...]: A transposed, ready for the tile."""
+    cdef Py_ssize_t p, r
+    if rows == FD_MR:
+        for p in range(k):
+            for r in range(FD_MR):
+                strip[p * FD_MR + r] = a[p * a_row + r]
+    else:
+        for p in range(k):
+            for r in range(rows):
+                strip[p * FD_MR + r] = a[p * a_row + r]

@@ -1,0 +1,54 @@
+"""Point formulas that every update rule shares, and how a run of elements is cut for threads.
+
+`plain` is a constant at every call: the compiler makes one loop without the options (scale, decay, L1) and
+one with them, so a plain rule pays nothing.
+"""
+from cython cimport floating
+from libc.math cimport fabs, fabsf, sqrt, sqrtf
+
+
+cdef inline floating root(floating x) noexcept nogil:
+    return sqrtf(x) if floating is float else sqrt(x)
+
+
+cdef inline floating magnitude(floating x) noexcept nogil:
+    return fabsf(x) if floating is float else fabs(x)
+
+
+cdef inline floating larger(floating x, floating y) noexcept nogil:
+    """The larger of the two, NaN if either is (two selections: an `or` would not vectorize)."""
+    y = x if x > y else y
+    return x if x != x else y
+
+
+cdef inline floating sign(floating x) noexcept nogil:
+    """-1, 0 or 1; NaN stays."""
+    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+
+
+cdef inline floating gradient(floating g, floating p, floating scale, floating l2, bint plain) noexcept nogil:
+    """scale g + l2 p: scale holds the clipping factor and, for `maximize`, the sign."""
+    if plain:
+        return g
+    g = scale * g
+    return g + l2 * p if l2 != 0 else g
+
+
+cdef inline floating moved(
+    floating p, floating change, floating keep, floating shrink, bint plain,
+) noexcept nogil:
+    """prox(keep p - change): keep = 1 - lr wd; the prox of shrink |p|, (1.9), moves p towards 0 by shrink."""
+    if plain:
+        return p - change
+    p = keep * p - change
+    # p * 0 where |p| <= shrink keeps NaN and the sign of zero, so shrink = 0 changes no bit.
+    return p - shrink if p > shrink else (p + shrink if p < -shrink else p * 0)
+
+
+cdef inline bint is_plain(double scale, double l2, double keep, double shrink) noexcept nogil:
+    return scale == 1 and l2 == 0 and keep == 1 and shrink == 0
+
+
+cdef inline Py_ssize_t cut(Py_ssize_t size, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """Where part `part` of `parts` starts: a multiple of 128 elements, whole cache lines for both types."""
+    return size if part == parts else size // 128 * part // parts * 128

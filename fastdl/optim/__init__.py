@@ -1,0 +1,60 @@
+"""Optimizers: update rules as functions and as classes, each one pass over memory (MATH 3).
+
+An optimizer takes what `model.parameters()` returns, or a list of (parameter, gradient) arrays, and changes
+the parameters in place. Every rule has a function, `<rule>_update`, that works on plain arrays.
+"""
+
+from . import schedules
+from ._optimizer import Optimizer
+from .adadelta import AdaDelta, adadelta_update
+from .adagrad import AdaGrad, adagrad_update
+from .adam import Adam, AdamW, adam_update
+from .adamax import Adamax, adamax_update
+from .amsgrad import AMSGrad, amsgrad_update
+from .averages import ExponentialAverage, StochasticAverage, average_update
+from .clip import clip_each_grad_norm_, clip_grad_norm_, clip_grad_value_
+from .lion import Lion, lion_update
+from .nadam import NAdam, nadam_update
+from .radam import RAdam, radam_update
+from .rmsprop import RMSProp, rmsprop_update
+from .rows import adagrad_update_rows, adam_update_rows, sgd_update_rows, sum_rows
+from .scheduler import ReduceOnPlateau, Scheduler
+from .sgd import SGD, sgd_update
+
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "AdaDelta",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ExponentialAverage",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSProp",
+    "ReduceOnPlateau",
+    "Scheduler",
+    "StochasticAverage",
+    "adadelta_update",
+    "adagrad_update",
+    "adagrad_update_rows",
+    "adam_update",
+    "adam_update_rows",
+    "adamax_update",
+    "amsgrad_update",
+    "average_update",
+    "clip_each_grad_norm_",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "lion_update",
+    "nadam_update",
+    "radam_update",
+    "rmsprop_update",
+    "schedules",
+    "sgd_update",
+    "sgd_update_rows",
+    "sum_rows",
+]

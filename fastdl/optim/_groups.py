@@ -1,0 +1,170 @@
+"""The memory an optimizer works on: an arena or a list of arrays, cut into groups of contiguous runs."""
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._memory import aligned_zeros
+from .._validate import FLOATS, out_array
+
+Pair = tuple[np.ndarray, np.ndarray]
+Choice = Callable[[str, Any], bool] | Collection[str | int]
+
+
+class Run:
+    """Flat views of one contiguous piece of parameters and gradients, and its state."""
+
+    def __init__(self, pair: Pair, states: Sequence[str]) -> None:
+        self.param, self.grad = (array.reshape(-1) for array in pair)
+        self.states = {name: aligned_zeros(self.param.size, self.param.dtype) for name in states}
+        self.arrays = (self.param, self.grad, *self.states.values())  # as the kernels take them
+
+
+class Group:
+    """Parameters that share settings: `settings`, a dict, and `lr`, its learning rate."""
+
+    def __init__(self, pieces: Sequence[Pair], settings: dict[str, Any], states: Sequence[str]) -> None:
+        self.runs = [Run(pair, states) for pair in pieces]
+        self.settings = settings
+
+    @property
+    def lr(self) -> float:
+        return self.settings["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.settings["lr"] = float(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        numeric = {k: v for k, v in self.settings.items() if isinstance(v, (int, float))}
+        pairs = {k: list(v) for k, v in self.settings.items() if isinstance(v, (tuple, list))}
+        runs = [{name: array.copy() for name, array in run.states.items()} for run in self.runs]
+        return {"settings": numeric | pairs, "runs": runs}
+
+    def check_state(self, saved: Mapping[str, Any]) -> None:
+        """Refuse a saved state whose arrays are not those of this group."""
+        if len(saved["runs"]) != len(self.runs):
+            raise ValueError(f"state: got {len(saved['runs'])} runs of parameters, expected {len(self.runs)}")
+        for run, arrays in zip(self.runs, saved["runs"], strict=True):
+            if set(arrays) != set(run.states):
+                raise ValueError(f"state: got arrays {sorted(arrays)}, expected {sorted(run.states)}")
+            for name, own in run.states.items():
+                got = np.asarray(arrays[name])
+                if got.shape != own.shape or got.dtype != own.dtype:
+                    raise ValueError(
+                        f"state: got {name} {got.dtype} {got.shape}, expected {own.dtype} {own.shape}"
+                    )
+
+    def load(self, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        self.settings.update({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        for run, arrays in zip(self.runs, saved["runs"], strict=True):
+            for name, own in run.states.items():
+                own[...] = arrays[name]
+
+
+class Memory:
+    """The parameters and gradients themselves, and the arena's bookkeeping where there is one.
+
+    An arena (see :class:`fastdl.nn.Arena`) is known by its `settle_gradients`.
+    """
+
+    def __init__(self, parameters: Any) -> None:
+        self._arena = parameters if hasattr(parameters, "settle_gradients") else None
+        if self._arena is None:
+            self._pairs = check_pairs(parameters)
+            self.gradients: np.ndarray | list[np.ndarray] = [grad for _, grad in self._pairs]
+        else:
+            self.gradients = self._arena.grad
+            self._held = [one.data for one in self._arena]
+            if not self._arena.is_current():
+                self._refuse_stale()
+
+    def split(self, choices: Sequence[Choice]) -> list[list[Pair]]:
+        """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined."""
+        if self._arena is None:
+            named: list[tuple[str, Any]] = [(str(i), param) for i, (param, _) in enumerate(self._pairs)]
+        else:
+            named = list(zip(self._arena.names, self._arena, strict=True))
+        takes = [_chooser(i, choice, named) for i, choice in enumerate(choices)]
+        owner = [
+            next((k + 1 for k, take in enumerate(takes) if take(i, name, one)), 0)
+            for i, (name, one) in enumerate(named)
+        ]
+        pieces: list[list[Pair]] = [[] for _ in range(len(choices) + 1)]
+        if self._arena is None:
+            for group, pair in zip(owner, self._pairs, strict=True):
+                pieces[group].append(pair)
+            return pieces
+        bounds = [*self._arena.starts, self._arena.data.size]
+        first = 0
+        for i, group in enumerate(owner):
+            if i + 1 == len(owner) or owner[i + 1] != group:
+                place = slice(bounds[first], bounds[i + 1])
+                pieces[group].append((self._arena.data[place], self._arena.grad[place]))
+                first = i + 1
+        return pieces
+
+    def settle(self) -> None:
+        """Make the gradients readable."""
+        if self._arena is None:
+            return
+        for one, held in zip(self._arena, self._held, strict=True):
+            if one.data is not held:
+                self._refuse_stale()
+        self._arena.settle_gradients()
+
+    def renew(self) -> None:
+        """After a step: let the next backward overwrite an arena's gradients."""
+        if self._arena is not None:
+            self._arena.renew_gradients()
+
+    def forget(self) -> None:
+        if self._arena is not None:
+            self._arena.renew_gradients()
+            return
+        for _, grad in self._pairs:
+            grad.fill(0)
+
+    def _refuse_stale(self) -> None:
+        raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
+
+
+def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:
+    """The (parameter, gradient) arrays of a list: each checked, none sharing memory with another."""
+    checked: list[Pair] = []
+    spans = []
+    for i, pair in enumerate(parameters):
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+            raise TypeError(f"parameters[{i}]: got {type(pair).__name__}, expected (parameter, gradient)")
+        param, grad = pair
+        kind = param.dtype if isinstance(param, np.ndarray) and param.dtype in FLOATS else FLOATS[0]
+        out_array(f"parameters[{i}][0]", param, None, kind)
+        out_array(f"parameters[{i}][1]", grad, param.shape, kind)
+        checked.append((param, grad))
+        spans += [(array.ctypes.data, array.nbytes, f"parameters[{i}][{j}]") for j, array in enumerate(pair)]
+    # Contiguous arrays overlap only if neighbours in memory do.
+    spans = sorted(span for span in spans if span[1])
+    for (start, size, name), (following, _, other) in itertools.pairwise(spans):
+        if start + size > following:
+            raise ValueError(f"{name}: overlaps {other}, expected separate memory")
+    return checked
+
+
+def _chooser(
+    number: int, choice: Choice, named: Sequence[tuple[str, Any]]
+) -> Callable[[int, str, Any], bool]:
+    if callable(choice):
+        return lambda i, name, one: bool(choice(name, one))
+    if isinstance(choice, str) or not isinstance(choice, Collection):
+        raise TypeError(
+            f"groups[{number}]['params']: got {choice!r}, expected a function or a collection of names"
+        )
+    known = {name for name, _ in named} | set(range(len(named)))
+    unknown = [one for one in choice if one not in known]
+    if unknown:
+        raise ValueError(
+            f"groups[{number}]['params']: got {unknown}, expected names or positions of parameters"
+        )
+    return lambda i, name, one: i in choice or name in choice

@@ -1,0 +1,125 @@
+"""What an update rule is, and the one way in which functions and optimizers run it.
+
+A rule turns its settings and the step number into the name of a kernel and the kernel's scalars; all
+branching on options and variants happens there, once a step, and never in a loop over memory.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._dispatch import kernels
+from .._threads import threads_for
+from .._validate import check_apart, choice, float_array, integer, number, out_array
+
+VARIANTS = ("torch", "keras", "optax", "paper", "course")
+GRAIN = 16384  # elements a thread should get at least: below, starting the team costs more than it saves
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One update rule.
+
+    `module` names the kernel module; `states` lists the state arrays that the settings ask for, in the order
+    of the kernel's arguments; `check` refuses settings; `plan` gives the kernel's name and its scalars for
+    one step.
+    """
+
+    module: str
+    states: Callable[[Settings], tuple[str, ...]]
+    check: Callable[[Settings], None]
+    plan: Callable[[int, Settings], tuple[str, tuple[float, ...]]]
+
+
+def check_betas(settings: Settings) -> None:
+    betas = settings["betas"]
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas: got {betas!r}, expected a pair of numbers")
+    number("betas[0]", betas[0], 0, 1, open_high=True)
+    number("betas[1]", betas[1], 0, 1, open_high=True)
+
+
+def check_eps(settings: Settings) -> None:
+    # Not 0: where gradient and state are 0, as in an arena's padding, the rules would divide 0 by 0.
+    if settings["eps"] is not None:
+        number("eps", settings["eps"], 0, open_low=True)
+
+
+def adam_eps(settings: Settings) -> float:
+    """eps, or the default that the variants of the Adam family share."""
+    if settings["eps"] is None:
+        return 1e-7 if settings["variant"] == "keras" else 1e-8
+    return settings["eps"]
+
+
+def check_settings(rule: Rule, settings: Settings) -> None:
+    """Refuse settings, the rule's own and the ones all rules share."""
+    number("lr", settings["lr"], 0)
+    number("weight_decay", settings["weight_decay"], 0)
+    number("l1", settings["l1"], 0)
+    choice("decoupled_weight_decay", settings["decoupled_weight_decay"], (True, False))
+    choice("maximize", settings["maximize"], (True, False))
+    choice("variant", settings["variant"], VARIANTS)
+    rule.check(settings)
+
+
+def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
+    """scale, l2, keep, shrink: the four scalars that end every kernel's list (see kernels/_update.pxd)."""
+    lr, decay = settings["lr"], settings["weight_decay"]
+    scale = -grad_scale if settings["maximize"] else grad_scale
+    if settings["decoupled_weight_decay"]:
+        return scale, 0.0, 1 - lr * decay, lr * settings["l1"]
+    return scale, decay, 1.0, lr * settings["l1"]
+
+
+def specialized(module: str, name: str, char: str) -> Callable[..., None]:
+    """kernels.<module>.<name> for the type with this character."""
+    return _specialized(kernels.level, module, name, char)
+
+
+@functools.cache
+def _specialized(level: str, module: str, name: str, char: str) -> Callable[..., None]:
+    # Asking a fused function for its specialization at every call costs more than a small step.
+    return getattr(getattr(kernels, module), name)["float" if char == "f" else "double"]
+
+
+def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
+    """Call kernels.<module>.<name> on flat arrays of one size that were validated."""
+    size = arrays[0].size
+    threads = threads_for(size, GRAIN) if size >= 2 * GRAIN else 1
+    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, *scalars, threads)
+
+
+def apply_rule(
+    rule: Rule,
+    param: np.ndarray,
+    grad: np.ndarray,
+    states: Mapping[str, np.ndarray | None],
+    step: int,
+    grad_scale: float,
+    **settings: Any,
+) -> None:
+    """One validated update: the body of every public ``*_update`` function."""
+    check_settings(rule, settings)
+    integer("step", step, 1)
+    number("grad_scale", grad_scale)
+    needed = rule.states(settings)
+    for name, state in states.items():
+        if state is not None and name not in needed:
+            raise ValueError(f"{name}: got an array, expected None with these settings")
+    if not isinstance(param, np.ndarray):
+        raise TypeError(f"param: got {type(param).__name__}, expected a numpy array to write into")
+    dtype = np.dtype(np.float64) if param.dtype == np.float64 else np.dtype(np.float32)
+    written = {"param": out_array("param", param, None, dtype)}
+    for name in needed:
+        written[name] = out_array(name, states[name], param.shape, dtype)
+    read = float_array("grad", grad, param.shape, dtype)
+    check_apart(**written, grad=read)
+    arrays = [array.reshape(-1) for array in (written.pop("param"), read, *written.values())]
+    kernel, scalars = rule.plan(step, settings)
+    run_kernel(rule.module, kernel, arrays, scalars + shared_scalars(settings, grad_scale))

@@ -1,0 +1,158 @@
+"""Adam (3.8) and AdamW (3.10)."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._dispatch import mirrored
+from ._optimizer import Optimizer
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
+
+
+def _check(settings: Settings) -> None:
+    check_betas(settings)
+    check_eps(settings)
+
+
+def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+    beta1, beta2 = settings["betas"]
+    root = math.sqrt(1 - beta2**step)
+    rate = settings["lr"] / (1 - beta1**step)
+    if settings["variant"] == "keras":
+        return "adam", (rate * root, beta1, beta2, 1.0, adam_eps(settings))
+    return "adam", (rate, beta1, beta2, 1 / root, adam_eps(settings))
+
+
+ADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
+
+
+@mirrored
+def adam_update(
+    param: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    *,
+    step: int,
+    lr: float = 0.001,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float | None = None,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of Adam, in place.
+
+    Parameters
+    ----------
+    param : ndarray, any shape, float32 or float64
+        Overwritten.
+    grad : ndarray, the shape and dtype of `param`
+    m, v : ndarray, the shape and dtype of `param`
+        Running means of the gradient and of its square, zeros before the first step; overwritten.
+    step : int
+        Number of this step, from 1.
+    lr : float, default 0.001
+    betas : pair of float in [0, 1), default (0.9, 0.999)
+    eps : float, optional
+        Positive. Default 1e-8, in the variant "keras" 1e-7.
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`. `decoupled_weight_decay=True` makes it AdamW (3.10).
+    variant : {"torch", "optax", "paper", "course", "keras"}, default "torch"
+        Only "keras" differs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    With g = grad_scale * grad + weight_decay * param, beta1, beta2 = betas (3.8; Kingma and Ba 2015)::
+
+        m      = beta1 * m + (1 - beta1) * g
+        v      = beta2 * v + (1 - beta2) * g ** 2
+        m_hat  = m / (1 - beta1 ** step)
+        v_hat  = v / (1 - beta2 ** step)
+        param -= lr * m_hat / (sqrt(v_hat) + eps)
+
+    The variant "keras" adds eps to the uncorrected root (the paper's "epsilon hat" form)::
+
+        param -= lr * sqrt(1 - beta2 ** step) / (1 - beta1 ** step) * m / (sqrt(v) + eps)
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> fd.optim.adam_update(param, np.array([0.5, -0.1]), m, v, step=1, lr=0.1)
+    >>> param.round(6)
+    array([0.9, 2.1])
+    """
+    apply_rule(
+        ADAM_RULE,
+        param,
+        grad,
+        {"m": m, "v": v},
+        step,
+        grad_scale,
+        lr=lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
+class Adam(Optimizer):
+    """Adam (3.8); the formulas of :func:`adam_update`.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        See :class:`Optimizer`.
+    lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
+        By keyword (`lr` also by position), with the defaults of :func:`adam_update`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, grad = np.array([3.0]), np.empty(1)
+    >>> optimizer = fd.optim.Adam([(param, grad)], lr=0.1)
+    >>> for _ in range(200):
+    ...     grad[:] = 2 * param  # of param ** 2
+    ...     optimizer.step()
+    >>> bool(abs(param[0]) < 1e-2)
+    True
+    """
+
+    rule = ADAM_RULE
+    update = staticmethod(adam_update)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (3.10), `weight_decay` 0.01 by default.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        See :class:`Optimizer`.
+    lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
+        As for :class:`Adam`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, grad = np.array([2.0]), np.zeros(1)
+    >>> fd.optim.AdamW([(param, grad)], lr=0.1, weight_decay=0.5).step()
+    >>> param
+    array([1.9])
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"weight_decay": 0.01, "decoupled_weight_decay": True}

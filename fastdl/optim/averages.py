@@ -1,0 +1,161 @@
+"""Averages of the parameters along training: exponential (Polyak) and uniform (SWA)."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._memory import aligned_zeros
+from .._validate import FLOATS, check_apart, float_array, integer, number, out_array
+from ._groups import Memory
+from ._rule import run_kernel
+
+
+@mirrored
+def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> None:
+    """Move an average towards the parameters, in place: average += weight * (param - average).
+
+    Parameters
+    ----------
+    average : ndarray, any shape, float32 or float64
+        Overwritten.
+    param : ndarray, the shape and dtype of `average`
+    weight : float in [0, 1]
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that do not fit; nothing was written then.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> average = np.zeros(2)
+    >>> fd.optim.average_update(average, np.array([1.0, 2.0]), 0.5)
+    >>> average
+    array([0.5, 1. ])
+    """
+    number("weight", weight, 0, 1)
+    kind = average.dtype if isinstance(average, np.ndarray) and average.dtype in FLOATS else FLOATS[0]
+    out_array("average", average, None, kind)
+    read = float_array("param", param, average.shape, kind)
+    check_apart(average=average, param=read)
+    run_kernel("optim_adaptive", "average", (average.reshape(-1), read.reshape(-1)), (weight,))
+
+
+class _Average:
+    """What the two averages share: the arrays, and lending them to the model."""
+
+    def __init__(self, parameters: Any) -> None:
+        pieces = Memory(parameters).split([])[0]
+        self._params = [param.reshape(-1) for param, _ in pieces]
+        self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
+        for average, param in zip(self.arrays, self._params, strict=True):
+            average[...] = param
+        self.updates = 0
+
+    def _mix(self, weight: float) -> None:
+        self.updates += 1
+        for average, param in zip(self.arrays, self._params, strict=True):
+            average_update(average, param, weight)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """The average stands in for the parameters inside a ``with`` block, which must not train them."""
+        kept = [param.copy() for param in self._params]
+        self.apply()
+        try:
+            yield
+        finally:
+            for param, values in zip(self._params, kept, strict=True):
+                param[...] = values
+
+    def apply(self) -> None:
+        """Write the average into the parameters, for good."""
+        for average, param in zip(self.arrays, self._params, strict=True):
+            param[...] = average
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"updates": self.updates, "arrays": [average.copy() for average in self.arrays]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        given = [np.asarray(array) for array in state["arrays"]]
+        if [(one.shape, one.dtype) for one in given] != [(one.shape, one.dtype) for one in self.arrays]:
+            sizes = [one.size for one in self.arrays]
+            raise ValueError(f"state: got sizes {[one.size for one in given]}, expected {sizes}, of one dtype")
+        self.updates = integer("updates", state["updates"], 0)
+        for average, values in zip(self.arrays, given, strict=True):
+            average[...] = values
+
+
+class ExponentialAverage(_Average):
+    """An exponential moving average of the parameters, which often generalizes better than the last ones.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for an :class:`Optimizer`.
+    decay : float in [0, 1), default 0.999
+    warm_up : bool, default False
+        Use min(decay, (1 + updates) / (10 + updates)) instead, so that the start is forgotten faster.
+
+    Notes
+    -----
+    update: average = decay * average + (1 - decay) * param, from the parameters at the start on.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param = np.zeros(1)
+    >>> average = fd.optim.ExponentialAverage([(param, np.zeros(1))], decay=0.75)
+    >>> param[:] = 1
+    >>> average.update()
+    >>> with average.applied():
+    ...     print(param)
+    [0.25]
+    >>> param
+    array([1.])
+    """
+
+    def __init__(self, parameters: Any, decay: float = 0.999, *, warm_up: bool = False) -> None:
+        self.decay = number("decay", decay, 0, 1, open_high=True)
+        self.warm_up = bool(warm_up)
+        super().__init__(parameters)
+
+    def update(self) -> None:
+        """Take in the present parameters; call it after the optimizer's step."""
+        decay = self.decay
+        if self.warm_up:
+            decay = min(decay, (1 + self.updates) / (10 + self.updates))
+        self._mix(1 - decay)
+
+
+class StochasticAverage(_Average):
+    """Stochastic weight averaging: the mean of the parameters at every `update` (Izmailov et al. 2018).
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for an :class:`Optimizer`.
+
+    Notes
+    -----
+    update: average += (param - average) / n at the n-th call.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param = np.zeros(1)
+    >>> average = fd.optim.StochasticAverage([(param, np.zeros(1))])
+    >>> for value in (1.0, 2.0, 6.0):
+    ...     param[:] = value
+    ...     average.update()
+    >>> average.arrays[0]
+    array([3.])
+    """
+
+    def update(self) -> None:
+        """Take in the present parameters; call it at the end of a cycle or epoch."""
+        self._mix(1 / (self.updates + 1))

@@ -1,0 +1,169 @@
+"""NAdam (3.11): Adam with Nesterov's momentum."""
+
+import math
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._validate import number
+from ._optimizer import Optimizer
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
+
+_products: dict[tuple[int, float, float], float] = {}
+
+
+def _mu(step: int, beta1: float, decay: float) -> float:
+    return beta1 * (1 - 0.5 * 0.96 ** (step * decay))
+
+
+def _mu_product(step: int, beta1: float, decay: float) -> float:
+    """mu(1) * ... * mu(step), from the product one step before where that is still known."""
+    product = _products.get((step, beta1, decay))
+    if product is None:
+        before = _products.get((step - 1, beta1, decay))
+        if before is None:
+            before = math.prod(_mu(t, beta1, decay) for t in range(1, step))
+        product = before * _mu(step, beta1, decay)
+        if len(_products) >= 64:
+            _products.pop(next(iter(_products)))
+        _products[step, beta1, decay] = product
+    return product
+
+
+def _check(settings: Settings) -> None:
+    check_betas(settings)
+    check_eps(settings)
+    if settings["momentum_decay"] is not None:
+        if settings["variant"] == "optax":
+            raise ValueError(f"momentum_decay: got {settings['momentum_decay']}, expected None for optax")
+        number("momentum_decay", settings["momentum_decay"], 0)
+
+
+def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+    lr, (beta1, beta2), variant = settings["lr"], settings["betas"], settings["variant"]
+    stretch = 1 / math.sqrt(1 - beta2**step)
+    if variant == "optax":
+        rate = lr * beta1 / (1 - beta1 ** (step + 1))
+        fresh = lr * (1 - beta1) / (1 - beta1**step)
+    else:
+        decay = settings["momentum_decay"]
+        decay = decay if decay is not None else 1.0 if variant == "keras" else 0.004
+        product, following = _mu_product(step, beta1, decay), _mu(step + 1, beta1, decay)
+        rate = lr * following / (1 - product * following)
+        fresh = lr * (1 - _mu(step, beta1, decay)) / (1 - product)
+    return "nadam", (rate, fresh, beta1, beta2, stretch, adam_eps(settings))
+
+
+NADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
+
+
+@mirrored
+def nadam_update(
+    param: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    *,
+    step: int,
+    lr: float = 0.002,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float | None = None,
+    momentum_decay: float | None = None,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of NAdam, Adam with Nesterov's momentum, in place.
+
+    Parameters
+    ----------
+    param : ndarray, any shape, float32 or float64
+        Overwritten.
+    grad : ndarray, the shape and dtype of `param`
+    m, v : ndarray, the shape and dtype of `param`
+        Running means of the gradient and of its square, zeros before the first step; overwritten.
+    step : int
+        Number of this step, from 1.
+    lr : float, default 0.002
+    betas : pair of float in [0, 1), default (0.9, 0.999)
+    eps : float, optional
+        Positive. Default 1e-8, in the variant "keras" 1e-7.
+    momentum_decay : float, optional
+        Speed of the momentum's warm-up. Default 0.004, in the variant "keras" 1.
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`.
+    variant : {"torch", "paper", "course", "keras", "optax"}, default "torch"
+        "keras" has its own defaults; "optax" has no warm-up of the momentum: no `momentum_decay` there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    With m, v as in :func:`adam_update`, g the gradient used (3.11; Dozat 2016)::
+
+        mu(t)  = beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+        M(t)   = mu(1) * ... * mu(t)
+        n      = mu(step + 1) * m / (1 - M(step + 1)) + (1 - mu(step)) * g / (1 - M(step))
+        param -= lr * n / (sqrt(v / (1 - beta2 ** step)) + eps)
+
+    and in the variant "optax"::
+
+        n      = beta1 * m / (1 - beta1 ** (step + 1)) + (1 - beta1) * g / (1 - beta1 ** step)
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, m, v = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+    >>> fd.optim.nadam_update(param, np.array([0.5, -0.1]), m, v, step=1, variant="optax", lr=0.1)
+    >>> param.round(4)
+    array([0.8526, 2.1474])
+    """
+    apply_rule(
+        NADAM_RULE,
+        param,
+        grad,
+        {"m": m, "v": v},
+        step,
+        grad_scale,
+        lr=lr,
+        betas=betas,
+        eps=eps,
+        momentum_decay=momentum_decay,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
+class NAdam(Optimizer):
+    """NAdam (3.11); the formulas of :func:`nadam_update`.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        See :class:`Optimizer`.
+    lr, betas, eps, momentum_decay, weight_decay, decoupled_weight_decay, l1, maximize, variant
+        By keyword (`lr` also by position), with the defaults of :func:`nadam_update`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, grad = np.array([3.0]), np.empty(1)
+    >>> optimizer = fd.optim.NAdam([(param, grad)], lr=0.1)
+    >>> for _ in range(400):
+    ...     grad[:] = 2 * param  # of param ** 2
+    ...     optimizer.step()
+    >>> bool(abs(param[0]) < 3e-2)
+    True
+    """
+
+    rule = NADAM_RULE
+    update = staticmethod(nadam_update)

@@ -1,0 +1,153 @@
+"""Stochastic gradient descent (3.1), with momentum (3.2) and Nesterov's momentum (3.3)."""
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._validate import choice, number
+from ._optimizer import Optimizer
+from ._rule import Rule, Settings, apply_rule
+
+
+def _states(settings: Settings) -> tuple[str, ...]:
+    return ("velocity",) if settings["momentum"] else ()
+
+
+def _check(settings: Settings) -> None:
+    number("momentum", settings["momentum"], 0)
+    number("dampening", settings["dampening"], 0, 1)
+    choice("nesterov", settings["nesterov"], (True, False))
+    if settings["dampening"] and settings["variant"] != "torch":
+        raise ValueError(
+            f"dampening: got {settings['dampening']}, expected 0 in the {settings['variant']} variant"
+        )
+    if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
+        raise ValueError(
+            f"nesterov: got momentum {settings['momentum']} and dampening {settings['dampening']}, "
+            "expected a momentum and no dampening"
+        )
+
+
+def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+    lr, momentum = settings["lr"], settings["momentum"]
+    if not momentum:
+        return "sgd", (lr,)
+    if settings["variant"] in ("torch", "optax"):
+        gain = 1.0 if step == 1 else 1 - settings["dampening"]
+        return "momentum", (lr, momentum, gain, settings["nesterov"])
+    return "momentum", (1.0, momentum, lr, settings["nesterov"])  # the velocity carries lr
+
+
+SGD_RULE = Rule("optim", _states, _check, _plan)
+
+
+@mirrored
+def sgd_update(
+    param: np.ndarray,
+    grad: np.ndarray,
+    velocity: np.ndarray | None = None,
+    *,
+    step: int = 1,
+    lr: float = 0.01,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of SGD, in place.
+
+    Parameters
+    ----------
+    param : ndarray, any shape, float32 or float64
+        Overwritten.
+    grad : ndarray, the shape and dtype of `param`
+    velocity : ndarray, the shape and dtype of `param`
+        The running sum, zeros before the first step, overwritten. None without momentum.
+    step : int, default 1
+        Number of this step, from 1. Dampening starts with the second.
+    lr : float, default 0.01
+    momentum : float, default 0.0
+    dampening : float, default 0.0
+    nesterov : bool, default False
+        Needs a momentum, and no dampening.
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`.
+    variant : {"torch", "optax", "keras", "paper", "course"}, default "torch"
+        The last three put `lr` into the velocity; only a changing `lr` shows the difference.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    With g = grad_scale * grad + weight_decay * param (3.1 to 3.3)::
+
+        velocity = momentum * velocity + (1 - dampening) * g
+        param   -= lr * velocity
+        param   -= lr * (g + momentum * velocity)      (nesterov, instead)
+
+    and in the variants "keras", "paper" (Sutskever et al. 2013) and "course"::
+
+        velocity = momentum * velocity + lr * g
+        param   -= velocity
+        param   -= lr * g + momentum * velocity        (nesterov, instead)
+
+    Keras and the paper store the velocity with the other sign.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, velocity = np.array([1.0, 2.0]), np.zeros(2)
+    >>> fd.optim.sgd_update(param, np.array([0.5, -0.5]), velocity, lr=0.1, momentum=0.9)
+    >>> param
+    array([0.95, 2.05])
+    """
+    apply_rule(
+        SGD_RULE,
+        param,
+        grad,
+        {"velocity": velocity},
+        step,
+        grad_scale,
+        lr=lr,
+        momentum=momentum,
+        dampening=dampening,
+        nesterov=nesterov,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum and Nesterov's momentum; the formulas of :func:`sgd_update`.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        See :class:`Optimizer`.
+    lr, momentum, dampening, nesterov, weight_decay, decoupled_weight_decay, l1, maximize, variant
+        By keyword (`lr` also by position), with the defaults of :func:`sgd_update`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> param, grad = np.array([3.0]), np.empty(1)
+    >>> optimizer = fd.optim.SGD([(param, grad)], lr=0.1, momentum=0.5)
+    >>> for _ in range(100):
+    ...     grad[:] = 2 * param  # of param ** 2
+    ...     optimizer.step()
+    >>> bool(abs(param[0]) < 1e-6)
+    True
+    """
+
+    rule = SGD_RULE
+    update = staticmethod(sgd_update)

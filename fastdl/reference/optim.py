@@ -1,0 +1,244 @@
+"""Update rules (3.1) to (3.11) in plain NumPy. Everything is changed in place."""
+
+import math
+
+import numpy as np
+
+
+def _gradient(param, grad, scale, maximize, weight_decay, decoupled):
+    g = (-scale if maximize else scale) * grad
+    return g if decoupled or weight_decay == 0 else g + weight_decay * param
+
+
+def _move(param, change, lr, weight_decay, decoupled, l1):
+    if decoupled and weight_decay != 0:
+        param[...] = (1 - lr * weight_decay) * param
+    param -= change
+    if l1 != 0:  # the proximal operator of lr * l1 * |param|, (1.9)
+        s = param.dtype.type(lr * l1)
+        param[...] = np.where(param > s, param - s, np.where(param < -s, param + s, param * 0))
+
+
+def _default(value, variant, **defaults):
+    return defaults.get(variant, defaults["torch"]) if value is None else value
+
+
+def sgd_update(
+    param, grad, velocity=None, *, step=1, lr=0.01, momentum=0.0, dampening=0.0, nesterov=False,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    if momentum == 0:
+        change = lr * g
+    else:
+        inside = variant in ("keras", "paper", "course")
+        rate, g = (1, lr * g) if inside else (lr, g if step == 1 else (1 - dampening) * g)
+        velocity[...] = momentum * velocity + g
+        change = rate * (momentum * velocity + g if nesterov else velocity)
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def adagrad_update(
+    param, grad, square_sum, *, step=1, lr=0.01, lr_decay=0.0, eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-10, keras=1e-7, optax=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    square_sum += g * g
+    d = np.sqrt(square_sum + eps) if variant in ("keras", "optax") else np.sqrt(square_sum) + eps
+    rate = lr / (1 + (step - 1) * lr_decay)
+    _move(param, rate * (g / d), lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def rmsprop_update(
+    param, grad, square_avg, grad_avg=None, velocity=None, *, step=1, lr=0.01, rho=None, eps=None,
+    momentum=0.0, centered=False,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    rho = _default(rho, variant, torch=0.99, keras=0.9, optax=0.9)
+    eps = _default(eps, variant, torch=1e-8, keras=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    if centered:
+        off = g - grad_avg
+        square_avg[...] = rho * (square_avg + (1 - rho) * (off * off))
+        grad_avg[...] = rho * grad_avg + (1 - rho) * g
+    else:
+        square_avg[...] = rho * square_avg + (1 - rho) * (g * g)
+    inside = variant in ("keras", "optax", "paper")
+    change = g / (np.sqrt(square_avg + eps) if inside else np.sqrt(square_avg) + eps)
+    if momentum == 0:
+        change = lr * change
+    elif variant == "torch":
+        velocity[...] = momentum * velocity + change
+        change = lr * velocity
+    else:
+        velocity[...] = momentum * velocity + lr * change
+        change = velocity
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def adadelta_update(
+    param, grad, square_avg, delta_avg, *, step=1, lr=1.0, rho=None, eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    rho = _default(rho, variant, torch=0.9, keras=0.95)
+    eps = _default(eps, variant, torch=1e-6, keras=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    square_avg[...] = rho * square_avg + (1 - rho) * (g * g)
+    delta = np.sqrt(delta_avg + eps) / np.sqrt(square_avg + eps) * g
+    delta_avg[...] = rho * delta_avg + (1 - rho) * (delta * delta)
+    _move(param, lr * delta, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def _means(m, v, g, betas):
+    m[...] = betas[0] * m + (1 - betas[0]) * g
+    v[...] = betas[1] * v + (1 - betas[1]) * (g * g)
+    return m, v
+
+
+def adam_update(
+    param, grad, m, v, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-8, keras=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    m, v = _means(m, v, g, betas)
+    rate, root = lr / (1 - betas[0] ** step), math.sqrt(1 - betas[1] ** step)
+    if variant == "keras":
+        change = (rate * root) * (m / (np.sqrt(v) + eps))
+    else:
+        change = rate * (m / (np.sqrt(v) * (1 / root) + eps))
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def amsgrad_update(
+    param, grad, m, v, v_max, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-8, keras=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    m, v = _means(m, v, g, betas)
+    correction = 1 - betas[1] ** step
+    v_max[...] = np.maximum(v_max, 1 / correction * v if variant == "optax" else v)
+    rate, root = lr / (1 - betas[0] ** step), math.sqrt(correction)
+    if variant == "paper":
+        change = lr * (m / (np.sqrt(v_max) + eps))
+    elif variant == "optax":
+        change = rate * (m / (np.sqrt(v_max) + eps))
+    elif variant == "keras":
+        change = (rate * root) * (m / (np.sqrt(v_max) + eps))
+    else:
+        change = rate * (m / (np.sqrt(v_max) * (1 / root) + eps))
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def nadam_update(
+    param, grad, m, v, *, step, lr=0.002, betas=(0.9, 0.999), eps=None, momentum_decay=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-8, keras=1e-7)
+    decay = _default(momentum_decay, variant, torch=0.004, keras=1.0)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    m, v = _means(m, v, g, betas)
+    beta1 = betas[0]
+    if variant == "optax":
+        rate = lr * beta1 / (1 - beta1 ** (step + 1))
+        fresh = lr * (1 - beta1) / (1 - beta1**step)
+    else:
+        mu = [beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in range(1, step + 2)]
+        product = math.prod(mu[:-1])
+        rate = lr * mu[-1] / (1 - product * mu[-1])
+        fresh = lr * (1 - mu[-2]) / (1 - product)
+    change = (rate * m + fresh * g) / (np.sqrt(v) * (1 / math.sqrt(1 - betas[1] ** step)) + eps)
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def radam_update(
+    param, grad, m, v, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-8)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    m, v = _means(m, v, g, betas)
+    rate, power = lr / (1 - betas[0] ** step), betas[1] ** step
+    longest = 2 / (1 - betas[1]) - 1
+    length = longest - 2 * step * power / (1 - power)
+    if length > (4 if variant == "paper" else 5):
+        top = (length - 4) * (length - 2) * longest
+        rate = rate * math.sqrt(top / ((longest - 4) * (longest - 2) * length))
+        if variant == "optax":
+            change = rate * (m / (np.sqrt(v) * (1 / math.sqrt(1 - power)) + eps))
+        else:
+            change = (rate * math.sqrt(1 - power)) * (m / (np.sqrt(v) + eps))
+    else:
+        change = rate * m
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def adamax_update(
+    param, grad, m, u, *, step, lr=0.002, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    eps = _default(eps, variant, torch=1e-8, keras=1e-7)
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    m[...] = betas[0] * m + (1 - betas[0]) * g
+    eps_in, eps_out = (eps, 0) if variant in ("torch", "optax") else (0, eps)
+    u[...] = np.maximum(betas[1] * u, np.abs(g) + eps_in)
+    change = lr / (1 - betas[0] ** step) * (m / (u + eps_out))
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def lion_update(
+    param, grad, m, *, step=1, lr=0.0001, betas=(0.9, 0.99),
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    change = lr * np.sign(betas[0] * m + (1 - betas[0]) * g)
+    m[...] = betas[1] * m + (1 - betas[1]) * g
+    _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def average_update(average, param, weight):
+    average += weight * (param - average)
+
+
+def sum_rows(rows, values):
+    distinct, place = np.unique(rows, return_inverse=True)
+    sums = np.zeros((distinct.size, values.shape[1]), values.dtype)
+    np.add.at(sums, place, values)
+    return distinct, sums
+
+
+def _rows(update, param, rows, values, *states, **settings):
+    rows, values = sum_rows(rows, values)
+    touched = [array[rows] for array in (param, *states)]
+    update(touched[0], values, *touched[1:], **settings)
+    for array, new in zip((param, *states), touched, strict=True):
+        array[rows] = new
+
+
+def sgd_update_rows(
+    param, rows, values, *, step=1, lr=0.01,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(sgd_update, param, rows, values, step=step, lr=lr,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
+
+
+def adagrad_update_rows(
+    param, rows, values, square_sum, *, step=1, lr=0.01, lr_decay=0.0, eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(adagrad_update, param, rows, values, square_sum, step=step, lr=lr, lr_decay=lr_decay, eps=eps,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
+
+
+def adam_update_rows(
+    param, rows, values, m, v, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    _rows(adam_update, param, rows, values, m, v, step=step, lr=lr, betas=betas, eps=eps,
+          weight_decay=weight_decay, decoupled_weight_decay=decoupled_weight_decay, l1=l1, maximize=maximize,
+          grad_scale=grad_scale, variant=variant)  # fmt: skip
