@@ -55,7 +55,7 @@ def philox(counter: Any, key: Any) -> np.ndarray:
     """
     words = np.array(_words_argument("counter", counter, 4), np.uint32)
     k0, k1 = _words_argument("key", key, 2)
-    kernels.random.block(words, k0, k1)
+    kernels.random.block(words, k0 | k1 << 32)
     return words
 
 
@@ -93,7 +93,7 @@ def random_words(seed: int, block: int, count: int) -> np.ndarray:
     block = _validate.integer("block", block, 0, 2**61 - 1)
     count = _validate.integer("count", count, 0)
     out = aligned_empty((-(-count // 4), 4), np.dtype(np.uint32))
-    kernels.random.words(block | (_GENERATOR << 32), seed & _WORD, seed >> 32, out)
+    kernels.random.words(block | (_GENERATOR << 32), seed, out)
     return out.reshape(-1)[:count]
 
 

@@ -17,6 +17,9 @@ enum { FD_MR = 6, FD_NR_FLOAT = 16, FD_NR_DOUBLE = 8 };
 enum { FD_MR = 4, FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
 #endif
 
+/* A tile inlined into its caller competes with it for registers and keeps its counters in memory. */
+#define FD_OUT_OF_LINE __attribute__((noinline))
+
 /* a * b + c, fused wherever the level has the instruction. Said outright: left to the compiler, some tiles were
  * fused and some not, and a result depended on which tile computed it. */
 static inline float fd_madd_float(float a, float b, float c) {

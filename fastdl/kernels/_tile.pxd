@@ -20,6 +20,7 @@ cdef extern from "_tile.h" nogil:
         FD_NR_FLOAT
         FD_NR_DOUBLE
         FD_AHEAD
+    ctypedef void out_of_line "FD_OUT_OF_LINE void"
     void fd_prefetch(const void* address)
     float fd_madd_float(float a, float b, float c)
     double fd_madd_double(double a, double b, double c)
@@ -80,42 +81,42 @@ cdef inline void _tile(
 
 # The tile at its sizes. FD_MR rows are the rule, the others take what is left; one or two rows alone would
 # leave the arithmetic units waiting for each other, so they take several panels side by side.
-cdef inline void _tile_full(
+cdef inline out_of_line _tile_full(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_8(
+cdef inline out_of_line _tile_8(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(8 if FD_MR > 8 else FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_4(
+cdef inline out_of_line _tile_4(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(4, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_2(
+cdef inline out_of_line _tile_2(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_1(
+cdef inline out_of_line _tile_1(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_2_wide(
+cdef inline out_of_line _tile_2_wide(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
@@ -123,7 +124,7 @@ cdef inline void _tile_2_wide(
     _tile(2, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
-cdef inline void _tile_1_wide(
+cdef inline out_of_line _tile_1_wide(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
@@ -230,6 +231,26 @@ cdef inline void product(
         from_, from_row, from_step = c, c_row, 1
         a += depth * a_k
         k0 += depth
+
+
+cdef inline cython.floating dot(const cython.floating* a, const cython.floating* b, Py_ssize_t k) noexcept nogil:
+    """sum of a * b: NR partial sums, then their sum in order."""
+    cdef cython.floating lanes[FD_NR_FLOAT]
+    cdef cython.floating total = 0
+    cdef Py_ssize_t p = 0
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        lanes[u] = 0
+    while p + nr <= k:
+        for u in range(nr):
+            lanes[u] = madd(a[p + u], b[p + u], lanes[u])
+        p += nr
+    for u in range(nr):
+        total = total + lanes[u]
+    while p < k:
+        total = madd(a[p], b[p], total)
+        p += 1
+    return total
 
 
 cdef inline void pack_panel(

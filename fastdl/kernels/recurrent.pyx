@@ -25,7 +25,7 @@ from ._build cimport (
 )
 from ._cells cimport lstm_point, lstm_point_backward
 from ._tile cimport (
-    madd,
+    dot,
     offset,
     FD_MR,
     FD_NR_DOUBLE,
@@ -238,29 +238,16 @@ cdef void _transposed_product(
 ) noexcept nogil:
     """out[rows, k] = da[rows, wide] @ W[k, wide]^T, the columns of panels panel0 to panel1 of it.
 
-    W: its transpose in panels; or, not packed and for a few rows, as it lies: NR partial sums, then their sum.
+    W: its transpose in panels; or, not packed and for a few rows, as it lies.
     """
-    cdef cython.floating lanes[FD_NR_FLOAT]
-    cdef cython.floating total
-    cdef Py_ssize_t r, i, p
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    cdef Py_ssize_t r, i
     if s.packed:
-        product(da, s.wide, 1, rows, W + panel0 * s.wide * nr, nr, s.wide * nr, s.wide, out + panel0 * nr, k,
-                min(panel1 * nr, k) - panel0 * nr, <const cython.floating*> NULL, 0)
+        product(da, s.wide, 1, rows, W + panel0 * s.wide * s.nr, s.nr, s.wide * s.nr, s.wide,
+                out + panel0 * s.nr, k, min(panel1 * s.nr, k) - panel0 * s.nr, <const cython.floating*> NULL, 0)
         return
     for r in range(rows):
         for i in range(k):
-            for u in range(nr):
-                lanes[u] = 0
-            p = 0
-            while p < s.wide:
-                for u in range(nr):
-                    lanes[u] = madd(da[r * s.wide + p + u], W[i * s.wide + p + u], lanes[u])
-                p += nr
-            total = 0
-            for u in range(nr):
-                total = total + lanes[u]
-            out[r * k + i] = total
+            out[r * k + i] = dot(da + r * s.wide, W + i * s.wide, s.wide)
 
 
 cdef void _backward_window(

@@ -156,6 +156,25 @@ class Module:
             if names:
                 module._import({name: arrays[prefix + name] for name in names})
 
+    def random_state(self) -> dict[str, Any]:
+        """What decides the masks to come, nested by child; layers that draw none are left out."""
+        states = {name: child.random_state() for name, child in self._children.items()}
+        return {name: state for name, state in states.items() if state}
+
+    def load_random_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`random_state` was taken.
+
+        Raises
+        ------
+        ValueError
+            If the names are not this model's.
+        """
+        expected = self.random_state()
+        if state.keys() != expected.keys():
+            raise ValueError(f"state: got {sorted(state)}, expected {sorted(expected)}")
+        for name in expected:
+            self._children[name].load_random_state(state[name])
+
     def _export(self) -> dict[str, np.ndarray]:
         """This module's own parameters in torch's layout."""
         return {

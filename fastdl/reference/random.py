@@ -73,22 +73,30 @@ def _horner(z, coefficients):
     return p
 
 
-def words_to_normal(words, mean, std, dtype):
-    """mean + std z by Box and Muller: radius sqrt(-2 log u), angle = quadrant and an offset within pi/4."""
-    dtype = np.dtype(dtype).type
-    if dtype == np.float32:
-        u = (words[::2] + 1.0) * 2.0**-32
-        quadrant = words[1::2] >> np.uint32(30)
-        offset = ((words[1::2] & np.uint32(0x3FFFFFFF)) + 0.5) * 2.0**-30 - 0.5
-    else:
-        u = (_unit53(words[::4], words[1::4]) + 1.0) * 2.0**-53
-        quadrant = words[2::4] >> np.uint32(30)
-        offset = (_unit53(words[2::4] & np.uint32(0x3FFFFFFF), words[3::4]) + 0.5) * 2.0**-51 - 0.5
+def normal_pair(u, quadrant, offset):
+    """Box and Muller: radius sqrt(-2 log u), angle a quadrant and an offset in (-1/2, 1/2) quarter turns."""
     radius = np.sqrt(-2.0 * _log(u))
     x = offset * 1.5707963267948966
     factorial = np.cumprod(np.arange(1.0, 18.0))
     sine = _horner(x * x, [(-1) ** (k // 2) / factorial[k - 1] for k in range(17, 0, -2)]) * x * radius
     cosine = _horner(x * x, [(-1) ** (k // 2) / factorial[k - 1] for k in range(16, 0, -2)] + [1.0]) * radius
     odd, sign = quadrant % 2 == 1, np.where(quadrant < 2, 1.0, -1.0)
-    z = np.stack([np.where(odd, -sine, cosine) * sign, np.where(odd, cosine, sine) * sign], axis=-1)
-    return dtype(mean) + dtype(std) * z.reshape(-1).astype(dtype)
+    return np.where(odd, -sine, cosine) * sign, np.where(odd, cosine, sine) * sign
+
+
+def normals_of_words(radius, angle):
+    """A pair of normals from two words."""
+    offset = ((angle & np.uint32(0x3FFFFFFF)) + 0.5) * 2.0**-30 - 0.5
+    return normal_pair((radius + 1.0) * 2.0**-32, angle >> np.uint32(30), offset)
+
+
+def words_to_normal(words, mean, std, dtype):
+    """mean + std z, two words (float32) or four (float64) to a pair of z."""
+    dtype = np.dtype(dtype).type
+    if dtype == np.float32:
+        pair = normals_of_words(words[::2], words[1::2])
+    else:
+        u = (_unit53(words[::4], words[1::4]) + 1.0) * 2.0**-53
+        offset = (_unit53(words[2::4] & np.uint32(0x3FFFFFFF), words[3::4]) + 0.5) * 2.0**-51 - 0.5
+        pair = normal_pair(u, words[2::4] >> np.uint32(30), offset)
+    return dtype(mean) + dtype(std) * np.stack(pair, axis=-1).reshape(-1).astype(dtype)

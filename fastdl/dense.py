@@ -1,0 +1,436 @@
+"""Dense layers and losses: linear, embedding, activations, softmax cross-entropy, mean squared error.
+
+Functions that end in ``_backward`` take the gradient of the loss by the forward's output. Derivatives of
+activations are written in terms of the output. Equations: docs/dense.md.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ._dispatch import kernels, mirrored
+from ._memory import aligned_empty, scratch
+from ._threads import threads_for
+from ._validate import check_apart, choice, float_array, index_array, integer, number, out_array
+
+__all__ = [
+    "embedding_backward",
+    "embedding_forward",
+    "linear_backward",
+    "linear_forward",
+    "mse_loss",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax_cross_entropy",
+    "tanh",
+    "tanh_backward",
+]
+
+# Work below which a second thread costs more than it brings, in multiply-adds and in elements (measured).
+_GRAIN_PRODUCT = 500_000
+_GRAIN_ELEMENTS = 20_000
+
+_NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
+REDUCTIONS = ("mean", "sum", "none")
+
+
+@mirrored
+def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+    """Affine map of the last axis, y = x W + b (6.1).
+
+    Parameters
+    ----------
+    x : ndarray (..., I), float32 or float64
+    W : ndarray (I, O)
+        The transpose of torch's ``Linear.weight``.
+    b : ndarray (O,), optional
+        None for no bias.
+
+    Returns
+    -------
+    y : ndarray (..., O)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not an array of the stated shape, or the dtypes differ.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.linear_forward(np.ones((2, 3)), np.ones((3, 1)), np.array([0.5]))
+    array([[3.5], [3.5]])
+    """
+    x, rows, W = _linear_arguments(x, W)
+    bias = _NONE[x.dtype.char][0:0].reshape(0) if b is None else float_array("b", b, (W.shape[1],), x.dtype)
+    y = aligned_empty((*x.shape[:-1], W.shape[1]), x.dtype)
+    if rows.shape[0] == 0 or W.size == 0:
+        y[...] = 0 if b is None else bias
+        return y
+    kernel, num_threads, work = _linear_plan(kernels.dense.linear_forward, rows, W)
+    kernel(rows, W, bias, y.reshape(-1, W.shape[1]), work, num_threads)
+    return y
+
+
+@mirrored
+def linear_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    W: np.ndarray,
+    out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    accumulate: bool = False,
+    input_gradient: bool = True,
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Gradients of :func:`linear_forward`: dx = dy W^T, dW = x^T dy, db = sum dy.
+
+    Parameters
+    ----------
+    dy : ndarray (..., O)
+    x : ndarray (..., I)
+        The forward's input.
+    W : ndarray (I, O)
+    out : tuple (dW, db), optional
+        Arrays to write into, C-contiguous; db may be None if there is no bias. New ones by default.
+    accumulate : bool, default False
+        Add to `out` instead of overwriting it.
+    input_gradient : bool, default True
+        Whether dx is wanted; False returns None for it.
+
+    Returns
+    -------
+    dx : ndarray (..., I) or None
+    dW : ndarray (I, O)
+    db : ndarray (O,), or None where `out` has None
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> dx, dW, db = fd.linear_backward(np.ones((2, 1)), np.ones((2, 3)), np.full((3, 1), 2.0))
+    >>> dx[0], dW.ravel(), db
+    (array([2., 2., 2.]), array([2., 2., 2.]), array([2.]))
+    """
+    x, rows, W = _linear_arguments(x, W)
+    dy = float_array("dy", dy, (*x.shape[:-1], W.shape[1]), x.dtype)
+    if out is None:
+        dW, db = aligned_empty(W.shape, x.dtype), aligned_empty(W.shape[1], x.dtype)
+        accumulate = False
+    else:
+        dW = out_array("out[0]", out[0], W.shape, x.dtype)
+        db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
+        check_apart(dW=dW, W=W, dy=dy)
+    dx = aligned_empty(x.shape, x.dtype) if input_gradient else None
+    if rows.shape[0] == 0 or W.size == 0:
+        for array, keep in ((dx, False), (dW, accumulate), (db, accumulate)):
+            if array is not None and not keep:
+                array[...] = 0
+        return dx, dW, db
+    kernel, num_threads, work = _linear_plan(kernels.dense.linear_backward, rows, W)
+    none = _NONE[x.dtype.char]
+    kernel(
+        dy.reshape(-1, W.shape[1]), rows, W, none if dx is None else dx.reshape(-1, W.shape[0]), dW,
+        none.reshape(0) if db is None else db, accumulate, work, num_threads,
+    )  # fmt: skip
+    return dx, dW, db
+
+
+def _linear_arguments(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x = float_array("x", x)
+    if x.ndim == 0:
+        raise ValueError("x: got shape (), expected at least one axis")
+    W = float_array("W", W, (x.shape[-1], None), x.dtype)
+    return x, x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(0, 0), W
+
+
+def _linear_plan(kernel: Any, rows: np.ndarray, W: np.ndarray) -> tuple[Any, int, np.ndarray]:
+    size = kernels.dense.work_size(rows.shape[0], *W.shape, W.itemsize)
+    return kernel, threads_for(rows.shape[0] * W.size, _GRAIN_PRODUCT), scratch(size, W.dtype)
+
+
+@mirrored
+def embedding_forward(index: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Rows of a table, y = W[index] (6.1).
+
+    Parameters
+    ----------
+    index : ndarray of int, any shape
+        Values from 0 to V - 1.
+    W : ndarray (V, D), float32 or float64
+
+    Returns
+    -------
+    y : ndarray (*index.shape, D)
+
+    Raises
+    ------
+    ValueError
+        If an index is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.embedding_forward(np.array([2, 0]), np.eye(3))
+    array([[0., 0., 1.], [1., 0., 0.]])
+    """
+    W = float_array("W", W, (None, None))
+    index = index_array("index", index, W.shape[0])
+    y = aligned_empty((*index.shape, W.shape[1]), W.dtype)
+    # The indices have been checked, so no mode that checks again (or that buffers, as "raise" does).
+    return W.take(index, axis=0, out=y, mode="clip") if index.size else y
+
+
+@mirrored
+def embedding_backward(
+    dy: np.ndarray, index: np.ndarray, W: np.ndarray, out: np.ndarray | None = None, accumulate: bool = False
+) -> np.ndarray:
+    """Gradient of :func:`embedding_forward` by the table: repeated indices add, in order.
+
+    Parameters
+    ----------
+    dy : ndarray (*index.shape, D)
+    index : ndarray of int
+    W : ndarray (V, D)
+        The table; only its shape matters.
+    out : ndarray (V, D), optional
+        Array to write into.
+    accumulate : bool, default False
+        Add to `out` instead of overwriting it.
+
+    Returns
+    -------
+    dW : ndarray (V, D)
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.embedding_backward(np.ones((2, 1)), np.array([1, 1]), np.zeros((3, 1))).ravel()
+    array([0., 2., 0.])
+    """
+    W = float_array("W", W, (None, None))
+    index = index_array("index", index, W.shape[0])
+    dy = float_array("dy", dy, (*index.shape, W.shape[1]), W.dtype)
+    dW = aligned_empty(W.shape, W.dtype) if out is None else out_array("out", out, W.shape, W.dtype)
+    if out is None or not accumulate:
+        dW[...] = 0
+    if dy.size:
+        num_threads = threads_for(dy.size, 4 * _GRAIN_ELEMENTS)
+        kernels.dense.embedding_backward(dy.reshape(-1, W.shape[1]), index.reshape(-1), dW, num_threads)
+    return dW
+
+
+def _elementwise(name: str, x: np.ndarray) -> np.ndarray:
+    x = float_array("x", x)
+    y = aligned_empty(x.shape, x.dtype)
+    if x.size:
+        getattr(kernels.dense, name)(x.reshape(-1), y.reshape(-1), threads_for(x.size, _GRAIN_ELEMENTS))
+    return y
+
+
+@mirrored
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Logistic function 1 / (1 + exp(-x)), elementwise (6.4).
+
+    Parameters
+    ----------
+    x : ndarray, float32 or float64
+
+    Returns
+    -------
+    y : ndarray
+        Within 3 units in the last place where the result is a normal number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.sigmoid(np.array([0.0, -np.inf]))
+    array([0.5, 0. ])
+    """
+    return _elementwise("sigmoid", x)
+
+
+@mirrored
+def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx = dy y (1 - y), from the forward's output y.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.sigmoid_backward(np.ones(1), np.full(1, 0.5))
+    array([0.25])
+    """
+    y = float_array("y", y)
+    return float_array("dy", dy, y.shape, y.dtype) * (y * (1 - y))
+
+
+@mirrored
+def tanh(x: np.ndarray) -> np.ndarray:
+    """Hyperbolic tangent, elementwise (6.4).
+
+    Parameters
+    ----------
+    x : ndarray, float32 or float64
+
+    Returns
+    -------
+    y : ndarray
+        Within 3 units in the last place.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.tanh(np.array([0.0, np.inf]))
+    array([0., 1.])
+    """
+    return _elementwise("tanh", x)
+
+
+@mirrored
+def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx = dy (1 - y^2), from the forward's output y.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.tanh_backward(np.ones(1), np.full(1, 0.5))
+    array([0.75])
+    """
+    y = float_array("y", y)
+    return float_array("dy", dy, y.shape, y.dtype) * (1 - y * y)
+
+
+@mirrored
+def relu(x: np.ndarray) -> np.ndarray:
+    """max(x, 0), elementwise; NaN stays (6.4).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+    return np.maximum(float_array("x", x), 0)
+
+
+@mirrored
+def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """dx = dy where the forward's output y is positive, else 0 (so 0 at the kink, as torch).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.relu_backward(np.ones(2), np.array([0.0, 2.0]))
+    array([0., 1.])
+    """
+    y = float_array("y", y)
+    return float_array("dy", dy, y.shape, y.dtype) * (y > 0)
+
+
+@mirrored
+def softmax_cross_entropy(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> tuple[Any, np.ndarray]:
+    """Cross-entropy of softmax(logits) with integer targets, and its gradient by the logits (6.2).
+
+    Parameters
+    ----------
+    logits : ndarray (..., C), float32 or float64
+    targets : ndarray of int (...)
+        Classes from 0 to C - 1.
+    ignore_index : int, optional
+        Targets of this value count nothing; it may lie outside the classes.
+    label_smoothing : float in [0, 1), default 0
+        Share of the target's mass spread evenly over all classes.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        The mean is over the targets that count.
+
+    Returns
+    -------
+    loss : float, or ndarray float64 (...) for "none"
+        In nats. NaN for a mean over no target, as in torch.
+    dlogits : ndarray (..., C)
+        Gradient of the reduced loss (of the sum, for "none").
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes do not fit or a target is out of range.
+
+    Notes
+    -----
+    loss = log sum_j exp(z_j - max z) + max z - z_target, so no exponential overflows.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> loss, dlogits = fd.softmax_cross_entropy(np.zeros((1, 4)), np.array([2]))
+    >>> round(loss, 4), dlogits
+    (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
+    """
+    logits = float_array("logits", logits)
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits: got shape {logits.shape}, expected (..., C) with C at least 1")
+    classes = logits.shape[-1]
+    choice("reduction", reduction, REDUCTIONS)
+    smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
+    if ignore_index is None:
+        ignored = -1
+        targets = index_array("targets", targets, classes, logits.shape[:-1])
+        count = targets.size
+    else:
+        ignored = integer("ignore_index", ignore_index)
+        counted = np.asarray(targets) != ignored
+        index_array("targets", np.where(counted, targets, 0), classes, logits.shape[:-1])
+        targets = np.ascontiguousarray(targets, dtype=np.int64)
+        count = int(counted.sum())
+    losses = np.empty(targets.shape)
+    dlogits = aligned_empty(logits.shape, logits.dtype)
+    scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
+    if targets.size:
+        kernels.dense.softmax_cross_entropy(
+            logits.reshape(-1, classes), targets.reshape(-1), ignored, smoothing, scale,
+            losses.reshape(-1), dlogits.reshape(-1, classes), threads_for(logits.size, _GRAIN_ELEMENTS),
+        )  # fmt: skip
+    if reduction == "none":
+        return losses, dlogits
+    total = float(losses.sum())
+    if reduction == "sum":
+        return total, dlogits
+    return total / count if count else float("nan"), dlogits
+
+
+@mirrored
+def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean") -> tuple[Any, np.ndarray]:
+    """Squared error (prediction - target)^2, and its gradient by the prediction (6.3).
+
+    Parameters
+    ----------
+    prediction, target : ndarray of one shape, float32 or float64
+    reduction : {"mean", "sum", "none"}, default "mean"
+        Mean over all elements.
+
+    Returns
+    -------
+    loss : float, or ndarray for "none"
+    dprediction : ndarray
+        Gradient of the reduced loss (of the sum, for "none").
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.mse_loss(np.array([1.0, 2.0]), np.array([0.0, 2.0]))
+    (0.5, array([1., 0.]))
+    """
+    prediction = float_array("prediction", prediction)
+    target = float_array("target", target, prediction.shape, prediction.dtype)
+    choice("reduction", reduction, REDUCTIONS)
+    difference = prediction - target
+    if reduction == "none":
+        return difference * difference, 2 * difference
+    scale = 1.0 / max(difference.size, 1) if reduction == "mean" else 1.0
+    loss = float(np.sum(difference * difference, dtype=np.float64)) * scale
+    return loss if difference.size or reduction == "sum" else float("nan"), difference * (2 * scale)

@@ -1,0 +1,279 @@
+"""Dense layers: products with a weight matrix, activations, embedding and softmax cross-entropy."""
+cimport cython
+from cython.parallel cimport parallel, prange, threadid
+from libc.math cimport log
+from libc.stdint cimport int64_t
+
+from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_barrier, fd_team_size
+from ._math cimport exp_, sigmoid_, tanh_
+from ._tile cimport (
+    FD_MR,
+    FD_NR_DOUBLE,
+    FD_NR_FLOAT,
+    dot,
+    pack_panel,
+    pack_panel_transposed,
+    pack_rows,
+    panel_width,
+    product,
+)
+
+LEVEL = FD_LEVEL.decode()
+
+cdef enum:
+    BLOCK_ROWS = 256    # rows of one block of the sum over the batch
+    FEW_ROWS = 4        # up to so many rows packing the weights would cost more than it saves
+    CHUNK = 1024        # elements of an elementwise loop that one thread takes at a time
+
+
+cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
+    return (value + unit - 1) // unit
+
+
+def work_size(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize):
+    """Elements of work space that the linear kernels want."""
+    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
+    return max(_up(outputs, nr) * nr * inputs,
+               _up(inputs, nr) * nr * outputs
+               + BLOCK_ROWS * (_up(inputs, FD_MR) * FD_MR + _up(outputs, nr) * nr))
+
+
+# ---- Linear: y = x W + b ------------------------------------------------------------------------------------
+
+
+def linear_forward(const cython.floating[:, ::1] x, const cython.floating[:, ::1] W,
+                   const cython.floating[::1] b, cython.floating[:, ::1] y, cython.floating[::1] work,
+                   int num_threads):
+    """y = x W + b; an empty b is zero."""
+    cdef const cython.floating* start = &b[0] if b.shape[0] > 0 else NULL
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        with nogil:
+            _linear_member(0, 1, &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1], start, &y[0, 0],
+                           &work[0], barrier)
+        return
+    with nogil, parallel(num_threads=num_threads):
+        _linear_member(threadid(), fd_team_size(), &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1],
+                       start, &y[0, 0], &work[0], barrier)
+
+
+cdef void _linear_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* x, Py_ssize_t rows, Py_ssize_t inputs,
+    const cython.floating* W, Py_ssize_t outputs, const cython.floating* b, cython.floating* y,
+    cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(x), count = _up(outputs, nr), j, r0, r1
+    if rows <= FEW_ROWS and outputs % nr == 0:
+        if me == 0:
+            product(x, inputs, 1, rows, W, outputs, nr, inputs, y, outputs, outputs, b, 0)
+        return
+    for j in range(count * me // team, count * (me + 1) // team):
+        pack_panel(W + j * nr, outputs, inputs, min(nr, outputs - j * nr), panels + j * inputs * nr)
+    fd_barrier(barrier, team)
+    r0, r1 = rows * me // team, rows * (me + 1) // team
+    product(x + r0 * inputs, inputs, 1, r1 - r0, <const cython.floating*> panels, nr, inputs * nr, inputs,
+            y + r0 * outputs, outputs, outputs, b, 0)
+
+
+def linear_backward(const cython.floating[:, ::1] dy, const cython.floating[:, ::1] x,
+                    const cython.floating[:, ::1] W, cython.floating[:, ::1] dx,
+                    cython.floating[:, ::1] dW, cython.floating[::1] db, bint add,
+                    cython.floating[::1] work, int num_threads):
+    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; an empty dx or db is not wanted."""
+    cdef cython.floating* to_dx = &dx[0, 0] if dx.shape[0] > 0 else NULL
+    cdef cython.floating* to_db = &db[0] if db.shape[0] > 0 else NULL
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        with nogil:
+            _linear_backward_member(0, 1, &dy[0, 0], &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1],
+                                    to_dx, &dW[0, 0], to_db, add, &work[0], barrier)
+        return
+    with nogil, parallel(num_threads=num_threads):
+        _linear_backward_member(threadid(), fd_team_size(), &dy[0, 0], &x[0, 0], x.shape[0], x.shape[1],
+                                &W[0, 0], W.shape[1], to_dx, &dW[0, 0], to_db, add, &work[0], barrier)
+
+
+cdef void _linear_backward_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* dy, const cython.floating* x, Py_ssize_t rows,
+    Py_ssize_t inputs, const cython.floating* W, Py_ssize_t outputs, cython.floating* dx,
+    cython.floating* dW, cython.floating* db, bint add, cython.floating* work, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(x), count = _up(inputs, nr), j, i, r, r0, r1, block
+    cdef cython.floating* strips = work + count * nr * outputs
+    cdef cython.floating* panels = strips + BLOCK_ROWS * _up(inputs, FD_MR) * FD_MR
+    if dx is not NULL and rows <= FEW_ROWS:
+        if me == 0:
+            for r in range(rows):
+                for i in range(inputs):
+                    dx[r * inputs + i] = dot(dy + r * outputs, W + i * outputs, outputs)
+    elif dx is not NULL:
+        for j in range(count * me // team, count * (me + 1) // team):
+            pack_panel_transposed(W + j * nr * outputs, outputs, outputs, min(nr, inputs - j * nr),
+                                  work + j * outputs * nr)
+        fd_barrier(barrier, team)
+        r0, r1 = rows * me // team, rows * (me + 1) // team
+        product(dy + r0 * outputs, outputs, 1, r1 - r0, <const cython.floating*> work, nr, outputs * nr,
+                outputs, dx + r0 * inputs, inputs, inputs, NULL, 0)
+    r = 0
+    while r < rows:
+        block = min(rows - r, BLOCK_ROWS)
+        _outer_products(me, team, x + r * inputs, dy + r * outputs, block, inputs, outputs, dW, db, add, strips,
+                        panels, barrier)
+        add = True
+        r += block
+
+
+cdef void _outer_products(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* x, const cython.floating* dy, Py_ssize_t rows,
+    Py_ssize_t inputs, Py_ssize_t outputs, cython.floating* dW, cython.floating* db, bint add,
+    cython.floating* strips, cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    """dW (+)= x^T dy and db (+)= sum dy over one block of rows; tiles of dW are split over the team."""
+    cdef Py_ssize_t nr = panel_width(x), of_x = _up(inputs, FD_MR), of_y = _up(outputs, nr), i, j, r, task
+    cdef const cython.floating* start = NULL
+    if db is not NULL:
+        for j in range(outputs * me // team, outputs * (me + 1) // team):
+            if not add:
+                db[j] = 0
+            for r in range(rows):
+                db[j] = db[j] + dy[r * outputs + j]
+    if rows <= FEW_ROWS:
+        if me == 0:
+            _few_outer_products(x, dy, rows, inputs, outputs, dW, add)
+        return
+    for i in range(of_x * me // team, of_x * (me + 1) // team):
+        pack_rows(x + i * FD_MR, inputs, rows, min(FD_MR, inputs - i * FD_MR), strips + i * BLOCK_ROWS * FD_MR)
+    for j in range(of_y * me // team, of_y * (me + 1) // team):
+        pack_panel(dy + j * nr, outputs, rows, min(nr, outputs - j * nr), panels + j * BLOCK_ROWS * nr)
+    fd_barrier(barrier, team)
+    for task in range(of_x * of_y * me // team, of_x * of_y * (me + 1) // team):
+        j, i = task // of_x, task % of_x
+        if add:
+            start = dW + i * FD_MR * outputs + j * nr
+        product(<const cython.floating*> strips + i * BLOCK_ROWS * FD_MR, 1, FD_MR,
+                min(FD_MR, inputs - i * FD_MR), <const cython.floating*> panels + j * BLOCK_ROWS * nr, nr, 0,
+                rows, dW + i * FD_MR * outputs + j * nr, outputs, min(nr, outputs - j * nr), start, outputs)
+    fd_barrier(barrier, team)  # strips and panels may be overwritten
+
+
+cdef void _few_outer_products(
+    const cython.floating* x, const cython.floating* dy, Py_ssize_t rows, Py_ssize_t inputs,
+    Py_ssize_t outputs, cython.floating* dW, bint add,
+) noexcept nogil:
+    cdef Py_ssize_t i, j, r
+    cdef cython.floating value
+    for i in range(inputs):
+        for r in range(rows):
+            value = x[r * inputs + i]
+            if r == 0 and not add:
+                for j in range(outputs):
+                    dW[i * outputs + j] = value * dy[j]
+            else:
+                for j in range(outputs):
+                    dW[i * outputs + j] = dW[i * outputs + j] + value * dy[r * outputs + j]
+
+
+# ---- Activations: fixed chunks, so that an element's bits do not depend on the thread that has it --------------
+
+
+def sigmoid(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = sigmoid_(x[i])
+
+
+def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = tanh_(x[i])
+
+
+def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
+    """The exponential as softmax uses it: for x <= 0."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(x.shape[0]):
+            y[i] = exp_(x[i])
+
+
+# ---- Embedding ----------------------------------------------------------------------------------------------
+
+
+def embedding_backward(const cython.floating[:, ::1] dy, const int64_t[::1] index,
+                       cython.floating[:, ::1] dW, int num_threads):
+    """dW[index[r]] += dy[r], in order of r; threads own columns."""
+    cdef Py_ssize_t width = dW.shape[1], me, r, j
+    for me in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
+        for r in range(dy.shape[0]):
+            for j in range(width * me // num_threads, width * (me + 1) // num_threads):
+                dW[index[r], j] = dW[index[r], j] + dy[r, j]
+
+
+# ---- Softmax cross-entropy ----------------------------------------------------------------------------------
+
+
+cdef double _row_loss(
+    const cython.floating* logits, Py_ssize_t classes, Py_ssize_t target, cython.floating smoothing,
+    cython.floating scale, cython.floating* gradient,
+) noexcept nogil:
+    """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
+    cdef cython.floating lanes[FD_NR_FLOAT]
+    cdef cython.floating top = logits[0], total = 0, share
+    cdef double mean = 0
+    cdef Py_ssize_t j = 0
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        lanes[u] = top
+    while j + nr <= classes:
+        for u in range(nr):
+            lanes[u] = logits[j + u] if logits[j + u] > lanes[u] else lanes[u]
+        j += nr
+    for u in range(nr):
+        top = lanes[u] if lanes[u] > top else top
+    while j < classes:
+        top = logits[j] if logits[j] > top else top
+        j += 1
+    for j in range(classes):
+        gradient[j] = exp_(logits[j] - top)
+    for u in range(nr):
+        lanes[u] = 0
+    j = 0
+    while j + nr <= classes:
+        for u in range(nr):
+            lanes[u] = lanes[u] + gradient[j + u]
+        j += nr
+    for u in range(nr):
+        total = total + lanes[u]
+    while j < classes:
+        total = total + gradient[j]
+        j += 1
+    share = scale / total
+    for j in range(classes):
+        gradient[j] = gradient[j] * share
+    if smoothing > 0:
+        for j in range(classes):
+            mean += logits[j]
+            gradient[j] = gradient[j] - scale * smoothing / classes
+        mean /= classes
+    gradient[target] = gradient[target] - scale * (1 - smoothing)
+    return log(<double> total) + top - ((1 - smoothing) * <double> logits[target] + smoothing * mean)
+
+
+def softmax_cross_entropy(
+    const cython.floating[:, ::1] logits, const int64_t[::1] targets, int64_t ignore, double smoothing,
+    double scale, double[::1] losses, cython.floating[:, ::1] gradient, int num_threads,
+):
+    """Each row's loss and its gradient times `scale`; both zero where the target is `ignore`."""
+    cdef Py_ssize_t r, j, rows = logits.shape[0], classes = logits.shape[1]
+    for r in prange(rows, nogil=True, num_threads=num_threads, schedule="static"):
+        if targets[r] == ignore:
+            losses[r] = 0
+            for j in range(classes):
+                gradient[r, j] = 0
+        else:
+            losses[r] = _row_loss(&logits[r, 0], classes, targets[r], <cython.floating> smoothing,
+                                  <cython.floating> scale, &gradient[r, 0])

@@ -1,0 +1,368 @@
+"""Layers that draw: masks that change every training step, repeat on resume, and leave prediction alone."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dropout as functional
+from .. import random
+from .._validate import choice, integer, number
+from ._module import Module
+
+
+class _Drawn(Module):
+    """A layer whose training output is a function of (seed, step): the seed is drawn once, steps are counted.
+
+    In evaluation mode it is the identity, unless ``sampling`` is set: then it draws, and keeps nothing.
+    """
+
+    def __init__(self, p: float, rng: Any, open_high: bool = False) -> None:
+        super().__init__()
+        self.p = number("p", p, 0.0, 1.0, open_high=open_high)
+        self.seed = random.as_generator(rng).integers(0, 2**63 - 1)
+        self.step = 0
+        self.sampling = False
+
+    def _next(self) -> dict[str, Any]:
+        """Where the next mask is drawn: another place each time."""
+        where = {"seed": self.seed, "step": self.step}
+        self.step += 1
+        return where
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The layer's output; in evaluation mode `x` itself."""
+        where = self._next() if (self.training or self.sampling) and self.p > 0 else None
+        if self.training:
+            self._tape.append(where)
+        return x if where is None else self._apply(x, where)
+
+    def backward(self, dy: np.ndarray) -> Any:
+        """The input's gradient, by the mask of the last forward that has no backward yet."""
+        where = self._pop()
+        return dy if where is None else self._undo(dy, where)
+
+    def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} defines no mask")
+
+    def _undo(self, dy: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        """The gradient; for a linear map with a diagonal matrix the map itself."""
+        return self._apply(dy, where)
+
+    def random_state(self) -> dict[str, Any]:
+        """What decides the masks to come: {"seed", "step"}."""
+        return {"seed": self.seed, "step": self.step}
+
+    def load_random_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`random_state` was taken.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the dictionary is not such a state; the layer stays as it was.
+        """
+        if set(state) != {"seed", "step"}:
+            raise ValueError(f"state: got keys {sorted(state)}, expected ['seed', 'step']")
+        seed = integer("state['seed']", state["seed"], 0, 2**64 - 1)
+        self.seed, self.step = seed, integer("state['step']", state["step"], 0, 2**32 - 1)
+
+    def _describe(self) -> str:
+        return f"{type(self).__name__}({self.p})"
+
+
+class Dropout(_Drawn):
+    """Drop elements at random in training.
+
+    Parameters
+    ----------
+    p : float in [0, 1], default 0.5
+        Probability of being dropped.
+    broadcast_axes : int or tuple of int, default ()
+        Axes along which one mask element serves all. For time-major (T, B, H) input, 0 is variational
+        dropout, one mask for all time steps (Gal and Ghahramani 2016); for (B, C, height, width), (2, 3) is
+        spatial dropout of whole feature maps (Tompson 2015).
+    scaling : {"inverted", "classic"}
+        See :func:`fastdl.dropout_forward`. With "classic", evaluation scales by 1 - p.
+    rng : None, int or fastdl.random.Generator, default None
+        Where the layer's seed is drawn from. Layers given the same int have the same masks: share a
+        Generator instead.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.Dropout(0.5, rng=0)
+    >>> x = np.ones(1000, np.float32)
+    >>> first, second = layer.forward(x), layer.forward(x)
+    >>> bool((first == second).all()), bool((layer.backward(x) == second).all())
+    (False, True)
+    >>> layer.eval().forward(x) is x
+    True
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        *,
+        broadcast_axes: int | Sequence[int] = (),
+        scaling: str = "inverted",
+        rng: Any = None,
+    ) -> None:
+        super().__init__(p, rng)
+        self.broadcast_axes = broadcast_axes
+        self.scaling = choice("scaling", scaling, ("inverted", "classic"))
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The layer's output; in evaluation mode `x` itself (inverted) or (1 - p) x (classic)."""
+        if self.scaling == "classic" and not (self.training or self.sampling):
+            return functional.dropout_forward(x, self.p, scaling="classic", training=False)
+        return super().forward(x)
+
+    def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.dropout_forward(
+            x, self.p, **where, scaling=self.scaling, broadcast_axes=self.broadcast_axes
+        )
+
+    def _undo(self, dy: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.dropout_backward(
+            dy, self.p, **where, scaling=self.scaling, broadcast_axes=self.broadcast_axes
+        )
+
+
+class AlphaDropout(_Drawn):
+    """Dropout for SELU networks, see :func:`fastdl.alpha_dropout_forward`.
+
+    Parameters
+    ----------
+    p : float in [0, 1], default 0.1
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+    """
+
+    def __init__(self, p: float = 0.1, *, rng: Any = None) -> None:
+        super().__init__(p, rng)
+
+    def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.alpha_dropout_forward(x, self.p, **where)
+
+    def _undo(self, dy: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.alpha_dropout_backward(dy, self.p, **where)
+
+
+class GaussianDropout(_Drawn):
+    """Multiply by noise of mean 1 and variance p / (1 - p), see :func:`fastdl.gaussian_dropout_forward`.
+
+    Parameters
+    ----------
+    p : float in [0, 1), default 0.5
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
+        super().__init__(p, rng, open_high=True)
+
+    def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.gaussian_dropout_forward(x, self.p, **where)
+
+
+class GaussianNoise(_Drawn):
+    """Add normal noise in training; the gradient passes unchanged.
+
+    Parameters
+    ----------
+    std : float >= 0, default 0.1
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+    """
+
+    def __init__(self, std: float = 0.1, *, rng: Any = None) -> None:
+        super().__init__(1.0, rng)  # every element gets noise; std says how much
+        self.std = number("std", std, 0.0, float(np.finfo(np.float64).max))
+
+    def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.gaussian_noise(x, self.std, **where)
+
+    def _undo(self, dy: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return dy
+
+    def _describe(self) -> str:
+        return f"GaussianNoise({self.std})"
+
+
+class Zoneout(_Drawn):
+    """Keep a unit's old state with probability p; in evaluation the expectation of that.
+
+    Parameters
+    ----------
+    p : float in [0, 1], default 0.1
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+    """
+
+    def __init__(self, p: float = 0.1, *, rng: Any = None) -> None:
+        super().__init__(p, rng)
+
+    def forward(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        """The state to go on with, from the states after and before a time step."""
+        drawn = self.training or self.sampling
+        where = self._next() if drawn else {}
+        if self.training:
+            self._tape.append(where)
+        return functional.zoneout_forward(new, old, self.p, **where, training=drawn)
+
+    def backward(self, dy: np.ndarray) -> Any:
+        """(dnew, dold), the gradients of the new and of the old state."""
+        return functional.zoneout_backward(dy, self.p, **self._pop())
+
+
+class EmbeddingDropout(_Drawn):
+    """An embedding that drops whole words: all occurrences of a word in a batch, or none.
+
+    Parameters
+    ----------
+    embedding : Module
+        A layer that turns integers (...) into vectors (..., E).
+    num_embeddings : int
+        Size of the vocabulary.
+    p : float in [0, 1], default 0.1
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+    """
+
+    def __init__(self, embedding: Module, num_embeddings: int, p: float = 0.1, *, rng: Any = None) -> None:
+        super().__init__(p, rng)
+        self.embedding = embedding
+        self.num_embeddings = integer("num_embeddings", num_embeddings, 1)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Vectors of the words `x`."""
+        where = self._next() if self.training or self.sampling else None
+        if self.training:
+            self._tape.append((x, where))
+        y = self.embedding.forward(x)
+        return y if where is None else self._drop(y, x, where)
+
+    def backward(self, dy: np.ndarray) -> Any:
+        """Pass the gradient on to the embedding."""
+        x, where = self._pop()
+        return self.embedding.backward(self._drop(dy, x, where))
+
+    def _drop(self, y: np.ndarray, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
+        return functional.embedding_dropout(y, x, self.num_embeddings, self.p, **where)
+
+
+class DropConnect(_Drawn):
+    """Drop weights instead of activations, anew at every forward.
+
+    Parameters
+    ----------
+    layer : Module
+        The layer whose weights are dropped.
+    p : float in [0, 1], default 0.5
+        Probability of a weight being dropped; the others are divided by 1 - p.
+    names : tuple of str, default ("weight",)
+        Which of the layer's parameters, for an LSTM for example ``("weight_hh_l0",)`` (Merity 2018).
+    rng : None, int or fastdl.random.Generator, default None
+        As in :class:`Dropout`.
+
+    Notes
+    -----
+    Wan et al., "Regularization of neural networks using DropConnect", ICML 2013; MATH 4.6. The layer's
+    parameters hold the masked values only while its forward or backward runs.
+    """
+
+    def __init__(
+        self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None
+    ) -> None:
+        super().__init__(p, rng)
+        for name in names:
+            choice("names", name, list(layer._parameters))
+        self.layer = layer
+        self.names = tuple(names)
+
+    def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
+        """The layer's output with some weights at zero; arguments as the layer's own."""
+        where = self._next() if self.training or self.sampling else None
+        if self.training:
+            self._tape.append(where)
+        if where is None:
+            return self.layer.forward(x, *args, **kwargs)
+        with self._masked(where):
+            return self.layer.forward(x, *args, **kwargs)
+
+    def backward(self, dy: np.ndarray) -> Any:
+        """The layer's backward; the gradient of a dropped weight is zero."""
+        where = self._pop()
+        parameters = [self.layer._parameters[name] for name in self.names]
+        before = [parameter.grad.copy() if parameter._written else None for parameter in parameters]
+        for parameter in parameters:
+            parameter._written = False  # this backward's share alone is masked, then joins the earlier ones
+        with self._masked(where):
+            dx = self.layer.backward(dy)
+        for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):
+            functional.dropout_backward(parameter.grad, self.p, **where, stream=stream, out=parameter.grad)
+            if earlier is not None:
+                parameter.grad += earlier
+        return dx
+
+    @contextlib.contextmanager
+    def _masked(self, where: dict[str, Any]) -> Iterator[None]:
+        """The weights times their masks, one stream each; restored on leaving."""
+        parameters = [self.layer._parameters[name] for name in self.names]
+        kept = [parameter.data.copy() for parameter in parameters]
+        try:
+            for stream, parameter in enumerate(parameters):
+                functional.dropout_forward(parameter.data, self.p, **where, stream=stream, out=parameter.data)
+            yield
+        finally:
+            for parameter, values in zip(parameters, kept, strict=True):
+                parameter.data = values
+
+
+def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a model's output over dropout masks, without leaving a trace in the model.
+
+    Parameters
+    ----------
+    model : Module
+        Its dropout layers draw; everything else is as in evaluation.
+    x : ndarray
+        The model's input.
+    draws : int, default 20
+        At least 2.
+
+    Returns
+    -------
+    mean, variance : ndarray
+        See :func:`fastdl.monte_carlo`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If draws is no integer or below 2.
+
+    Notes
+    -----
+    Modes, tapes and random state are afterwards as before, so the same call gives the same result.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> mean, variance = fd.nn.monte_carlo(fd.nn.Dropout(0.5, rng=0), np.ones(3), draws=1000)
+    >>> bool((abs(mean - 1) < 0.2).all() and (abs(variance - 1) < 0.2).all())
+    True
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    drawn = [(module, module.step) for module in model.modules() if isinstance(module, _Drawn)]
+    try:
+        for module, _ in modes:
+            module.training = False
+        for layer, _ in drawn:
+            layer.sampling = True
+        return functional.monte_carlo(lambda k: model.forward(x), draws)
+    finally:
+        for module, training in modes:
+            module.training = training
+        for layer, step in drawn:
+            layer.sampling, layer.step = False, step

@@ -1,0 +1,80 @@
+"""Dense layers and losses as the equations stand (docs/dense.md)."""
+
+import numpy as np
+
+
+def linear_forward(x, W, b=None):
+    return x @ W if b is None else x @ W + b
+
+
+def linear_backward(dy, x, W, out=None, accumulate=False, input_gradient=True):
+    rows, drows = x.reshape(-1, W.shape[0]), dy.reshape(-1, W.shape[1])
+    dW, db = rows.T @ drows, drows.sum(0)
+    if out is not None:
+        for place, gradient in zip(out, (dW, db), strict=True):
+            if place is not None:
+                place[...] = place + gradient if accumulate else gradient
+        dW, db = out
+    return dy @ W.T if input_gradient else None, dW, db
+
+
+def embedding_forward(index, W):
+    return W[index]
+
+
+def embedding_backward(dy, index, W, out=None, accumulate=False):
+    dW = np.zeros_like(W) if out is None else out
+    if not accumulate:
+        dW[...] = 0
+    np.add.at(dW, index, dy)
+    return dW
+
+
+def sigmoid(x):
+    return (0.5 * (1 + np.tanh(0.5 * x.astype(np.float64)))).astype(x.dtype)
+
+
+def sigmoid_backward(dy, y):
+    return dy * (y * (1 - y))
+
+
+def tanh(x):
+    return np.tanh(x)
+
+
+def tanh_backward(dy, y):
+    return dy * (1 - y * y)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, y):
+    return dy * (y > 0)
+
+
+def softmax_cross_entropy(logits, targets, ignore_index=None, label_smoothing=0.0, reduction="mean"):
+    z = logits.astype(np.float64)
+    z = z - z.max(-1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    counted = np.ones(targets.shape, bool) if ignore_index is None else targets != ignore_index
+    wanted = np.eye(z.shape[-1])[np.where(counted, targets, 0)]
+    wanted = (1 - label_smoothing) * wanted + label_smoothing / z.shape[-1]
+    losses = np.where(counted, -(wanted * log_p).sum(-1), 0.0)
+    gradient = np.where(counted[..., None], np.exp(log_p) - wanted, 0.0)
+    if reduction == "none":
+        return losses, gradient.astype(logits.dtype)
+    count = counted.sum()
+    scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
+    loss = losses.sum() * scale if count or reduction == "sum" else np.nan
+    return float(loss), (gradient * scale).astype(logits.dtype)
+
+
+def mse_loss(prediction, target, reduction="mean"):
+    difference = prediction - target
+    if reduction == "none":
+        return difference**2, 2 * difference
+    scale = 1.0 / max(difference.size, 1) if reduction == "mean" else 1.0
+    loss = float(np.sum(difference**2, dtype=np.float64)) * scale
+    return loss if difference.size or reduction == "sum" else np.nan, difference * (2 * scale)
