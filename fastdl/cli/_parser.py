@@ -1,0 +1,232 @@
+"""The arguments of every command, and their help."""
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from .. import __version__
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors look the same wherever they come from, and options are not abbreviated."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs | {"allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"fastdl: error: {message}\nTry '{self.prog} --help'.\n")
+
+
+def make_parser() -> Parser:
+    """The whole command line."""
+    parser = Parser(
+        prog="fastdl",
+        description="Train small recurrent models on the CPU, and use them.",
+        epilog="'fastdl COMMAND --help' explains a command. A first try: 'fastdl train text --epochs 1', "
+        "then 'fastdl generate runs/text'.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastdl {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    train = commands.add_parser("train", help="train a model", description="Train a model.")
+    kinds = train.add_subparsers(title="what to train on", metavar="DATA", required=True)
+    _add_train_text(kinds)
+    _add_generate(commands)
+    _add_evaluate(commands)
+    show = commands.add_parser(
+        "show-config",
+        help="show the kernel build in use, threads and versions",
+        description="Show the kernel build in use, threads, OpenMP and versions.",
+    )
+    show.set_defaults(run=_run_show_config)
+    bench = commands.add_parser(
+        "bench",
+        help="measure this machine (about a minute)",
+        description="Time the kernels against plain NumPy, and against PyTorch where it is installed. "
+        "Takes about a minute; run it on an idle machine. 'make bench' in the source tree runs the full set.",
+    )
+    _add_threads(bench)
+    bench.set_defaults(run=_run_bench)
+    return parser
+
+
+def _add_train_text(kinds: Any) -> None:
+    parser = kinds.add_parser(
+        "text",
+        help="a character language model on text",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train a language model (embedding, LSTM, linear layer) that predicts the next\n"
+        "character. The first nine tenths of the text are learnt, the last tenth measures the\nresult.",
+        epilog="Written to the --out folder, replacing what an earlier run left there:\n"
+        "  model.safetensors        the model with the best held-out loss so far\n"
+        "  checkpoint.safetensors   everything --resume needs, as of the last epoch or interruption\n"
+        "  history.csv              the learning curve, a row per epoch (losses in nats per character)\n"
+        "  learning_curve.png       its picture, where matplotlib is installed\n\n"
+        "Ctrl-C or SIGTERM ends the run with a checkpoint (exit status 130 or 143); a second\n"
+        "Ctrl-C does not wait.",
+    )
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="UTF-8 text in any alphabet; several are joined. "
+        "Default: the English help texts that come with Python",
+    )
+    parser.add_argument(
+        "--out", default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
+    )
+    # None here means the default below or, with --resume, what the run began with.
+    settings = parser.add_argument_group("the model and its training (a resumed run keeps its own)")
+    for name, (default, kind, text) in TRAINING_SETTINGS.items():
+        metavar = "N" if isinstance(default, int) else "X"
+        settings.add_argument(
+            f"--{name}", type=kind, metavar=metavar, default=None, help=f"{text} ({default})"
+        )
+    running = parser.add_argument_group("the run")
+    running.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the --out folder"
+    )
+    running.add_argument(
+        "--checkpoint-every",
+        type=_number(int, 1),
+        metavar="N",
+        help="write the checkpoint every N steps too, not only after every epoch",
+    )
+    running.add_argument(
+        "--quiet", action="store_true", help="no progress on stderr, only the result on stdout"
+    )
+    _add_threads(running)
+    parser.set_defaults(run=_run_train_text)
+
+
+def _add_generate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="write text with a trained model",
+        description="Write text with a trained model, character after character, to stdout.",
+    )
+    _add_model(parser)
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="beginning of the text (none)")
+    parser.add_argument(
+        "--length",
+        type=_number(int, 0),
+        default=500,
+        metavar="N",
+        help="characters after the prompt (%(default)s)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=_number(float, 0),
+        default=0.8,
+        metavar="X",
+        help="below 1 safer, above 1 wilder, 0 always the likeliest character (%(default)s)",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=_number(int, 1),
+        metavar="K",
+        help="choose among the K likeliest characters only (all)",
+    )
+    parser.add_argument(
+        "--seed", type=_number(int, 0), metavar="N", help="repeatable text (another every time)"
+    )
+    _add_threads(parser)
+    parser.set_defaults(run=_run_generate)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a trained model on text",
+        description="Measure a trained model: bits per character, lower is better.",
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="UTF-8 text. Default: the last tenth of Python's help texts, which 'train text' holds out",
+    )
+    parser.add_argument("--held-out", action="store_true", help="measure on the last tenth of the FILEs only")
+    _add_threads(parser)
+    parser.set_defaults(run=_run_evaluate)
+
+
+def _add_model(parser: Any) -> None:
+    parser.add_argument("model", metavar="MODEL", help="the --out folder of 'train text', or a file from it")
+
+
+def _add_threads(parser: Any) -> None:
+    parser.add_argument("--threads", type=_number(int, 1), metavar="N", help="threads to use (all cores)")
+
+
+def _number(
+    kind: type, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
+) -> Callable[[str], Any]:
+    """An argparse type: a number of a kind, in a range."""
+
+    def parse(word: str) -> Any:
+        try:
+            value = kind(word)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"got {word!r}, expected {wanted}") from None
+        inside = (value > low if open_low else value >= low) and (
+            value < high if open_high else value <= high
+        )
+        if not inside or math.isinf(value):
+            wanted = f"{'more than' if open_low else 'at least'} {low}"
+            if high < math.inf:
+                wanted += f" and {'less than' if open_high else 'at most'} {high}"
+            raise argparse.ArgumentTypeError(f"got {word}, expected {wanted}")
+        return value
+
+    return parse
+
+
+# Name: (default, type, help).
+TRAINING_SETTINGS: dict[str, tuple[Any, Callable[[str], Any], str]] = {
+    "epochs": (8, _number(int, 1), "passes over the text; --resume may give more"),
+    "embedding": (64, _number(int, 1), "size of a character's vector"),
+    "hidden": (256, _number(int, 1), "size of the LSTM's state"),
+    "layers": (1, _number(int, 1), "LSTM layers"),
+    "dropout": (0.0, _number(float, 0, 1, open_high=True), "probability of dropping an LSTM output"),
+    "seq-len": (64, _number(int, 1), "characters that gradients go back"),
+    "batch": (32, _number(int, 1), "stretches of text read side by side"),
+    "lr": (2e-3, _number(float, 0, open_low=True), "Adam's learning rate"),
+    "clip": (1.0, _number(float, 0), "largest norm of the gradient; 0 for no clipping"),
+    "patience": (0, _number(int, 0), "end after N epochs without improvement; 0 for never"),
+    "seed": (0, _number(int, 0, 2**63 - 1), "start of all randomness"),
+}
+
+
+# A command's module is imported when the command runs: '--help' need not wait for the kernels.
+def _run_train_text(arguments: argparse.Namespace) -> int:
+    from ._train_text import run
+
+    return run(arguments)
+
+
+def _run_generate(arguments: argparse.Namespace) -> int:
+    from ._generate import run
+
+    return run(arguments)
+
+
+def _run_evaluate(arguments: argparse.Namespace) -> int:
+    from ._evaluate import run
+
+    return run(arguments)
+
+
+def _run_bench(arguments: argparse.Namespace) -> int:
+    from ._bench import run
+
+    return run(arguments)
+
+
+def _run_show_config(arguments: argparse.Namespace) -> int:
+    from .._config import show_config
+
+    show_config()
+    return 0

@@ -1,0 +1,263 @@
+"""The character language model: embedding, LSTM, linear layer."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _safetensors, nn, random
+from .._validate import integer, number
+from ..text import TextBatches, Vocabulary
+
+_FORMAT = "fastdl CharLM 1"
+
+
+class CharLM(nn.Module):
+    """A language model over characters: P(next character | all before).
+
+    Parameters
+    ----------
+    vocabulary : fastdl.text.Vocabulary
+        The characters it knows.
+    embedding : int, default 64
+        Size of a character's vector.
+    hidden : int, default 256
+        Size of the LSTM's state.
+    layers : int, default 1
+        LSTM layers.
+    dropout : float, default 0.0
+        Probability of dropping an output of an LSTM layer, between layers and before the linear one
+        (Zaremba 2014, MATH 4.6).
+    rng : None, int or fastdl.random.Generator, default None
+        Where the initial weights and the dropout masks come from.
+
+    Attributes
+    ----------
+    vocabulary : fastdl.text.Vocabulary
+    embedding, lstm, dropout, linear : fastdl.nn.Module
+        The layers.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> model = fd.models.CharLM(fd.text.Vocabulary("abc "), embedding=4, hidden=8, rng=0)
+    >>> x, y = next(iter(fd.text.TextBatches(model.vocabulary.encode("abc abc abc abc "), 5, 3)))
+    >>> model.forward(x).shape  # (T, B, codes)
+    (5, 3, 5)
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        embedding: int = 64,
+        hidden: int = 256,
+        layers: int = 1,
+        dropout: float = 0.0,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.settings = {
+            "embedding": integer("embedding", embedding, 1),
+            "hidden": integer("hidden", hidden, 1),
+            "layers": integer("layers", layers, 1),
+            "dropout": number("dropout", dropout, 0.0, 1.0, open_high=True),
+        }
+        rng = random.as_generator(rng)
+        self.embedding = nn.Embedding(len(vocabulary), embedding, rng=rng)
+        self.lstm = nn.LSTM(
+            embedding, hidden, num_layers=layers, dropout=dropout if layers > 1 else 0.0, rng=rng
+        )
+        self.dropout = nn.Dropout(dropout, rng=rng)
+        self.linear = nn.Linear(hidden, len(vocabulary), rng=rng)
+
+    def forward(self, x: np.ndarray, state: Any = None, *, return_state: bool = False) -> Any:
+        """Logits of the next character.
+
+        Parameters
+        ----------
+        x : ndarray of ints, shape (T, B)
+            Codes.
+        state : optional
+            The LSTM's initial state; None is zeros.
+        return_state : bool, default False
+            Whether to return (logits, final state) instead of the logits.
+
+        Returns
+        -------
+        ndarray of float32, shape (T, B, len(vocabulary))
+        """
+        h, final = self.lstm.forward(self.embedding.forward(x), state, return_state=True)
+        logits = self.linear.forward(self.dropout.forward(h))
+        return (logits, final) if return_state else logits
+
+    def backward(self, dy: np.ndarray) -> None:
+        """Add to the gradients; `dy` is the gradient with respect to the logits. Codes have no gradient."""
+        self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
+
+    def _describe(self) -> str:
+        given = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        return f"CharLM({self.vocabulary!r}, {given})"
+
+    # ---- use ----------------------------------------------------------------------------------------
+    def batches(self, text: str, seq_len: int = 64, batch_size: int = 32) -> TextBatches:
+        """The text as windows for :func:`fastdl.training.fit`, with ``carry_state=True``."""
+        return TextBatches(self.vocabulary.encode(text), seq_len, batch_size)
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        rng: Any = None,
+    ) -> Iterator[str]:
+        """Write, character after character, without end.
+
+        Parameters
+        ----------
+        prompt : str, default ""
+            Text to go on from; it is read, not repeated. Empty: as after a line's end. Characters the model
+            does not know are read as such.
+        temperature : float, default 1.0
+            Logits are divided by it: below 1 the likely becomes likelier, 0 always takes the likeliest.
+        top_k : int, optional
+            Choose among the `top_k` likeliest characters only.
+        rng : None, int or fastdl.random.Generator, default None
+            Where the choices come from.
+
+        Yields
+        ------
+        str
+            One character.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is out of its range.
+
+        Notes
+        -----
+        Works in evaluation mode, and leaves the model in it.
+
+        Examples
+        --------
+        >>> import itertools, fastdl as fd
+        >>> model = fd.models.CharLM(fd.text.Vocabulary("abc"), 4, 8, rng=0)
+        >>> text = "".join(itertools.islice(model.generate("a", rng=1), 20))
+        >>> len(text), set(text) <= set("abc")
+        (20, True)
+        """
+        temperature = number("temperature", temperature, 0.0)
+        top_k = len(self.vocabulary) if top_k is None else integer("top_k", top_k, 1)
+        return self._write(
+            self.vocabulary.encode(prompt or "\n"), temperature, top_k, random.as_generator(rng)
+        )
+
+    def _write(
+        self, codes: np.ndarray, temperature: float, top_k: int, rng: random.Generator
+    ) -> Iterator[str]:
+        self.eval()
+        state = None
+        while True:
+            logits, state = self.forward(codes[:, None], state, return_state=True)
+            code = 1 + _sample(
+                logits[-1, 0, 1:].astype(np.float64), temperature, top_k, rng
+            )  # never "unknown"
+            yield self.vocabulary.characters[code - 1]
+            codes = np.array([code])
+
+    # ---- files --------------------------------------------------------------------------------------
+    def metadata(self) -> dict[str, str]:
+        """What a file needs besides the arrays to build the model again."""
+        import json
+
+        return {
+            "model": _FORMAT,
+            "settings": json.dumps(self.settings),
+            "vocabulary": json.dumps(self.vocabulary.characters),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file in the safetensors layout, atomically.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. Arrays are named ``model.<name>`` after :meth:`state_dict`.
+        """
+        arrays = {f"model.{name}": array for name, array in self.state_dict().items()}
+        _safetensors.save(path, arrays, self.metadata())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "CharLM":
+        """Read a model, from a file that :meth:`save` or a checkpoint wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file. Reading it executes no code.
+
+        Returns
+        -------
+        CharLM
+            The model, in evaluation mode.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or holds something else, with the reason.
+        OSError
+            If it cannot be read.
+        """
+        tensors, metadata = _safetensors.load(path)
+        try:
+            vocabulary, settings = _read_metadata(metadata)
+            weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
+            _check_sizes(weights, vocabulary, settings)
+            model = cls(vocabulary, **settings, rng=0)
+            model.load_state_dict(weights)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{Path(path)}: not a character model: {error}") from None
+        model.eval()
+        return model
+
+
+def _read_metadata(metadata: Mapping[str, str]) -> tuple[Vocabulary, dict[str, Any]]:
+    import json
+
+    if metadata.get("model") != _FORMAT:
+        raise ValueError(f"model {metadata.get('model')!r}, expected {_FORMAT!r}")
+    settings = json.loads(metadata["settings"])
+    if not isinstance(settings, dict) or settings.keys() != {"embedding", "hidden", "layers", "dropout"}:
+        raise ValueError(f"settings {metadata['settings']}")
+    return Vocabulary(json.loads(metadata["vocabulary"])), settings
+
+
+def _check_sizes(
+    weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, settings: Mapping[str, Any]
+) -> None:
+    """Compare the arrays with the settings, before a model of a size that a file merely claims is made."""
+    layers = sum(name.startswith("lstm.weight_ih_l") for name in weights)
+    found = [weights["embedding.weight"].shape, weights["linear.weight"].shape, layers]
+    wanted = [
+        (len(vocabulary), settings["embedding"]),
+        (len(vocabulary), settings["hidden"]),
+        settings["layers"],
+    ]
+    if found != wanted:
+        raise ValueError(f"embedding, linear weights and layers are {found}, expected {wanted}")
+
+
+def _sample(logits: np.ndarray, temperature: float, top_k: int, rng: random.Generator) -> int:
+    """An index drawn from softmax(logits / temperature) over the `top_k` largest."""
+    if temperature == 0:
+        return int(logits.argmax())
+    order = np.argsort(-logits, kind="stable")[:top_k]
+    weights = np.exp((logits[order] - logits[order[0]]) / temperature)
+    sums = np.cumsum(weights)
+    place = np.searchsorted(sums, rng.uniform(dtype=np.float64) * sums[-1], side="right")
+    return int(order[min(place, order.size - 1)])

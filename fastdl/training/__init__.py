@@ -1,0 +1,12 @@
+"""Training: the fit loop, batches, callbacks, the learning curve, checkpoints.
+
+:func:`fit` trains a model of :mod:`fastdl.nn` with an optimizer of :mod:`fastdl.optim`.
+"""
+
+from ._batches import ArrayBatches
+from ._callbacks import Callback, EarlyStopping, SaveBest
+from ._fit import evaluate, fit
+from ._history import History
+from ._run import Run
+
+__all__ = ["ArrayBatches", "Callback", "EarlyStopping", "History", "Run", "SaveBest", "evaluate", "fit"]

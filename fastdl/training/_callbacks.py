@@ -1,0 +1,131 @@
+"""What may happen between steps and epochs."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _safetensors
+from .._validate import integer, number
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+
+class Callback:
+    """Base of all callbacks: override the hooks you need, the others cost nothing.
+
+    Every hook gets the :class:`Run`, whose ``model``, ``optimizer``, ``history``, ``epoch``, ``step`` and
+    ``loss`` are there to read (set ``run.optimizer.lr`` for a schedule), and whose ``stop()`` ends the run
+    after this step or epoch.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> class Halve(fd.training.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.optimizer.lr /= 2
+    """
+
+    def on_train_begin(self, run: "Run") -> None:
+        """Before the first step, and after a checkpoint was read."""
+
+    def on_step_end(self, run: "Run") -> None:
+        """After every optimizer step."""
+
+    def on_epoch_end(self, run: "Run") -> None:
+        """After every epoch and its validation; the epoch's row is ``run.history.epochs[-1]``."""
+
+    def on_train_end(self, run: "Run") -> None:
+        """After the last step, also of an interrupted run; not after an error."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs: numbers, strings, arrays and containers of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` gave."""
+
+
+class EarlyStopping(Callback):
+    """End the run when the loss has stopped falling.
+
+    Parameters
+    ----------
+    patience : int, default 3
+        Number of epochs without improvement after which the run ends, at least 1.
+    min_delta : float, default 0.0
+        A loss has to be lower than the best one by more than this to count as an improvement.
+
+    Notes
+    -----
+    Watches the validation loss, or the training loss where there is no validation data.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> fd.training.EarlyStopping(patience=2).patience
+    2
+    """
+
+    def __init__(self, patience: int = 3, min_delta: float = 0.0) -> None:
+        self.patience = integer("patience", patience, 1)
+        self.min_delta = number("min_delta", min_delta, 0.0)
+        self.best = float("inf")
+        self.waited = 0
+
+    def on_epoch_end(self, run: "Run") -> None:
+        loss = watched_loss(run)
+        if loss < self.best - self.min_delta:
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+            if self.waited >= self.patience:
+                run.stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+class SaveBest(Callback):
+    """Save the model whenever an epoch ends with the lowest loss so far.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, in the safetensors layout: the arrays of ``model.state_dict()``, replaced atomically. A
+        model with a ``save(path)`` of its own (as :class:`fastdl.models.CharLM`) is asked to save itself.
+
+    Notes
+    -----
+    Watches the validation loss, or the training loss where there is no validation data.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.best = float("inf")
+
+    def on_epoch_end(self, run: "Run") -> None:
+        loss = watched_loss(run)
+        if loss < self.best:
+            self.best = loss
+            if hasattr(run.model, "save"):
+                run.model.save(self.path)
+            else:
+                state: dict[str, np.ndarray] = run.model.state_dict()
+                _safetensors.save(self.path, state, {})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = float(state["best"])
+
+
+def watched_loss(run: "Run") -> float:
+    """The last epoch's validation loss, or training loss where there is no other."""
+    row = run.history.epochs[-1]
+    return row["loss"] if row["validation_loss"] is None else row["validation_loss"]

@@ -1,0 +1,240 @@
+"""The fit loop: epochs of steps, validation, checkpoints, and an orderly end."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .. import dense
+from .._validate import integer, number
+from ._batches import Batch, count
+from ._callbacks import Callback
+from ._checkpoint import load_checkpoint, save_checkpoint
+from ._history import History
+from ._interruption import Interruption
+from ._progress import make_progress
+from ._run import Loss, Run, mean_loss
+
+
+def fit(
+    model: Any,
+    optimizer: Any,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss = dense.softmax_cross_entropy,
+    epochs: int = 1,
+    validation: Iterable[Batch] | None = None,
+    max_norm: float | None = None,
+    accumulate: int = 1,
+    carry_state: bool = False,
+    penalties: Sequence[Any] = (),
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    metadata: Mapping[str, str] | None = None,
+    progress: bool = True,
+    unit: str = "tokens",
+    loss_format: Callable[[float], str] = "{:.4f}".format,
+) -> History:
+    """Train a model.
+
+    Parameters
+    ----------
+    model : fastdl.nn.Module
+        The model; left in training mode.
+    optimizer
+        From :mod:`fastdl.optim`, over ``model.parameters()``.
+    batches : iterable of (inputs, targets)
+        Iterated once per epoch, see :mod:`fastdl.training._batches`. The inputs go to ``model.forward``, the
+        targets to the loss.
+    loss : callable, default :func:`fastdl.softmax_cross_entropy`
+        ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with
+        respect to the outputs.
+    epochs : int, default 1
+        Passes over the data; a resumed run counts those before the interruption.
+    validation : iterable of (inputs, targets), optional
+        Held-out batches; their mean loss is measured in evaluation mode after every epoch.
+    max_norm : float, optional
+        Gradients are scaled down to this global 2-norm where theirs is larger (MATH 1.12).
+    accumulate : int, default 1
+        Batches per optimizer step. The gradient is that of the mean loss over all targets of the batches, so
+        two batches of 16 give the step of one of 32.
+    carry_state : bool, default False
+        Truncated backpropagation through time (MATH 5.8): the final recurrent state of a batch is the next
+        one's initial state, gradients stay within a batch. Every epoch, and every validation, starts with
+        zeros. The batches must be successive windows (T, B) of the same B sequences.
+    penalties : sequence, optional
+        Objects with ``add(parameters) -> float``, called after the backward pass: they add their gradient to
+        the parameters' and return their value.
+    callbacks : sequence of Callback, optional
+        Called in order, see :class:`fastdl.training.Callback`.
+    checkpoint : str or path-like, optional
+        File that holds the run's whole state: written after every epoch, and when Ctrl-C or SIGTERM ends the
+        run. Replaced atomically, so a power cut or ``kill -9`` leaves the one before.
+    checkpoint_every : int, optional
+        Write it every so many optimizer steps as well.
+    resume : bool, default False
+        Go on from the checkpoint. The model, optimizer, callbacks and data must be made as they were for the
+        interrupted run; its result is then bit for bit that of a run that was never interrupted.
+    metadata : mapping of str to str, optional
+        Stored in the checkpoint along with the rest.
+    progress : bool, default True
+        Whether to show progress on stderr: a bar on a terminal where tqdm is installed, else a line now and
+        then.
+    unit : str, default "tokens"
+        What the targets are called in the progress display.
+    loss_format : callable, default ``"{:.4f}".format``
+        How the progress display writes a loss.
+
+    Returns
+    -------
+    History
+        The learning curve, including the parts before an interruption.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is bad, the data are empty, or the checkpoint is damaged or another run's; then the
+        model is as it was.
+    FloatingPointError
+        If the loss is no longer finite. The last checkpoint is kept.
+    KeyboardInterrupt
+        After Ctrl-C, once the checkpoint is written. A second Ctrl-C does not wait for that.
+
+    Notes
+    -----
+    With `checkpoint` given and in the main thread, SIGINT and SIGTERM are noted, the step in work is
+    finished, the checkpoint written and the signal raised again under the caller's own handlers: by default
+    Ctrl-C is a ``KeyboardInterrupt`` and SIGTERM ends the process. Should the caller's handler return, so
+    does ``fit``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32).reshape(64, 1)
+    >>> model = fd.nn.Linear(1, 1, rng=0)
+    >>> data = fd.training.ArrayBatches(x, 3 * x + 1, batch_size=16)
+    >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.1)
+    >>> options = {"loss": fd.mean_squared_error, "epochs": 50, "progress": False}
+    >>> history = fd.training.fit(model, optimizer, data, **options)
+    >>> history["loss"][-1] < 1e-3
+    True
+    """
+    epochs = integer("epochs", epochs, 1)
+    accumulate = integer("accumulate", accumulate, 1)
+    if max_norm is not None:
+        max_norm = number("max_norm", max_norm, 0.0, open_low=True)
+    if checkpoint_every is not None:
+        checkpoint_every = integer("checkpoint_every", checkpoint_every, 1)
+    if checkpoint is None and (checkpoint_every is not None or resume):
+        raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
+    if epochs > 1 and iter(batches) is batches:
+        raise ValueError(
+            "batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs"
+        )
+    run = Run(
+        model,
+        optimizer,
+        loss,
+        max_norm=max_norm,
+        accumulate=accumulate,
+        penalties=penalties,
+        callbacks=callbacks,
+        carry_state=carry_state,
+    )
+    extra = dict(metadata or {})
+    fingerprint = batches.fingerprint() if checkpoint is not None and hasattr(batches, "fingerprint") else {}
+
+    def save() -> None:
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, run, fingerprint, extra)
+
+    if resume and checkpoint is not None:
+        load_checkpoint(checkpoint, run, fingerprint)
+    model.train()
+    size = count(batches)
+    display = make_progress(progress, epochs, size, run.epoch * (size or 0) + run.batch, unit, loss_format)
+    for callback in run.callbacks:
+        callback.on_train_begin(run)
+    # Without a checkpoint there is nothing to bring home, and Ctrl-C works as everywhere.
+    interruption = Interruption()
+    try:
+        if checkpoint is None:
+            _train(run, batches, validation, epochs, display, interruption, None, save)
+        else:
+            with interruption:
+                _train(run, batches, validation, epochs, display, interruption, checkpoint_every, save)
+    finally:
+        display.close()
+    for callback in run.callbacks:
+        callback.on_train_end(run)
+    if interruption.signum is not None:
+        signal.raise_signal(interruption.signum)
+    return run.history
+
+
+def evaluate(
+    model: Any,
+    batches: Iterable[Batch],
+    *,
+    loss: Loss = dense.softmax_cross_entropy,
+    carry_state: bool = False,
+) -> float:
+    """Mean loss over all targets, in evaluation mode.
+
+    Parameters
+    ----------
+    model : fastdl.nn.Module
+        The model; its mode is restored afterwards.
+    batches : iterable of (inputs, targets)
+        The data.
+    loss : callable, default :func:`fastdl.softmax_cross_entropy`
+        As for :func:`fit`.
+    carry_state : bool, default False
+        Carry the recurrent state from batch to batch, starting with zeros.
+
+    Returns
+    -------
+    float
+        The mean loss.
+
+    Raises
+    ------
+    ValueError
+        If there are no targets.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> model = fd.nn.Linear(2, 1, rng=0)
+    >>> x = np.ones((4, 2), np.float32)
+    >>> fd.training.evaluate(model, [(x, model.forward(x))], loss=fd.mean_squared_error)
+    0.0
+    """
+    return mean_loss(model, batches, loss, carry_state)
+
+
+def _train(
+    run: Run,
+    batches: Iterable[Batch],
+    validation: Iterable[Batch] | None,
+    epochs: int,
+    display: Any,
+    interruption: Interruption,
+    save_every: int | None,
+    save: Any,
+) -> None:
+    while run.epoch < epochs and not run.stopped:
+        display.epoch = run.epoch
+        run.train_epoch(batches, display, interruption, save_every, save)
+        held_out = None
+        if interruption.signum is None and not run.stopped and validation is not None:
+            held_out = mean_loss(run.model, validation, run.loss_function, run.carry_state, interruption)
+        if interruption.signum is None and not run.stopped:
+            display.epoch_done(run.finish_epoch(held_out))
+            for callback in run.callbacks:
+                callback.on_epoch_end(run)
+        save()
+        if interruption.signum is not None:
+            return
