@@ -8,55 +8,36 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 import importlib
 from types import ModuleType
 
-from . import nn, optim, random
+from . import dense, dropout, nn, norms, optim, random, recurrent
 from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
-from .dropout import (
-    alpha_dropout_backward,
-    alpha_dropout_forward,
-    dropout_backward,
-    dropout_forward,
-    dropout_mask,
-    embedding_dropout,
-    gaussian_dropout_backward,
-    gaussian_dropout_forward,
-    gaussian_noise,
-    monte_carlo,
-    zoneout_backward,
-    zoneout_forward,
-)
-from .norms import clip_by_global_norm_, global_norm
+from .dense import *
+from .dropout import *
+from .norms import *
+from .recurrent import *
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "alpha_dropout_backward",
-    "alpha_dropout_forward",
     "backend",
-    "clip_by_global_norm_",
-    "dropout_backward",
-    "dropout_forward",
-    "dropout_mask",
-    "embedding_dropout",
-    "gaussian_dropout_backward",
-    "gaussian_dropout_forward",
-    "gaussian_noise",
+    "dense",
+    "dropout",
     "get_backend",
     "get_num_threads",
-    "global_norm",
     "models",
-    "monte_carlo",
     "nn",
+    "norms",
     "optim",
     "random",
+    "recurrent",
     "set_num_threads",
     "show_config",
     "text",
     "training",
-    "zoneout_backward",
-    "zoneout_forward",
 ]
+# The functions of these topics are public here too; those of optim stay in fd.optim, as in torch.
+__all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__
 
 # Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
 _LAZY = ("cli", "models", "text", "training")

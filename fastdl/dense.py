@@ -13,6 +13,21 @@ from ._memory import aligned_empty, scratch
 from ._threads import threads_for
 from ._validate import check_apart, choice, float_array, index_array, integer, number, out_array
 
+__all__ = [
+    "embedding_backward",
+    "embedding_forward",
+    "linear_backward",
+    "linear_forward",
+    "mse_loss",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax_cross_entropy",
+    "tanh",
+    "tanh_backward",
+]
+
 # Work below which a second thread costs more than it brings, in multiply-adds and in elements (measured).
 _GRAIN_PRODUCT = 500_000
 _GRAIN_ELEMENTS = 20_000

@@ -12,6 +12,8 @@ from ._memory import aligned_empty, aligned_zeros, scratch
 from ._threads import threads_for
 from ._validate import check_apart, float_array, out_array
 
+__all__ = ["LSTMTape", "lstm_backward", "lstm_forward"]
+
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md).
 _GRAIN = 1_000_000
 

@@ -1,7 +1,9 @@
 """Layers over one flat parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
+from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential
 from ._parameter import Arena, Parameter
+from ._recurrent import LSTM
 from .dropout import (
     AlphaDropout,
     DropConnect,
@@ -14,16 +16,22 @@ from .dropout import (
 )
 
 __all__ = [
+    "LSTM",
     "AlphaDropout",
     "Arena",
     "DropConnect",
     "Dropout",
+    "Embedding",
     "EmbeddingDropout",
     "GaussianDropout",
     "GaussianNoise",
+    "Linear",
     "Module",
     "Parameter",
+    "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Tanh",
     "Zoneout",
     "monte_carlo",
 ]
