@@ -1,54 +1,37 @@
-"""Reductions behind the norms (MATH 1.1 to 1.7), and the loops that scale what they measured.
+"""Reductions behind the norms (MATH 1.1 to 1.7), and the maps that use what they measured.
 
 A row is cut into blocks of BLOCK elements. Within a block, LANES running sums take every LANES-th element and
 are folded in halves; the blocks' results are combined in order, by a compensated sum. So the bits depend on
-the length alone, not on the threads or the build, and the error does not grow with the length: terms and
+the shape alone, not on the threads or the build, and the error does not grow with the length: terms and
 sums are double for both types, in which a float32's square is exact and can neither overflow nor vanish.
+
+Shapes: rows are x (rows, n), each reduced to one number; columns are x (outer, n, inner), reduced over n.
+The formulas themselves, with the kinds of sum and map, are in `_norms.pxd`.
 """
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport NAN, fabs, pow
+from libc.math cimport INFINITY, fabs
 
 from ._build cimport FD_LEVEL
+from ._norms cimport (
+    ABS, CLIP, COUNT, CUBE, DIVIDE, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK, ROOT, SIGN, SIGN_AT,
+    SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
+)
 
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
     BLOCK = 8192  # 32 KB of float32: long enough to hide the fold, short enough to share out
-    LANES = 32
-    WIDE = 64    # lanes of the reductions in the type itself
-    COUNT = 0    # entries that are not 0
-    ABS = 1      # |x|
-    SQUARE = 2   # x^2
-    POWER = 3    # |x|^p
-    LARGEST = 4  # max |x|, NaN if there is one
+    LANES = 32    # doubles: four AVX-512 registers
+    TILE = 1024   # columns side by side: 8 KB of sums, a page of float32
+    WIDE = 64     # lanes of the largest and the smallest, which stay in the type
 
 BLOCK_SIZE = BLOCK
 
 
-# ---- A point ------------------------------------------------------------------------------------------
-cdef inline double term(double x, int kind, double p) noexcept nogil:
-    if kind == COUNT:
-        return 1.0 if x != 0.0 else 0.0
-    if kind == ABS:
-        return fabs(x)
-    if kind == SQUARE:
-        return x * x
-    return pow(fabs(x), p)
-
-
 # ---- A block ------------------------------------------------------------------------------------------
-cdef inline double lanes_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
-    cdef double total[LANES]
-    cdef Py_ssize_t i, j, whole = n // LANES * LANES, width
-    for j in range(LANES):
-        total[j] = 0.0
-    for i in range(n // LANES):
-        for j in range(LANES):
-            total[j] += term(x[i * LANES + j], kind, p)
-    for j in range(n - whole):
-        total[j] += term(x[whole + j], kind, p)
-    width = LANES // 2
+cdef inline double fold(double* total) noexcept nogil:
+    cdef Py_ssize_t j, width = LANES // 2
     while width:
         for j in range(width):
             total[j] += total[j + width]
@@ -56,50 +39,103 @@ cdef inline double lanes_of(const floating* x, Py_ssize_t n, int kind, double p)
     return total[0]
 
 
-cdef inline double largest_of(const floating* x, Py_ssize_t n) noexcept nogil:
-    # A comparison with NaN is false, so the maximum passes NaNs by: they are counted beside it.
-    cdef floating top[WIDE]
-    cdef floating strange[WIDE]
-    cdef floating one
+cdef inline double sum_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
+    cdef double total[LANES]
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    for j in range(LANES):
+        total[j] = 0.0
+    for i in range(n // LANES):
+        for j in range(LANES):
+            total[j] += term(x[i * LANES + j], kind, p)
+    for j in range(n - whole):
+        total[j] += term(x[whole + j], kind, p)
+    return fold(total)
+
+
+cdef inline void raise_to(double* base, double* raised, Py_ssize_t p) noexcept nogil:
+    """raised = base^p by repeated squaring, LANES at a time."""
+    cdef Py_ssize_t j
+    for j in range(LANES):
+        raised[j] = 1.0
+    while p:
+        if p & 1:
+            for j in range(LANES):
+                raised[j] *= base[j]
+        p >>= 1
+        for j in range(LANES):
+            base[j] *= base[j]
+
+
+cdef inline double whole_power_of(const floating* x, Py_ssize_t n, Py_ssize_t p) noexcept nogil:
+    cdef double total[LANES]
+    cdef double base[LANES]
+    cdef double raised[LANES]
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    for j in range(LANES):
+        total[j] = 0.0
+    for i in range(n // LANES):
+        for j in range(LANES):
+            base[j] = fabs(x[i * LANES + j])
+        raise_to(base, raised, p)
+        for j in range(LANES):
+            total[j] += raised[j]
+    for j in range(LANES):
+        base[j] = fabs(x[whole + j]) if whole + j < n else 0.0
+    raise_to(base, raised, p)
+    for j in range(LANES):
+        total[j] += raised[j]
+    return fold(total)
+
+
+cdef inline double extreme_of(const floating* x, Py_ssize_t n, int kind) noexcept nogil:
+    cdef floating best[WIDE]
     cdef Py_ssize_t i, j, whole = n // WIDE * WIDE
     for j in range(WIDE):
-        top[j] = 0
-        strange[j] = 0
+        best[j] = <floating> 0.0 if kind == LARGEST else <floating> INFINITY
     for i in range(n // WIDE):
         for j in range(WIDE):
-            one = -x[i * WIDE + j] if x[i * WIDE + j] < 0 else x[i * WIDE + j]
-            top[j] = one if one > top[j] else top[j]
-            strange[j] = <floating> 1 if one != one else strange[j]
+            best[j] = further(best[j], x[i * WIDE + j], kind)
     for j in range(n - whole):
-        one = -x[whole + j] if x[whole + j] < 0 else x[whole + j]
-        top[j] = one if one > top[j] else top[j]
-        strange[j] = <floating> 1 if one != one else strange[j]
+        best[j] = further(best[j], x[whole + j], kind)
     for j in range(1, WIDE):
-        top[0] = top[j] if top[j] > top[0] else top[0]
-        strange[0] = strange[0] + strange[j]
-    return <double> top[0] if strange[0] == 0 else <double> NAN
+        best[0] = further(best[0], best[j], kind)
+    return <double> best[0]
 
 
 cdef inline double block_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
     # One call per kind: with the kind a constant, the choice inside the loop folds away.
     if kind == LARGEST:
-        return largest_of(x, n)
+        return extreme_of(x, n, LARGEST)
+    if kind == SMALLEST:
+        return extreme_of(x, n, SMALLEST)
     if kind == COUNT:
-        return lanes_of(x, n, COUNT, p)
+        return sum_of(x, n, COUNT, p)
     if kind == ABS:
-        return lanes_of(x, n, ABS, p)
+        return sum_of(x, n, ABS, p)
     if kind == SQUARE:
-        return lanes_of(x, n, SQUARE, p)
-    return lanes_of(x, n, POWER, p)
+        return sum_of(x, n, SQUARE, p)
+    if kind == CUBE:
+        return sum_of(x, n, CUBE, p)
+    if kind == FOURTH:
+        return sum_of(x, n, FOURTH, p)
+    if kind == QUICK and floating is float:
+        return sum_of(x, n, QUICK, p)
+    if kind == ROOT:
+        return sum_of(x, n, ROOT, p)
+    if kind == INVERSE:
+        return sum_of(x, n, INVERSE, p)
+    if kind == WHOLE:
+        return whole_power_of(x, n, <Py_ssize_t> p)
+    return sum_of(x, n, POWER, p)
 
 
 cdef inline double combined(const double* part, Py_ssize_t n, int kind) noexcept nogil:
     # Neumaier's compensated sum: what an addition rounds away is kept, and added at the end.
     cdef double total = part[0], lost = 0.0, new
     cdef Py_ssize_t i
-    if kind == LARGEST:
+    if kind >= LARGEST:
         for i in range(1, n):
-            total = part[i] if part[i] > total or part[i] != part[i] else total
+            total = further(total, part[i], kind)
         return total
     for i in range(1, n):
         new = total + part[i]
@@ -109,37 +145,254 @@ cdef inline double combined(const double* part, Py_ssize_t n, int kind) noexcept
     return total + lost if lost == lost else total
 
 
-# ---- Loops --------------------------------------------------------------------------------------------
+# ---- Rows ---------------------------------------------------------------------------------------------
 def reduce_block(const floating[::1] x, int kind, double p):
-    """The sum (or the largest) over at most BLOCK elements; 0 for none."""
+    """One block: 1 to BLOCK elements, on the calling thread."""
     cdef double result
-    if x.shape[0] == 0:
-        return 0.0
     with nogil:
         result = block_of(&x[0], x.shape[0], kind, p)
     return result
 
 
-def reduce_rows(const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int num_threads):
-    """out[r] = the sum (or the largest) over row r; parts (rows, ceil(n / BLOCK)) is scratch."""
-    cdef Py_ssize_t n = x.shape[1], pieces = parts.shape[1], jobs = parts.shape[0] * pieces, job, row, start
-    for job in prange(jobs, num_threads=num_threads, schedule="static", nogil=True):
-        row = job // pieces
-        start = (job - row * pieces) * BLOCK
-        parts[row, job - row * pieces] = block_of(&x[row, start], min(<Py_ssize_t> BLOCK, n - start), kind, p)
+# Choosing a specialization by its arguments takes longer than the reduction.
+REDUCE_BLOCK = {"f": reduce_block["float"], "d": reduce_block["double"]}
+
+
+cdef inline void reduce_piece(
+    const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, Py_ssize_t job
+) noexcept nogil:
+    cdef Py_ssize_t row = job // parts.shape[1], piece = job % parts.shape[1], start = piece * BLOCK
+    parts[row, piece] = block_of(&x[row, start], min(<Py_ssize_t> BLOCK, x.shape[1] - start), kind, p)
+
+
+def reduce_rows(const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int threads):
+    """out[r] = the reduction of row r; parts (rows, ceil(n / BLOCK)) is scratch. n is at least 1."""
+    cdef Py_ssize_t jobs = parts.shape[0] * parts.shape[1], job, row
+    if threads == 1:  # a parallel region costs more than a small array
+        with nogil:
+            for job in range(jobs):
+                reduce_piece(x, kind, p, parts, job)
+    else:
+        for job in prange(jobs, num_threads=threads, schedule="static", nogil=True):
+            reduce_piece(x, kind, p, parts, job)
     with nogil:
         for row in range(parts.shape[0]):
-            out[row] = combined(&parts[row, 0], pieces, kind)
+            out[row] = combined(&parts[row, 0], parts.shape[1], kind)
 
 
-def scale(floating[::1] x, double factor, int num_threads):
+# ---- Columns ------------------------------------------------------------------------------------------
+cdef inline void column_sums(
+    const floating* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t width, int kind, double p, double* out
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for j in range(width):
+        out[j] = <double> INFINITY if kind == SMALLEST else 0.0
+    for i in range(n):
+        for j in range(width):
+            if kind >= LARGEST:
+                out[j] = further(out[j], <double> x[i * stride + j], kind)
+            else:
+                out[j] += term(x[i * stride + j], kind, p)
+
+
+cdef inline void column_piece(
+    const floating[:, :, ::1] x, int kind, double p, Py_ssize_t depth, double[:, :, ::1] parts, Py_ssize_t job
+) noexcept nogil:
+    cdef Py_ssize_t inner = x.shape[2], tiles = (inner + TILE - 1) // TILE
+    cdef Py_ssize_t tile = job % tiles, piece = job // tiles % parts.shape[1], outer = job // tiles // parts.shape[1]
+    cdef Py_ssize_t n = min(depth, x.shape[1] - piece * depth), width = min(<Py_ssize_t> TILE, inner - tile * TILE)
+    cdef const floating* start = &x[outer, piece * depth, tile * TILE]
+    cdef double* out = &parts[outer, piece, tile * TILE]
+    if kind == LARGEST:
+        column_sums(start, inner, n, width, LARGEST, p, out)
+    elif kind == SMALLEST:
+        column_sums(start, inner, n, width, SMALLEST, p, out)
+    elif kind == COUNT:
+        column_sums(start, inner, n, width, COUNT, p, out)
+    elif kind == ABS:
+        column_sums(start, inner, n, width, ABS, p, out)
+    elif kind == SQUARE:
+        column_sums(start, inner, n, width, SQUARE, p, out)
+    elif kind == CUBE:
+        column_sums(start, inner, n, width, CUBE, p, out)
+    elif kind == FOURTH:
+        column_sums(start, inner, n, width, FOURTH, p, out)
+    elif kind == QUICK and floating is float:
+        column_sums(start, inner, n, width, QUICK, p, out)
+    else:
+        column_sums(start, inner, n, width, POWER, p, out)
+
+
+def reduce_columns(
+    const floating[:, :, ::1] x, int kind, double p, Py_ssize_t depth, double[:, :, ::1] parts, int threads
+):
+    """parts[o, b] = the reduction over rows b * depth to (b + 1) * depth of x[o]; the caller combines them.
+
+    Kinds without a loop of their own here (WHOLE, ROOT, INVERSE) are computed as POWER."""
+    cdef Py_ssize_t job, jobs = parts.shape[0] * parts.shape[1] * ((parts.shape[2] + TILE - 1) // TILE)
+    if threads == 1:
+        with nogil:
+            for job in range(jobs):
+                column_piece(x, kind, p, depth, parts, job)
+    else:
+        for job in prange(jobs, num_threads=threads, schedule="static", nogil=True):
+            column_piece(x, kind, p, depth, parts, job)
+
+
+# ---- Maps ---------------------------------------------------------------------------------------------
+cdef inline void map_of(
+    const floating* x, floating* out, Py_ssize_t n, int kind, double s, double p
+) noexcept nogil:
+    # By way of a local group, since the compiler must assume that x and out overlap (and they may be one).
+    cdef floating group[LANES]
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    for i in range(n // LANES):
+        for j in range(LANES):
+            group[j] = x[i * LANES + j]
+        for j in range(LANES):
+            out[i * LANES + j] = mapped(group[j], kind, s, p)
+    for j in range(n - whole):
+        out[whole + j] = mapped(x[whole + j], kind, s, p)
+
+
+cdef inline void map_piece(
+    const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out, Py_ssize_t job
+) noexcept nogil:
+    cdef Py_ssize_t pieces = (x.shape[1] + BLOCK - 1) // BLOCK, row = job // pieces, start = job % pieces * BLOCK
+    cdef Py_ssize_t n = min(<Py_ssize_t> BLOCK, x.shape[1] - start)
+    cdef const floating* source = &x[row, start]
+    cdef floating* target = &out[row, start]
+    cdef double s = level[row]
+    if kind == TIMES:
+        map_of(source, target, n, TIMES, s, p)
+    elif kind == DIVIDE:
+        map_of(source, target, n, DIVIDE, s, p)
+    elif kind == SIGN:
+        map_of(source, target, n, SIGN, s, p)
+    elif kind == SOFT:
+        map_of(source, target, n, SOFT, s, p)
+    elif kind == HARD:
+        map_of(source, target, n, HARD, s, p)
+    elif kind == CLIP:
+        map_of(source, target, n, CLIP, s, p)
+    elif kind == SIGN_AT:
+        map_of(source, target, n, SIGN_AT, s, p)
+    elif kind == POSITIVE:
+        map_of(source, target, n, POSITIVE, s, p)
+    else:
+        map_of(source, target, n, SLOPE, s, p)
+
+
+def map_rows(
+    const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out, int threads
+):
+    """out[r] = the map of row r at its level; out may be x itself. n is at least 1."""
+    cdef Py_ssize_t job, jobs = x.shape[0] * ((x.shape[1] + BLOCK - 1) // BLOCK)
+    if threads == 1:
+        with nogil:
+            for job in range(jobs):
+                map_piece(x, kind, level, p, out, job)
+    else:
+        for job in prange(jobs, num_threads=threads, schedule="static", nogil=True):
+            map_piece(x, kind, level, p, out, job)
+
+
+# ---- Thresholds ---------------------------------------------------------------------------------------
+cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) noexcept nogil:
+    """The t >= 0 at which sum max(|x| - t, 0) = radius; 0 if the sum is below it already.
+
+    Newton's method on that convex, piecewise linear function (Michelot 1986): t = (sum of the |x| above t, less
+    the radius) / their number. It climbs, and ends after finitely many steps: their number only falls."""
+    cdef double above[LANES]
+    cdef double number[LANES]
+    cdef double t = 0.0, new, one, total
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    while True:
+        for j in range(LANES):
+            above[j] = 0.0
+            number[j] = 0.0
+        for i in range(n // LANES):
+            for j in range(LANES):
+                one = fabs(x[i * LANES + j])
+                above[j] += 0.0 if one <= t else one
+                number[j] += 0.0 if one <= t else 1.0
+        for j in range(n - whole):
+            one = fabs(x[whole + j])
+            above[j] += 0.0 if one <= t else one
+            number[j] += 0.0 if one <= t else 1.0
+        total = fold(above)
+        if fold(number) == 0.0 or total <= radius:
+            return t
+        new = (total - radius) / number[0]
+        if new <= t:
+            return t
+        t = new
+        if t != t or t == INFINITY:
+            return t
+
+
+def thresholds(const floating[:, ::1] x, double radius, double[::1] out, int threads):
+    """out[r] = the soft threshold that projects row r on the L1 ball of the radius (Duchi 2008)."""
+    cdef Py_ssize_t row
+    for row in prange(x.shape[0], num_threads=threads, schedule="static", nogil=True):
+        out[row] = threshold_of(&x[row, 0], x.shape[1], radius)
+
+
+# ---- Penalties ----------------------------------------------------------------------------------------
+cdef inline void penalty_of(
+    const floating* x, floating* grad, Py_ssize_t n, double l1, double l2, double* sums
+) noexcept nogil:
+    cdef double moduli[LANES]
+    cdef double squares[LANES]
+    cdef double one, slope
+    cdef Py_ssize_t i, j
+    for j in range(LANES):
+        moduli[j] = 0.0
+        squares[j] = 0.0
+    for i in range((n + LANES - 1) // LANES):
+        for j in range(min(<Py_ssize_t> LANES, n - i * LANES)):
+            one = x[i * LANES + j]
+            moduli[j] += fabs(one)
+            squares[j] += one * one
+            slope = l1 if one > 0.0 else 0.0
+            slope = -l1 if one < 0.0 else slope
+            grad[i * LANES + j] += <floating> (slope + l2 * one)
+    sums[0] = fold(moduli)
+    sums[1] = fold(squares)
+
+
+def add_penalty(
+    const floating[::1] x, floating[::1] grad, double l1, double l2, double[:, ::1] parts, int threads
+):
+    """grad += l1 sign(x) + l2 x; parts[b] = sum |x|, sum x^2 of block b."""
+    cdef Py_ssize_t n = x.shape[0], job, jobs = parts.shape[0]
+    if threads == 1:
+        with nogil:
+            for job in range(jobs):
+                penalty_of(&x[job * BLOCK], &grad[job * BLOCK], min(<Py_ssize_t> BLOCK, n - job * BLOCK),
+                           l1, l2, &parts[job, 0])
+    else:
+        for job in prange(jobs, num_threads=threads, schedule="static", nogil=True):
+            penalty_of(&x[job * BLOCK], &grad[job * BLOCK], min(<Py_ssize_t> BLOCK, n - job * BLOCK),
+                       l1, l2, &parts[job, 0])
+
+
+def add_rows(const floating[:, ::1] x, const double[::1] factor, floating[:, ::1] out, int threads):
+    """out[r] += factor[r] x[r]."""
+    cdef Py_ssize_t row, j
+    for row in prange(x.shape[0], num_threads=threads, schedule="static", nogil=True):
+        for j in range(x.shape[1]):
+            out[row, j] += <floating> (factor[row] * x[row, j])
+
+
+def scale(floating[::1] x, double factor, int threads):
     """x *= factor, in place."""
     cdef Py_ssize_t i, n = x.shape[0]
     cdef floating by = <floating> factor
-    if num_threads == 1:  # a parallel region costs more than a small array
+    if threads == 1:
         with nogil:
             for i in range(n):
                 x[i] *= by
-        return
-    for i in prange(n, num_threads=num_threads, schedule="static", nogil=True):
-        x[i] *= by
+    else:
+        for i in prange(n, num_threads=threads, schedule="static", nogil=True):
+            x[i] *= by

@@ -2,11 +2,12 @@
 
 The fast pass sums in double. Where that sum left the range in which it is exact to rounding (it overflowed,
 or its terms came near the smallest double), a rescue pass scales the data by a power of two, which is exact,
-so that the largest modulus lies in [1/2, 1), and sums again.
+so that the modulus that decides lies in [1/2, 1), and sums again.
 """
 
+import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,63 +16,99 @@ from .._dispatch import kernels
 from .._threads import threads_for
 from .._validate import number
 
-COUNT, ABS, SQUARE, POWER, LARGEST = range(5)  # as in kernels/norms.pyx
+# As in kernels/_norms.pxd.
+COUNT, ABS, SQUARE, CUBE, FOURTH, WHOLE, POWER, QUICK, ROOT, INVERSE, LARGEST, SMALLEST = range(12)
+TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
+
 GRAIN = 1 << 16  # elements that pay for one more thread (measured)
+BLOCK = kernels.norms.BLOCK_SIZE
 # Each term rounds by at most 2^-1075 once it is subnormal, so a sum above n * 2^-1000 is exact to 2^-75.
 TINY = 2.0**-1000
+# From here on |x|^p sums to the largest term in any length a computer holds.
+ALL_BUT_INFINITE = 1e17
 
-_ORDERS = {0: COUNT, 1: ABS, 2: SQUARE, math.inf: LARGEST}
-_specialized: dict[tuple[str, str, str], Callable[..., Any]] = {}
-
-
-def kernel(name: str, dtype: np.dtype) -> Callable[..., Any]:
-    """The kernel for this type: looked up once, since choosing by argument takes longer than a small norm."""
-    key = (kernels.level, name, dtype.char)
-    found = _specialized.get(key)
-    if found is None:
-        found = getattr(kernels.norms, name)["float" if dtype.char == "f" else "double"]
-        _specialized[key] = found
-    return found
+_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 0.5: ROOT, -1: INVERSE}
+_KINDS |= {math.inf: LARGEST, -math.inf: SMALLEST}
+_C_NAMES = {"f": "float", "d": "double"}
 
 
-def order(ord: Any) -> float:
-    """The order of a vector norm over several arrays, as a float."""
-    if ord in _ORDERS:
-        return float(ord)
-    return number("ord", ord, 0)
+def kernel(name: str, dtype: np.dtype) -> Any:
+    """The kernel for this type: choosing by arguments would take longer than a small norm."""
+    return getattr(kernels.norms, name)[_C_NAMES[dtype.char]]
+
+
+def order(ord: Any, low: float = -math.inf) -> float:
+    """The order of a vector norm as a float, at least `low`; NaN is refused."""
+    p = number("ord", ord, low)
+    return math.copysign(math.inf, p) if abs(p) > ALL_BUT_INFINITE else p
+
+
+@functools.lru_cache(maxsize=256)
+def kind_of(p: float) -> int:
+    """The reduction that serves order p."""
+    if p in _KINDS:
+        return _KINDS[p]
+    if p.is_integer() and 0 < p <= 64:
+        return WHOLE
+    return QUICK if abs(p) <= 6.5 else POWER
 
 
 def total(x: np.ndarray, kind: int, p: float) -> float:
-    """The sum, or the largest, over one contiguous array."""
+    """The reduction of one contiguous array; 0 for an empty one."""
     size = x.size
-    if size <= kernels.norms.BLOCK_SIZE:
-        return kernel("reduce_block", x.dtype)(x.reshape(-1), kind, p)
-    parts = np.empty((1, -(-size // kernels.norms.BLOCK_SIZE)))
+    if size <= BLOCK:
+        flat = x if x.ndim == 1 else x.reshape(-1)
+        return kernels.norms.REDUCE_BLOCK[x.dtype.char](flat, kind, p) if size else 0.0
+    parts = np.empty((1, -(-size // BLOCK)))
     out = np.empty(1)
     kernel("reduce_rows", x.dtype)(x.reshape(1, -1), kind, p, parts, out, threads_for(size, GRAIN))
     return float(out[0])
 
 
-def norm_of(arrays: Iterable[np.ndarray], p: float) -> float:
-    """The norm of order p >= 0 of the concatenation of contiguous arrays."""
-    arrays = list(arrays)
-    kind = _ORDERS.get(p, POWER)
-    totals = [total(x, kind, p) for x in arrays]
-    if kind == LARGEST:
-        return math.nan if any(map(math.isnan, totals)) else max(totals, default=0.0)
-    value = sum(totals)
-    if kind <= ABS:
+def norm_of(arrays: Sequence[np.ndarray], p: float) -> float:
+    """The norm of order p of the concatenation of contiguous arrays."""
+    kind = _KINDS[p] if p in _KINDS else kind_of(p)
+    if len(arrays) == 1:
+        value, size = total(arrays[0], kind, p), arrays[0].size
+    else:
+        totals, size = [total(x, kind, p) for x in arrays if x.size], sum(x.size for x in arrays)
+        if kind >= LARGEST:
+            return _extreme(totals, kind)
+        value = sum(totals)
+    if kind == SQUARE:
+        return math.sqrt(value) if size * TINY <= value < math.inf else _rescued(arrays, SQUARE, 2.0)
+    if kind <= ABS or kind >= LARGEST:
         return value
-    if not sum(x.size for x in arrays) * TINY <= value < math.inf and not math.isnan(value):
-        return _rescued(arrays, kind, p)
-    return math.sqrt(value) if kind == SQUARE else value ** (1 / p)
+    if size * TINY <= value < math.inf:
+        return root(value, p)
+    return _rescued(arrays, POWER if kind == QUICK else kind, p)
 
 
-def _rescued(arrays: list[np.ndarray], kind: int, p: float) -> float:
-    largest = norm_of(arrays, math.inf)
-    if largest == 0 or math.isinf(largest):
-        return largest
-    shift = math.frexp(largest)[1]
+def root(value: float, p: float) -> float:
+    """value^(1/p), infinite where Python would raise."""
+    if value == 0:
+        return 0.0 if p > 0 else math.inf
+    try:
+        return value ** (1 / p)
+    except OverflowError:
+        return math.inf
+
+
+def _extreme(totals: list[float], kind: int) -> float:
+    if any(map(math.isnan, totals)):
+        return math.nan
+    return max(totals, default=0.0) if kind == LARGEST else min(totals)
+
+
+def _rescued(arrays: Sequence[np.ndarray], kind: int, p: float) -> float:
+    """The same where the fast sum was infinite, NaN, or too near to 0; TINY is what every length passes."""
+    decides = norm_of(arrays, math.inf if p > 0 else -math.inf) if any(x.size for x in arrays) else 0.0
+    if math.isnan(decides) or math.isinf(decides) or decides == 0:
+        # One entry settles it: NaN and inf propagate, |0|^p with p < 0 is infinite, and its root is 0.
+        return decides if any(x.size for x in arrays) or p > 0 else math.inf
+    shift = math.frexp(decides)[1]
     value = sum(total(np.ldexp(x, -shift), kind, p) for x in arrays)
-    root = math.sqrt(value) if kind == SQUARE else value ** (1 / p)
-    return float(np.ldexp(root, shift))
+    try:
+        return math.ldexp(root(value, p), shift)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,97 @@
+"""The points of the norms: what one element gives to a reduction, and what a map makes of it.
+
+The kind is a constant wherever these are called, so the choice folds away; each line is a selection rather
+than a branch, so the loop around it vectorizes.
+"""
+from cython cimport floating
+from libc.math cimport fabs, sqrt, sqrtf
+
+from ._power cimport power, quick_power
+
+
+cdef enum:  # what is reduced
+    COUNT = 0     # entries that are not 0
+    ABS = 1       # |x|
+    SQUARE = 2    # x^2
+    CUBE = 3      # |x|^3
+    FOURTH = 4    # x^4
+    WHOLE = 5     # |x|^p, p a whole number above 4
+    POWER = 6     # |x|^p
+    QUICK = 7     # |x|^p, |p| <= 6.5, for float32 in float arithmetic, where NaN asks for POWER
+    ROOT = 8      # |x|^(1/2)
+    INVERSE = 9   # |x|^-1
+    LARGEST = 10  # max |x|, NaN if there is one
+    SMALLEST = 11  # min |x|, NaN if there is one
+
+cdef enum:  # what a map writes; s is the row's level
+    TIMES = 0     # x s
+    DIVIDE = 1    # x / s, 0 where s is 0
+    SIGN = 2      # sign(x) s
+    SOFT = 3      # sign(x) max(|x| - s, 0)
+    HARD = 4      # x where |x| > s, else 0
+    CLIP = 5      # x limited to [-s, s]
+    SIGN_AT = 6   # sign(x) where |x| = s, else 0
+    SLOPE = 7     # sign(x) (|x| / s)^p, 0 where x is 0
+    POSITIVE = 8  # max(x, 0)
+
+
+cdef inline floating modulus(floating x) noexcept nogil:
+    return <floating> fabs(x)
+
+
+cdef inline double term(floating value, int kind, double p) noexcept nogil:
+    cdef double x = value
+    if kind == COUNT:
+        return 1.0 if x != 0.0 else 0.0
+    if kind == ABS:
+        return fabs(x)
+    if kind == SQUARE:
+        return x * x
+    if kind == CUBE:
+        return fabs(x) * x * x
+    if kind == FOURTH:
+        return (x * x) * (x * x)
+    if kind == ROOT:
+        return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
+    if kind == INVERSE:
+        return 1.0 / fabs(x)
+    if kind == QUICK and floating is float:
+        return quick_power(modulus(value), p)
+    return power(fabs(x), p)
+
+
+cdef inline floating mapped(floating x, int kind, double s, double p) noexcept nogil:
+    cdef double a = fabs(x), y
+    if kind == TIMES:
+        return <floating> (x * s)
+    if kind == DIVIDE:
+        return <floating> (x / s) if s != 0.0 else <floating> 0.0
+    if kind == CLIP:
+        y = s if x > s else x
+        return <floating> (-s if y < -s else y)
+    if kind == HARD:
+        return <floating> 0.0 if a <= s else x
+    if kind == POSITIVE:
+        return <floating> 0.0 if x < 0 else x
+    if kind == SIGN:
+        y = s
+    elif kind == SOFT:
+        y = a - s
+        y = 0.0 if y < 0.0 else y
+    elif kind == SIGN_AT:
+        y = 1.0 if a == s else 0.0
+    else:
+        y = power(a / s, p)
+    y = -y if x < 0 else y
+    y = 0.0 if x == 0 else y
+    return x if x != x else <floating> y
+
+
+cdef inline floating further(floating best, floating x, int kind) noexcept nogil:
+    # Two plain selections, which vectorize: a NaN enters by the second and never leaves by the first.
+    cdef floating a = modulus(x)
+    if kind == LARGEST:
+        best = a if a > best else best
+    else:
+        best = a if a < best else best
+    return a if a != a else best

@@ -1,0 +1,53 @@
+/* A positive number as 2^exponent * mantissa, by its bits and without a conversion between integer and float,
+ * which the levels below AVX-512 do not have for 64 bits: so the loop around it vectorizes everywhere. */
+#ifndef FASTDL_POWER_H
+#define FASTDL_POWER_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* Formulas of this length stop being inlined at the third caller, and a call ends a loop's vectorization:
+ * from here on Cython's inline functions must be inlined. */
+#ifdef __GNUC__
+#undef CYTHON_INLINE
+#define CYTHON_INLINE inline __attribute__((always_inline))
+#endif
+
+/* The exponent, and the mantissa in [sqrt(1/2), sqrt(2)), of a normal positive x. The bias of 2048 (256) keeps
+ * the difference positive; or-ed into 2^52 (2^23) the exponent reads as a number. */
+static inline double fd_split_double(double x, double *mantissa) {
+    const uint64_t root_half = UINT64_C(0x3FE6A09E667F3BCD), bias = UINT64_C(2048);
+    uint64_t bits, rest;
+    double exponent;
+    memcpy(&bits, &x, sizeof bits);
+    uint64_t biased = (bits - root_half + (bias << 52)) >> 52;
+    rest = bits - (biased << 52) + (bias << 52);
+    memcpy(mantissa, &rest, sizeof rest);
+    biased |= UINT64_C(0x4330000000000000);
+    memcpy(&exponent, &biased, sizeof biased);
+    return exponent - (4503599627370496.0 + 2048.0);
+}
+
+static inline float fd_split_float(float x, float *mantissa) {
+    const uint32_t root_half = 0x3F3504F3u, bias = 256u;
+    uint32_t bits, rest;
+    float exponent;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t biased = (bits - root_half + (bias << 23)) >> 23;
+    rest = bits - (biased << 23) + (bias << 23);
+    memcpy(mantissa, &rest, sizeof rest);
+    biased |= 0x4B000000u;
+    memcpy(&exponent, &biased, sizeof biased);
+    return exponent - (8388608.0f + 256.0f);
+}
+
+/* 2^n for integral n with |n| <= 1022, carried in the low bits of z = n + 1.5 * 2^52. */
+static inline double fd_two_to_double(double z) {
+    uint64_t bits;
+    memcpy(&bits, &z, sizeof bits);
+    bits = (bits - UINT64_C(0x4338000000000000) + 1023u) << 52;
+    memcpy(&z, &bits, sizeof bits);
+    return z;
+}
+
+#endif

@@ -1,0 +1,92 @@
+"""a^p for a >= 0 and any p, inline, written so that the loop around it vectorizes: no branch, table or call.
+
+a = 2^e m with m in [sqrt(1/2), sqrt(2)), so a^p = 2^(p e + p log2 m). With p split into a head and a tail,
+head * e is exact: so the error, a few p ulp, does not grow with the magnitude of a, and the p-th root of a
+sum divides it by p again. Results are double: a power soon leaves float's range.
+
+log2 m = 2 / ln 2 atanh(s) with s = (m - 1) / (m + 1), abs(s) < 0.1716; 2^r = e^(r ln 2) with abs(r) <= 1/2.
+Both are their series, to 1e-9 (float) and 1e-18 (double), in Estrin's order, whose chains are short.
+"""
+from libc.math cimport INFINITY, NAN
+
+
+cdef extern from "_power.h" nogil:
+    float fd_split_float(float x, float* mantissa)
+    double fd_split_double(double x, double* mantissa)
+    double fd_two_to_double(double z)
+
+
+cdef inline double quick_power(float a, double p) noexcept nogil:
+    """a^p in float arithmetic for abs(p) <= 6.5, a normal or 0. NaN for any other a: then ask `power`."""
+    cdef float at_zero = <float> 0.0 if p > 0.0 else <float> INFINITY
+    cdef float whole_p = <float> p, head = whole_p * <float> 4097.0, tail
+    cdef float e, m, s, z, q, log2m, w, rest, n, r
+    head = head - (head - whole_p)  # Veltkamp: 12 bits, so that head * e is exact
+    tail = <float> (p - head)
+    e = fd_split_float(a, &m)
+    s = (m - <float> 1.0) / (m + <float> 1.0)
+    z = s * s
+    q = (<float> 0.33333333 + z * <float> 0.2) + (z * z) * (<float> 0.14285714 + z * <float> 0.11111111)
+    log2m = <float> 2.8853901 * s
+    log2m = log2m + log2m * (z * q)
+    # n is the whole part of the exponent, r what remains of it.
+    w = head * e
+    rest = tail * e + whole_p * log2m
+    n = ((w + rest) + <float> 12582912.0) - <float> 12582912.0
+    r = ((w - n) + rest) * <float> 0.69314718
+    z = r * r
+    q = (<float> 0.5 + r * <float> 0.16666667) + z * (<float> 4.1666668e-2 + r * <float> 8.333334e-3)
+    q = q + (z * z) * ((<float> 1.3888889e-3 + r * <float> 1.9841270e-4) + z * <float> 2.4801588e-5)
+    q = <float> 1.0 + (r + z * q)
+    q = q if a >= <float> 1.17549435e-38 else <float> NAN
+    q = q if a <= <float> 3.40282347e38 else <float> NAN
+    q = at_zero if a == 0 else q
+    return <double> q * fd_two_to_double(<double> n + 6755399441055744.0)
+
+
+cdef inline double power(double a, double p) noexcept nogil:
+    """a^p for any a >= 0 and abs(p) up to 1e17; NaN for NaN."""
+    cdef double at_zero = 0.0 if p > 0.0 else INFINITY, at_infinity = INFINITY if p > 0.0 else 0.0
+    cdef double head = <double> (<float> p), tail = p - head  # head has 24 bits: head * e is exact
+    cdef double normal, e, m, s, z, z2, q, t, log2m, w, rest, n, r, half
+    # Subnormals have no exponent of their own: they are lifted first.
+    normal = a * 18014398509481984.0 if a < 2.2250738585072014e-308 else a
+    e = fd_split_double(normal, &m)
+    e = e - 54.0 if a < 2.2250738585072014e-308 else e
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    z2 = z * z
+    q = (0.052631578947368421 + z * 0.047619047619047616)
+    q = (0.066666666666666667 + z * 0.058823529411764705) + z2 * q
+    q = (0.090909090909090909 + z * 0.076923076923076923) + z2 * q
+    t = (0.33333333333333333 + z * 0.2) + z2 * (0.14285714285714286 + z * 0.11111111111111111)
+    q = t + (z2 * z2) * q
+    log2m = 2.8853900817779268 * (s + s * (z * q))
+    # n is the whole part of the exponent, r what remains of it. Beyond +-2040 the result is 0 or infinite.
+    w = head * e
+    rest = tail * e + p * log2m
+    n = w + rest
+    n = -2040.0 if n < -2040.0 else n
+    n = 2040.0 if n > 2040.0 else n
+    n = (n + 6755399441055744.0) - 6755399441055744.0
+    r = (w - n) + rest
+    r = -1.0 if r < -1.0 else r
+    r = 1.0 if r > 1.0 else r
+    r = r * 0.69314718055994531
+    z = r * r
+    z2 = z * z
+    q = (2.7557319223985891e-07 + r * 2.505210838544172e-08)
+    q = q + z * (2.0876756987868099e-09 + r * 1.6059043836821615e-10)
+    t = (1.3888888888888889e-03 + r * 1.9841269841269841e-04)
+    t = t + z * (2.4801587301587302e-05 + r * 2.7557319223985891e-06)
+    q = t + z2 * q
+    t = (0.5 + r * 1.6666666666666667e-01) + z * (4.1666666666666667e-02 + r * 8.3333333333333333e-03)
+    q = t + z2 * q
+    q = 1.0 + (r + z * q)
+    # 2^n in two factors that a double can hold, since n may lie outside its range.
+    half = n * 0.5 + 6755399441055744.0
+    q = q * fd_two_to_double(half)
+    q = q * fd_two_to_double(n - (half - 6755399441055744.0) + 6755399441055744.0)
+    q = at_zero if a == 0.0 else q
+    q = at_infinity if a == INFINITY else q
+    return a if a != a else q

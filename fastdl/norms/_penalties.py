@@ -1,0 +1,291 @@
+"""Penalties (MATH 1.11): each adds its gradient to the parameters' and returns its value.
+
+The functions work on arrays; the objects hold the weights and go through a model's parameters. An object's
+``add(parameters)`` takes an :class:`fastdl.nn.Arena`, or any selection of parameters, or pairs of arrays, and
+is what ``fastdl.training.fit(penalties=...)`` calls after the backward pass.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._threads import threads_for
+from .._validate import check_apart, float_array, number, out_array
+from ._axes import Axis, as_rows, axes_of, from_rows, norms_along
+from ._reduction import BLOCK, GRAIN, kernel
+
+
+@mirrored
+def add_elastic_net_(w: np.ndarray, grad: np.ndarray, l1: float = 0.0, l2: float = 0.0) -> float:
+    """Value of l1 |w|_1 + (l2 / 2) |w|_2^2; its gradient is added to `grad` in the same pass.
+
+    Parameters
+    ----------
+    w : ndarray
+        float32 or float64.
+    grad : ndarray
+        Of the shape and type of `w`, C-contiguous; l1 sign(w) + l2 w is added to it.
+    l1, l2 : float, default 0.0
+        Weights, at least 0. With ``l2=0`` this is the L1 penalty, with ``l1=0`` the L2 penalty.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is refused; `grad` is not changed then.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> w, grad = np.array([3.0, -4.0]), np.zeros(2)
+    >>> fd.add_elastic_net_(w, grad, l1=1.0, l2=0.5)
+    13.25
+    >>> grad
+    array([ 2.5, -3. ])
+    """
+    w, grad = _pair(w, grad)
+    first, second = number("l1", l1, 0), number("l2", l2, 0)
+    if not w.size:
+        return 0.0
+    parts = np.empty((-(-w.size // BLOCK), 2))
+    threads = threads_for(w.size, GRAIN)
+    kernel("add_penalty", w.dtype)(w.reshape(-1), grad.reshape(-1), first, second, parts, threads)
+    moduli, squares = parts.sum(axis=0)
+    # A weight of 0 must not meet a sum that overflowed.
+    return float((first * moduli if first else 0.0) + (0.5 * second * squares if second else 0.0))
+
+
+@mirrored
+def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis = None) -> float:
+    """Value of weight * sum over groups of |w_group|_2; its gradient is added to `grad`.
+
+    Parameters
+    ----------
+    w : ndarray
+        float32 or float64.
+    grad : ndarray
+        Of the shape and type of `w`, C-contiguous.
+    weight : float
+        At least 0. Groups of unequal sizes are usually weighted by the root of the size: scale it yourself.
+    axis : int, tuple of int or None, default None
+        The axes over which a group runs (``axis=1``: each row is a group); None: all entries are one group.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is refused; `grad` is not changed then.
+
+    Notes
+    -----
+    The gradient of a group is weight * w / |w|_2, 0 where the group is 0 (Yuan and Lin 2006).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> w, grad = np.array([[3.0, 4.0], [0.0, 0.0]]), np.zeros((2, 2))
+    >>> fd.add_group_lasso_(w, grad, 2.0, axis=1)
+    10.0
+    >>> grad
+    array([[1.2, 1.6],
+           [0. , 0. ]])
+    """
+    w, grad = _pair(w, grad)
+    strength, axes = number("weight", weight, 0), axes_of(w, axis)
+    if not w.size:
+        return 0.0
+    norms = norms_along(w, axes, 2.0)
+    factors = np.divide(strength, norms, out=np.zeros_like(norms), where=norms != 0).reshape(-1)
+    rows, slopes = as_rows(w, axes), as_rows(grad, axes)
+    kernel("add_rows", w.dtype)(rows, factors, slopes, threads_for(w.size, GRAIN))
+    if not np.may_share_memory(slopes, grad):  # the axes were not the last ones: a copy
+        grad[...] = from_rows(slopes, grad, axes)
+    return float(strength * norms.sum())
+
+
+@mirrored
+def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
+    """Value of (weight / 2) |G - I|_F^2 with G the Gram matrix of `w`; its gradient is added to `grad`.
+
+    Parameters
+    ----------
+    w : ndarray of shape (m, n)
+        float32 or float64.
+    grad : ndarray
+        Of the shape and type of `w`, C-contiguous.
+    weight : float
+        At least 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is refused; `grad` is not changed then.
+
+    Notes
+    -----
+    G is W^T W for m >= n and W W^T for m < n, the one that can be the identity; the gradient is
+    2 weight W (W^T W - I), or 2 weight (W W^T - I) W (Brock et al. 2017).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> w, grad = np.array([[2.0], [0.0]]), np.zeros((2, 1))
+    >>> fd.add_orthogonal_(w, grad, 1.0)
+    4.5
+    >>> grad
+    array([[12.],
+           [ 0.]])
+    """
+    w, grad = _pair(w, grad)
+    if w.ndim != 2:
+        raise ValueError(f"w: got shape {w.shape}, expected a matrix")
+    strength = number("weight", weight, 0)
+    tall = w.shape[0] >= w.shape[1]
+    excess = w.T @ w if tall else w @ w.T
+    excess[np.diag_indices_from(excess)] -= 1
+    grad += w.dtype.type(2 * strength) * (w @ excess if tall else excess @ w)
+    return float(0.5 * strength * np.square(excess, dtype=np.float64).sum())
+
+
+class ElasticNet:
+    """Penalty l1 |w|_1 + (l2 / 2) |w|_2^2, over all parameters given (:func:`add_elastic_net_`).
+
+    Parameters
+    ----------
+    l1, l2 : float, default 0.0
+        Weights, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> w, grad = np.array([3.0, -4.0]), np.zeros(2)
+    >>> fd.norms.ElasticNet(l1=1.0, l2=0.5).add([(w, grad)])
+    13.25
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1, self.l2 = number("l1", l1, 0), number("l2", l2, 0)
+
+    def add(self, parameters: Any) -> float:
+        """Add the gradient to the parameters' gradients; returns the value."""
+        return sum(add_elastic_net_(w, grad, self.l1, self.l2) for w, grad in _pairs(parameters, flat=True))
+
+
+class L1(ElasticNet):
+    """Penalty weight * |w|_1.
+
+    Parameters
+    ----------
+    weight : float
+        At least 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.norms.L1(0.1).add([(np.array([3.0, -4.0]), np.zeros(2))])
+    0.7000000000000001
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(l1=number("weight", weight, 0))
+
+
+class L2(ElasticNet):
+    """Penalty (weight / 2) |w|_2^2: coupled weight decay.
+
+    Parameters
+    ----------
+    weight : float
+        At least 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.norms.L2(0.5).add([(np.array([3.0, -4.0]), np.zeros(2))])
+    6.25
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(l2=number("weight", weight, 0))
+
+
+class GroupLasso:
+    """Penalty weight * the sum of the groups' 2-norms, for each parameter given (:func:`add_group_lasso_`).
+
+    Parameters
+    ----------
+    weight, axis
+        As for :func:`add_group_lasso_`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> w = np.array([[3.0, 4.0], [0.0, 0.0]])
+    >>> fd.norms.GroupLasso(2.0, axis=1).add([(w, np.zeros((2, 2)))])
+    10.0
+    """
+
+    def __init__(self, weight: float, axis: Axis = None) -> None:
+        self.weight, self.axis = number("weight", weight, 0), axis
+
+    def add(self, parameters: Any) -> float:
+        """Add the gradient to the parameters' gradients; returns the value."""
+        return sum(add_group_lasso_(w, grad, self.weight, self.axis) for w, grad in _pairs(parameters))
+
+
+class Orthogonal:
+    """Penalty that draws matrices towards orthogonal ones, for each matrix given (:func:`add_orthogonal_`).
+
+    Parameters
+    ----------
+    weight : float
+        At least 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.norms.Orthogonal(1.0).add([(np.eye(3), np.zeros((3, 3)))])
+    0.0
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = number("weight", weight, 0)
+
+    def add(self, parameters: Any) -> float:
+        """Add the gradient to the parameters' gradients; returns the value. Vectors (biases) are passed by."""
+        pairs = [(w, grad) for w, grad in _pairs(parameters) if w.ndim == 2]
+        return sum(add_orthogonal_(w, grad, self.weight) for w, grad in pairs)
+
+
+def _pair(w: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
+    w = float_array("w", w)
+    grad = out_array("grad", grad, w.shape, w.dtype)
+    check_apart(grad=grad, w=w)
+    return w, grad
+
+
+def _pairs(parameters: Any, flat: bool = False) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """(values, gradient to add to) of each parameter; of the whole arena in one if `flat`."""
+    if flat and hasattr(parameters, "settle_gradients"):
+        parameters.settle_gradients()  # gradients that nobody wrote are not 0 yet
+        return [(parameters.data, parameters.grad)]
+    return [one if isinstance(one, tuple) else _claimed(one) for one in parameters]
+
+
+def _claimed(parameter: Any) -> tuple[np.ndarray, np.ndarray]:
+    grad, accumulate = parameter.claim_grad()
+    if not accumulate:
+        grad[...] = 0
+    return parameter.data, grad

@@ -1,0 +1,74 @@
+"""How many weights of a model are 0, by parameter (MATH 1.11: reported, not differentiated)."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._values import l0
+
+
+class Sparsity(NamedTuple):
+    """One line of a sparsity report."""
+
+    name: str
+    size: int
+    nonzero: int
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros; 0 for no entries."""
+        return 1 - self.nonzero / self.size if self.size else 0.0
+
+
+class SparsityReport(tuple[Sparsity, ...]):
+    """The lines, with :attr:`total`; printed as a table.
+
+    Attributes
+    ----------
+    total : Sparsity
+        All of them together.
+    """
+
+    __slots__ = ()
+
+    @property
+    def total(self) -> Sparsity:
+        return Sparsity("total", sum(line.size for line in self), sum(line.nonzero for line in self))
+
+    def __str__(self) -> str:
+        lines = [*self, self.total]
+        width = max(len(line.name) for line in lines)
+        return "\n".join(
+            f"{line.name:<{width}} {line.nonzero:>12,} of {line.size:>12,} {line.sparsity:8.2%} zeros"
+            for line in lines
+        )
+
+
+def sparsity_report(named_parameters: Iterable[tuple[str, Any]]) -> SparsityReport:
+    """Count the entries that are not 0 in every parameter.
+
+    Parameters
+    ----------
+    named_parameters : iterable of (str, parameter or ndarray)
+        For example ``model.named_parameters()``.
+
+    Returns
+    -------
+    SparsityReport
+        A tuple of :class:`Sparsity` (name, size, nonzero, sparsity), with ``total``; prints as a table.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> report = fd.norms.sparsity_report([("weight", np.array([1.0, 0.0, 0.0])), ("bias", np.ones(1))])
+    >>> print(report)
+    weight            1 of            3   66.67% zeros
+    bias              1 of            1    0.00% zeros
+    total             2 of            4   50.00% zeros
+    """
+    lines = []
+    for name, parameter in named_parameters:
+        data = parameter if isinstance(parameter, np.ndarray) else parameter.data
+        lines.append(Sparsity(name, data.size, int(l0(data, dtype=np.float64))))
+    return SparsityReport(lines)
