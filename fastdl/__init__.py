@@ -25,10 +25,6 @@ __all__ = [
     "dropout",
     "get_backend",
     "get_num_threads",
-<<<<<<< HEAD
-    "models",
-=======
->>>>>>> main
     "nn",
     "norms",
     "optim",
@@ -36,11 +32,6 @@ __all__ = [
     "recurrent",
     "set_num_threads",
     "show_config",
-<<<<<<< HEAD
-    "text",
-    "training",
-=======
->>>>>>> main
 ]
 # The functions of these topics are public here too; those of optim stay in fd.optim, as in torch.
 __all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__
