@@ -143,7 +143,7 @@ def test_shuffled_batches_resume_within_an_epoch(tmp_path):
             model,
             fd.optim.Adam(model.parameters(), lr=0.01),
             data,
-            loss=fd.mean_squared_error,
+            loss=fd.mse_loss,
             epochs=3,
             checkpoint=path,
             callbacks=[StopAt(at)],

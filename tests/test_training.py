@@ -24,7 +24,7 @@ def linear_data(count=24, seed=0):
 def linear_run(batches, epochs=2, lr=0.05, **options):
     model = fd.nn.Linear(3, 2, rng=1)
     optimizer = fd.optim.SGD(model.parameters(), lr=lr)
-    options = {"loss": fd.mean_squared_error, "progress": False} | options
+    options = {"loss": fd.mse_loss, "progress": False} | options
     return model, fit(model, optimizer, batches, epochs=epochs, **options)
 
 
@@ -133,7 +133,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_parameters():
             model,
             fd.optim.SGD(model.parameters(), lr=0.1),
             [(x, y)],
-            loss=fd.mean_squared_error,
+            loss=fd.mse_loss,
             progress=False,
         )
     assert np.array_equal(model.parameters().data, before)
@@ -183,7 +183,7 @@ def test_history_has_the_epochs_means_and_validation():
     assert history["loss"][0] == pytest.approx((4 * first + 4 * second + 2 * third) / 10)
     assert history["epoch"] == [1, 2]
     assert history["validation_loss"][-1] == pytest.approx(
-        evaluate(model, [(x, y)], loss=fd.mean_squared_error), rel=1e-5
+        evaluate(model, [(x, y)], loss=fd.mse_loss), rel=1e-5
     )
     assert history["validation_loss"][1] < history["validation_loss"][0]
     assert 0 < history["seconds"][0] < history["seconds"][1]
@@ -268,7 +268,7 @@ def test_empty_and_used_up_data_are_refused():
         linear_run(iter([linear_data()]), epochs=2)
     linear_run(iter([linear_data()]), epochs=1)
     with pytest.raises(ValueError, match="gave no targets"):
-        evaluate(fd.nn.Linear(3, 2, rng=0), [], loss=fd.mean_squared_error)
+        evaluate(fd.nn.Linear(3, 2, rng=0), [], loss=fd.mse_loss)
 
 
 # ---- callbacks --------------------------------------------------------------------------------------

@@ -23,7 +23,9 @@ cdef inline floating larger(floating x, floating y) noexcept nogil:
 
 cdef inline floating sign(floating x) noexcept nogil:
     """-1, 0 or 1; NaN stays."""
-    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+    cdef floating above = 1 if x > 0 else 0
+    cdef floating below = 1 if x < 0 else 0
+    return above - below if x == x else x
 
 
 cdef inline floating gradient(floating g, floating p, floating scale, floating l2, bint plain) noexcept nogil:
@@ -41,8 +43,10 @@ cdef inline floating moved(
     if plain:
         return p - change
     p = keep * p - change
-    # p * 0 where |p| <= shrink keeps NaN and the sign of zero, so shrink = 0 changes no bit.
-    return p - shrink if p > shrink else (p + shrink if p < -shrink else p * 0)
+    # The soft threshold is p minus p clamped to [-shrink, shrink]. In this order of operands NaN stays and
+    # shrink = 0 subtracts +0, which changes no bit.
+    cdef floating inner = p if p > -shrink else -shrink
+    return p - (inner if inner < shrink else shrink)
 
 
 cdef inline bint is_plain(double scale, double l2, double keep, double shrink) noexcept nogil:

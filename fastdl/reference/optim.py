@@ -16,7 +16,7 @@ def _move(param, change, lr, weight_decay, decoupled, l1):
     param -= change
     if l1 != 0:  # the proximal operator of lr * l1 * |param|, (1.9)
         s = param.dtype.type(lr * l1)
-        param[...] = np.where(param > s, param - s, np.where(param < -s, param + s, param * 0))
+        param -= np.minimum(np.maximum(param, -s), s)
 
 
 def _default(value, variant, **defaults):

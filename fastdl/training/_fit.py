@@ -116,7 +116,7 @@ def fit(
     >>> model = fd.nn.Linear(1, 1, rng=0)
     >>> data = fd.training.ArrayBatches(x, 3 * x + 1, batch_size=16)
     >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.1)
-    >>> options = {"loss": fd.mean_squared_error, "epochs": 50, "progress": False}
+    >>> options = {"loss": fd.mse_loss, "epochs": 50, "progress": False}
     >>> history = fd.training.fit(model, optimizer, data, **options)
     >>> history["loss"][-1] < 1e-3
     True
@@ -209,7 +209,7 @@ def evaluate(
     >>> import numpy as np, fastdl as fd
     >>> model = fd.nn.Linear(2, 1, rng=0)
     >>> x = np.ones((4, 2), np.float32)
-    >>> fd.training.evaluate(model, [(x, model.forward(x))], loss=fd.mean_squared_error)
+    >>> fd.training.evaluate(model, [(x, model.forward(x))], loss=fd.mse_loss)
     0.0
     """
     return mean_loss(model, batches, loss, carry_state)
