@@ -33,11 +33,11 @@ COMMON += (
     ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 )
 
-# Topics built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
+# What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"dense", "recurrent"}
+FUSED = {"dense", "recurrent", "system"}
 
-# The parameter unrolls the tile's first and last loops whole, so that its accumulators never pass through memory (3 %).
+# The parameter unrolls the tile's first and last loops whole: its accumulators never pass through memory.
 FUSED_FLAGS = ["-ffp-contract=fast", "--param", "max-completely-peeled-insns=600"]
 
 DIRECTIVES = {

@@ -93,7 +93,8 @@ def lstm_forward(
     >>> import numpy as np, fastdl as fd
     >>> T, B, I, H = 5, 2, 3, 4
     >>> x, state = np.ones((T, B, I)), np.zeros((B, H))
-    >>> h, c, tape = fd.lstm_forward(x, state, state, np.full((I, 4 * H), 0.1), np.zeros((H, 4 * H)), np.zeros(4 * H))
+    >>> W_x, W_h, b = np.full((I, 4 * H), 0.1), np.zeros((H, 4 * H)), np.zeros(4 * H)
+    >>> h, c, tape = fd.lstm_forward(x, state, state, W_x, W_h, b)
     >>> h.shape, round(float(h[0, 0, 0]), 4)
     ((5, 2, 4), 0.0952)
     """

@@ -1,9 +1,12 @@
 """The machine and the OpenMP runtime, as the compiled code sees them."""
 from cpython.buffer cimport PyBuffer_FillInfo
+from cython cimport floating
+from cython.parallel cimport prange
 from libc.stdlib cimport free
 from libc.stddef cimport size_t
 
 from ._build cimport FD_LEVEL, FD_OPENMP, fd_has_avx2, fd_has_avx512, fd_max_threads, fd_pause_workers
+from ._tile cimport FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, madd
 
 
 cdef extern from *:
@@ -119,3 +122,38 @@ cdef void _forget(int index) noexcept:
     _kept_count -= 1
     for i in range(index, _kept_count):
         _kept[i], _kept_size[i] = _kept[i + 1], _kept_size[i + 1]
+
+
+# ---- What the arithmetic units can do ---------------------------------------------------------------------------
+
+cdef double _multiply_adds(Py_ssize_t count, floating unused) noexcept nogil:
+    """`count` rounds of multiply-adds on as many accumulators as the matrix tile has, all in registers."""
+    cdef floating acc[FD_MR][FD_NR_FLOAT]
+    cdef floating factor = <floating> 0.5, term = <floating> 0.1, total = 0
+    cdef Py_ssize_t n
+    cdef int r, j, nr = FD_NR_FLOAT if floating is float else FD_NR_DOUBLE
+    for r in range(FD_MR):
+        for j in range(nr):
+            acc[r][j] = <floating> (r + j)
+    for n in range(count):
+        for r in range(FD_MR):
+            for j in range(nr):
+                acc[r][j] = madd(acc[r][j], factor, term)
+    for r in range(FD_MR):
+        for j in range(nr):
+            total = total + acc[r][j]
+    return total
+
+
+def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
+    """Run them on every thread; returns how many each thread did, so that a benchmark can state its peak."""
+    cdef int thread
+    cdef double total = 0
+    for thread in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
+        if double_precision:
+            total += _multiply_adds(count, <double> 0)
+        else:
+            total += _multiply_adds(count, <float> 0)
+    if total != total:  # never: but the compiler must not see that, or it would drop the work
+        raise FloatingPointError("multiply_adds: lost its numbers")
+    return count * FD_MR * (FD_NR_DOUBLE if double_precision else FD_NR_FLOAT)

@@ -1,0 +1,131 @@
+"""The LSTM against PyTorch, the NumPy reference and the arithmetic peak; every row asserts its result first.
+
+``make bench`` prints the tables; FASTDL_ISA=avx2 (or baseline) times another build, OMP_NUM_THREADS another
+number of threads. Peers are timed in turn with fastdl, in one process, where they are installed.
+"""
+
+import time
+
+import numpy as np
+import pytest
+from alternate import alternate, geometric_mean
+
+import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl.reference import recurrent as reference
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+SHAPES = [  # T, B, I, H
+    (1, 1, 32, 32),
+    (32, 1, 32, 32),
+    (16, 8, 64, 64),
+    (64, 16, 64, 64),
+    (64, 32, 128, 128),
+    (100, 64, 128, 256),
+    (64, 64, 256, 512),
+    (32, 128, 512, 512),
+    (200, 8, 64, 128),
+    (128, 1, 256, 256),
+]
+ratios: dict[str, list[float]] = {"torch": [], "reference": []}
+
+
+def arrays(shape, dtype=np.float32):
+    T, B, I, H = shape  # noqa: E741
+    rng = np.random.default_rng(0)
+    shapes = [(T, B, I), (B, H), (B, H), (I, 4 * H), (H, 4 * H), (4 * H,), (T, B, H)]
+    scales = [1, 0, 0, H**-0.5, H**-0.5, 0.1, 1]
+    return [(rng.uniform(-1, 1, s) * k).astype(dtype) for s, k in zip(shapes, scales, strict=True)]
+
+
+def forward_backward(module, x, h0, c0, W_x, W_h, b, dy):
+    h, _, tape = module.lstm_forward(x, h0, c0, W_x, W_h, b)
+    return h, *module.lstm_backward(dy, None, tape)
+
+
+def torch_forward_backward(x, h0, c0, W_x, W_h, b, dy):
+    lstm = torch.nn.LSTM(x.shape[2], h0.shape[1])
+    for name, value in (
+        ("weight_ih_l0", W_x.T),
+        ("weight_hh_l0", W_h.T),
+        ("bias_ih_l0", b),
+        ("bias_hh_l0", 0 * b),
+    ):
+        getattr(lstm, name).data = torch.from_numpy(value.copy())
+    tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
+
+    def run():
+        lstm.zero_grad(set_to_none=True)
+        tensor.grad = None
+        y, _ = lstm(tensor)
+        y.backward(gradient)
+        return y.detach().numpy(), tensor.grad.numpy()
+
+    return run
+
+
+def peak(seconds=0.3, double=False):
+    """Multiply-adds per second of this build on this many threads, measured now: the best of short runs."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        done = kernels.system.multiply_adds(200_000, double, fd.get_num_threads()) * fd.get_num_threads()
+        best = max(best, done / (time.perf_counter() - start))
+    return best
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_lstm_forward_and_backward(benchmark, shape):
+    inputs = arrays(shape)
+    ours, expected = forward_backward(fd, *inputs), forward_backward(reference, *inputs)
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-5 * max(1, np.abs(other).max()))
+    contenders = {
+        "fastdl": lambda: forward_backward(fd, *inputs),
+        "reference": lambda: forward_backward(reference, *inputs),
+    }
+    if torch is not None:
+        torch.set_num_threads(fd.get_num_threads())
+        contenders["torch"] = torch_forward_backward(*inputs)
+        for one, other in zip(ours[:2], contenders["torch"](), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=3e-5 * max(1, np.abs(other).max()))
+    taken = alternate(contenders)
+    mine = taken["fastdl"]
+    T, B, I, H = shape  # noqa: E741
+    work = 3 * T * B * 4 * H * (I + H)  # multiply-adds
+    share = work / mine.median / peak()
+    text = f"{mine.median * 1e3:9.3f} ms ({mine.low * 1e3:.3f} to {mine.high * 1e3:.3f}, {mine.runs} runs)"
+    text += f" {2 * work / mine.median / 1e9:6.1f} GFLOP/s, {100 * share:3.0f} % of the peak"
+    for name in ("reference", "torch"):
+        if name in taken:
+            ratios[name].append(taken[name].median / mine.median)
+            text += f"; {name} {taken[name].median * 1e3:.3f} ms, {ratios[name][-1]:.2f} x"
+    print(f"\nLSTM {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {text}")
+    if torch is None:
+        print("  torch is not installed here, so it is not compared")
+    if shape == SHAPES[-1]:
+        for name, values in ratios.items():
+            if len(values) == len(SHAPES):
+                print(f"  geometric mean over the ten shapes: {geometric_mean(values):.2f} x {name}")
+    benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
+    benchmark.pedantic(contenders["fastdl"], rounds=3)
+
+
+def test_states_that_decay_into_subnormals(benchmark):
+    """The same work on normal numbers and on states that decay to nothing."""
+    x, h0, c0, W_x, W_h, b, dy = arrays((400, 16, 32, 64))
+    quiet = [0 * x, h0, np.full_like(c0, 1e-30), W_x, 0 * W_h, b.copy(), 1e-30 * dy]
+    quiet[5][64:128] = -1.0  # forget gates of about a quarter
+    normal = [x, h0, np.ones_like(c0), W_x, 0 * W_h, quiet[5], dy]
+    assert np.abs(forward_backward(fd, *quiet)[0][-1]).max() < 1e-30
+    taken = alternate(
+        {"normal": lambda: forward_backward(fd, *normal), "subnormal": lambda: forward_backward(fd, *quiet)}
+    )
+    ratio = taken["subnormal"].median / taken["normal"].median
+    print(f"\nLSTM (400, 16, 32, 64), states into subnormals: {ratio:.3f} x the time of normal numbers")
+    benchmark.extra_info.update(ratio=ratio)
+    benchmark.pedantic(lambda: forward_backward(fd, *quiet), rounds=3)
