@@ -27,7 +27,9 @@ def _choose_level() -> str:
     if wanted not in LEVELS:
         raise ValueError(f"FASTDL_ISA: got {wanted!r}, expected one of {', '.join(LEVELS)}")
     if wanted not in supported:
-        raise ValueError(f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}")
+        raise ValueError(
+            f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}"
+        )
     return wanted
 
 
@@ -41,7 +43,7 @@ class _Kernels:
         if topic.startswith("_"):
             raise AttributeError(topic)
         module = importlib.import_module(f"fastdl.kernels.{self.level}.{topic}")
-        if module.LEVEL != self.level:  # a build with the wrong flags must not pass for the right one
+        if self.level != module.LEVEL:  # a build with the wrong flags must not pass for the right one
             raise ImportError(f"{module.__name__} was compiled as {module.LEVEL!r}: rebuild fastdl")
         setattr(self, topic, module)
         return module

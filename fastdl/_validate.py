@@ -74,7 +74,9 @@ def check_shape(name: str, value: np.ndarray, shape: Sequence[int | None]) -> No
     )
     if not fits:
         expected = ", ".join("any" if extent is None else str(extent) for extent in shape)
-        raise ValueError(f"{name}: got shape {value.shape}, expected ({expected}{',' if len(shape) == 1 else ''})")
+        raise ValueError(
+            f"{name}: got shape {value.shape}, expected ({expected}{',' if len(shape) == 1 else ''})"
+        )
 
 
 def check_apart(**arrays: np.ndarray) -> None:

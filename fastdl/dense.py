@@ -309,7 +309,8 @@ def relu(x: np.ndarray) -> np.ndarray:
     >>> fd.relu(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    return np.maximum(float_array("x", x), 0)
+    x = float_array("x", x)
+    return np.maximum(x, 0, out=aligned_empty(x.shape, x.dtype))
 
 
 @mirrored

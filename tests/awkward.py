@@ -5,7 +5,31 @@ import math
 import numpy as np
 
 # Around the lanes (32, 64) and blocks (8192) of the kernels, and of every vector register.
-SIZES = (0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 129, 1000, 8191, 8192, 8193, 16385, 70_001)
+SIZES = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    9,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    127,
+    129,
+    1000,
+    8191,
+    8192,
+    8193,
+    16385,
+    70_001,
+)
 
 
 def layouts(dtype):

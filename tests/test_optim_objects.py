@@ -378,6 +378,8 @@ def test_a_state_that_does_not_fit_changes_nothing():
     good = optimizer.state_dict()
     for spoil in (
         lambda state: state["groups"].clear(),
+        lambda state: state.pop("groups"),
+        lambda state: state["groups"][0].pop("runs"),
         lambda state: state["groups"][0]["runs"].clear(),
         lambda state: state["groups"][0]["runs"][0].pop("m"),
         lambda state: state["groups"][0]["runs"][0].update(m=np.zeros(3)),

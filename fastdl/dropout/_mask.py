@@ -58,15 +58,13 @@ def _scaled_mask(
     axes = _axes(axes, array.ndim)
     y = result_array(name, array, x, out)
     threshold = threshold_of(p) if training else 0
-    if threshold == 2**32:
-        y[...] = 0
-        return y
+    everything = threshold == 2**32
     if training:
-        scale = 1 / (1 - p) if scaling == "inverted" else 1.0
+        scale = 1 / (1 - p) if scaling == "inverted" and not everything else 1.0
     else:
         scale = 1.0 if scaling == "inverted" else 1 - p
     num_threads = threads_for(array.size, GRAIN)
-    if axes and threshold and array.size:
+    if axes and 0 < threshold < 2**32 and array.size:
         keep, outer, shared = _shared_mask(array.shape, axes, threshold, where)
         shape = (outer, shared, keep.shape[1])
         kernels.dropout.apply_mask(array.reshape(shape), keep, y.reshape(shape), scale, num_threads)
@@ -74,7 +72,16 @@ def _scaled_mask(
         past_caches = array.nbytes >= _PAST_CACHES and out is not x
         seed, stream, step = where
         _kernel(kernels.level, array.dtype)(
-            array.reshape(-1), y.reshape(-1), scale, seed, stream, step, threshold, past_caches, num_threads
+            array.reshape(-1),
+            y.reshape(-1),
+            scale,
+            seed,
+            stream,
+            step,
+            threshold & 0xFFFFFFFF,
+            everything,
+            past_caches,
+            num_threads,
         )
     return y
 

@@ -223,7 +223,7 @@ cdef double _row_loss(
     """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
     cdef cython.floating lanes[FD_NR_FLOAT]
     cdef cython.floating top = logits[0], total = 0, share
-    cdef double mean = 0
+    cdef double behind = 0  # mean distance of the logits from the top one
     cdef Py_ssize_t j = 0
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for u in range(nr):
@@ -256,11 +256,12 @@ cdef double _row_loss(
         gradient[j] = gradient[j] * share
     if smoothing > 0:
         for j in range(classes):
-            mean += logits[j]
+            behind += <double> top - logits[j]
             gradient[j] = gradient[j] - scale * smoothing / classes
-        mean /= classes
+        behind /= classes
     gradient[target] = gradient[target] - scale * (1 - smoothing)
-    return log(<double> total) + top - ((1 - smoothing) * <double> logits[target] + smoothing * mean)
+    # Distances from the top rather than the logits themselves: large logits would swallow the logarithm.
+    return log(<double> total) + (1 - smoothing) * (<double> top - logits[target]) + smoothing * behind
 
 
 def softmax_cross_entropy(

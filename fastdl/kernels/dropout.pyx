@@ -31,6 +31,7 @@ cdef struct Draw:
     uint32_t step
     uint32_t stream
     uint32_t threshold
+    bint everything  # p * 2^32 = 2^32, for which a 32-bit threshold has no room
 
 
 cdef inline void find_ties(const uint32_t* words, uint32_t top, uint32_t* found) noexcept nogil:
@@ -117,6 +118,10 @@ cdef inline void drop_group(
     cdef int[GROUP] places
     cdef int j, count
     cdef uint32_t top = draw.threshold & <uint32_t> 0xFF000000
+    if draw.everything:
+        for j in range(GROUP):
+            y[j] = 0
+        return
     if draw.threshold == 0:
         for j in range(GROUP):
             y[j] = x[j] * scale
@@ -138,17 +143,18 @@ cdef inline void drop_range(
     """Groups first .. last - 1 of n elements, the last group perhaps short. Each goes through a buffer, so
     that y may be x and the compiler need not ask."""
     cdef floating[GROUP] result, short_group
+    cdef const floating* source
     cdef Py_ssize_t group, start, count
     for group in range(first, last):
         start = group * GROUP
         count = min(n - start, <Py_ssize_t> GROUP)
         if past_caches and group + 2 < last:
             fd_prefetch(x + start + 2 * GROUP, GROUP * sizeof(floating))
-        if count == GROUP:
-            drop_group(group, x + start, result, scale, draw)
-        else:
-            memcpy(short_group, x + start, count * sizeof(floating))
-            drop_group(group, short_group, result, scale, draw)
+        source = x + start
+        if count < GROUP:
+            memcpy(short_group, source, count * sizeof(floating))
+            source = short_group
+        drop_group(group, source, result, scale, draw)
         if past_caches and count == GROUP:
             fd_stream(y + start, result, GROUP * sizeof(floating))
         else:
@@ -180,9 +186,10 @@ cdef inline void keep_group(uint64_t group, uint8_t* keep, const Draw* draw) noe
 
 
 cdef inline void set_draw(
-    Draw* draw, uint64_t seed, uint32_t stream, uint32_t step, uint32_t threshold
+    Draw* draw, uint64_t seed, uint32_t stream, uint32_t step, uint32_t threshold, bint everything
 ) noexcept nogil:
     schedule(seed, &draw.keys)
+    draw.everything = everything
     draw.step = step
     draw.stream = stream
     draw.threshold = threshold
@@ -190,14 +197,14 @@ cdef inline void set_draw(
 
 def dropout(
     const floating[::1] x, floating[::1] y, double scale, uint64_t seed, uint32_t stream, uint32_t step,
-    uint32_t threshold, bint past_caches, int num_threads,
+    uint32_t threshold, bint everything, bint past_caches, int num_threads,
 ):
     """y = where(r, x * scale, 0), threshold = p * 2^32. y may be x (then not past the caches)."""
     cdef Draw draw
     cdef Py_ssize_t n = x.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold)
+    set_draw(&draw, seed, stream, step, threshold, everything)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -231,7 +238,7 @@ def mask(
     cdef Py_ssize_t part
     if keep.shape[0] == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold)
+    set_draw(&draw, seed, stream, step, threshold, False)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -246,14 +253,23 @@ cdef inline void affine_range(
     floating scale, floating shift, floating fill, const Draw* draw,
 ) noexcept nogil:
     cdef uint8_t[GROUP] keep
+    cdef floating[GROUP] result, short_group
+    cdef const floating* source
     cdef floating kept
-    cdef Py_ssize_t group, start, j
+    cdef Py_ssize_t group, start, count
+    cdef int j
     for group in range(first, last):
         keep_group(group, keep, draw)
         start = group * GROUP
-        for j in range(min(n - start, <Py_ssize_t> GROUP)):
-            kept = x[start + j] * scale + shift
-            y[start + j] = kept if keep[j] else fill
+        count = min(n - start, <Py_ssize_t> GROUP)
+        source = x + start
+        if count < GROUP:
+            memcpy(short_group, source, count * sizeof(floating))
+            source = short_group
+        for j in range(GROUP):
+            kept = source[j] * scale + shift
+            result[j] = kept if keep[j] else fill
+        memcpy(y + start, result, count * sizeof(floating))
 
 
 def affine(
@@ -265,7 +281,7 @@ def affine(
     cdef Py_ssize_t n = x.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold)
+    set_draw(&draw, seed, stream, step, threshold, False)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -280,15 +296,28 @@ cdef inline void select_range(
     Py_ssize_t last, const Draw* draw,
 ) noexcept nogil:
     cdef uint8_t[GROUP] keep
-    cdef floating one, other
-    cdef Py_ssize_t group, start, j
+    cdef floating[GROUP] result, short_kept, short_dropped
+    cdef const floating* one
+    cdef const floating* other
+    cdef floating a, b
+    cdef Py_ssize_t group, start, count
+    cdef int j
     for group in range(first, last):
         keep_group(group, keep, draw)
         start = group * GROUP
-        for j in range(min(n - start, <Py_ssize_t> GROUP)):
-            one = kept[start + j]
-            other = dropped[start + j]
-            y[start + j] = one if keep[j] else other
+        count = min(n - start, <Py_ssize_t> GROUP)
+        one = kept + start
+        other = dropped + start
+        if count < GROUP:
+            memcpy(short_kept, one, count * sizeof(floating))
+            memcpy(short_dropped, other, count * sizeof(floating))
+            one = short_kept
+            other = short_dropped
+        for j in range(GROUP):
+            a = one[j]
+            b = other[j]
+            result[j] = a if keep[j] else b
+        memcpy(y + start, result, count * sizeof(floating))
 
 
 def select(
@@ -300,7 +329,7 @@ def select(
     cdef Py_ssize_t n = y.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold)
+    set_draw(&draw, seed, stream, step, threshold, False)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -364,7 +393,7 @@ def noise(
     cdef Py_ssize_t n = x.shape[0], groups = (n + WORDS - 1) // WORDS, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, 0)
+    set_draw(&draw, seed, stream, step, 0, False)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):

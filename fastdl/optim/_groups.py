@@ -45,6 +45,7 @@ class Group:
 
     def check_state(self, saved: Mapping[str, Any]) -> None:
         """Refuse a saved state whose arrays are not those of this group."""
+        check_keys("state['groups']", saved, ("settings", "runs"))
         if len(saved["runs"]) != len(self.runs):
             raise ValueError(f"state: got {len(saved['runs'])} runs of parameters, expected {len(self.runs)}")
         for run, arrays in zip(self.runs, saved["runs"], strict=True):
@@ -129,6 +130,11 @@ class Memory:
 
     def _refuse_stale(self) -> None:
         raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
+
+
+def check_keys(name: str, saved: Mapping[str, Any], expected: Sequence[str]) -> None:
+    if set(saved) != set(expected):
+        raise ValueError(f"{name}: got {', '.join(map(str, saved))}, expected {', '.join(expected)}")
 
 
 def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from .._dispatch import get_backend
 from .._validate import choice, integer, number
 from ..norms import global_norm
-from ._groups import Group, Memory
+from ._groups import Group, Memory, check_keys
 from ._rule import Rule, check_settings, run_kernel, shared_scalars
+
+_COUNTS = ("steps", "skipped", "waiting")
 
 
 class Optimizer:
@@ -217,16 +219,15 @@ class Optimizer:
         ValueError
             If it does not fit; nothing was changed then.
         """
+        check_keys("state", state, ("groups", *_COUNTS))
         groups = state["groups"]
         if len(groups) != len(self.groups):
             raise ValueError(f"state: got {len(groups)} groups, expected {len(self.groups)}")
-        counts = {
-            name: integer(f"state[{name!r}]", state[name], 0) for name in ("steps", "skipped", "waiting")
-        }
+        steps, skipped, waiting = (integer(f"state[{name!r}]", state[name], 0) for name in _COUNTS)
         settings = []
         for group, saved in zip(self.groups, groups, strict=True):
             group.check_state(saved)
             settings.append(self._settings(group.settings, saved["settings"]))
         for group, saved, values in zip(self.groups, groups, settings, strict=True):
             group.load(saved, values)
-        self.steps, self.skipped, self._waiting = counts["steps"], counts["skipped"], counts["waiting"]
+        self.steps, self.skipped, self._waiting = steps, skipped, waiting

@@ -31,7 +31,8 @@ def embedding_backward(dy, index, W, out=None, accumulate=False):
 
 
 def sigmoid(x):
-    return (0.5 * (1 + np.tanh(0.5 * x.astype(np.float64)))).astype(x.dtype)
+    e = np.exp(-np.abs(x.astype(np.float64)))
+    return np.where(x >= 0, 1 / (1 + e), np.where(x < 0, e / (1 + e), x)).astype(x.dtype)
 
 
 def sigmoid_backward(dy, y):

@@ -33,7 +33,12 @@ def lstm_backward(dh, dc, tape, out=None, accumulate=False, input_gradient=True)
         tanh_c = np.tanh(c[t + 1])
         dc_t = dc_t + dh_t * o * (1 - tanh_c**2)
         da = np.concatenate(
-            [dc_t * g * i * (1 - i), dc_t * c[t] * f * (1 - f), dc_t * i * (1 - g**2), dh_t * tanh_c * o * (1 - o)],
+            [
+                dc_t * g * i * (1 - i),
+                dc_t * c[t] * f * (1 - f),
+                dc_t * i * (1 - g**2),
+                dh_t * tanh_c * o * (1 - o),
+            ],
             axis=1,
         )
         if input_gradient:

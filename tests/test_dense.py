@@ -1,0 +1,230 @@
+"""Linear, embedding, activations and losses: the reference, finite differences, every float32."""
+
+import numpy as np
+import pytest
+from awkward import awkward_arrays
+
+import fastdl as fd
+from fastdl import dense
+from fastdl._dispatch import kernels
+from fastdl.reference import dense as reference
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
+OPTIONS = [
+    {},
+    {"reduction": "sum"},
+    {"reduction": "none"},
+    {"label_smoothing": 0.1},
+    {"ignore_index": 0},
+    {"ignore_index": -100, "label_smoothing": 0.2},
+]
+SHAPES = [(1, 1, 1), (1, 32, 64), (3, 5, 7), (4, 33, 32), (5, 32, 33), (300, 20, 96), (517, 64, 130)]
+
+
+def close(one, other, dtype):
+    scale = max(1.0, float(np.abs(other).max(initial=0)))
+    np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_linear_equals_the_reference_at_any_number_of_threads(level, shape, dtype, monkeypatch):
+    monkeypatch.setattr(dense, "_GRAIN_PRODUCT", 1)
+    rows, inputs, outputs = shape
+    rng = np.random.default_rng(0)
+    x, W, b, dy = (
+        rng.standard_normal(s).astype(dtype)
+        for s in [(rows, inputs), (inputs, outputs), (outputs,), (rows, outputs)]
+    )
+    results = []
+    for count in (1, 2, 3, 8):
+        fd.set_num_threads(count)
+        out = np.ones_like(W), np.ones_like(b)
+        dense.linear_backward(dy, x, W, out, accumulate=True)
+        results.append([dense.linear_forward(x, W, b), *dense.linear_backward(dy, x, W), *out])
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+    y, dx, dW, db, dW1, db1 = results[0]
+    close(y, reference.linear_forward(x, W, b), dtype)
+    close(dense.linear_forward(x, W), reference.linear_forward(x, W), dtype)
+    for one, other in zip((dx, dW, db), reference.linear_backward(dy, x, W), strict=True):
+        close(one, other, dtype)
+    close(dW1, dW + 1, dtype)
+    close(db1, db + 1, dtype)
+
+
+def test_linear_takes_any_leading_axes(level):
+    x, W = np.arange(24.0).reshape(2, 3, 4), np.ones((4, 2))
+    assert dense.linear_forward(x, W).shape == (2, 3, 2)
+    assert dense.linear_backward(np.ones((2, 3, 2)), x, W)[0].shape == x.shape
+    assert dense.linear_forward(x[0, 0], W).shape == (2,)
+    assert dense.linear_forward(x[:0], W, np.ones(2)).shape == (0, 3, 2)
+    dx, dW, db = dense.linear_backward(np.ones((0, 3, 2)), x[:0], W)
+    assert dx.shape == (0, 3, 4)
+    assert not dW.any()
+    assert not db.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_embedding_adds_repeated_indices(level, dtype):
+    rng = np.random.default_rng(0)
+    W, index = rng.standard_normal((11, 70)).astype(dtype), rng.integers(0, 11, (40, 25))
+    np.testing.assert_array_equal(dense.embedding_forward(index, W), W[index])
+    dy = rng.standard_normal((40, 25, 70)).astype(dtype)
+    expected = reference.embedding_backward(dy, index, W)
+    for count in (1, 2, 3):
+        fd.set_num_threads(count)
+        np.testing.assert_array_equal(dense.embedding_backward(dy, index, W), expected)
+    out = np.ones_like(W)
+    dense.embedding_backward(dy, index, W, out, accumulate=True)
+    close(out, expected + 1, dtype)
+    for bad in (np.array([11]), np.array([-1])):
+        with pytest.raises(ValueError, match=r"index: got values from .* expected 0 to 10"):
+            dense.embedding_forward(bad, W)
+    with pytest.raises(TypeError, match="index: got dtype float64"):
+        dense.embedding_forward(np.zeros(2), W)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
+def test_activations_on_awkward_arrays(level, name, dtype):
+    for label, x in awkward_arrays(dtype):
+        before = x.copy()
+        with np.errstate(all="ignore"):
+            y, expected = getattr(dense, name)(x), getattr(reference, name)(x.astype(dtype))
+        info = np.finfo(dtype)
+        np.testing.assert_allclose(y, expected, rtol=8 * info.eps, atol=2 * info.tiny, err_msg=label)
+        np.testing.assert_array_equal(x, before)
+        dy = np.ones_like(y)
+        derivative = getattr(dense, f"{name}_backward")(dy, y)
+        np.testing.assert_array_equal(derivative, getattr(reference, f"{name}_backward")(dy, y))
+
+
+def test_activations_give_the_same_bits_on_any_number_of_threads(level, monkeypatch):
+    monkeypatch.setattr(dense, "_GRAIN_ELEMENTS", 1)
+    x = np.random.default_rng(0).standard_normal(5003).astype(np.float32) * 5
+    for function in (dense.sigmoid, dense.tanh):
+        results = []
+        for count in (1, 2, 3, 8):
+            fd.set_num_threads(count)
+            results.append(function(x))
+        assert all((result == results[0]).all() for result in results)
+
+
+def every_float32(low, high, chunk=1 << 22):
+    """All float32 values with low <= x < high (both positive), in chunks."""
+    first, last = np.array([low, high], np.float32).view(np.uint32)
+    for start in range(int(first), int(last), chunk):
+        yield np.arange(start, min(start + chunk, int(last)), dtype=np.uint32).view(np.float32)
+
+
+def worst_ulp(x, y, exact):
+    spacing = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+    return float((np.abs(y.astype(np.float64) - exact) / spacing).max())
+
+
+def test_promised_error_over_every_float32():
+    # Below 2^-13 tanh x is x to within a quarter unit, and sigmoid 1/2 + x/4: a sample will do. From
+    # there to saturation every float is tried.
+    tiny = np.geomspace(1e-45, 2**-13, 200_001).astype(np.float32)
+    assert worst_ulp(tiny, dense.tanh(tiny), np.tanh(tiny.astype(np.float64))) <= 3
+    worst = {"tanh": 0.0, "sigmoid": 0.0, "exp": 0.0}
+    for x in every_float32(2**-13, 9.1):
+        worst["tanh"] = max(worst["tanh"], worst_ulp(x, dense.tanh(x), np.tanh(x.astype(np.float64))))
+    for x in every_float32(2**-13, 87.3):
+        wide = np.exp(-x.astype(np.float64))
+        y = np.empty_like(x)
+        kernels.dense.exp_nonpositive(-x, y)
+        worst["exp"] = max(worst["exp"], worst_ulp(x, y, wide))
+        for sign in (1, -1):
+            exact = 1 / (1 + wide) if sign > 0 else wide / (1 + wide)
+            worst["sigmoid"] = max(worst["sigmoid"], worst_ulp(x, dense.sigmoid(sign * x), exact))
+    assert worst["tanh"] <= 3, worst
+    assert worst["exp"] <= 2, worst
+    assert worst["sigmoid"] <= 3, worst
+    saturated = np.array([9.1, 50, 1e30, np.inf], np.float32)
+    np.testing.assert_array_equal(dense.tanh(saturated), 1)
+    np.testing.assert_array_equal(dense.tanh(-saturated), -1)
+    assert (dense.sigmoid(np.array([-88, -200, -np.inf], np.float32)) < 1.2e-38).all()
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+def test_error_in_double_precision(level, name):
+    x = np.concatenate([np.linspace(-40, 40, 400_001), np.geomspace(1e-300, 1, 100_001)])
+    wide = x.astype(np.longdouble)
+    exact = np.tanh(wide) if name == "tanh" else 1 / (1 + np.exp(-wide))
+    error = np.abs(getattr(dense, name)(x) - exact) / np.spacing(np.abs(exact).astype(np.float64))
+    assert float(error.max()) <= 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (40, 96), (7, 33)], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_cross_entropy_equals_the_reference(level, shape, dtype, options):
+    rng = np.random.default_rng(0)
+    logits = (rng.standard_normal(shape) * 10).astype(dtype)
+    targets = rng.integers(0, shape[1], shape[0])
+    targets[0] = options.get("ignore_index", 0)
+    if options.get("ignore_index") == 0 and shape[1] == 1:
+        targets = np.zeros(1, np.int64)
+    got, expected = (
+        dense.softmax_cross_entropy(logits, targets, **options),
+        reference.softmax_cross_entropy(logits, targets, **options),
+    )
+    np.testing.assert_allclose(
+        got[0], expected[0], rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps
+    )
+    close(got[1], expected[1], dtype)
+
+
+def test_cross_entropy_at_the_edges(level):
+    logits = np.array([[1e30, 0.0, -np.inf], [-1e30, -1e30, -1e30], [700.0, -700.0, 0.0]])
+    loss, gradient = dense.softmax_cross_entropy(logits, np.array([0, 1, 0]), reduction="none")
+    np.testing.assert_allclose(loss, [0, np.log(3), 0], atol=1e-15)
+    np.testing.assert_allclose(gradient[1], [1 / 3, -2 / 3, 1 / 3], rtol=1e-14)
+    assert np.isnan(dense.softmax_cross_entropy(np.full((1, 3), np.nan), np.array([1]))[0])
+    assert np.isnan(dense.softmax_cross_entropy(logits, np.array([9, 9, 9]), ignore_index=9)[0])
+    for bad, message in [
+        ((logits, np.array([0, 1, 3])), "targets: got values from 0 to 3, expected 0 to 2"),
+        ((logits, np.array([0, 1])), r"targets: got shape \(2,\), expected \(3,\)"),
+        (
+            (logits, np.array([0, 1, 2]), None, 1.0),
+            r"label_smoothing: got 1.0, expected a number in \[0, 1\)",
+        ),
+        ((logits, np.array([0, 1, 2]), None, 0.0, "max"), "reduction: got 'max'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            dense.softmax_cross_entropy(*bad)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_against_finite_differences(level, reduction):
+    rng = np.random.default_rng(0)
+    logits, targets = rng.standard_normal((3, 5)), np.array([1, 4, 0])
+    other = rng.standard_normal((3, 5))
+    for function in (
+        lambda z: dense.softmax_cross_entropy(z, targets, None, 0.1, reduction),
+        lambda z: dense.mse_loss(z, other, reduction),
+    ):
+        gradient = function(logits)[1]
+        for at in np.ndindex(logits.shape):
+            step = np.zeros_like(logits)
+            step[at] = 1e-6
+            numeric = (np.sum(function(logits + step)[0]) - np.sum(function(logits - step)[0])) / 2e-6
+            np.testing.assert_allclose(gradient[at], numeric, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_equal_torch(dtype):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits, targets = rng.standard_normal((40, 9)).astype(dtype), rng.integers(0, 9, 40)
+    for options in ({}, {"ignore_index": 3}, {"label_smoothing": 0.1}, {"reduction": "sum"}):
+        tensor = torch.from_numpy(logits).requires_grad_()
+        loss = torch.nn.functional.cross_entropy(tensor, torch.from_numpy(targets), **options)
+        loss.backward()
+        mine, gradient = dense.softmax_cross_entropy(logits, targets, **options)
+        np.testing.assert_allclose(mine, loss.item(), rtol=TOLERANCE[dtype])
+        close(gradient, tensor.grad.numpy(), dtype)

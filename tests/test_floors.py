@@ -1,0 +1,110 @@
+"""The shape of the house: imports point downward, kernels do not call each other, files stay readable."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import fastdl
+
+HOUSE = Path(fastdl.__file__).parent
+
+# Floors from the top. A module may import from lower floors, and from its own package.
+FLOORS = [
+    {"__main__"},
+    {"cli"},
+    {"training", "curvature"},
+    {"models", "text"},
+    {"nn"},
+    {"norms", "dropout", "optim", "dense", "recurrent", "random"},
+    {"_config"},
+    {"_validate", "_threads", "_memory", "_safetensors"},
+    {"_dispatch"},
+    {"kernels"},
+]
+# Between rooms of one floor: who may use whom.
+NEIGHBOURS = {
+    ("dropout", "random"),
+    ("models", "text"),
+    ("optim", "norms"),
+}
+
+
+def room(path):
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def sources():
+    for path in sorted(HOUSE.rglob("*.py")):
+        if room(path) not in ("__init__", "kernels"):
+            yield path
+
+
+def imported_rooms(path):
+    """Rooms of fastdl that a file imports at any place."""
+    package = ("fastdl", *path.relative_to(HOUSE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        targets = []
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            whole = (*base, *(node.module.split(".") if node.module else ()))
+            targets = [(*whole, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [tuple(alias.name.split(".")) for alias in node.names]
+        for target in targets:
+            if target[0] == "fastdl" and len(target) > 1:
+                yield target[1]
+
+
+def floor(name):
+    for index, rooms in enumerate(FLOORS):
+        if name in rooms:
+            return index
+    return None
+
+
+@pytest.mark.parametrize("path", list(sources()), ids=lambda path: str(path.relative_to(HOUSE)))
+def test_imports_point_downward(path):
+    own = room(path)
+    for other in imported_rooms(path):
+        if own == "reference":
+            assert other == "reference", f"{path.name}: the reference imports nothing of fastdl"
+        elif floor(other) is not None and other != own:
+            assert floor(own) is not None, f"{own}: stands on no floor"
+            below = floor(other) > floor(own)
+            beside = floor(other) == floor(own) and (own, other) in NEIGHBOURS
+            assert below or beside, f"{path.relative_to(HOUSE)} imports {other}, which is not below it"
+
+
+def test_only_the_waist_touches_kernels():
+    # _memory takes its blocks from the baseline module, as _dispatch asks it what the processor has.
+    touching = {room(path) for path in sources() if "kernels" in set(imported_rooms(path))}
+    assert touching <= {"_dispatch", "_memory"}
+
+
+def test_kernels_import_only_the_inline_floor():
+    inline = {path.stem for path in (HOUSE / "kernels").glob("_*.pxd")}
+    found = 0
+    for path in (HOUSE / "kernels").glob("*.pyx"):
+        for name in re.findall(r"^from \.(\w*) cimport", path.read_text(), re.MULTILINE):
+            found += 1
+            assert name in inline, f"{path.name} cimports {name}"
+    assert found > 5
+
+
+def test_nothing_switches_the_process_to_fast_math():
+    setup = HOUSE.parent / "setup.py"
+    if setup.exists():  # absent from an installed package
+        code = "\n".join(line.split("#")[0] for line in setup.read_text().splitlines())
+        assert not re.search(r"-ffast-math|-Ofast|-funsafe-math-optimizations|-march=native", code)
+
+
+def test_files_stay_readable():
+    long = {
+        str(path.relative_to(HOUSE)): lines
+        for pattern in ("*.py", "*.pyx", "*.pxd", "*.h")
+        for path in HOUSE.rglob(pattern)
+        if (lines := len(path.read_text().splitlines())) > 500
+    }
+    assert long == {}
