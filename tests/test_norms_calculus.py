@@ -76,7 +76,7 @@ def test_gradients_do_not_overflow(level):
 @pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("ord", [0, *CONVEX])
 def test_maps_agree_with_the_reference(level, dtype, axis, ord):
-    x = sample(dtype, (6, 33))
+    x = sample(dtype, (6, 33) if ord in {0, 1, 2, math.inf} else (2, 4))  # the reference bisects, slowly
     for step in (0.0, 0.3, 5.0, 1e3):
         close(fd.prox_norm(x, step, ord, axis), reference.prox_norm(x, step, ord, axis), dtype, 10)
     for radius in (0, 1, 4, 1000):

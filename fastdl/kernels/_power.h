@@ -41,11 +41,12 @@ static inline float fd_split_float(float x, float *mantissa) {
     return exponent - (8388608.0f + 256.0f);
 }
 
-/* 2^n for integral n with |n| <= 1022, carried in the low bits of z = n + 1.5 * 2^52. */
-static inline double fd_two_to_double(double z) {
+/* 2^n for integral n with |n| <= 1022: the low bits of n + 1023 + 1.5 * 2^52 are the exponent's. */
+static inline double fd_two_to_double(double n) {
+    double z = n + (6755399441055744.0 + 1023.0);
     uint64_t bits;
     memcpy(&bits, &z, sizeof bits);
-    bits = (bits - UINT64_C(0x4338000000000000) + 1023u) << 52;
+    bits <<= 52;
     memcpy(&z, &bits, sizeof bits);
     return z;
 }

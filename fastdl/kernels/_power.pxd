@@ -13,7 +13,7 @@ from libc.math cimport INFINITY, NAN
 cdef extern from "_power.h" nogil:
     float fd_split_float(float x, float* mantissa)
     double fd_split_double(double x, double* mantissa)
-    double fd_two_to_double(double z)
+    double fd_two_to_double(double n)
 
 
 cdef inline double quick_power(float a, double p) noexcept nogil:
@@ -41,7 +41,7 @@ cdef inline double quick_power(float a, double p) noexcept nogil:
     q = q if a >= <float> 1.17549435e-38 else <float> NAN
     q = q if a <= <float> 3.40282347e38 else <float> NAN
     q = at_zero if a == 0 else q
-    return <double> q * fd_two_to_double(<double> n + 6755399441055744.0)
+    return <double> q * fd_two_to_double(<double> n)
 
 
 cdef inline double power(double a, double p) noexcept nogil:
@@ -84,9 +84,9 @@ cdef inline double power(double a, double p) noexcept nogil:
     q = t + z2 * q
     q = 1.0 + (r + z * q)
     # 2^n in two factors that a double can hold, since n may lie outside its range.
-    half = n * 0.5 + 6755399441055744.0
+    half = (n * 0.5 + 6755399441055744.0) - 6755399441055744.0
     q = q * fd_two_to_double(half)
-    q = q * fd_two_to_double(n - (half - 6755399441055744.0) + 6755399441055744.0)
+    q = q * fd_two_to_double(n - half)
     q = at_zero if a == 0.0 else q
     q = at_infinity if a == INFINITY else q
     return a if a != a else q

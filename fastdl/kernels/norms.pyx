@@ -14,8 +14,8 @@ from libc.math cimport INFINITY, fabs
 
 from ._build cimport FD_LEVEL
 from ._norms cimport (
-    ABS, CLIP, COUNT, CUBE, DIVIDE, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK, ROOT, SIGN, SIGN_AT,
-    SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
+    ABS, CLIP, COUNT, CUBE, DIVIDE, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK, ROOT, SIGN,
+    SIGN_AT, SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
 )
 
 LEVEL = FD_LEVEL.decode()
@@ -165,7 +165,9 @@ cdef inline void reduce_piece(
     parts[row, piece] = block_of(&x[row, start], min(<Py_ssize_t> BLOCK, x.shape[1] - start), kind, p)
 
 
-def reduce_rows(const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int threads):
+def reduce_rows(
+    const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int threads
+):
     """out[r] = the reduction of row r; parts (rows, ceil(n / BLOCK)) is scratch. n is at least 1."""
     cdef Py_ssize_t jobs = parts.shape[0] * parts.shape[1], job, row
     if threads == 1:  # a parallel region costs more than a small array
@@ -199,8 +201,10 @@ cdef inline void column_piece(
     const floating[:, :, ::1] x, int kind, double p, Py_ssize_t depth, double[:, :, ::1] parts, Py_ssize_t job
 ) noexcept nogil:
     cdef Py_ssize_t inner = x.shape[2], tiles = (inner + TILE - 1) // TILE
-    cdef Py_ssize_t tile = job % tiles, piece = job // tiles % parts.shape[1], outer = job // tiles // parts.shape[1]
-    cdef Py_ssize_t n = min(depth, x.shape[1] - piece * depth), width = min(<Py_ssize_t> TILE, inner - tile * TILE)
+    cdef Py_ssize_t tile = job % tiles, piece = job // tiles % parts.shape[1]
+    cdef Py_ssize_t outer = job // tiles // parts.shape[1]
+    cdef Py_ssize_t n = min(depth, x.shape[1] - piece * depth)
+    cdef Py_ssize_t width = min(<Py_ssize_t> TILE, inner - tile * TILE)
     cdef const floating* start = &x[outer, piece * depth, tile * TILE]
     cdef double* out = &parts[outer, piece, tile * TILE]
     if kind == LARGEST:
@@ -256,9 +260,11 @@ cdef inline void map_of(
 
 
 cdef inline void map_piece(
-    const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out, Py_ssize_t job
+    const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out,
+    Py_ssize_t job,
 ) noexcept nogil:
-    cdef Py_ssize_t pieces = (x.shape[1] + BLOCK - 1) // BLOCK, row = job // pieces, start = job % pieces * BLOCK
+    cdef Py_ssize_t pieces = (x.shape[1] + BLOCK - 1) // BLOCK
+    cdef Py_ssize_t row = job // pieces, start = job % pieces * BLOCK
     cdef Py_ssize_t n = min(<Py_ssize_t> BLOCK, x.shape[1] - start)
     cdef const floating* source = &x[row, start]
     cdef floating* target = &out[row, start]
@@ -301,8 +307,8 @@ def map_rows(
 cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) noexcept nogil:
     """The t >= 0 at which sum max(|x| - t, 0) = radius; 0 if the sum is below it already.
 
-    Newton's method on that convex, piecewise linear function (Michelot 1986): t = (sum of the |x| above t, less
-    the radius) / their number. It climbs, and ends after finitely many steps: their number only falls."""
+    Newton's method on that convex, piecewise linear function (Michelot 1986): t = (sum of the |x| above t,
+    less the radius) / their number. It climbs, and ends after finitely many steps: the number only falls."""
     cdef double above[LANES]
     cdef double number[LANES]
     cdef double t = 0.0, new, one, total

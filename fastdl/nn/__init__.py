@@ -1,4 +1,4 @@
-"""Layers over one flat parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
+"""Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential

@@ -17,7 +17,7 @@ NARROW = 16  # columns fewer than this are turned into rows first
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
-    """`value` as a native, aligned float32 or float64 array of any layout; integers and booleans as float64."""
+    """`value` as a native, aligned float32 or float64 array of any layout; integers, booleans as float64."""
     if isinstance(value, np.generic):
         value = np.asarray(value)
     elif not isinstance(value, np.ndarray):

@@ -48,8 +48,8 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
     5.0
     """
     if isinstance(arrays, np.ndarray):
-        return norm_of([float_array("arrays", arrays)], order(ord))
-    return norm_of([float_array(f"arrays[{i}]", one) for i, one in enumerate(arrays)], order(ord))
+        return norm_of([float_array("arrays", arrays)], order(ord, 0))
+    return norm_of([float_array(f"arrays[{i}]", one) for i, one in enumerate(arrays)], order(ord, 0))
 
 
 @mirrored
@@ -95,7 +95,7 @@ def clip_by_global_norm_(arrays: np.ndarray | Sequence[np.ndarray], max_norm: fl
     else:
         checked = [_in_place(f"arrays[{i}]", one) for i, one in enumerate(arrays)]
     limit = number("max_norm", max_norm, 0)
-    norm = norm_of(checked, order(ord))
+    norm = norm_of(checked, order(ord, 0))
     factor = limit / (norm + EPSILON)
     if not factor >= 1:  # also where it is NaN
         for one in checked:

@@ -264,7 +264,7 @@ class Orthogonal:
         self.weight = number("weight", weight, 0)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the parameters' gradients; returns the value. Vectors (biases) are passed by."""
+        """Add the gradient to the gradients of the matrices given (not of biases); returns the value."""
         pairs = [(w, grad) for w, grad in _pairs(parameters) if w.ndim == 2]
         return sum(add_orthogonal_(w, grad, self.weight) for w, grad in pairs)
 

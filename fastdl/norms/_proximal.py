@@ -56,7 +56,7 @@ def prox_norm(x: np.ndarray, step: float, ord: float = 2, axis: Axis = None) -> 
     --------
     >>> import numpy as np, fastdl as fd
     >>> fd.prox_norm(np.array([3.0, -0.5, -4.0]), 1.0, ord=1)
-    array([ 2.,  0., -3.])
+    array([ 2., -0., -3.])
     >>> fd.prox_norm(np.array([3.0, -4.0]), 1.0)
     array([ 2.4, -3.2])
     """

@@ -107,7 +107,8 @@ def _rescued(arrays: Sequence[np.ndarray], kind: int, p: float) -> float:
         # One entry settles it: NaN and inf propagate, |0|^p with p < 0 is infinite, and its root is 0.
         return decides if any(x.size for x in arrays) or p > 0 else math.inf
     shift = math.frexp(decides)[1]
-    value = sum(total(np.ldexp(x, -shift), kind, p) for x in arrays)
+    with np.errstate(all="ignore"):  # entries that vanish beside the one that decides
+        value = sum(total(np.ldexp(x, -shift), kind, p) for x in arrays)
     try:
         return math.ldexp(root(value, p), shift)
     except OverflowError:

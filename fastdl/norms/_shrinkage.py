@@ -18,7 +18,7 @@ _TRIALS = 200
 
 
 def shrunk(rows: np.ndarray, step: float, p: float, dual: np.ndarray) -> np.ndarray:
-    """argmin norm(u, p) + |u - x|^2 / (2 step): t = step / norm(u, p)^(p-1); 0 where the dual norm <= step."""
+    """argmin norm(u, p) + |u - x|^2 / (2 step): t = step / norm(u, p)^(p-1); 0 if the dual norm <= step."""
 
     def excess(u: np.ndarray, log_t: np.ndarray) -> np.ndarray:
         return log_t + (p - 1) * _log_norm(u, p) - np.log(step)

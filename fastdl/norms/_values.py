@@ -53,9 +53,9 @@ def norm(
     Notes
     -----
     MATH (1.1) to (1.7). Nothing overflows or underflows where the result is representable, and sums run in
-    double over blocks of fixed size in fixed order: the error does not grow with the size, and the bits do not
-    depend on the threads. ("nuc", 2 and -2 of matrices are LAPACK's singular values, by NumPy.) For float32
-    and orders that are neither whole nor 1/2, terms are computed in float32: about 1e-7 of relative error.
+    double over blocks of fixed size in fixed order: the error does not grow with the size, and the bits do
+    not depend on the threads. ("nuc", 2 and -2 of matrices are LAPACK's singular values, by NumPy.) Of orders
+    that are not whole, float32 arrays have their terms computed in float32: about 1e-7 of relative error.
 
     Examples
     --------
@@ -238,8 +238,8 @@ def conjugate(p: float) -> float:
 
 
 def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
-    if axis is None and not keepdims and dtype is None:
-        value = _small(x, p)
+    if axis is None and dtype is None and not keepdims and p in _SMALL_KINDS:
+        value = _small(x, _SMALL_KINDS[p])
         if value is not None:
             return value
     x = real_array("x", x)
@@ -249,23 +249,24 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
         return _shaped(norms_along(x, axes, p), axes, keepdims, kind)
     if not x.size and p == -math.inf:
         raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
-    value = _scalar(norm_of((x if x.flags.c_contiguous else x.ravel(order="K"),), p), kind)
+    value = _scalar(norm_of((x if x.flags.c_contiguous else x.ravel(order="K"),), p), kind.char)
     return np.full((1,) * x.ndim, value, kind) if keepdims else value
 
 
-def _small(x: Any, p: float) -> Any:
-    """The norm of one block of a plain vector, or None: the way round most of the checks, which cost more than it."""
+def _small(x: Any, kind: int) -> Any:
+    """The norm of one block of a plain vector, or None: checking first would take longer than the norm."""
     try:
-        if not (x.ndim == 1 and 0 < len(x) <= BLOCK and p in _SMALL_KINDS):
+        if x.ndim != 1 or x.size > BLOCK:
             return None
-        value = kernels.norms.REDUCE_BLOCK[x.dtype.char](x, _SMALL_KINDS[p], p)
+        char = x.dtype.char
+        value = kernels.norms.REDUCE_BLOCK[char](x, kind, 2.0)
     except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
         return None
-    if p == 2:
+    if kind == SQUARE:
         if not _SURE < value < math.inf:
             return None
         value = math.sqrt(value)
-    return _scalar(value, x.dtype)
+    return _scalar(value, char)
 
 
 def _matrix(x: np.ndarray, ord: Any, axis: Any, keepdims: bool, dtype: Any) -> Any:
@@ -288,8 +289,8 @@ def _shaped(values: np.ndarray, axes: tuple[int, ...], keepdims: bool, dtype: np
     return np.expand_dims(values, axes) if keepdims else values[()]
 
 
-def _scalar(value: float, dtype: np.dtype) -> Any:
-    if dtype.char == "d":
+def _scalar(value: float, char: str) -> Any:
+    if char == "d":
         return np.float64(value)
     if value < 3.4e38:
         return np.float32(value)

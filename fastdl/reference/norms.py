@@ -125,7 +125,7 @@ def _project_vector(x, radius, p):
     if p == 1:  # Duchi 2008: sort, find how many stay, and by how much they shrink
         falling = np.sort(a)[::-1]
         excess = (np.cumsum(falling) - radius) / np.arange(1, x.size + 1)
-        return np.sign(x) * np.maximum(a - excess[falling > excess].max(), 0)
+        return np.sign(x) * np.maximum(a - excess[falling >= excess].max(), 0)
     low, high = -2000.0, 2000.0  # bisection on the logarithm of the multiplier
     for _ in range(80):
         middle = 0.5 * (low + high)
@@ -178,12 +178,10 @@ def add_group_lasso_(w, grad, weight, axis=None):
 
 
 def add_orthogonal_(w, grad, weight):
-    gram, identity = (
-        (w.T @ w, np.eye(w.shape[1])) if w.shape[0] >= w.shape[1] else (w @ w.T, np.eye(w.shape[0]))
-    )
-    excess = gram - identity
-    slope = w @ excess if w.shape[0] >= w.shape[1] else excess @ w
-    grad += (2 * weight * slope).astype(w.dtype)
+    tall = w.shape[0] >= w.shape[1]
+    gram = w.T @ w if tall else w @ w.T
+    excess = gram - np.eye(len(gram))
+    grad += (2 * weight * (w @ excess if tall else excess @ w)).astype(w.dtype)
     return float(0.5 * weight * (excess**2).sum())
 
 

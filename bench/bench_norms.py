@@ -1,0 +1,140 @@
+"""Norms against NumPy, torch (where installed) and the speed at which memory can be read.
+
+Each line alternates the libraries in one process and reports medians, after checking that they agree.
+"""
+
+import math
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fastdl as fd
+from fastdl.reference import norms as reference
+
+try:
+    import torch
+except ImportError:
+    torch = None
+    print("torch is not installed: its columns are left out")
+
+SIZE = 16 * 2**20
+ORDERS = [0, 0.5, 1, 2, 3, 4, 5, 7, 2.5, 1.5, math.inf, -math.inf, -1, -2.5]
+THREADS = 2
+
+
+def medians(functions, rounds=7):
+    """Median seconds of each function, called in turns."""
+    times = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def reader(x):
+    """Reads all of x on THREADS threads and does as little as it can: the sum of its products by OpenBLAS."""
+    pieces = np.array_split(x, THREADS)
+    pool = ThreadPoolExecutor(THREADS)
+    return lambda: list(pool.map(lambda piece: np.dot(piece, piece), pieces))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_threads():
+    before = fd.get_num_threads()
+    fd.set_num_threads(THREADS)
+    if torch:
+        torch.set_num_threads(THREADS)
+    yield
+    fd.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def flat():
+    return np.random.default_rng(0).standard_normal(SIZE).astype(np.float32)
+
+
+def compare(benchmark, what, nbytes, ours, functions, want):
+    assert np.allclose(ours(), want, rtol=1e-4), what
+    seconds = medians({"fastdl": ours, **functions})
+    line = ", ".join(f"{name} {nbytes / value / 1e9:.2f}" for name, value in seconds.items())
+    ratios = ", ".join(
+        f"{value / seconds['fastdl']:.2f} x {name}" for name, value in seconds.items() if name != "fastdl"
+    )
+    print(f"\n{what}: GB/s {line}; speed {ratios}")
+    benchmark.extra_info.update(seconds)
+    benchmark.pedantic(ours, rounds=3)
+
+
+@pytest.mark.parametrize("ord", ORDERS)
+def test_16m_float32(benchmark, flat, ord):
+    peers = {"reading": reader(flat), "numpy": lambda: np.linalg.norm(flat, ord)}
+    if torch:
+        tensor = torch.from_numpy(flat)
+        peers["torch"] = lambda: torch.linalg.vector_norm(tensor, ord)
+    want = np.linalg.norm(flat.astype(np.float64), ord)
+    compare(benchmark, f"16 M float32, order {ord}", flat.nbytes, lambda: fd.norm(flat, ord), peers, want)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("ord", [0, 1, 2, 3, math.inf])
+def test_4096_by_4096_along_an_axis(benchmark, flat, ord, axis):
+    x = flat.reshape(4096, 4096)
+    peers = {"numpy": lambda: np.linalg.norm(x, ord, axis)}
+    if torch:
+        tensor = torch.from_numpy(x)
+        peers["torch"] = lambda: torch.linalg.vector_norm(tensor, ord, axis)
+    want = np.linalg.norm(x.astype(np.float64), ord, axis)
+    compare(
+        benchmark,
+        f"4096 x 4096, order {ord}, axis {axis}",
+        x.nbytes,
+        lambda: fd.norm(x, ord, axis),
+        peers,
+        want,
+    )
+
+
+@pytest.mark.parametrize("function", [fd.l0, fd.l1, fd.l2, fd.linf, fd.norm, fd.global_norm])
+def test_call_on_1000_elements(benchmark, flat, function):
+    x = flat[:1000].copy()
+    orders = {fd.l0: 0, fd.l1: 1, fd.linf: math.inf}
+    ord = orders.get(function, 2)
+    assert np.allclose(function(x), np.linalg.norm(x.astype(np.float64), ord))
+    calls = range(1000)
+
+    def repeated(call):
+        def run():
+            for _ in calls:
+                call()
+
+        return run
+
+    seconds = medians(
+        {"fastdl": repeated(lambda: function(x)), "numpy": repeated(lambda: np.linalg.norm(x, ord))}
+    )
+    ours, theirs = seconds["fastdl"] * 1e3, seconds["numpy"] * 1e3
+    print(f"\n1,000 elements, {function.__name__}: {ours:.2f} us, numpy {theirs:.2f}")
+    benchmark(function, x)
+
+
+@pytest.mark.parametrize("name", ["prox_norm", "project_ball", "norm_gradient"])
+@pytest.mark.parametrize("ord", [1, 2, math.inf])
+def test_maps_of_16m(benchmark, flat, name, ord):
+    arguments = {"prox_norm": (0.5,), "project_ball": (100.0,), "norm_gradient": ()}[name]
+    peers = {"numpy copy": flat.copy}
+    run = getattr(fd, name)
+    want = getattr(reference, name)(flat[:1000], *arguments, ord)
+    assert np.allclose(run(flat[:1000], *arguments, ord), want, atol=1e-5)
+    compare(
+        benchmark,
+        f"{name}, order {ord}",
+        2 * flat.nbytes,
+        lambda: run(flat, *arguments, ord),
+        peers,
+        run(flat, *arguments, ord),
+    )
