@@ -167,7 +167,8 @@ def test_evaluate(trained, tmp_path, capsys):
 
 
 def test_bench(capsys, monkeypatch):
-    monkeypatch.setattr("fastdl.cli._bench.SECONDS_A_ROW", 0.0)
+    for name, value in {"SECONDS_A_ROW": 0.0, "LSTM_SHAPES": ((5, 3, 4, 6),) * 3, "HIDDEN": 8}.items():
+        monkeypatch.setattr(f"fastdl.cli._bench.{name}", value)
     assert main(["bench", "--threads", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert ", 2 threads, " in lines[0]

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from statistics import median
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import fastdl as fd
 
 SECONDS_A_ROW = 6.0
+LSTM_SHAPES = ((64, 32, 64, 256), (32, 16, 64, 64), (64, 1, 128, 128))  # T, B, I, H
+HIDDEN = 256  # of the character model, as `train text` has it
 Work = Callable[[], Any]
 
 
@@ -42,10 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rows(peer: Any) -> Iterator[tuple[str, Work, Work | None]]:
     """Name, work by fastdl (or, under its backend, the reference), and the same by PyTorch."""
-    for t, b, i, h in ((64, 32, 64, 256), (32, 16, 64, 64), (64, 1, 128, 128)):
+    for t, b, i, h in LSTM_SHAPES:
         name = f"LSTM forward + backward, T={t} B={b} I={i} H={h}"
         yield name, _lstm(t, b, i, h), _torch_lstm(peer, t, b, i, h) if peer else None
-    yield "character model, a training step, T=64 B=32 H=256", _step(), _torch_step(peer) if peer else None
+    yield (
+        f"character model, a training step, T=64 B=32 H={HIDDEN}",
+        _step(),
+        _torch_step(peer) if peer else None,
+    )
     yield "softmax cross-entropy + gradient, 2048 x 104", *_cross_entropy(peer)
     yield "Adam, 1,000,000 parameters", *_adam(peer)
     yield "global norm, 1,000,000 elements", *_norm(peer)
@@ -94,8 +101,8 @@ def _lstm(t: int, b: int, i: int, h: int) -> Work:
     w_x, w_h, bias = 0.1 * _normal(i, 4 * h), 0.1 * _normal(h, 4 * h), _normal(4 * h)
 
     def work() -> Any:
-        _, _, tape = fd.lstm_forward(x, h0, c0, w_x, w_h, bias)
-        return fd.lstm_backward(dh, None, tape)
+        *_, tape = fd.lstm_forward(x, h0, c0, w_x, w_h, bias)
+        return fd.lstm_backward(dh, None, tape) if tape else None
 
     return work
 
@@ -113,7 +120,7 @@ def _torch_lstm(torch: Any, t: int, b: int, i: int, h: int) -> Work:
 
 
 def _step() -> Work:
-    model = fd.models.CharLM(fd.text.Vocabulary("".join(map(chr, range(32, 135)))), rng=0)
+    model = fd.models.CharLM(fd.text.Vocabulary("".join(map(chr, range(32, 135)))), hidden=HIDDEN, rng=0)
     optimizer = fd.optim.Adam(model.parameters(), lr=1e-4)
     codes = fd.random.Generator(0).integers(0, 104, (65, 32))
 
@@ -127,7 +134,11 @@ def _step() -> Work:
 
 
 def _torch_step(torch: Any) -> Work:
-    embedding, lstm, linear = torch.nn.Embedding(104, 64), torch.nn.LSTM(64, 256), torch.nn.Linear(256, 104)
+    embedding, lstm, linear = (
+        torch.nn.Embedding(104, 64),
+        torch.nn.LSTM(64, HIDDEN),
+        torch.nn.Linear(HIDDEN, 104),
+    )
     parameters = [p for layer in (embedding, lstm, linear) for p in layer.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
     codes = torch.from_numpy(fd.random.Generator(0).integers(0, 104, (65, 32)))
@@ -181,7 +192,6 @@ def _torch() -> Any:
     """PyTorch on as many threads, or None."""
     if find_spec("torch") is None:
         return None
-    import torch
-
+    torch = import_module("torch")
     torch.set_num_threads(fd.get_num_threads())
     return torch
