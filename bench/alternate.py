@@ -18,7 +18,7 @@ class Sample(NamedTuple):
 def alternate(
     functions: dict[str, Callable[[], object]], seconds: float = 2.0, least: int = 5
 ) -> dict[str, Sample]:
-    """Call the functions in turn for about `seconds`, at least `least` times each, after two rounds unmeasured."""
+    """Call the functions in turn for about `seconds`, at least `least` times each, warmed up."""
     for _ in range(2):
         for function in functions.values():
             function()

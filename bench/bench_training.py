@@ -174,11 +174,11 @@ def seconds_of(code):
 
 def test_import(benchmark):
     """What `import fastdl` takes beyond `import numpy`, in new interpreters, in turn."""
-    beyond = []
-    for _ in range(9):
-        beyond.append(seconds_of("import numpy, fastdl") - seconds_of("import numpy"))
-    print(f"\nimport fastdl: {1e3 * np.median(beyond):.0f} ms beyond import numpy ({1e3 * min(beyond):.0f} to "
-          f"{1e3 * max(beyond):.0f}, {len(beyond)} runs)")  # fmt: skip
+    beyond = [seconds_of("import numpy, fastdl") - seconds_of("import numpy") for _ in range(9)]
+    middle, low, high = (1e3 * f(beyond) for f in (np.median, min, max))
+    print(
+        f"\nimport fastdl: {middle:.0f} ms beyond import numpy ({low:.0f} to {high:.0f}, {len(beyond)} runs)"
+    )
     benchmark.pedantic(lambda: seconds_of("import fastdl"), rounds=3)
 
 

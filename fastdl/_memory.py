@@ -12,7 +12,7 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised C-contiguous array that starts at a multiple of 64 bytes, from memory used before if any."""
+    """An uninitialised C-contiguous array at a multiple of 64 bytes, in memory used before if there is any."""
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
     dtype = np.dtype(dtype)
     size = math.prod(extents) * dtype.itemsize

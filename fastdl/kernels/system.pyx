@@ -126,16 +126,20 @@ cdef void _forget(int index) noexcept:
 
 # ---- What the arithmetic units can do ---------------------------------------------------------------------------
 
-cdef double _multiply_adds(Py_ssize_t count, floating unused) noexcept nogil:
-    """`count` rounds of multiply-adds on as many accumulators as the matrix tile has, all in registers."""
+cdef double _multiply_adds(Py_ssize_t count, const floating* factors) noexcept nogil:
+    """`count` rounds of multiply-adds on as many accumulators as the matrix tile has, all in registers.
+
+    A round's factor is read, so that rounds stay outermost: one accumulator at a time would wait for itself.
+    """
     cdef floating acc[FD_MR][FD_NR_FLOAT]
-    cdef floating factor = <floating> 0.5, term = <floating> 0.1, total = 0
+    cdef floating factor, term = <floating> 0.1, total = 0
     cdef Py_ssize_t n
     cdef int r, j, nr = FD_NR_FLOAT if floating is float else FD_NR_DOUBLE
     for r in range(FD_MR):
         for j in range(nr):
             acc[r][j] = <floating> (r + j)
     for n in range(count):
+        factor = factors[n & 1]
         for r in range(FD_MR):
             for j in range(nr):
                 acc[r][j] = madd(acc[r][j], factor, term)
@@ -149,11 +153,13 @@ def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
     """Run them on every thread; returns how many each thread did, so that a benchmark can state its peak."""
     cdef int thread
     cdef double total = 0
+    cdef double* doubles = [0.5, 0.25]
+    cdef float* floats = [<float> 0.5, <float> 0.25]
     for thread in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
         if double_precision:
-            total += _multiply_adds(count, <double> 0)
+            total += _multiply_adds(count, <const double*> doubles)
         else:
-            total += _multiply_adds(count, <float> 0)
+            total += _multiply_adds(count, <const float*> floats)
     if total != total:  # never: but the compiler must not see that, or it would drop the work
         raise FloatingPointError("multiply_adds: lost its numbers")
     return count * FD_MR * (FD_NR_DOUBLE if double_precision else FD_NR_FLOAT)

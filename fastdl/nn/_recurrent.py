@@ -75,7 +75,7 @@ class LSTM(Module):
                 values = source.uniform(-bound, bound, shape, self.dtype)
                 setattr(self, name, Parameter(name, values, transposed=len(shape) == 2))
             if self.dropout and k < self.num_layers - 1:
-                setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=source.stream(f"dropout_l{k}")))
+                setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=int(source.integers(0, 2**31))))
 
     def initial_state(self, batch: int) -> State:
         """Zeros: (h, c), each (num_layers, batch, hidden_size)."""
