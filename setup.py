@@ -29,9 +29,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 # Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
 COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 COMMON += ["-Wno-maybe-uninitialized", "-Wno-attributes"]  # what Cython's C draws, not ours
-COMMON += (
-    ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
-)
+COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 
 # What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
@@ -98,9 +96,7 @@ def extensions():
             include_dirs=[str(KERNELS)],
             depends=one.depends,
             extra_compile_args=COMMON + flags + (FUSED_FLAGS if topic in FUSED else ["-ffp-contract=off"]),
-            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-            if DEBUG
-            else ["-s"],
+            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )
         for level, flags in LEVELS.items()
         for topic, one in zip(topics, translated, strict=True)

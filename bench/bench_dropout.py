@@ -41,9 +41,7 @@ def medians(functions, rounds, calls=1):
 
 def check(x, p):
     part = x[:5000]
-    np.testing.assert_array_equal(
-        fd.dropout_forward(x, p, **WHERE)[:5000], reference.dropout_forward(part, p, **WHERE)
-    )
+    np.testing.assert_array_equal(fd.dropout_forward(x, p, **WHERE)[:5000], reference.dropout_forward(part, p, **WHERE))
     np.testing.assert_array_equal(
         fd.dropout_backward(x, p, **WHERE)[:5000], reference.dropout_backward(part, p, **WHERE)
     )
@@ -136,9 +134,7 @@ def test_drawn_again_or_kept(benchmark):
 
     def from_bits():
         unpacked = np.unpackbits(bits, count=BIG, bitorder="little").reshape(1, BIG)
-        kernels.dropout.apply_mask(
-            x.reshape(1, 1, BIG), unpacked, y.reshape(1, 1, BIG), 1 / 0.9, fd.get_num_threads()
-        )
+        kernels.dropout.apply_mask(x.reshape(1, 1, BIG), unpacked, y.reshape(1, 1, BIG), 1 / 0.9, fd.get_num_threads())
 
     def from_bytes():
         shape = (64, 1, BIG // 64)

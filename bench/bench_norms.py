@@ -115,9 +115,7 @@ def test_call_on_1000_elements(benchmark, flat, function):
 
         return run
 
-    seconds = medians(
-        {"fastdl": repeated(lambda: function(x)), "numpy": repeated(lambda: np.linalg.norm(x, ord))}
-    )
+    seconds = medians({"fastdl": repeated(lambda: function(x)), "numpy": repeated(lambda: np.linalg.norm(x, ord))})
     ours, theirs = seconds["fastdl"] * 1e3, seconds["numpy"] * 1e3
     print(f"\n1,000 elements, {function.__name__}: {ours:.2f} us, numpy {theirs:.2f}")
     benchmark(function, x)

@@ -162,9 +162,7 @@ def test_clip_and_adam(benchmark, big):
 
 
 @pytest.mark.parametrize("layout", ["arena", "list"])
-@pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule[0] in ("SGD", "Nesterov", "Adam", "RMSProp")]
-)
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule[0] in ("SGD", "Nesterov", "Adam", "RMSProp")])
 def test_forty_small_tensors(benchmark, rule, layout):
     name, optimizer, settings, _, theirs, their_settings, _ = rule
     check(optimizer, settings)

@@ -167,18 +167,14 @@ def test_tiny_step(benchmark):
 def seconds_of(code):
     """Seconds that `code` takes in a new interpreter, as it measures itself."""
     script = f"import time; start = time.perf_counter(); {code}; print(time.perf_counter() - start)"
-    return float(
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    )
+    return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
 
 
 def test_import(benchmark):
     """What `import fastdl` takes beyond `import numpy`, in new interpreters, in turn."""
     beyond = [seconds_of("import numpy, fastdl") - seconds_of("import numpy") for _ in range(9)]
     middle, low, high = (1e3 * f(beyond) for f in (np.median, min, max))
-    print(
-        f"\nimport fastdl: {middle:.0f} ms beyond import numpy ({low:.0f} to {high:.0f}, {len(beyond)} runs)"
-    )
+    print(f"\nimport fastdl: {middle:.0f} ms beyond import numpy ({low:.0f} to {high:.0f}, {len(beyond)} runs)")
     benchmark.pedantic(lambda: seconds_of("import fastdl"), rounds=3)
 
 

@@ -27,9 +27,7 @@ def _choose_level() -> str:
     if wanted not in LEVELS:
         raise ValueError(f"FASTDL_ISA: got {wanted!r}, expected one of {', '.join(LEVELS)}")
     if wanted not in supported:
-        raise ValueError(
-            f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}"
-        )
+        raise ValueError(f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}")
     return wanted
 
 

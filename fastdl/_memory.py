@@ -9,23 +9,33 @@ import numpy as np
 from .kernels.baseline.system import Block
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+SMALL = 4096  # bytes below which alignment is left to NumPy
 
 
 def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised C-contiguous array at a multiple of 64 bytes, in memory used before if there is any."""
+    """An uninitialised C-contiguous array, in memory used before if there is any.
+
+    It starts at a multiple of 64 bytes, unless it is smaller than a page: a straddled line costs less there than
+    asking the pool.
+    """
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    dtype = np.dtype(dtype)
     size = math.prod(extents) * dtype.itemsize
-    if size == 0:
-        return np.empty(extents, dtype)
-    return np.frombuffer(Block(size), dtype).reshape(extents)
+    return np.empty(extents, dtype) if size < SMALL else _from_pool(extents, dtype, size)
 
 
 def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """The same, filled with zeros."""
-    array = aligned_empty(shape, dtype)
+    """Zeros that start at a multiple of 64 bytes, however few."""
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    size = math.prod(extents) * dtype.itemsize
+    if size == 0:
+        return np.zeros(extents, dtype)
+    array = _from_pool(extents, dtype, size)
     array[...] = 0
     return array
+
+
+def _from_pool(extents: tuple[int, ...], dtype: np.dtype, size: int) -> np.ndarray:
+    return np.frombuffer(Block(size), dtype).reshape(extents)
 
 
 _local = threading.local()

@@ -44,9 +44,7 @@ _DIGEST = "sha256"
 _NO_DIGEST = "0" * 64
 
 
-def save(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
-) -> None:
+def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write arrays and strings to `path`, atomically.
 
     Parameters
@@ -80,9 +78,7 @@ def save(
         array = tensors[name]
         dtype = array.dtype.newbyteorder("<")
         if name == "__metadata__" or dtype not in _CODES:
-            raise TypeError(
-                f"tensors[{name!r}]: got dtype {array.dtype}, expected one of {', '.join(DTYPES)}"
-            )
+            raise TypeError(f"tensors[{name!r}]: got dtype {array.dtype}, expected one of {', '.join(DTYPES)}")
         array = array.astype(dtype, order="C", copy=False)
         entries[name] = {
             "dtype": _CODES[dtype],
@@ -130,9 +126,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         entries, metadata, start = _header(raw)
         _check_digest(raw, metadata)
         data = np.frombuffer(raw, np.uint8, offset=start)
-        tensors = {
-            name: data[begin:end].view(dtype).reshape(shape) for name, dtype, shape, begin, end in entries
-        }
+        tensors = {name: data[begin:end].view(dtype).reshape(shape) for name, dtype, shape, begin, end in entries}
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
     return tensors, metadata
@@ -146,9 +140,7 @@ def _header(raw: bytes) -> tuple[list[tuple[str, np.dtype, tuple[int, ...], int,
         raise ValueError(f"not a safetensors file: {len(raw)} bytes, expected at least 8")
     length = int.from_bytes(raw[:8], "little")
     if length > _MAX_HEADER:
-        raise ValueError(
-            f"not a safetensors file: a header of {length} bytes, expected at most {_MAX_HEADER}"
-        )
+        raise ValueError(f"not a safetensors file: a header of {length} bytes, expected at most {_MAX_HEADER}")
     if length > len(raw) - 8:
         raise ValueError(f"truncated: the header ends at byte {8 + length}, the file at {len(raw)}")
     if raw[8:9] != b"{":

@@ -7,34 +7,33 @@ quota. ``set_num_threads`` replaces it. A limit that somebody else puts on OpenM
 
 import math
 import os
-from pathlib import Path
 
 from ._dispatch import kernels
 
 
+def _read(*path: str) -> str:
+    """A small file's text, "" where there is none."""
+    try:
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def _cgroup_cores() -> float:
     """CPU quota of this process's cgroup in cores (version 2, then 1); infinity where there is none."""
-    try:
-        own = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return math.inf
     cores = math.inf
-    for line in own:
+    for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            root, names = Path("/sys/fs/cgroup"), ("cpu.max",)
+            root, names = "/sys/fs/cgroup", ["cpu.max"]
         elif "cpu" in controllers.split(","):
-            root, names = Path("/sys/fs/cgroup/cpu"), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            root, names = "/sys/fs/cgroup/cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
         else:
             continue
-        folder = root / path.strip("/")
-        for place in (folder, *folder.parents):  # a limit may sit on any group above ours
-            if not place.is_relative_to(root):
-                break
-            try:
-                words = [word for name in names for word in (place / name).read_text().split()]
-            except OSError:
-                continue
+        parts = [part for part in path.split("/") if part]
+        for depth in range(len(parts) + 1):  # a limit may sit on any group above ours
+            words = " ".join(_read(root, *parts[:depth], name) for name in names).split()
             if len(words) == 2 and words[0] not in ("max", "-1"):
                 cores = min(cores, int(words[0]) / int(words[1]))
     return cores

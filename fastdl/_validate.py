@@ -24,7 +24,14 @@ def float_array(
     Other layouts are copied. `shape` gives the expected extents, None for any; `dtype` the expected type
     (default: either float type).
     """
-    if not isinstance(value, np.ndarray):
+    # What is as it should be, the rule, goes through with a few comparisons.
+    if type(value) is np.ndarray:
+        kind = value.dtype
+        if kind in FLOATS and (dtype is None or kind == dtype) and (shape is None or _fits(value.shape, shape)):
+            flags = value.flags
+            if flags.c_contiguous and flags.aligned:
+                return value
+    elif not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
     kind = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
     if kind not in FLOATS:
@@ -68,15 +75,22 @@ def index_array(name: str, value: Any, upper: int, shape: Sequence[int | None] |
     return np.ascontiguousarray(value, dtype=np.int64)
 
 
+def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
+    if shape == wanted:
+        return True
+    if len(shape) != len(wanted):
+        return False
+    for got, want in zip(shape, wanted, strict=True):  # noqa: SIM110  (a generator costs three times as much)
+        if want is not None and want != got:
+            return False
+    return True
+
+
 def check_shape(name: str, value: np.ndarray, shape: Sequence[int | None]) -> None:
-    fits = value.ndim == len(shape) and all(
-        want is None or want == got for want, got in zip(shape, value.shape, strict=True)
-    )
-    if not fits:
+    """Refuse another shape; None stands for any extent."""
+    if not _fits(value.shape, shape):
         expected = ", ".join("any" if extent is None else str(extent) for extent in shape)
-        raise ValueError(
-            f"{name}: got shape {value.shape}, expected ({expected}{',' if len(shape) == 1 else ''})"
-        )
+        raise ValueError(f"{name}: got shape {value.shape}, expected ({expected}{',' if len(shape) == 1 else ''})")
 
 
 def check_apart(**arrays: np.ndarray) -> None:
@@ -84,7 +98,7 @@ def check_apart(**arrays: np.ndarray) -> None:
     items = list(arrays.items())
     for i, (name, one) in enumerate(items):
         for other_name, other in items[i + 1 :]:
-            if one.size and other.size and np.may_share_memory(one, other):
+            if np.may_share_memory(one, other) and one.size and other.size:
                 raise ValueError(f"{name}: overlaps {other_name}, expected separate memory")
 
 

@@ -114,13 +114,14 @@ def linear_backward(
     x, rows, W = _linear_arguments(x, W)
     dy = float_array("dy", dy, (*x.shape[:-1], W.shape[1]), x.dtype)
     if out is None:
-        dW, db = aligned_empty(W.shape, x.dtype), aligned_empty(W.shape[1], x.dtype)
+        dW = aligned_empty(W.shape, x.dtype)
+        db: Any = aligned_empty(W.shape[1], x.dtype)
         accumulate = False
     else:
         dW = out_array("out[0]", out[0], W.shape, x.dtype)
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
         check_apart(dW=dW, W=W, dy=dy)
-    dx = aligned_empty(x.shape, x.dtype) if input_gradient else None
+    dx: Any = aligned_empty(x.shape, x.dtype) if input_gradient else None
     if rows.shape[0] == 0 or W.size == 0:
         for array, keep in ((dx, False), (dW, accumulate), (db, accumulate)):
             if array is not None and not keep:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._dispatch import kernels, mirrored
-from ._memory import aligned_empty, aligned_zeros, scratch
+from ._memory import aligned_empty, scratch
 from ._threads import threads_for
 from ._validate import check_apart, float_array, out_array
 
@@ -116,9 +116,7 @@ def lstm_forward(
     else:
         gates = aligned_empty((window, wide), x.dtype)
     if x.size and H:
-        kernels.recurrent.lstm_forward(
-            x, W_x, W_h, b, h, c, gates, scratch(work, x.dtype), training, num_threads
-        )
+        kernels.recurrent.lstm_forward(x, W_x, W_h, b, h, c, gates, scratch(work, x.dtype), training, num_threads)
     return h[1:], c[1:], LSTMTape(x, W_x, W_h, h, c, gates) if training else None
 
 
@@ -182,14 +180,12 @@ def lstm_backward(
     True
     """
     if not isinstance(tape, LSTMTape):
-        raise TypeError(
-            f"tape: got {type(tape).__name__}, expected the LSTMTape of lstm_forward(..., training=True)"
-        )
+        raise TypeError(f"tape: got {type(tape).__name__}, expected the LSTMTape of lstm_forward(..., training=True)")
     x, W_x, W_h, h, c, gates = tape
     T, B, I = x.shape  # noqa: E741
     H = W_h.shape[0]
     dh = float_array("dh", dh, (T, B, H), x.dtype)
-    dc0 = aligned_zeros((B, H), x.dtype)
+    dc0 = np.zeros((B, H), x.dtype)
     dc_all = _NONE[x.dtype.char]
     if dc is not None:
         dc = float_array("dc", dc, (T, B, H) if np.ndim(dc) == 3 else (B, H), x.dtype)
@@ -205,8 +201,8 @@ def lstm_backward(
         dW_h = out_array("out[1]", out[1], W_h.shape, x.dtype)
         db = out_array("out[2]", out[2], (4 * H,), x.dtype)
         check_apart(dW_x=dW_x, dW_h=dW_h, db=db, W_x=W_x, W_h=W_h)
-    dx = aligned_empty(x.shape, x.dtype) if input_gradient else None
-    dh0 = aligned_zeros((B, H), x.dtype)
+    dx: Any = aligned_empty(x.shape, x.dtype) if input_gradient else None
+    dh0 = np.zeros((B, H), x.dtype)
     if x.size and H:
         num_threads = _threads(x, H)
         work = kernels.recurrent.sizes(T, B, I, H, 4, x.itemsize, num_threads)[3]

@@ -16,8 +16,7 @@ from fastdl import _threads, recurrent
 from fastdl._dispatch import _system, kernels
 
 TOPICS = sorted(
-    module.name
-    for module in pkgutil.iter_modules(importlib.import_module("fastdl.kernels.baseline").__path__)
+    module.name for module in pkgutil.iter_modules(importlib.import_module("fastdl.kernels.baseline").__path__)
 )
 
 
@@ -77,9 +76,7 @@ def test_the_environment_sets_threads():
     assert done.stdout.strip() == "1", done.stderr
 
 
-@pytest.mark.skipif(
-    _threads._openmp_default < 2, reason="one core, or a build without OpenMP: nothing to limit"
-)
+@pytest.mark.skipif(_threads._openmp_default < 2, reason="one core, or a build without OpenMP: nothing to limit")
 def test_threadpool_limits_are_respected():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     fd.set_num_threads(2)

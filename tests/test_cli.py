@@ -97,9 +97,7 @@ def test_train_writes_its_files_and_reports(corpus, tmp_path, capsys):
     assert main(["train", "text", corpus, "--out", str(out), *TINY, "--epochs", "2"]) == 0
     printed, err = capsys.readouterr()
     assert err == ""
-    bits = float(
-        re.match(r"([\d.]+) bits per character on the held-out tenth, after epoch 2 of 2\n", printed)[1]
-    )
+    bits = float(re.match(r"([\d.]+) bits per character on the held-out tenth, after epoch 2 of 2\n", printed)[1])
     assert re.search(r"[\d,]+ characters/s", printed)
     files = {"checkpoint.safetensors", "history.csv", "learning_curve.png", "model.safetensors"}
     assert set(os.listdir(out)) == files
@@ -235,9 +233,7 @@ def test_other_bad_input(capsys, tmp_path, corpus, trained):
 
 
 def test_resume_refuses(capsys, tmp_path, corpus, trained):
-    assert "there is no checkpoint to resume" in fails(
-        capsys, "train", "text", "--resume", "--out", str(tmp_path)
-    )
+    assert "there is no checkpoint to resume" in fails(capsys, "train", "text", "--resume", "--out", str(tmp_path))
     resume = ["train", "text", "--resume", "--quiet", "--out", trained]
     assert "--hidden 9: the run to resume has 8" in fails(capsys, *resume, "--hidden", "9")
     other = tmp_path / "other.txt"
@@ -361,13 +357,8 @@ def test_a_missing_output_device(corpus, tmp_path):
 
 def test_import_is_light():
     """Nothing that only some need is imported with fastdl."""
-    code = (
-        "import sys, numpy; before = set(sys.modules); import fastdl; "
-        "print(*sorted(set(sys.modules) - before))"
-    )
+    code = "import sys, numpy; before = set(sys.modules); import fastdl; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"argparse", "tqdm", "matplotlib", "hashlib", "pydoc_data.topics", "safetensors"}
-    assert not {
-        name for name in loaded if name.startswith(("fastdl.cli", "fastdl.training", "fastdl.models"))
-    }
+    assert not {name for name in loaded if name.startswith(("fastdl.cli", "fastdl.training", "fastdl.models"))}

@@ -33,8 +33,7 @@ def test_linear_equals_the_reference_at_any_number_of_threads(level, shape, dtyp
     rows, inputs, outputs = shape
     rng = np.random.default_rng(0)
     x, W, b, dy = (
-        rng.standard_normal(s).astype(dtype)
-        for s in [(rows, inputs), (inputs, outputs), (outputs,), (rows, outputs)]
+        rng.standard_normal(s).astype(dtype) for s in [(rows, inputs), (inputs, outputs), (outputs,), (rows, outputs)]
     )
     results = []
     for count in (1, 2, 3, 8):
@@ -172,9 +171,7 @@ def test_cross_entropy_equals_the_reference(level, shape, dtype, options):
         dense.softmax_cross_entropy(logits, targets, **options),
         reference.softmax_cross_entropy(logits, targets, **options),
     )
-    np.testing.assert_allclose(
-        got[0], expected[0], rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps
-    )
+    np.testing.assert_allclose(got[0], expected[0], rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps)
     close(got[1], expected[1], dtype)
 
 

@@ -64,9 +64,7 @@ def test_any_part_of_a_mask_is_that_part_of_the_whole(level, p):
     for start, count in ((0, 1), (1, 1), (1023, 2), (1024, 1024), (999, 3001), (4999, 1), (77, 0)):
         assert_same(fd.dropout_mask(count, p, **WHERE, start=start), whole[start : start + count])
     for far in (2**32 * 16 - 5, 2**40 + 3):  # where the block's low word carries
-        assert_same(
-            fd.dropout_mask(3000, p, **WHERE, start=far), reference.dropout_mask(3000, p, **WHERE, start=far)
-        )
+        assert_same(fd.dropout_mask(3000, p, **WHERE, start=far), reference.dropout_mask(3000, p, **WHERE, start=far))
 
 
 def test_the_layout_of_a_mask_is_the_documented_one():
@@ -102,9 +100,7 @@ def test_forms_of_the_mask():
     assert fd.dropout_mask((2, 3), 1.0, form="floats").tolist() == [[0.0] * 3] * 2
 
 
-@pytest.mark.parametrize(
-    "axes", [(0,), 1, (2,), -1, (0, 1), (1, 2), (0, 2), (1, 3), (0, 1, 2, 3), (0, 0, -4)]
-)
+@pytest.mark.parametrize("axes", [(0,), 1, (2,), -1, (0, 1), (1, 2), (0, 2), (1, 3), (0, 1, 2, 3), (0, 0, -4)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_broadcast_axes(level, axes, dtype):
     x = np.random.default_rng(3).normal(1, 1, (5, 4, 3, 37)).astype(dtype)

@@ -135,9 +135,7 @@ def test_normals(source):
     counts = np.bincount(np.searchsorted(edges, values), minlength=256)
     assert ((counts - n / 256) ** 2 / (n / 256)).sum() < chi_square_bound(255)
     for series in (values, values**2):
-        assert max(abs(correlation_z(series[lag:], series[:-lag])) for lag in lags) < 1.3 * z_bound(
-            2 * len(lags)
-        )
+        assert max(abs(correlation_z(series[lag:], series[:-lag])) for lag in lags) < 1.3 * z_bound(2 * len(lags))
 
 
 def test_uniforms_and_integers():

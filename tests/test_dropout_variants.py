@@ -98,9 +98,7 @@ def test_embedding_dropout_drops_words():
         got = fd.embedding_dropout(table[index], index, 50, p, **WHERE)
         np.testing.assert_array_equal(got, reference.embedding_dropout(table[index], index, 50, p, **WHERE))
         np.testing.assert_array_equal(got, fd.dropout_forward(table, p, **WHERE, broadcast_axes=-1)[index])
-    np.testing.assert_array_equal(
-        fd.embedding_dropout(table[index], index, 50, 0.4, training=False), table[index]
-    )
+    np.testing.assert_array_equal(fd.embedding_dropout(table[index], index, 50, 0.4, training=False), table[index])
 
 
 def test_monte_carlo_is_the_mean_and_variance():

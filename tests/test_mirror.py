@@ -21,9 +21,7 @@ def mirrored_functions():
                 yield topic, name, value
 
 
-@pytest.mark.parametrize(
-    ("topic", "name", "function"), [pytest.param(*row, id=row[1]) for row in mirrored_functions()]
-)
+@pytest.mark.parametrize(("topic", "name", "function"), [pytest.param(*row, id=row[1]) for row in mirrored_functions()])
 def test_the_reference_has_the_same_signature(topic, name, function):
     twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), name)
     mine, theirs = inspect.signature(function), inspect.signature(twin)

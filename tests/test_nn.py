@@ -32,9 +32,7 @@ def test_the_arena_holds_values_and_gradients_side_by_side():
         assert np.may_share_memory(parameter.grad, arena.grad)
         assert parameter.data.ctypes.data % 64 == 0
         assert parameter.grad.ctypes.data % 64 == 0
-    assert arena.data.sum(dtype=np.float64) == pytest.approx(
-        sum(v.sum(dtype=np.float64) for v in before), rel=1e-6
-    )
+    assert arena.data.sum(dtype=np.float64) == pytest.approx(sum(v.sum(dtype=np.float64) for v in before), rel=1e-6)
     assert arena.size == sum(v.size for v in before)
 
 

@@ -119,9 +119,7 @@ def test_what_overflows_elsewhere(level):
     for scale in (1e300, 1e-300, 1e-320):
         x = np.array([3.0, -4.0]) * scale
         assert fd.l2(x) == pytest.approx(5 * scale, rel=1e-14 if scale != 1e-320 else 1e-3)
-        assert fd.norm(x[:, None] * np.ones(20), 3, axis=0)[7] == pytest.approx(
-            91 ** (1 / 3) * scale, rel=1e-3
-        )
+        assert fd.norm(x[:, None] * np.ones(20), 3, axis=0)[7] == pytest.approx(91 ** (1 / 3) * scale, rel=1e-3)
     for p in (0.5, 3, 2.7, 100, 1e20):
         x = np.full(1000, 1e290)
         want = 1e290 * 1000.0 ** (1 / p)

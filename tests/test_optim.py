@@ -99,9 +99,7 @@ def test_parabola_and_rosenbrock(case, dtype):
     assert np.abs(x).max() < 3e-2
 
     x, grad = np.array([-1.2, 1.0], dtype), np.empty(2, dtype)
-    lr = {"sgd": 0.002, "momentum": 2e-4, "dampening": 3e-4, "nesterov": 2e-4, "radam": 0.001}.get(
-        case.name, case.lr
-    )
+    lr = {"sgd": 0.002, "momentum": 2e-4, "dampening": 3e-4, "nesterov": 2e-4, "radam": 0.001}.get(case.name, case.lr)
     optimizer = case.optimizer([(x, grad)], lr, **case.settings)
     for t in range(10_000):
         a, b = float(x[0]), float(x[1])

@@ -32,10 +32,7 @@ def test_words_equal_the_reference(block, count):
     np.testing.assert_array_equal(got, reference.random_words(seed, block, count))
     for row in (0, count // 4 - 1) if count >= 4 else ():
         counter = [(block + row) % 2**32, (block + row) >> 32 | 0x40000000, 0, 0]
-        assert (
-            got[4 * row : 4 * row + 4].tolist()
-            == fd.random.philox(counter, [0x89ABCDEF, 0x01234567]).tolist()
-        )
+        assert got[4 * row : 4 * row + 4].tolist() == fd.random.philox(counter, [0x89ABCDEF, 0x01234567]).tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -72,9 +69,7 @@ def test_normals_against_the_platform_functions():
         (k[1] + 0.5) * 2.0**-53 * 2 * np.pi - np.pi / 4,
     )
     want = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).ravel()
-    np.testing.assert_allclose(
-        fd.random.words_to_normal(raw, 0.0, 1.0, np.float64), want, rtol=1e-14, atol=2e-15
-    )
+    np.testing.assert_allclose(fd.random.words_to_normal(raw, 0.0, 1.0, np.float64), want, rtol=1e-14, atol=2e-15)
 
 
 def test_state_resumes_and_streams_are_apart():
@@ -118,9 +113,7 @@ def test_permutation_and_integers_cover_their_range():
     wide = rng.integers(-(2**63), 2**63 - 1, size=1000)
     assert wide.min() < -(2**62)
     assert wide.max() > 2**62
-    exact = [
-        (int(a) + (int(b) << 32)) * 10**15 >> 64 for a, b in fd.random.random_words(6, 0, 200).reshape(-1, 2)
-    ]
+    exact = [(int(a) + (int(b) << 32)) * 10**15 >> 64 for a, b in fd.random.random_words(6, 0, 200).reshape(-1, 2)]
     assert fd.random.Generator(6).integers(0, 10**15, size=100).tolist() == exact
 
 

@@ -83,9 +83,7 @@ def test_vocabulary_refuses():
 
 
 # ---- windows ----------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("length", "seq_len", "batch_size"), [(2, 1, 1), (100, 7, 3), (99, 64, 5), (65, 8, 8)]
-)
+@pytest.mark.parametrize(("length", "seq_len", "batch_size"), [(2, 1, 1), (100, 7, 3), (99, 64, 5), (65, 8, 8)])
 def test_windows_are_the_text_side_by_side(length, seq_len, batch_size):
     codes = np.arange(length, dtype=np.int32)
     batches = text.TextBatches(codes, seq_len, batch_size)
@@ -153,9 +151,7 @@ def test_the_character_model_learns_a_sentence_by_heart():
     model = CharLM(text.Vocabulary(SAMPLE), 8, 32, rng=0)
     optimizer = fd.optim.Adam(model.parameters(), lr=0.02)
     data = model.batches(SAMPLE, seq_len=30, batch_size=4)
-    history = fd.training.fit(
-        model, optimizer, data, epochs=40, max_norm=1.0, carry_state=True, progress=False
-    )
+    history = fd.training.fit(model, optimizer, data, epochs=40, max_norm=1.0, carry_state=True, progress=False)
     assert history["loss"][-1] < 0.2
     written = "".join(itertools.islice(model.generate("the quick br", temperature=0), 30))
     assert written.startswith("own fox jumps over the lazy")

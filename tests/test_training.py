@@ -161,9 +161,7 @@ def test_the_learning_curve_is_pytorchs():
     for x, y in data:
         h, state = layers["lstm"](layers["embedding"](torch.from_numpy(x)), state)
         state = tuple(part.detach() for part in state)
-        loss = torch.nn.functional.cross_entropy(
-            layers["linear"](h).flatten(0, 1), torch.from_numpy(y).flatten()
-        )
+        loss = torch.nn.functional.cross_entropy(layers["linear"](h).flatten(0, 1), torch.from_numpy(y).flatten())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -182,9 +180,7 @@ def test_history_has_the_epochs_means_and_validation():
     first, second, third = history.losses[:3]
     assert history["loss"][0] == pytest.approx((4 * first + 4 * second + 2 * third) / 10)
     assert history["epoch"] == [1, 2]
-    assert history["validation_loss"][-1] == pytest.approx(
-        evaluate(model, [(x, y)], loss=fd.mse_loss), rel=1e-5
-    )
+    assert history["validation_loss"][-1] == pytest.approx(evaluate(model, [(x, y)], loss=fd.mse_loss), rel=1e-5)
     assert history["validation_loss"][1] < history["validation_loss"][0]
     assert 0 < history["seconds"][0] < history["seconds"][1]
     with pytest.raises(ValueError, match="column: got 'lr'"):
@@ -207,9 +203,7 @@ def test_the_same_seed_gives_the_same_run_on_any_number_of_threads():
     ends = []
     for threads in (1, 2, 3, 8):
         fd.set_num_threads(threads)
-        model = fd.nn.Sequential(
-            fd.nn.Embedding(6, 5, rng=0), fd.nn.LSTM(5, 9, rng=1), fd.nn.Linear(9, 6, rng=2)
-        )
+        model = fd.nn.Sequential(fd.nn.Embedding(6, 5, rng=0), fd.nn.LSTM(5, 9, rng=1), fd.nn.Linear(9, 6, rng=2))
         optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
         history = fit(model, optimizer, text_data(), epochs=2, max_norm=1.0, carry_state=True, progress=False)
         ends.append((model.parameters().data.tobytes(), history.losses))

@@ -25,12 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
         fd.set_num_threads(arguments.threads)
     found = fd.show_config(mode="dicts") or {}
     peer = _torch()
-    print(
-        f"fastdl {found['fastdl']}, build {found['build']}, {found['threads']} threads, {found['processor']}"
-    )
-    print(
-        f"NumPy {found['NumPy']}, " + (f"PyTorch {peer.__version__}" if peer else "PyTorch is not installed")
-    )
+    print(f"fastdl {found['fastdl']}, build {found['build']}, {found['threads']} threads, {found['processor']}")
+    print(f"NumPy {found['NumPy']}, " + (f"PyTorch {peer.__version__}" if peer else "PyTorch is not installed"))
     print("Medians in milliseconds of runs in turn; x: how many times as long as fastdl.\n")
     print(f"{'':58}{'fastdl':>9}{'NumPy':>9}{'x':>7}{'PyTorch':>9}{'x':>7}")
     for name, work, torch_work in _rows(peer):

@@ -16,13 +16,9 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     unknown = sorted(set(arguments.prompt) - set(model.vocabulary.characters))
     if unknown:
-        print(
-            f"fastdl: the model does not know {', '.join(map(ascii, unknown))} in the prompt", file=sys.stderr
-        )
+        print(f"fastdl: the model does not know {', '.join(map(ascii, unknown))} in the prompt", file=sys.stderr)
     rng = None if arguments.seed is None else random.Generator(arguments.seed)
-    letters = model.generate(
-        arguments.prompt, temperature=arguments.temperature, top_k=arguments.top_k, rng=rng
-    )
+    letters = model.generate(arguments.prompt, temperature=arguments.temperature, top_k=arguments.top_k, rng=rng)
     # A terminal that cannot show a character gets a question mark.
     if hasattr(sys.stdout, "reconfigure"):
         cast(TextIO, sys.stdout).reconfigure(errors="replace")  # type: ignore[attr-defined]

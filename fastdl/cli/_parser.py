@@ -69,32 +69,23 @@ def _add_train_text(kinds: Any) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="UTF-8 text in any alphabet; several are joined. "
-        "Default: the English help texts that come with Python",
+        help="UTF-8 text in any alphabet; several are joined. Default: the English help texts that come with Python",
     )
-    parser.add_argument(
-        "--out", default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
-    )
+    parser.add_argument("--out", default="runs/text", metavar="DIR", help="folder for the results (%(default)s)")
     # None here means the default below or, with --resume, what the run began with.
     settings = parser.add_argument_group("the model and its training (a resumed run keeps its own)")
     for name, (default, kind, text) in TRAINING_SETTINGS.items():
         metavar = "N" if isinstance(default, int) else "X"
-        settings.add_argument(
-            f"--{name}", type=kind, metavar=metavar, default=None, help=f"{text} ({default})"
-        )
+        settings.add_argument(f"--{name}", type=kind, metavar=metavar, default=None, help=f"{text} ({default})")
     running = parser.add_argument_group("the run")
-    running.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in the --out folder"
-    )
+    running.add_argument("--resume", action="store_true", help="go on from the checkpoint in the --out folder")
     running.add_argument(
         "--checkpoint-every",
         type=_number(int, 1),
         metavar="N",
         help="write the checkpoint every N steps too, not only after every epoch",
     )
-    running.add_argument(
-        "--quiet", action="store_true", help="no progress on stderr, only the result on stdout"
-    )
+    running.add_argument("--quiet", action="store_true", help="no progress on stderr, only the result on stdout")
     _add_threads(running)
     parser.set_defaults(run=_run_train_text)
 
@@ -127,9 +118,7 @@ def _add_generate(commands: Any) -> None:
         metavar="K",
         help="choose among the K likeliest characters only (all)",
     )
-    parser.add_argument(
-        "--seed", type=_number(int, 0), metavar="N", help="repeatable text (another every time)"
-    )
+    parser.add_argument("--seed", type=_number(int, 0), metavar="N", help="repeatable text (another every time)")
     _add_threads(parser)
     parser.set_defaults(run=_run_generate)
 
@@ -171,9 +160,7 @@ def _number(
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"got {word!r}, expected {wanted}") from None
-        inside = (value > low if open_low else value >= low) and (
-            value < high if open_high else value <= high
-        )
+        inside = (value > low if open_low else value >= low) and (value < high if open_high else value <= high)
         if not inside or math.isinf(value):
             wanted = f"{'more than' if open_low else 'at least'} {low}"
             if high < math.inf:

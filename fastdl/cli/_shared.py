@@ -48,9 +48,7 @@ def load_model(path: str) -> models.CharLM:
     if place.is_dir():
         found = [place / name for name in (MODEL, CHECKPOINT) if (place / name).exists()]
         if not found:
-            raise CommandError(
-                f"{path}: has neither {MODEL} nor {CHECKPOINT}; 'fastdl train text' makes them"
-            )
+            raise CommandError(f"{path}: has neither {MODEL} nor {CHECKPOINT}; 'fastdl train text' makes them")
         place = found[0]
     with bad_input():
         return models.CharLM.load(os.fspath(place))

@@ -105,9 +105,7 @@ def _settings(arguments: argparse.Namespace, checkpoint: Path) -> tuple[dict[str
         raise CommandError(f"{checkpoint}: was written by another version of fastdl")
     for name, value in given.items():
         if value is not None and value != stored[name] and name != "epochs":
-            raise CommandError(
-                f"--{name} {value}: the run to resume has {stored[name]}; leave the option out"
-            )
+            raise CommandError(f"--{name} {value}: the run to resume has {stored[name]}; leave the option out")
     if given["epochs"] is not None:
         stored["epochs"] = given["epochs"]
     return stored, files or stored_files

@@ -25,9 +25,7 @@ def alpha_constants(p: float) -> tuple[float, float]:
     return a, -a * p * ALPHA_PRIME
 
 
-def _affine(
-    name: str, x: Any, p: Any, where: tuple[int, int, int], training: bool, forward: bool
-) -> np.ndarray:
+def _affine(name: str, x: Any, p: Any, where: tuple[int, int, int], training: bool, forward: bool) -> np.ndarray:
     p = _validate.number("p", p, 0.0, 1.0)
     array = _validate.float_array(name, x)
     y = result_array(name, array, x, None)

@@ -151,11 +151,11 @@ cdef double _multiply_adds(Py_ssize_t count, const floating* factors) noexcept n
 
 def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
     """Run them on every thread; returns how many each thread did, so that a benchmark can state its peak."""
-    cdef int thread
+    cdef int _thread
     cdef double total = 0
     cdef double* doubles = [0.5, 0.25]
     cdef float* floats = [<float> 0.5, <float> 0.25]
-    for thread in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
+    for _thread in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
         if double_precision:
             total += _multiply_adds(count, <const double*> doubles)
         else:

@@ -68,9 +68,7 @@ class CharLM(nn.Module):
         }
         rng = random.as_generator(rng)
         self.embedding = nn.Embedding(len(vocabulary), embedding, rng=rng)
-        self.lstm = nn.LSTM(
-            embedding, hidden, num_layers=layers, dropout=dropout if layers > 1 else 0.0, rng=rng
-        )
+        self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, dropout=dropout if layers > 1 else 0.0, rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, len(vocabulary), rng=rng)
 
@@ -153,20 +151,14 @@ class CharLM(nn.Module):
         """
         temperature = number("temperature", temperature, 0.0)
         top_k = len(self.vocabulary) if top_k is None else integer("top_k", top_k, 1)
-        return self._write(
-            self.vocabulary.encode(prompt or "\n"), temperature, top_k, random.as_generator(rng)
-        )
+        return self._write(self.vocabulary.encode(prompt or "\n"), temperature, top_k, random.as_generator(rng))
 
-    def _write(
-        self, codes: np.ndarray, temperature: float, top_k: int, rng: random.Generator
-    ) -> Iterator[str]:
+    def _write(self, codes: np.ndarray, temperature: float, top_k: int, rng: random.Generator) -> Iterator[str]:
         self.eval()
         state = None
         while True:
             logits, state = self.forward(codes[:, None], state, return_state=True)
-            code = 1 + _sample(
-                logits[-1, 0, 1:].astype(np.float64), temperature, top_k, rng
-            )  # never "unknown"
+            code = 1 + _sample(logits[-1, 0, 1:].astype(np.float64), temperature, top_k, rng)  # never "unknown"
             yield self.vocabulary.characters[code - 1]
             codes = np.array([code])
 
@@ -237,9 +229,7 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[Vocabulary, dict[str, A
     return Vocabulary(json.loads(metadata["vocabulary"])), settings
 
 
-def _check_sizes(
-    weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, settings: Mapping[str, Any]
-) -> None:
+def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, settings: Mapping[str, Any]) -> None:
     """Compare the arrays with the settings, before a model of a size that a file merely claims is made."""
     layers = sum(name.startswith("lstm.weight_ih_l") for name in weights)
     found = [weights["embedding.weight"].shape, weights["linear.weight"].shape, layers]

@@ -45,7 +45,7 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         *,
-        rng: None | int | Generator = None,
+        rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Linear(Module):
         out_features: int,
         bias: bool = True,
         *,
-        rng: None | int | Generator = None,
+        rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()

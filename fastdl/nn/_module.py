@@ -8,6 +8,8 @@ import numpy as np
 from .._validate import check_shape
 from ._parameter import Arena, Parameter
 
+_changes = 0  # parameters and children assigned so far, to any module
+
 
 class Module:
     """Base of all layers: subclass it, assign parameters and children as attributes, write both passes.
@@ -26,21 +28,25 @@ class Module:
         self._parameters: dict[str, Parameter] = {}
         self._children: dict[str, Module] = {}
         self._arena: Arena | None = None
+        self._arena_at = -1
         self._tape: list[Any] = []
         self.training = True
 
     def __setattr__(self, name: str, value: Any) -> None:
+        global _changes
         if isinstance(value, Parameter):
             self._parameters[name] = value
+            _changes += 1
         elif isinstance(value, Module):
             self._children[name] = value
+            _changes += 1
         elif name != "_parameters" and name in self.__dict__.get("_parameters", ()):
             self._parameters[name].data = value  # assignment copies in: the view stays in the arena
             return
         object.__setattr__(self, name, value)
 
     # ---- the two passes -----------------------------------------------------------------------------
-    def forward(self, x: np.ndarray) -> Any:
+    def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
         """The layer's output for `x`."""
         raise TypeError(f"{type(self).__name__} defines no forward")
 
@@ -101,10 +107,14 @@ class Module:
         The first call gathers them into contiguous buffers (values are kept); a layer that joins a larger
         model moves to that model's arena, and the old one is refused by optimizers from then on.
         """
-        named = self.named_parameters()
-        if self._arena is None or not self._arena.holds(named):
-            self._arena = Arena(named)
-        return self._arena
+        # Whatever changes the tree of any model counts up _changes, so most calls need not walk it.
+        arena = self._arena
+        if arena is None or self._arena_at != _changes or not arena.is_current():
+            named = self.named_parameters()
+            if arena is None or not arena.is_current() or [id(p) for _, p in named] != [id(p) for p in arena]:
+                self._arena = arena = Arena(named)
+            self._arena_at = _changes
+        return arena
 
     def zero_grad(self) -> None:
         """Forget the gradients: the next write to each overwrites it."""

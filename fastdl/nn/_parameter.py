@@ -45,6 +45,7 @@ class Parameter:
         self._data[...] = data
         self._grad = aligned_zeros(data.shape, data.dtype)
         self._written = False
+        self._arena: Arena | None = None
 
     @property
     def data(self) -> np.ndarray:
@@ -88,10 +89,13 @@ class Parameter:
             self._grad[...] = 0
             self._written = True
 
-    def _move(self, data: np.ndarray, grad: np.ndarray) -> None:
+    def _move(self, arena: "Arena", data: np.ndarray, grad: np.ndarray) -> None:
         data[...] = self._data
         grad[...] = self._grad
         self._data, self._grad = data, grad
+        if self._arena is not None:
+            self._arena._current = False
+        self._arena = arena
 
 
 def _fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
@@ -130,8 +134,9 @@ class Arena(Sequence[Parameter]):
         self.grad = aligned_zeros(starts[-1], dtype)
         for start, parameter in zip(starts, self._parameters, strict=False):
             place, shape = slice(start, start + parameter.size), parameter.shape
-            parameter._move(self.data[place].reshape(shape), self.grad[place].reshape(shape))
+            parameter._move(self, self.data[place].reshape(shape), self.grad[place].reshape(shape))
         self.starts = starts[:-1]
+        self._current = True
 
     @property
     def dtype(self) -> np.dtype:
@@ -154,17 +159,9 @@ class Arena(Sequence[Parameter]):
     def __repr__(self) -> str:
         return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"
 
-    def holds(self, named: Sequence[tuple[str, Parameter]]) -> bool:
-        """Whether these are exactly this arena's parameters, still stored here."""
-        return (
-            len(named) == len(self)
-            and all(one is other for (_, one), other in zip(named, self._parameters, strict=True))
-            and self.is_current()
-        )
-
     def is_current(self) -> bool:
         """False once a parameter has moved to another arena (its layer joined a larger model)."""
-        return all(np.may_share_memory(one.data, self.data) for one in self._parameters if one.size)
+        return self._current
 
     def settle_gradients(self) -> None:
         """Fill the gradients that nobody wrote since the last renewal with zeros, so that all may be read."""

@@ -54,7 +54,7 @@ class LSTM(Module):
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
-        rng: None | int | Generator = None,
+        rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
@@ -102,23 +102,27 @@ class LSTM(Module):
         y = self._turned(x)
         shape = (self.num_layers, y.shape[1], self.hidden_size)
         if state is None:
-            state = self.initial_state(y.shape[1])
-        h0 = float_array("state[0]", state[0], shape, self.dtype)
-        c0 = float_array("state[1]", state[1], shape, self.dtype)
+            h0, c0 = self.initial_state(y.shape[1])
+        else:
+            h0 = float_array("state[0]", state[0], shape, self.dtype)
+            c0 = float_array("state[1]", state[1], shape, self.dtype)
         tapes, last = [], []
         for k in range(self.num_layers):
             W_x, W_h, b = (parameter.data for parameter in self._layer(k))
             h, c, tape = recurrent.lstm_forward(y, h0[k], c0[k], W_x, W_h, b, training=self.training)
             tapes.append(tape)
-            last.append((h[-1], c[-1]) if len(h) else (h0[k], c0[k]))
-            y = self._children[f"dropout_l{k}"].forward(h) if f"dropout_l{k}" in self._children else h
+            if return_state:
+                last.append((h[-1], c[-1]) if len(h) else (h0[k], c0[k]))
+            y = self._children[f"dropout_l{k}"].forward(h) if k < len(self._children) else h
         if self.training:
             self._tape.append(tapes)
         y = self._turned(y)
         if not return_state:
             return y
-        h_n, c_n = (np.stack(parts) for parts in zip(*last, strict=True))
-        return y, (h_n, c_n)
+        final = self.initial_state(shape[1])
+        for k, states in enumerate(last):
+            final[0][k], final[1][k] = states
+        return y, final
 
     def backward(self, dy: np.ndarray, dstate: State | None = None, *, return_state: bool = False) -> Any:
         """Gradients of the last forward.
@@ -140,7 +144,7 @@ class LSTM(Module):
         dy = self._turned(dy)
         first = []
         for k in reversed(range(self.num_layers)):
-            if f"dropout_l{k}" in self._children:
+            if k < len(self._children):
                 dy = self._children[f"dropout_l{k}"].backward(dy)
             dc = None
             if dstate is not None:

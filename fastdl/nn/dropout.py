@@ -119,9 +119,7 @@ class Dropout(_Drawn):
         return super().forward(x)
 
     def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
-        return functional.dropout_forward(
-            x, self.p, **where, scaling=self.scaling, broadcast_axes=self.broadcast_axes
-        )
+        return functional.dropout_forward(x, self.p, **where, scaling=self.scaling, broadcast_axes=self.broadcast_axes)
 
     def _undo(self, dy: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         return functional.dropout_backward(
@@ -272,9 +270,7 @@ class DropConnect(_Drawn):
     parameters hold the masked values only while its forward or backward runs.
     """
 
-    def __init__(
-        self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None
-    ) -> None:
+    def __init__(self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None) -> None:
         super().__init__(p, rng)
         for name in names:
             choice("names", name, list(layer._parameters))

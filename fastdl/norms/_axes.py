@@ -106,9 +106,7 @@ def from_rows(rows: np.ndarray, like: np.ndarray, axes: tuple[int, ...]) -> np.n
     return np.transpose(rows.reshape([like.shape[a] for a in order]), np.argsort(order))
 
 
-def map_rows(
-    rows: np.ndarray, kind: int, level: Any, p: float = 0.0, out: np.ndarray | None = None
-) -> np.ndarray:
+def map_rows(rows: np.ndarray, kind: int, level: Any, p: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
     """A map of every row at its own level (a number serves all); into `out`, which may be `rows`."""
     out = np.empty_like(rows) if out is None else out
     if rows.size:

@@ -40,8 +40,7 @@ class SparsityReport(tuple[Sparsity, ...]):
         lines = [*self, self.total]
         width = max(len(line.name) for line in lines)
         return "\n".join(
-            f"{line.name:<{width}} {line.nonzero:>12,} of {line.size:>12,} {line.sparsity:8.2%} zeros"
-            for line in lines
+            f"{line.name:<{width}} {line.nonzero:>12,} of {line.size:>12,} {line.sparsity:8.2%} zeros" for line in lines
         )
 
 

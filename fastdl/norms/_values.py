@@ -73,9 +73,7 @@ def norm(
     if len(axes) == 1 and not isinstance(ord, str):
         return _vector(x, order(ord), axis, keepdims, dtype)
     if len(axes) != 2:
-        raise ValueError(
-            f"ord: got {ord!r} with {len(axes)} axes, expected a number for 1, a matrix order for 2"
-        )
+        raise ValueError(f"ord: got {ord!r} with {len(axes)} axes, expected a number for 1, a matrix order for 2")
     choice("ord", ord, _MATRIX_ORDERS)
     return _matrix(x, ord, axis if axis is not None else (0, 1), keepdims, dtype)
 
@@ -199,9 +197,7 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
 
 
 @mirrored
-def dual_norm(
-    x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool = False, dtype: Any = None
-) -> Any:
+def dual_norm(x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """The dual of the norm of order `ord`: the largest <x, u> over all u with norm(u, ord) <= 1 (MATH 1.8).
 
     Parameters

@@ -54,9 +54,7 @@ class Group:
             for name, own in run.states.items():
                 got = np.asarray(arrays[name])
                 if got.shape != own.shape or got.dtype != own.dtype:
-                    raise ValueError(
-                        f"state: got {name} {got.dtype} {got.shape}, expected {own.dtype} {own.shape}"
-                    )
+                    raise ValueError(f"state: got {name} {got.dtype} {got.shape}, expected {own.dtype} {own.shape}")
 
     def load(self, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         self.settings.update({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
@@ -158,19 +156,13 @@ def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:
     return checked
 
 
-def _chooser(
-    number: int, choice: Choice, named: Sequence[tuple[str, Any]]
-) -> Callable[[int, str, Any], bool]:
+def _chooser(number: int, choice: Choice, named: Sequence[tuple[str, Any]]) -> Callable[[int, str, Any], bool]:
     if callable(choice):
         return lambda i, name, one: bool(choice(name, one))
     if isinstance(choice, str) or not isinstance(choice, Collection):
-        raise TypeError(
-            f"groups[{number}]['params']: got {choice!r}, expected a function or a collection of names"
-        )
+        raise TypeError(f"groups[{number}]['params']: got {choice!r}, expected a function or a collection of names")
     known = {name for name, _ in named} | set(range(len(named)))
     unknown = [one for one in choice if one not in known]
     if unknown:
-        raise ValueError(
-            f"groups[{number}]['params']: got {unknown}, expected names or positions of parameters"
-        )
+        raise ValueError(f"groups[{number}]['params']: got {unknown}, expected names or positions of parameters")
     return lambda i, name, one: i in choice or name in choice

@@ -125,16 +125,12 @@ class Optimizer:
     def _known_settings(cls) -> dict[str, Any]:
         parameters = inspect.signature(cls.update).parameters.values()
         keywords = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
-        return {
-            name: keywords[name] for name in keywords if name not in ("step", "grad_scale")
-        } | cls.defaults
+        return {name: keywords[name] for name in keywords if name not in ("step", "grad_scale")} | cls.defaults
 
     def _settings(self, base: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(given) - set(base))
         if unknown:
-            raise TypeError(
-                f"{type(self).__name__}: got {', '.join(unknown)}, expected some of {', '.join(base)}"
-            )
+            raise TypeError(f"{type(self).__name__}: got {', '.join(unknown)}, expected some of {', '.join(base)}")
         settings = base | dict(given)
         check_settings(self.rule, settings)
         return settings
@@ -173,9 +169,7 @@ class Optimizer:
             self.norm = global_norm(self._memory.gradients, self.clip_order) * abs(scale)
             if not math.isfinite(self.norm) and self.nonfinite != "allow":
                 if self.nonfinite == "raise":
-                    raise FloatingPointError(
-                        f"gradients: got a norm of {self.norm}, expected finite gradients"
-                    )
+                    raise FloatingPointError(f"gradients: got a norm of {self.norm}, expected finite gradients")
                 self.skipped += 1
                 self._memory.renew()
                 return

@@ -84,9 +84,7 @@ class _Average:
         given = [np.asarray(array) for array in state["arrays"]]
         if [(one.shape, one.dtype) for one in given] != [(one.shape, one.dtype) for one in self.arrays]:
             sizes = [one.size for one in self.arrays]
-            raise ValueError(
-                f"state: got sizes {[one.size for one in given]}, expected {sizes}, of one dtype"
-            )
+            raise ValueError(f"state: got sizes {[one.size for one in given]}, expected {sizes}, of one dtype")
         self.updates = integer("updates", state["updates"], 0)
         for average, values in zip(self.arrays, given, strict=True):
             average[...] = values

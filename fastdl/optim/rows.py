@@ -79,9 +79,7 @@ def _apply(
     kernel, scalars = rule.plan(step, settings)
     threads = threads_for(read.size, GRAIN)
     scalars += shared_scalars(settings, grad_scale)
-    specialized(rule.module, f"{kernel}_rows", kind.char)(
-        param, numbers, read, *states.values(), *scalars, threads
-    )
+    specialized(rule.module, f"{kernel}_rows", kind.char)(param, numbers, read, *states.values(), *scalars, threads)
 
 
 @mirrored

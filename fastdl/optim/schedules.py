@@ -332,9 +332,7 @@ def sequence(schedules: Sequence[Schedule], milestones: Sequence[int]) -> Schedu
     [0.1, 0.1, 1.0, 0.5, 0.25]
     """
     if len(schedules) != len(milestones) + 1:
-        raise ValueError(
-            f"milestones: got {len(milestones)}, expected one less than the {len(schedules)} schedules"
-        )
+        raise ValueError(f"milestones: got {len(milestones)}, expected one less than the {len(schedules)} schedules")
     ends = [integer(f"milestones[{i}]", one, 1) for i, one in enumerate(milestones)]
     if ends != sorted(set(ends)):
         raise ValueError(f"milestones: got {ends}, expected increasing steps")

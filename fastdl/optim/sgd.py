@@ -17,9 +17,7 @@ def _check(settings: Settings) -> None:
     number("dampening", settings["dampening"], 0, 1)
     choice("nesterov", settings["nesterov"], (True, False))
     if settings["dampening"] and settings["variant"] != "torch":
-        raise ValueError(
-            f"dampening: got {settings['dampening']}, expected 0 in the {settings['variant']} variant"
-        )
+        raise ValueError(f"dampening: got {settings['dampening']}, expected 0 in the {settings['variant']} variant")
     if settings["nesterov"] and (not settings["momentum"] or settings["dampening"]):
         raise ValueError(
             f"nesterov: got momentum {settings['momentum']} and dampening {settings['dampening']}, "

@@ -28,9 +28,7 @@ def _keep(count, p, seed, stream, step, start=0):
     first = int(group[0]) if count else 0
     groups = int(group[-1]) - first + 1 if count else 0
     block = np.arange(first * 64, (first + groups) * 64, dtype=np.uint64)
-    words = (
-        _blocks(block, 0, seed, stream, step).reshape(groups, 64, 4).transpose(0, 2, 1).reshape(groups, 256)
-    )
+    words = _blocks(block, 0, seed, stream, step).reshape(groups, 64, 4).transpose(0, 2, 1).reshape(groups, 256)
     own = words[(group - np.uint64(first)).astype(np.int64), e % 256]
     byte = (own >> (8 * (e // 256)).astype(np.uint32)) & np.uint32(255)
     top, rest = threshold >> 24, threshold & 0xFFFFFF
@@ -87,9 +85,7 @@ def dropout_backward(
 ):
     """The same linear map with the same r."""
     where = {"seed": seed, "stream": stream, "step": step}
-    return dropout_forward(
-        dy, p, **where, scaling=scaling, training=training, broadcast_axes=broadcast_axes, out=out
-    )
+    return dropout_forward(dy, p, **where, scaling=scaling, training=training, broadcast_axes=broadcast_axes, out=out)
 
 
 def embedding_dropout(x, index, num_embeddings, p=0.1, *, seed=0, stream=0, step=0, training=True):

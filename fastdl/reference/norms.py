@@ -19,9 +19,7 @@ def lp(x, p, axis=None, keepdims=False, dtype=None):
             result = a.min(axis, keepdims=keepdims)
         else:
             # Scaled by the modulus that dominates the sum, so that no power leaves the range.
-            scale = (
-                a.max(axis, keepdims=True, initial=0) if p > 0 else a.min(axis, keepdims=True, initial=np.inf)
-            )
+            scale = a.max(axis, keepdims=True, initial=0) if p > 0 else a.min(axis, keepdims=True, initial=np.inf)
             scale = np.where((scale > 0) & (scale < np.inf), scale, 1)
             sums = ((a / scale) ** p).sum(axis, keepdims=True)
             result = scale * sums ** (1 / p)

@@ -41,9 +41,7 @@ class ArrayBatches:
     [2, 2, 1]
     """
 
-    def __init__(
-        self, x: np.ndarray, y: np.ndarray, batch_size: int, *, shuffle: bool = True, seed: int = 0
-    ) -> None:
+    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, *, shuffle: bool = True, seed: int = 0) -> None:
         for name, array in (("x", x), ("y", y)):
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"{name}: got {type(array).__name__}, expected a numpy array")
@@ -65,9 +63,7 @@ class ArrayBatches:
     def iterate(self, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
         count = self.x.shape[0]
-        order = (
-            random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
-        )
+        order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
         for first in range(start * self.batch_size, count, self.batch_size):
             chosen: Any = slice(first, first + self.batch_size)
             if order is not None:

@@ -76,9 +76,7 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
         weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
         check_weights(weights, run.model.state_dict())
         _check_same(training, run, fingerprint)
-        states = {
-            name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")
-        }
+        states = {name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")}
         position = {name: int(training[name]) for name in ("epoch", "batch", "step", "tokens")}
         sums = {name: kind(training["sums"][name]) for name, kind in _SUMS.items()}
         seconds, stopped = float(training["seconds"]), bool(training["stopped"])
@@ -100,8 +98,7 @@ def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.n
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
-            f"another model's: arrays missing: {', '.join(missing) or 'none'}; "
-            f"unknown: {', '.join(unknown) or 'none'}"
+            f"another model's: arrays missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         )
     for name, array in weights.items():
         want = expected[name]

@@ -130,9 +130,7 @@ def fit(
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
     if epochs > 1 and iter(batches) is batches:
-        raise ValueError(
-            "batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs"
-        )
+        raise ValueError("batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs")
     run = Run(
         model,
         optimizer,

@@ -91,15 +91,11 @@ class History:
         FigureCanvasAgg(figure)  # no window system is asked for
         axes = figure.add_subplot()
         losses = np.asarray(self.losses) * scale
-        axes.plot(
-            np.arange(1, losses.size + 1), losses, color="0.8", linewidth=0.8, label="training, each step"
-        )
+        axes.plot(np.arange(1, losses.size + 1), losses, color="0.8", linewidth=0.8, label="training, each step")
         steps = self["step"]
         axes.plot(steps, np.multiply(self["loss"], scale), "o-", label="training, epoch")
         held_out: Sequence[tuple[int, float]] = [
-            (row["step"], row["validation_loss"] * scale)
-            for row in self.epochs
-            if row["validation_loss"] is not None
+            (row["step"], row["validation_loss"] * scale) for row in self.epochs if row["validation_loss"] is not None
         ]
         if held_out:
             axes.plot(*zip(*held_out, strict=True), "s-", label="validation")
