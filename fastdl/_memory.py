@@ -35,7 +35,7 @@ def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
 
 
 def _from_pool(extents: tuple[int, ...], dtype: np.dtype, size: int) -> np.ndarray:
-    return np.frombuffer(Block(size), dtype).reshape(extents)
+    return np.frombuffer(memoryview(Block(size)), dtype).reshape(extents)
 
 
 _local = threading.local()

@@ -1,5 +1,6 @@
 """Each build is what its name says; the choice of one, threads, forks, and what an import costs."""
 
+import ast
 import importlib
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,18 @@ def test_each_module_of_each_build_reports_its_own_level(level):
     assert len(TOPICS) >= 5
     for topic in TOPICS:
         assert level == importlib.import_module(f"fastdl.kernels.{level}.{topic}").LEVEL
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_stub_names_what_the_module_has(topic):
+    module = importlib.import_module(f"fastdl.kernels.baseline.{topic}")
+    stub = Path(module.__file__).parent / f"{topic}.pyi"
+    named = {
+        node.name for node in ast.parse(stub.read_text()).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    }
+    compiled = {"cython_function_or_method", "fused_cython_function", "type"}
+    has = {name for name, value in vars(module).items() if type(value).__name__ in compiled}
+    assert named == {name for name in has if not name.startswith("_")}
 
 
 def python(code, **environment):

@@ -27,7 +27,8 @@ cdef extern from "_tile.h" nogil:
 
 
 cdef enum:
-    K_BLOCK = 512      # inner dimension walked at a time, so that A's block stays in the second-level cache
+    ROW_BLOCK = 192    # rows of A at a time, all panels of B for each: so A is read from memory once
+    K_BLOCK = 256      # inner dimension walked at a time, so that A's block stays in the second-level cache
 
 
 cdef inline Py_ssize_t panel_width(const cython.floating* unused) noexcept nogil:
@@ -186,23 +187,17 @@ cdef inline void _narrow_panel(
         m += count
 
 
-cdef inline void product(
+cdef inline void _row_block(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
     const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
     cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
     const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    """C[rows, columns] = start + A[rows, k] @ B[k, columns].
-
-    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be
-    readable at full width. start: NULL for zero, C itself to add, a bias with start_row = 0.
-    """
+    """The product for rows few enough that their part of A stays in the second-level cache."""
     cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j, side_by_side
     cdef cython.floating zeros[4 * FD_NR_FLOAT]
     cdef const cython.floating* from_ = start
     cdef Py_ssize_t from_row = start_row, from_step = 1
-    if rows == 0:
-        return
     if start is NULL:
         # Rather than ask in every tile, start from a row of zeros that serves all rows and columns.
         memset(zeros, 0, sizeof(zeros))
@@ -231,6 +226,25 @@ cdef inline void product(
         from_, from_row, from_step = c, c_row, 1
         a += depth * a_k
         k0 += depth
+
+
+cdef inline void product(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
+    const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """C[rows, columns] = start + A[rows, k] @ B[k, columns].
+
+    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be
+    readable at full width. start: NULL for zero, C itself to add, a bias with start_row = 0.
+    """
+    cdef Py_ssize_t m = 0, count
+    while m < rows:
+        count = min(rows - m, ROW_BLOCK)
+        _row_block(a + m * a_row, a_row, a_k, count, b, b_k, b_panel, k, c + m * c_row, c_row, columns,
+                   offset(start, m * start_row), start_row)
+        m += count
 
 
 cdef inline cython.floating dot(const cython.floating* a, const cython.floating* b, Py_ssize_t k) noexcept nogil:

@@ -137,7 +137,7 @@ cdef void _forward_share(
 ) noexcept nogil:
     """All time steps of one thread's share. keep: gates has every step's rows, else one window's."""
     cdef Py_ssize_t t0, t1 = 0, t, q, r, row, rows = mine.row1 - mine.row0, steps = _steps(s, FORWARD_ROWS)
-    cdef Py_ssize_t state = s.batch * s.hidden, units
+    cdef Py_ssize_t state = s.batch * s.hidden
     cdef cython.floating* window
     cdef cython.floating* now
     while t1 < s.time:
@@ -154,14 +154,13 @@ cdef void _forward_share(
                                   window + ((t - t0) * s.batch + mine.row0) * s.wide, b, 0)
         for t in range(t0, t1):
             now = window + ((t - t0) * s.batch + mine.row0) * s.wide
-            for q in range(mine.panel0, mine.panel1):
-                _gate_product(h + t * state + mine.row0 * s.hidden, rows, s.hidden, W_h, s, q, q + 1, now, now,
-                              s.wide)
-                units = min(s.nr, s.hidden - q * s.nr)
-                for r in range(rows):
+            _gate_product(h + t * state + mine.row0 * s.hidden, rows, s.hidden, W_h, s, mine.panel0, mine.panel1, now,
+                          now, s.wide)
+            for r in range(rows):
+                for q in range(mine.panel0, mine.panel1):
                     row = t * state + (mine.row0 + r) * s.hidden + q * s.nr
-                    lstm_point(now + r * s.wide + q * s.nr, s.padded, c + row, c + state + row,
-                               h + state + row, units)
+                    lstm_point(now + r * s.wide + q * s.nr, s.padded, c + row, c + state + row, h + state + row,
+                               min(s.nr, s.hidden - q * s.nr))
             if mine.by_units:
                 fd_barrier(barrier, team)
 

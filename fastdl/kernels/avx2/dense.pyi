@@ -1,0 +1,2 @@
+from ..baseline.dense import *
+from ..baseline.dense import LEVEL as LEVEL

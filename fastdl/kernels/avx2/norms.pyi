@@ -1,0 +1,2 @@
+from ..baseline.norms import *
+from ..baseline.norms import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.recurrent import *
+from ..baseline.recurrent import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.system import *
+from ..baseline.system import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.dropout import *
+from ..baseline.dropout import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.optim import *
+from ..baseline.optim import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.random import *
+from ..baseline.random import LEVEL as LEVEL
