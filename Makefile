@@ -29,7 +29,7 @@ bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are instal
 lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint fastdl/kernels
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastdl/kernels
 	$(BIN)/mypy
 
 debug:  ## The tests on a build with bounds checks and undefined-behaviour traps, in a folder of its own
