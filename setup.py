@@ -35,8 +35,9 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 # NumPy) gives the same bits.
 FUSED = {"dense", "recurrent", "system"}
 
-# The parameter unrolls the tile's first and last loops whole: its accumulators never pass through memory.
-FUSED_FLAGS = ["-ffp-contract=fast", "--param", "max-completely-peeled-insns=600"]
+# On AVX-512 the parameter unrolls the tile's first and last loops whole: its accumulators never pass through memory. On
+# narrower levels it would unroll the columns too, before they become vectors, and cost a factor of thirty.
+UNROLL = {"avx512": ["--param", "max-completely-peeled-insns=600"]}
 
 DIRECTIVES = {
     "language_level": 3,
@@ -95,7 +96,9 @@ def extensions():
             one.sources,
             include_dirs=[str(KERNELS)],
             depends=one.depends,
-            extra_compile_args=COMMON + flags + (FUSED_FLAGS if topic in FUSED else ["-ffp-contract=off"]),
+            extra_compile_args=COMMON
+            + flags
+            + (["-ffp-contract=fast", *UNROLL.get(level, [])] if topic in FUSED else ["-ffp-contract=off"]),
             extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )
         for level, flags in LEVELS.items()
