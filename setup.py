@@ -36,7 +36,7 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 FUSED = {"dense", "recurrent", "system"}
 
 # On AVX-512 the parameter unrolls the tile's first and last loops whole: its accumulators never pass through memory. On
-# narrower levels it would unroll the columns too, before they become vectors, and cost a factor of thirty.
+# narrower levels it would unroll the columns too, before they become vectors.
 UNROLL = {"avx512": ["--param", "max-completely-peeled-insns=600"]}
 
 DIRECTIVES = {
