@@ -33,7 +33,7 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 
 # What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"dense", "recurrent", "system"}
+FUSED = {"curvature", "dense", "recurrent", "system"}
 
 # Unrolls the tile's first and last loops whole (measured on AVX-512 alone, 3 %). On AVX2 it changed which loops
 # became vectors, so it stays off there.

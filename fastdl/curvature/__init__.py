@@ -1,0 +1,2 @@
+from . import _recurrent
+from ._products import LossPoint, ModelPoint

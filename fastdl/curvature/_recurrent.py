@@ -1,0 +1,253 @@
+"""Recurrent layers at a point: large products for what needs no recurrence, kernel walks for what does."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import nn, recurrent
+from .._dispatch import kernels
+from .._memory import aligned_empty, aligned_zeros, scratch
+from .._threads import threads_for
+from ..nn import Parameter
+from ._affine import add_outer, add_sum, sum_of_products, transposed
+from ._linearization import Linearization, by_sample, register
+
+RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
+
+_GRAIN = 500_000  # multiply-adds a thread should have in a walk
+
+
+class Weights(NamedTuple):
+    """What a cell has: arrays, or the parameters that hold them.
+
+    W_x (I, G H), W_h (H, G H), b (G H,); for the GRU also b_n (H,), the bias within the reset product.
+    """
+
+    W_x: Any
+    W_h: Any
+    b: Any
+    b_n: Any = None
+
+
+class Cell:
+    """One recurrent layer at an input sequence: its states, and the walks along a direction.
+
+    Parameters
+    ----------
+    kind : int
+        RNN_TANH, RNN_RELU, LSTM or GRU.
+    x : ndarray (T, B, I)
+    weights : Weights of ndarray
+    h, c : ndarray (T + 1, B, H)
+        The states, slot 0 the initial one; c is None without a cell state.
+    gates : ndarray (T, B, values), or None
+        LSTM: i, f, g, o. GRU: r, z, n and q = h W_hn + b_n. None for the RNN.
+    """
+
+    def __init__(
+        self,
+        kind: int,
+        x: np.ndarray,
+        weights: Weights,
+        h: np.ndarray,
+        c: np.ndarray | None = None,
+        gates: np.ndarray | None = None,
+    ) -> None:
+        none = _NONE[x.dtype.char]
+        self.kind, self.x, self.weights = kind, x, weights
+        self.h, self.c = h, none if c is None else c
+        self.gates = none if gates is None else gates
+        self.wide = weights.W_h.shape[1]
+        self.th = self.tc = self.ta = self.tax = none
+        self.total = self.total_c = self.da = self.dax = none
+        work = x.shape[0] * x.shape[1] * self.wide * h.shape[2]
+        self._num_threads = threads_for(work, _GRAIN)
+
+    # ---- the three walks ----------------------------------------------------------------------------
+    def tangent(
+        self, tx: np.ndarray | None, direction: Weights | None, th0: np.ndarray | None = None,
+        tc0: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """th of every step (T, B, H), from the tangents of input, weights and initial state."""
+        T, B = self.x.shape[:2]
+        self.th = _started(th0, T, self.h)
+        self.tc = _started(tc0, T, self.h) if self.kind == LSTM else self.c
+        self.tx, self.direction = tx, direction
+        of_input = [] if tx is None else [(tx, self.weights.W_x)]
+        of_state = []
+        bias = bias_n = None
+        if direction is not None:
+            of_input.append((self.x, direction.W_x))
+            of_state.append((self.h[:-1], direction.W_h))
+            bias, bias_n = direction.b, direction.b_n
+        if self.kind == GRU:
+            self.tax = self._products(of_input, bias)
+            self.ta = self._products(of_state, None)
+            if bias_n is not None:
+                self.ta[..., 2 * len(bias_n) :] += bias_n
+        else:
+            self.ta = self._products([*of_input, *of_state], bias)
+        if self.x.size:
+            kernels.curvature.tangent_walk(
+                self.kind, self.weights.W_h, self.gates, self.h, self.c, self.th, self.tc, self.ta, self.tax,
+                self._work(), self._num_threads,
+            )  # fmt: skip
+        return self.th[1:]
+
+    def adjoint(self, dy: np.ndarray) -> None:
+        """da of every step for a gradient dy (T, B, H) by all states, with what its tangent needs."""
+        self.total = aligned_empty(dy.shape, dy.dtype)
+        self.total_c = aligned_empty(dy.shape, dy.dtype) if self.kind == LSTM else self.c
+        self.da = aligned_empty((*dy.shape[:2], self.wide), dy.dtype)
+        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.kind == GRU else _NONE[dy.dtype.char]
+        dh, dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
+        if self.x.size:
+            kernels.curvature.adjoint_walk(
+                self.kind, self.weights.W_h, self.gates, self.h, self.c, dy, dh, dc, self.total, self.total_c,
+                self.da, self.dax, self._work(), self._num_threads,
+            )  # fmt: skip
+
+    def adjoint_tangent(self, tdy: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Tangents of da (by the state's products) and dax (by the input's; the same array but for the GRU)."""
+        tdy = self._above(tdy)
+        tda = aligned_empty(self.da.shape, tdy.dtype)
+        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.kind == GRU else _NONE[tdy.dtype.char]
+        tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
+        if self.x.size:
+            kernels.curvature.adjoint_tangent_walk(
+                self.kind, self.weights.W_h, self.gates, self.ta, self.tax, self.h, self.c, self.th, self.tc,
+                self.total, self.total_c, tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
+            )  # fmt: skip
+        return tda, tdax if self.kind == GRU else tda
+
+    def _above(self, tdy: np.ndarray | None) -> np.ndarray:
+        """What adds to the tangent of dh_t from outside the walk: tdy_t + da_{t+1} V_h^T."""
+        if self.direction is None:
+            return np.zeros_like(self.total) if tdy is None else tdy
+        result = aligned_empty(self.total.shape, self.total.dtype)
+        result[-1:] = 0
+        if len(result) > 1:
+            result[:-1] = sum_of_products([(self.da[1:], transposed(self.direction.W_h))])
+        if tdy is not None:
+            result += tdy
+        return result
+
+    # ---- gradients from da --------------------------------------------------------------------------
+    def of_input(self) -> np.ndarray:
+        """dax or, where input and state share their products, da."""
+        return self.dax if self.kind == GRU else self.da
+
+    def add_gradients(self, out: Weights) -> None:
+        add_outer(self.x, self.of_input(), self.weights.W_x, out.W_x)
+        add_outer(self.h[:-1], self.da, self.weights.W_h, out.W_h)
+        self._add_biases(self.of_input(), self.da, out)
+
+    def add_gradient_tangents(self, tda: np.ndarray, tdax: np.ndarray, out: Weights) -> None:
+        add_outer(self.x, tdax, self.weights.W_x, out.W_x)
+        if self.tx is not None:
+            add_outer(self.tx, self.of_input(), self.weights.W_x, out.W_x)
+        add_outer(self.h[:-1], tda, self.weights.W_h, out.W_h)
+        add_outer(self.th[:-1], self.da, self.weights.W_h, out.W_h)
+        self._add_biases(tdax, tda, out)
+
+    def _add_biases(self, by_input: np.ndarray, by_state: np.ndarray, out: Weights) -> None:
+        add_sum(by_input, out.b)
+        if out.b_n is not None:
+            add_sum(by_state[..., 2 * len(out.b_n) :], out.b_n)
+
+    def _products(self, terms: list[tuple[np.ndarray, np.ndarray]], bias: np.ndarray | None) -> np.ndarray:
+        return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)
+
+    def _work(self) -> np.ndarray:
+        return scratch(kernels.curvature.work_size(self.h.shape[2], self.wide, self.x.itemsize), self.x.dtype)
+
+
+_NONE = {kind: np.empty((0, 0, 0), kind) for kind in "fd"}
+
+
+def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarray:
+    states = aligned_empty((steps + 1, *like.shape[1:]), like.dtype)
+    states[0] = 0 if first is None else first
+    return states
+
+
+def lstm_cell(x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray) -> Cell:
+    """The LSTM run over x."""
+    tape = recurrent.lstm_forward(x, h0, c0, *weights[:3])[2]
+    H = h0.shape[1]
+    # The tape pads each gate to whole panels of the kernel; here gates lie side by side. Without padding: no copy.
+    gates = tape.gates.reshape(*x.shape[:2], 4, -1)[..., :H].reshape(*x.shape[:2], 4 * H)
+    return Cell(LSTM, x, weights, tape.h, tape.c, gates)
+
+
+class _Stack(Linearization):
+    """A stack of recurrent layers from zero states, dropout between them off."""
+
+    def __init__(self, layer: nn.LSTM, x: np.ndarray) -> None:
+        self.batch_first = layer.batch_first
+        self.parameters = [Weights(*layer._layer(k)) for k in range(layer.num_layers)]
+        self.cells: list[Cell] = []
+        y = self._turned(x)
+        h0, c0 = layer.initial_state(y.shape[1])
+        for k, parameters in enumerate(self.parameters):
+            weights = Weights(*(None if one is None else one.data for one in parameters))
+            self.cells.append(lstm_cell(y, weights, h0[k], c0[k]))
+            y = self.cells[-1].h[1:]
+        self.y = self._turned(y)
+
+    def jvp(self, tx, direction):
+        tx = self._turned(tx)
+        for cell, parameters in zip(self.cells, self.parameters, strict=True):
+            tx = cell.tangent(tx, None if direction is None else _chosen(direction, parameters))
+        return self._turned(tx)
+
+    def backward(self, dy, out, need_input):
+        dy = self._turned(dy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            cell.adjoint(dy)
+            if out is not None:
+                cell.add_gradients(_chosen(out, self.parameters[k]))
+            dy = self._input_gradient(cell, need_input or k > 0)
+        return self._turned(dy)
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        tdy = self._turned(tdy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            tda, tdax = cell.adjoint_tangent(tdy)
+            if out is not None:
+                cell.add_gradient_tangents(tda, tdax, _chosen(out, self.parameters[k]))
+            tdy = None
+            if need_input or k > 0:
+                terms = [(tdax, transposed(cell.weights.W_x))]
+                if direction is not None:
+                    terms.append((cell.of_input(), transposed(direction[self.parameters[k].W_x])))
+                tdy = sum_of_products(terms)
+        return self._turned(tdy)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        if axis != (0 if self.batch_first else 1):
+            raise ValueError(f"axis: got {axis}, expected the batch axis of a recurrent layer, {1 - axis}")
+        dy = self._turned(dy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            cell.adjoint(dy)
+            slots = _chosen(out, self.parameters[k])
+            slots.W_x.add_products(cell.x, cell.of_input())
+            slots.W_h.add_products(cell.h[:-1], cell.da)
+            slots.b.add_sums(cell.of_input())
+            if slots.b_n is not None:
+                slots.b_n.add_sums(cell.da[..., -cell.h.shape[2] :])
+            dy = self._input_gradient(cell, need_input or k > 0)
+        return self._turned(dy)
+
+    def _input_gradient(self, cell: Cell, wanted: bool) -> np.ndarray | None:
+        return sum_of_products([(cell.of_input(), transposed(cell.weights.W_x))]) if wanted else None
+
+    def _turned(self, x: Any) -> Any:
+        return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x
+
+
+def _chosen(arrays: Any, parameters: Weights) -> Weights:
+    return Weights(*(None if one is None else arrays[one] for one in parameters))
+
+
+register(nn.LSTM, _Stack)

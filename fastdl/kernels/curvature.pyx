@@ -1,0 +1,332 @@
+"""Second-order passes of recurrent layers: three walks over time, and sums that keep the samples apart.
+
+What needs no recurrence is done outside, as large products over all steps at once; a walk adds the one product a
+step that does, and the point functions of _tangents.pxd. Rows of pre-activations hold the G gates of H units each,
+without padding; states are (T + 1, B, H), slot 0 the initial state.
+
+Threads own batch rows, each walking alone; or, where rows are few or the weights outgrow one core's cache, panels of
+units, with a barrier a step. Every element is computed by one thread in one order, so the team does not matter.
+"""
+cimport cython
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport int64_t, uint64_t
+
+from ._build cimport (
+    FD_BARRIER_WORDS,
+    FD_LEVEL,
+    fd_barrier,
+    fd_flush_subnormals,
+    fd_restore_subnormals,
+    fd_team_size,
+)
+from ._tangents cimport (
+    gru_adjoint,
+    gru_adjoint_tangent,
+    gru_tangent,
+    lstm_adjoint,
+    lstm_adjoint_tangent,
+    lstm_tangent,
+    rnn_adjoint,
+    rnn_adjoint_tangent,
+    rnn_tangent,
+)
+from ._tile cimport (
+    FD_NR_DOUBLE,
+    FD_NR_FLOAT,
+    offset,
+    pack_panel,
+    pack_panel_transposed,
+    panel_width,
+    product,
+)
+
+LEVEL = FD_LEVEL.decode()
+
+cdef enum:               # the cells, as the callers number them
+    RNN_TANH = 0
+    RNN_RELU = 1
+    LSTM = 2
+    GRU = 3
+
+cdef enum:
+    CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
+
+cdef struct Walk:
+    int cell
+    Py_ssize_t time, batch, hidden, wide   # wide: columns of a row of pre-activations, G * H
+    Py_ssize_t values                      # columns of a row of gate values: wide, or 4 H for the GRU
+    Py_ssize_t nr, panels                  # panel width, and panels of units
+    Py_ssize_t row0, row1, panel0, panel1  # this thread's share
+    bint by_units
+
+
+cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
+    return (value + unit - 1) // unit
+
+
+def work_size(Py_ssize_t hidden, Py_ssize_t wide, Py_ssize_t itemsize):
+    """Elements of work space that a walk wants: the recurrent weights in panels, either way round."""
+    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
+    return max(hidden * _up(wide, nr) * nr, wide * _up(hidden, nr) * nr)
+
+
+cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden, Py_ssize_t wide, Py_ssize_t nr,
+                 Py_ssize_t itemsize, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
+    cdef Walk w
+    w.cell, w.time, w.batch, w.hidden, w.wide, w.nr = cell, time, batch, hidden, wide, nr
+    w.values = 4 * hidden if cell == GRU else wide
+    w.panels = _up(hidden, nr)
+    w.row0, w.row1, w.panel0, w.panel1 = 0, batch, 0, w.panels
+    w.by_units = team > 1 and hidden % nr == 0 and w.panels >= team and (
+        batch < 8 * team or hidden * wide * itemsize > CORE_CACHE)
+    if w.by_units:
+        w.panel0, w.panel1 = w.panels * me // team, w.panels * (me + 1) // team
+    else:
+        w.row0, w.row1 = batch * me // team, batch * (me + 1) // team
+    return w
+
+
+# ---- The direction through the forward pass ---------------------------------------------------------------------
+
+
+def tangent_walk(
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c, cython.floating[:, :, ::1] th,
+    cython.floating[:, :, ::1] tc, cython.floating[:, :, ::1] ta, cython.floating[:, :, ::1] tax,
+    cython.floating[::1] work, int num_threads,
+):
+    """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as tangents of the gates.
+
+    tax: for the GRU the products of the input, which stay apart; empty otherwise, as are c, tc without a cell state.
+    """
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
+    cdef cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
+    cdef cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
+    barrier[0] = barrier[8] = 0
+    with nogil, parallel(num_threads=num_threads):
+        _tangent_member(cell, threadid(), fd_team_size(), ta.shape[0], ta.shape[1], h.shape[2], ta.shape[2],
+                        &W_h[0, 0], v, &h[0, 0, 0], cell_state, &th[0, 0, 0], cell_tangent, &ta[0, 0, 0],
+                        of_input, &work[0], barrier)
+
+
+cdef void _tangent_member(
+    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* h,
+    const cython.floating* c, cython.floating* th, cython.floating* tc, cython.floating* ta,
+    cython.floating* tax, cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(ta), j, t, r, q, g, row, at, count, state = batch * hidden
+    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
+    cdef Py_ssize_t all_panels = _up(wide, nr)
+    cdef cython.floating* now
+    cdef uint64_t mode = fd_flush_subnormals()
+    for j in range(all_panels * me // team, all_panels * (me + 1) // team):
+        pack_panel(W_h + j * nr, wide, hidden, min(nr, wide - j * nr), panels + j * hidden * nr)
+    fd_barrier(barrier, team)
+    for t in range(time):
+        now = ta + (t * batch + w.row0) * wide
+        if w.by_units:
+            for g in range(wide // hidden):
+                at = g * hidden + w.panel0 * nr
+                product(<const cython.floating*> th + t * state, hidden, 1, batch,
+                        <const cython.floating*> panels + at * hidden, nr, hidden * nr, hidden, now + at, wide,
+                        (w.panel1 - w.panel0) * nr, <const cython.floating*> now + at, wide)
+        else:
+            product(<const cython.floating*> th + t * state + w.row0 * hidden, hidden, 1, w.row1 - w.row0,
+                    <const cython.floating*> panels, nr, hidden * nr, hidden, now, wide, wide,
+                    <const cython.floating*> now, wide)
+        for r in range(w.row0, w.row1):
+            for q in range(w.panel0, w.panel1):
+                row = t * batch + r
+                at = row * hidden + q * nr
+                count = min(nr, hidden - q * nr)
+                if cell == LSTM:
+                    lstm_tangent(gates + row * w.values + q * nr, hidden, c + at, c + state + at,
+                                 <const cython.floating*> tc + at, ta + row * wide + q * nr, tc + state + at,
+                                 th + state + at, count)
+                elif cell == GRU:
+                    gru_tangent(gates + row * w.values + q * nr, hidden, h + at,
+                                <const cython.floating*> th + at, ta + row * wide + q * nr,
+                                tax + row * wide + q * nr, th + state + at, count)
+                else:
+                    rnn_tangent(cell == RNN_RELU, h + state + at,
+                                <const cython.floating*> ta + row * wide + q * nr, th + state + at, count)
+        if w.by_units:
+            fd_barrier(barrier, team)  # th of all units, before any thread multiplies by it
+    fd_restore_subnormals(mode)
+
+
+# ---- The backward pass, keeping what its tangent needs ----------------------------------------------------------
+
+
+def adjoint_walk(
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
+    const cython.floating[:, :, ::1] dy, cython.floating[:, ::1] dh, cython.floating[:, ::1] dc,
+    cython.floating[:, :, ::1] total, cython.floating[:, :, ::1] total_c, cython.floating[:, :, ::1] da,
+    cython.floating[:, :, ::1] dax, cython.floating[::1] work, int num_threads,
+):
+    """da of every step, and the gradients by every h and c (`total`, `total_c`), which dy comes from above of.
+
+    dh, dc: in, the gradients by the last states; out, by the first. dax: the GRU's gradient by the input's products.
+    """
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
+    cdef cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
+    cdef cython.floating* of_input = &dax[0, 0, 0] if dax.shape[0] > 0 else NULL
+    barrier[0] = barrier[8] = 0
+    with nogil, parallel(num_threads=num_threads):
+        _adjoint_member(cell, threadid(), fd_team_size(), da.shape[0], da.shape[1], h.shape[2], da.shape[2],
+                        &W_h[0, 0], v, &h[0, 0, 0], cell_state, &dy[0, 0, 0], &dh[0, 0], &dc[0, 0],
+                        &total[0, 0, 0], all_c, &da[0, 0, 0], of_input, &work[0], barrier)
+
+
+cdef void _adjoint_member(
+    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* h,
+    const cython.floating* c, const cython.floating* dy, cython.floating* dh, cython.floating* dc,
+    cython.floating* total, cython.floating* total_c, cython.floating* da, cython.floating* dax,
+    cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(da), t, r, q, row, at, own, count, state = batch * hidden
+    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
+    cdef uint64_t mode = fd_flush_subnormals()
+    _pack_transposed(W_h, hidden, wide, panels, me, team)
+    fd_barrier(barrier, team)
+    for t in range(time - 1, -1, -1):
+        for r in range(w.row0, w.row1):
+            for q in range(w.panel0, w.panel1):
+                row = t * batch + r
+                own = r * hidden + q * nr
+                at = t * state + own
+                count = min(nr, hidden - q * nr)
+                if cell == LSTM:
+                    lstm_adjoint(gates + row * w.values + q * nr, hidden, c + at, c + state + at, dy + at,
+                                 <const cython.floating*> dh + own, dc + own, total + at, total_c + at,
+                                 da + row * wide + q * nr, count)
+                elif cell == GRU:
+                    gru_adjoint(gates + row * w.values + q * nr, hidden, h + at, dy + at, dh + own, total + at,
+                                da + row * wide + q * nr, dax + row * wide + q * nr, count)
+                else:
+                    rnn_adjoint(cell == RNN_RELU, h + state + at, dy + at, dh + own, total + at,
+                                da + row * wide + q * nr, count)
+        if w.by_units:
+            fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
+        _state_gradient(&w, da + t * batch * wide, panels, dh)
+    fd_restore_subnormals(mode)
+
+
+cdef void _pack_transposed(const cython.floating* W_h, Py_ssize_t hidden, Py_ssize_t wide,
+                           cython.floating* panels, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(W_h), j, count = _up(hidden, nr)
+    for j in range(count * me // team, count * (me + 1) // team):
+        pack_panel_transposed(W_h + j * nr * wide, wide, wide, min(nr, hidden - j * nr), panels + j * wide * nr)
+
+
+cdef inline void _state_gradient(const Walk* w, const cython.floating* da, const cython.floating* panels,
+                                 cython.floating* dh) noexcept nogil:
+    """dh of t - 1 = da W_h^T for own rows and units; the GRU adds it to what passes by, which is there."""
+    cdef cython.floating* own = dh + w.row0 * w.hidden + w.panel0 * w.nr
+    cdef const cython.floating* carried = NULL
+    if w.cell == GRU:
+        carried = own
+    product(da + w.row0 * w.wide, w.wide, 1, w.row1 - w.row0, panels + w.panel0 * w.wide * w.nr, w.nr,
+            w.wide * w.nr, w.wide, own, w.hidden, min(w.panel1 * w.nr, w.hidden) - w.panel0 * w.nr,
+            carried, w.hidden)
+
+
+# ---- The direction through the backward pass --------------------------------------------------------------------
+
+
+def adjoint_tangent_walk(
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    const cython.floating[:, :, ::1] ta, const cython.floating[:, :, ::1] tax,
+    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
+    const cython.floating[:, :, ::1] th, const cython.floating[:, :, ::1] tc,
+    const cython.floating[:, :, ::1] total, const cython.floating[:, :, ::1] total_c,
+    const cython.floating[:, :, ::1] tdy, cython.floating[:, ::1] tdh, cython.floating[:, ::1] tdc,
+    cython.floating[:, :, ::1] tda, cython.floating[:, :, ::1] tdax, cython.floating[::1] work, int num_threads,
+):
+    """tda of every step from what the two walks before it left; tdy has all that adds to tdh but tda W_h^T."""
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
+    cdef const cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
+    cdef const cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
+    cdef const cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
+    cdef cython.floating* to_input = &tdax[0, 0, 0] if tdax.shape[0] > 0 else NULL
+    barrier[0] = barrier[8] = 0
+    with nogil, parallel(num_threads=num_threads):
+        _adjoint_tangent_member(cell, threadid(), fd_team_size(), tda.shape[0], tda.shape[1], h.shape[2],
+                                tda.shape[2], &W_h[0, 0], v, &ta[0, 0, 0], of_input, &h[0, 0, 0], cell_state,
+                                &th[0, 0, 0], cell_tangent, &total[0, 0, 0], all_c, &tdy[0, 0, 0], &tdh[0, 0],
+                                &tdc[0, 0], &tda[0, 0, 0], to_input, &work[0], barrier)
+
+
+cdef void _adjoint_tangent_member(
+    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* ta,
+    const cython.floating* tax, const cython.floating* h, const cython.floating* c, const cython.floating* th,
+    const cython.floating* tc, const cython.floating* total, const cython.floating* total_c,
+    const cython.floating* tdy, cython.floating* tdh, cython.floating* tdc, cython.floating* tda,
+    cython.floating* tdax, cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(tda), t, r, q, row, at, own, place, count, state = batch * hidden
+    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
+    cdef uint64_t mode = fd_flush_subnormals()
+    _pack_transposed(W_h, hidden, wide, panels, me, team)
+    fd_barrier(barrier, team)
+    for t in range(time - 1, -1, -1):
+        for r in range(w.row0, w.row1):
+            for q in range(w.panel0, w.panel1):
+                row = t * batch + r
+                own = r * hidden + q * nr
+                at = t * state + own
+                place = row * wide + q * nr
+                count = min(nr, hidden - q * nr)
+                if cell == LSTM:
+                    lstm_adjoint_tangent(gates + row * w.values + q * nr, ta + place, hidden, c + at, c + state + at,
+                                         tc + at, tc + state + at, total + at, total_c + at, tdy + at,
+                                         <const cython.floating*> tdh + own, tdc + own, tda + place, count)
+                elif cell == GRU:
+                    gru_adjoint_tangent(gates + row * w.values + q * nr, ta + place, tax + place, hidden, h + at,
+                                        th + at, total + at, tdy + at, tdh + own, tda + place, tdax + place, count)
+                else:
+                    rnn_adjoint_tangent(cell == RNN_RELU, h + state + at, th + state + at, total + at, tdy + at,
+                                        tdh + own, tda + place, count)
+        if w.by_units:
+            fd_barrier(barrier, team)
+        _state_gradient(&w, tda + t * batch * wide, panels, tdh)
+    fd_restore_subnormals(mode)
+
+
+# ---- Gradients of every sample ----------------------------------------------------------------------------------
+
+
+def sample_products(
+    const cython.floating[:, :, ::1] x, const cython.floating[:, :, ::1] da, cython.floating[:, ::1] out,
+    Py_ssize_t start, bint add, cython.floating[:, ::1] work, int num_threads,
+):
+    """out[b, start:] (+)= sum over t of x[t, b]^T da[t, b], row-major (I, G); work: a panel (T, NR) a thread."""
+    cdef Py_ssize_t b, samples = x.shape[1]
+    for b in prange(samples, nogil=True, num_threads=num_threads, schedule="static"):
+        _sample_product(&x[0, b, 0], &da[0, b, 0], x.shape[0], samples, x.shape[2], da.shape[2], add,
+                        &work[threadid(), 0], &out[b, start])
+
+
+cdef void _sample_product(
+    const cython.floating* x, const cython.floating* da, Py_ssize_t time, Py_ssize_t samples, Py_ssize_t inputs,
+    Py_ssize_t wide, bint add, cython.floating* panel, cython.floating* out,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(x), j, at
+    cdef const cython.floating* sums = NULL
+    if add:
+        sums = out
+    for j in range(_up(wide, nr)):
+        at = j * nr
+        pack_panel(da + at, samples * wide, time, min(nr, wide - at), panel)
+        product(x, 1, samples * inputs, inputs, <const cython.floating*> panel, nr, 0, time, out + at, wide,
+                min(nr, wide - at), offset(sums, at), wide)
