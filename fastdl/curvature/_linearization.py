@@ -14,7 +14,7 @@ from .._dispatch import kernels
 from .._memory import scratch
 from .._threads import threads_for
 from ..nn import Module, Parameter
-from ._affine import add_outer, add_sum, sum_of_products, transposed
+from ._affine import add_outer, add_sum, sum_of_products
 
 Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
 
@@ -164,7 +164,7 @@ class _Linear(Linearization):
             add_outer(self.x, dy, self.weight.data, out[self.weight])
             if self.bias is not None:
                 add_sum(dy, out[self.bias])
-        return sum_of_products([(dy, transposed(self.weight.data))]) if need_input else None
+        return sum_of_products([(dy, self.weight.data)], transposed=True) if need_input else None
 
     def jvp_backward(self, tdy, direction, out, need_input):
         if out is not None:
@@ -176,10 +176,10 @@ class _Linear(Linearization):
                 add_outer(self.tx, self.dy, self.weight.data, out[self.weight])
         if not need_input:
             return None
-        terms = [] if tdy is None else [(tdy, transposed(self.weight.data))]
+        terms = [] if tdy is None else [(tdy, self.weight.data)]
         if direction is not None:
-            terms.append((self.dy, transposed(direction[self.weight])))
-        return sum_of_products(terms) if terms else None
+            terms.append((self.dy, direction[self.weight]))
+        return sum_of_products(terms, transposed=True) if terms else None
 
     def sample_gradients(self, dy, axis, out, need_input):
         apart = by_sample(dy, axis)

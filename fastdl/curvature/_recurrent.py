@@ -9,7 +9,7 @@ from .._dispatch import kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from ..nn import Parameter
-from ._affine import add_outer, add_sum, sum_of_products, transposed
+from ._affine import add_outer, add_sum, sum_of_products
 from ._linearization import Linearization, by_sample, register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
@@ -125,11 +125,9 @@ class Cell:
         if self.direction is None:
             return np.zeros_like(self.total) if tdy is None else tdy
         result = aligned_empty(self.total.shape, self.total.dtype)
-        result[-1:] = 0
-        if len(result) > 1:
-            result[:-1] = sum_of_products([(self.da[1:], transposed(self.direction.W_h))])
-        if tdy is not None:
-            result += tdy
+        result[-1:] = 0 if tdy is None else tdy[-1:]
+        start = None if tdy is None else tdy[:-1]
+        sum_of_products([(self.da[1:], self.direction.W_h)], start, transposed=True, out=result[:-1])
         return result
 
     # ---- gradients from da --------------------------------------------------------------------------
@@ -159,7 +157,9 @@ class Cell:
         return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)
 
     def _work(self) -> np.ndarray:
-        return scratch(kernels.curvature.work_size(self.h.shape[2], self.wide, self.x.itemsize), self.x.dtype)
+        H, wide, itemsize = self.h.shape[2], self.wide, self.x.itemsize
+        packed = kernels.curvature.packed_size
+        return scratch(max(packed(H, wide, itemsize), packed(wide, H, itemsize)), self.x.dtype)
 
 
 _NONE = {kind: np.empty((0, 0, 0), kind) for kind in "fd"}
@@ -218,10 +218,10 @@ class _Stack(Linearization):
                 cell.add_gradient_tangents(tda, tdax, _chosen(out, self.parameters[k]))
             tdy = None
             if need_input or k > 0:
-                terms = [(tdax, transposed(cell.weights.W_x))]
+                terms = [(tdax, cell.weights.W_x)]
                 if direction is not None:
-                    terms.append((cell.of_input(), transposed(direction[self.parameters[k].W_x])))
-                tdy = sum_of_products(terms)
+                    terms.append((cell.of_input(), direction[self.parameters[k].W_x]))
+                tdy = sum_of_products(terms, transposed=True)
         return self._turned(tdy)
 
     def sample_gradients(self, dy, axis, out, need_input):
@@ -240,7 +240,7 @@ class _Stack(Linearization):
         return self._turned(dy)
 
     def _input_gradient(self, cell: Cell, wanted: bool) -> np.ndarray | None:
-        return sum_of_products([(cell.of_input(), transposed(cell.weights.W_x))]) if wanted else None
+        return sum_of_products([(cell.of_input(), cell.weights.W_x)], transposed=True) if wanted else None
 
     def _turned(self, x: Any) -> Any:
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x

@@ -50,6 +50,7 @@ cdef enum:               # the cells, as the callers number them
 
 cdef enum:
     CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
+    AFFINE_ROWS = 96         # rows of a block of `affine`
 
 cdef struct Walk:
     int cell
@@ -64,10 +65,10 @@ cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
     return (value + unit - 1) // unit
 
 
-def work_size(Py_ssize_t hidden, Py_ssize_t wide, Py_ssize_t itemsize):
-    """Elements of work space that a walk wants: the recurrent weights in panels, either way round."""
+def packed_size(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize):
+    """Elements that a matrix takes in panels of columns."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    return max(hidden * _up(wide, nr) * nr, wide * _up(hidden, nr) * nr)
+    return rows * _up(columns, nr) * nr
 
 
 cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden, Py_ssize_t wide, Py_ssize_t nr,
@@ -84,6 +85,82 @@ cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
     else:
         w.row0, w.row1 = batch * me // team, batch * (me + 1) // team
     return w
+
+
+# ---- Products that need no recurrence ---------------------------------------------------------------------------
+
+
+def affine(
+    const cython.floating[:, ::1] a1, const cython.floating[:, ::1] W1, const cython.floating[:, ::1] a2,
+    const cython.floating[:, ::1] W2, const cython.floating[:, ::1] a3, const cython.floating[:, ::1] W3,
+    bint transposed, const cython.floating[:, ::1] start, cython.floating[:, ::1] y,
+    cython.floating[::1] work, int num_threads,
+):
+    """y = start + a1 W1 + a2 W2 + a3 W3, or with every W transposed; empty factors count nothing.
+
+    start: empty for zero, one row for a bias, or a row for each of y. work: all matrices in panels.
+    """
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* first = &start[0, 0] if start.shape[0] > 0 else NULL
+    cdef const cython.floating* x2 = &a2[0, 0] if a2.shape[0] > 0 else NULL
+    cdef const cython.floating* x3 = &a3[0, 0] if a3.shape[0] > 0 else NULL
+    cdef const cython.floating* V2 = &W2[0, 0] if a2.shape[0] > 0 else NULL
+    cdef const cython.floating* V3 = &W3[0, 0] if a3.shape[0] > 0 else NULL
+    cdef Py_ssize_t first_row = y.shape[1] if start.shape[0] > 1 else 0
+    barrier[0] = barrier[8] = 0
+    with nogil, parallel(num_threads=num_threads):
+        _affine_member(threadid(), fd_team_size(), &a1[0, 0], &W1[0, 0], a1.shape[1], x2, V2, a2.shape[1], x3,
+                       V3, a3.shape[1], transposed, first, first_row, &y[0, 0], y.shape[0], y.shape[1], &work[0],
+                       barrier)
+
+
+cdef void _affine_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* a1, const cython.floating* W1, Py_ssize_t k1,
+    const cython.floating* a2, const cython.floating* W2, Py_ssize_t k2, const cython.floating* a3,
+    const cython.floating* W3, Py_ssize_t k3, bint transposed, const cython.floating* start,
+    Py_ssize_t start_row, cython.floating* y, Py_ssize_t rows, Py_ssize_t columns, cython.floating* panels1,
+    int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t padded = _up(columns, panel_width(y)) * panel_width(y), m = rows * me // team, count
+    cdef Py_ssize_t end = rows * (me + 1) // team
+    cdef cython.floating* panels2 = panels1 + k1 * padded
+    cdef cython.floating* panels3 = panels2 + (k2 * padded if a2 is not NULL else 0)
+    _pack_matrix(W1, k1, columns, transposed, panels1, me, team)
+    if a2 is not NULL:
+        _pack_matrix(W2, k2, columns, transposed, panels2, me, team)
+    if a3 is not NULL:
+        _pack_matrix(W3, k3, columns, transposed, panels3, me, team)
+    fd_barrier(barrier, team)
+    while m < end:  # rows few enough that y's stay in the second-level cache from one matrix to the next
+        count = min(end - m, AFFINE_ROWS)
+        _times(a1 + m * k1, count, k1, panels1, offset(start, m * start_row), start_row, y + m * columns, columns)
+        if a2 is not NULL:
+            _times(a2 + m * k2, count, k2, panels2, y + m * columns, columns, y + m * columns, columns)
+        if a3 is not NULL:
+            _times(a3 + m * k3, count, k3, panels3, y + m * columns, columns, y + m * columns, columns)
+        m += count
+
+
+cdef inline void _times(
+    const cython.floating* a, Py_ssize_t rows, Py_ssize_t k, const cython.floating* panels,
+    const cython.floating* start, Py_ssize_t start_row, cython.floating* y, Py_ssize_t columns,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(a)
+    product(a, k, 1, rows, panels, nr, k * nr, k, y, columns, columns, start, start_row)
+
+
+cdef void _pack_matrix(
+    const cython.floating* W, Py_ssize_t k, Py_ssize_t columns, bint transposed, cython.floating* panels,
+    Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """W (k, columns), or transposed from (columns, k), into panels; this thread's share of them."""
+    cdef Py_ssize_t nr = panel_width(W), j, count = _up(columns, nr), width
+    for j in range(count * me // team, count * (me + 1) // team):
+        width = min(nr, columns - j * nr)
+        if transposed:
+            pack_panel_transposed(W + j * nr * k, k, k, width, panels + j * k * nr)
+        else:
+            pack_panel(W + j * nr, columns, k, width, panels + j * k * nr)
 
 
 # ---- The direction through the forward pass ---------------------------------------------------------------------
@@ -117,13 +194,11 @@ cdef void _tangent_member(
     const cython.floating* c, cython.floating* th, cython.floating* tc, cython.floating* ta,
     cython.floating* tax, cython.floating* panels, int64_t* barrier,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(ta), j, t, r, q, g, row, at, count, state = batch * hidden
+    cdef Py_ssize_t nr = panel_width(ta), t, r, q, g, row, at, count, state = batch * hidden
     cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
-    cdef Py_ssize_t all_panels = _up(wide, nr)
     cdef cython.floating* now
     cdef uint64_t mode = fd_flush_subnormals()
-    for j in range(all_panels * me // team, all_panels * (me + 1) // team):
-        pack_panel(W_h + j * nr, wide, hidden, min(nr, wide - j * nr), panels + j * hidden * nr)
+    _pack_matrix(W_h, hidden, wide, False, panels, me, team)
     fd_barrier(barrier, team)
     for t in range(time):
         now = ta + (t * batch + w.row0) * wide
@@ -194,7 +269,7 @@ cdef void _adjoint_member(
     cdef Py_ssize_t nr = panel_width(da), t, r, q, row, at, own, count, state = batch * hidden
     cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_transposed(W_h, hidden, wide, panels, me, team)
+    _pack_matrix(W_h, wide, hidden, True, panels, me, team)
     fd_barrier(barrier, team)
     for t in range(time - 1, -1, -1):
         for r in range(w.row0, w.row1):
@@ -217,13 +292,6 @@ cdef void _adjoint_member(
             fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
         _state_gradient(&w, da + t * batch * wide, panels, dh)
     fd_restore_subnormals(mode)
-
-
-cdef void _pack_transposed(const cython.floating* W_h, Py_ssize_t hidden, Py_ssize_t wide,
-                           cython.floating* panels, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(W_h), j, count = _up(hidden, nr)
-    for j in range(count * me // team, count * (me + 1) // team):
-        pack_panel_transposed(W_h + j * nr * wide, wide, wide, min(nr, hidden - j * nr), panels + j * wide * nr)
 
 
 cdef inline void _state_gradient(const Walk* w, const cython.floating* da, const cython.floating* panels,
@@ -277,7 +345,7 @@ cdef void _adjoint_tangent_member(
     cdef Py_ssize_t nr = panel_width(tda), t, r, q, row, at, own, place, count, state = batch * hidden
     cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_transposed(W_h, hidden, wide, panels, me, team)
+    _pack_matrix(W_h, wide, hidden, True, panels, me, team)
     fd_barrier(barrier, team)
     for t in range(time - 1, -1, -1):
         for r in range(w.row0, w.row1):
