@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import dense
 from .._dispatch import kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
@@ -46,11 +45,15 @@ def sum_of_products(
     return y
 
 
-def add_outer(x: np.ndarray, dy: np.ndarray, W: np.ndarray, dW: np.ndarray) -> None:
-    """dW += x^T dy, summed over all axes but the last; of W, only the shape matters."""
-    dense.linear_backward(dy, x, W, (dW, None), accumulate=True, input_gradient=False)
-
-
-def add_sum(dy: np.ndarray, db: np.ndarray) -> None:
-    """db += dy, summed over all axes but the last."""
-    db += dy.reshape(-1, dy.shape[-1]).sum(0)
+def add_outer(dy: np.ndarray, *targets: tuple[np.ndarray, np.ndarray], db: np.ndarray | None = None) -> None:
+    """dW += x^T dy for the one or two (x, dW) given, and db += dy; sums over all axes but the last."""
+    if dy.size == 0:
+        return
+    none = _NONE[dy.dtype.char]
+    pairs = [(x.reshape(-1, x.shape[-1]), dW) for x, dW in targets] + [(none, none)] * (2 - len(targets))
+    (x1, dW1), (x2, dW2) = pairs
+    rows = dy.reshape(-1, dy.shape[-1])
+    inputs = x1.shape[1] + x2.shape[1]
+    num_threads = threads_for(rows.size * inputs, _GRAIN)
+    work = scratch(kernels.curvature.outer_size(x1.shape[1], x2.shape[1], dy.itemsize, num_threads), dy.dtype)
+    kernels.curvature.add_outer(x1, x2, rows, dW1, dW2, none.reshape(0) if db is None else db, work, num_threads)

@@ -14,7 +14,7 @@ from .._dispatch import kernels
 from .._memory import scratch
 from .._threads import threads_for
 from ..nn import Module, Parameter
-from ._affine import add_outer, add_sum, sum_of_products
+from ._affine import add_outer, sum_of_products
 
 Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
 
@@ -161,19 +161,15 @@ class _Linear(Linearization):
     def backward(self, dy, out, need_input):
         self.dy = dy
         if out is not None:
-            add_outer(self.x, dy, self.weight.data, out[self.weight])
-            if self.bias is not None:
-                add_sum(dy, out[self.bias])
+            self._add(dy, out)
         return sum_of_products([(dy, self.weight.data)], transposed=True) if need_input else None
 
     def jvp_backward(self, tdy, direction, out, need_input):
         if out is not None:
             if tdy is not None:
-                add_outer(self.x, tdy, self.weight.data, out[self.weight])
-                if self.bias is not None:
-                    add_sum(tdy, out[self.bias])
+                self._add(tdy, out)
             if self.tx is not None:
-                add_outer(self.tx, self.dy, self.weight.data, out[self.weight])
+                add_outer(self.dy, (self.tx, out[self.weight]))
         if not need_input:
             return None
         terms = [] if tdy is None else [(tdy, self.weight.data)]
@@ -187,6 +183,9 @@ class _Linear(Linearization):
         if self.bias is not None:
             out[self.bias].add_sums(apart)
         return self.backward(dy, None, need_input)
+
+    def _add(self, dy: np.ndarray, out: Arrays) -> None:
+        add_outer(dy, (self.x, out[self.weight]), db=None if self.bias is None else out[self.bias])
 
 
 class _Embedding(Linearization):

@@ -9,7 +9,7 @@ from .._dispatch import kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from ..nn import Parameter
-from ._affine import add_outer, add_sum, sum_of_products
+from ._affine import add_outer, sum_of_products
 from ._linearization import Linearization, by_sample, register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
@@ -136,22 +136,27 @@ class Cell:
         return self.dax if self.kind == GRU else self.da
 
     def add_gradients(self, out: Weights) -> None:
-        add_outer(self.x, self.of_input(), self.weights.W_x, out.W_x)
-        add_outer(self.h[:-1], self.da, self.weights.W_h, out.W_h)
-        self._add_biases(self.of_input(), self.da, out)
+        self._add(self.of_input(), self.da, self.x, self.h, out, True)
 
     def add_gradient_tangents(self, tda: np.ndarray, tdax: np.ndarray, out: Weights) -> None:
-        add_outer(self.x, tdax, self.weights.W_x, out.W_x)
-        if self.tx is not None:
-            add_outer(self.tx, self.of_input(), self.weights.W_x, out.W_x)
-        add_outer(self.h[:-1], tda, self.weights.W_h, out.W_h)
-        add_outer(self.th[:-1], self.da, self.weights.W_h, out.W_h)
-        self._add_biases(tdax, tda, out)
+        self._add(tdax, tda, self.x, self.h, out, True)
+        self._add(self.of_input(), self.da, self.tx, self.th, out, False)
 
-    def _add_biases(self, by_input: np.ndarray, by_state: np.ndarray, out: Weights) -> None:
-        add_sum(by_input, out.b)
-        if out.b_n is not None:
-            add_sum(by_state[..., 2 * len(out.b_n) :], out.b_n)
+    def _add(
+        self, by_input: np.ndarray, by_state: np.ndarray, x: np.ndarray | None, h: np.ndarray, out: Weights,
+        biases: bool,
+    ) -> None:  # fmt: skip
+        """x^T da and h^T da to the weights' gradients, in one pass over da where both have the same."""
+        of_x = [] if x is None else [(x, out.W_x)]
+        of_h = (h[:-1], out.W_h)
+        db = out.b if biases else None
+        if by_input is by_state:
+            add_outer(by_state, *of_x, of_h, db=db)
+            return
+        add_outer(by_input, *of_x, db=db)
+        add_outer(by_state, of_h)
+        if biases and out.b_n is not None:
+            out.b_n += by_state[..., 2 * len(out.b_n) :].sum((0, 1))
 
     def _products(self, terms: list[tuple[np.ndarray, np.ndarray]], bias: np.ndarray | None) -> np.ndarray:
         return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)

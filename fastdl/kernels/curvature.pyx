@@ -31,11 +31,13 @@ from ._tangents cimport (
     rnn_tangent,
 )
 from ._tile cimport (
+    FD_MR,
     FD_NR_DOUBLE,
     FD_NR_FLOAT,
     offset,
     pack_panel,
     pack_panel_transposed,
+    pack_rows,
     panel_width,
     product,
 )
@@ -51,6 +53,7 @@ cdef enum:               # the cells, as the callers number them
 cdef enum:
     CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
     AFFINE_ROWS = 96         # rows of a block of `affine`
+    OUTER_ROWS = 256         # rows of a block of the sums over time and batch
 
 cdef struct Walk:
     int cell
@@ -161,6 +164,75 @@ cdef void _pack_matrix(
             pack_panel_transposed(W + j * nr * k, k, k, width, panels + j * k * nr)
         else:
             pack_panel(W + j * nr, columns, k, width, panels + j * k * nr)
+
+
+def add_outer(
+    const cython.floating[:, ::1] a1, const cython.floating[:, ::1] a2, const cython.floating[:, ::1] d,
+    cython.floating[:, ::1] dW1, cython.floating[:, ::1] dW2, cython.floating[::1] db,
+    cython.floating[::1] work, int num_threads,
+):
+    """dW1 += a1^T d, dW2 += a2^T d, db += the sum of d's rows; an empty factor or db is not wanted."""
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* x1 = &a1[0, 0] if a1.shape[0] > 0 else NULL
+    cdef const cython.floating* x2 = &a2[0, 0] if a2.shape[0] > 0 else NULL
+    cdef cython.floating* to1 = &dW1[0, 0] if a1.shape[0] > 0 else NULL
+    cdef cython.floating* to2 = &dW2[0, 0] if a2.shape[0] > 0 else NULL
+    cdef cython.floating* sums = &db[0] if db.shape[0] > 0 else NULL
+    barrier[0] = barrier[8] = 0
+    with nogil, parallel(num_threads=num_threads):
+        _outer_member(threadid(), fd_team_size(), x1, a1.shape[1], x2, a2.shape[1], &d[0, 0], d.shape[0], d.shape[1],
+                      to1, to2, sums, &work[0], barrier)
+
+
+def outer_size(Py_ssize_t inputs1, Py_ssize_t inputs2, Py_ssize_t itemsize, int num_threads):
+    """Elements of work space that `add_outer` wants: strips of the left factors, a panel of the right one a thread."""
+    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
+    return OUTER_ROWS * (FD_MR * (_up(inputs1, FD_MR) + _up(inputs2, FD_MR)) + nr * num_threads)
+
+
+cdef void _outer_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* a1, Py_ssize_t k1, const cython.floating* a2,
+    Py_ssize_t k2, const cython.floating* d, Py_ssize_t rows, Py_ssize_t columns, cython.floating* dW1,
+    cython.floating* dW2, cython.floating* db, cython.floating* strips, int64_t* barrier,
+) noexcept nogil:
+    """Columns are split over the team; rows go in blocks, so sums do not depend on it."""
+    cdef Py_ssize_t nr = panel_width(d), of_1 = _up(k1, FD_MR), of_2 = _up(k2, FD_MR), row = 0, count, i, j, r, v
+    cdef Py_ssize_t width, of_d = _up(columns, nr), strip = OUTER_ROWS * FD_MR
+    cdef cython.floating* strips2 = strips + of_1 * strip
+    cdef cython.floating* panel = strips2 + of_2 * strip + me * OUTER_ROWS * nr
+    while row < rows:
+        count = min(rows - row, OUTER_ROWS)
+        for i in range((of_1 + of_2) * me // team, (of_1 + of_2) * (me + 1) // team):
+            if i < of_1:
+                pack_rows(a1 + row * k1 + i * FD_MR, k1, count, min(FD_MR, k1 - i * FD_MR), strips + i * strip)
+            else:
+                j = i - of_1
+                pack_rows(a2 + row * k2 + j * FD_MR, k2, count, min(FD_MR, k2 - j * FD_MR), strips2 + j * strip)
+        fd_barrier(barrier, team)
+        for j in range(of_d * me // team, of_d * (me + 1) // team):
+            width = min(nr, columns - j * nr)
+            pack_panel(d + row * columns + j * nr, columns, count, width, panel)
+            if db is not NULL:
+                for r in range(count):
+                    for v in range(width):
+                        db[j * nr + v] = db[j * nr + v] + panel[r * nr + v]
+            _outer_panel(strips, k1, panel, count, dW1, columns, j * nr, width)
+            _outer_panel(strips2, k2, panel, count, dW2, columns, j * nr, width)
+        fd_barrier(barrier, team)  # the strips may be overwritten
+        row += count
+
+
+cdef inline void _outer_panel(
+    const cython.floating* strips, Py_ssize_t k, const cython.floating* panel, Py_ssize_t rows,
+    cython.floating* dW, Py_ssize_t columns, Py_ssize_t column, Py_ssize_t width,
+) noexcept nogil:
+    """Some columns of dW += a^T d, a in strips of MR columns and d in one panel."""
+    cdef Py_ssize_t i, nr = panel_width(strips)
+    cdef cython.floating* at
+    for i in range(_up(k, FD_MR)):
+        at = dW + i * FD_MR * columns + column
+        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, k - i * FD_MR), panel, nr, 0, rows, at,
+                columns, width, <const cython.floating*> at, columns)
 
 
 # ---- The direction through the forward pass ---------------------------------------------------------------------
