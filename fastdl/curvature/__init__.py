@@ -1,4 +1,6 @@
 from . import _recurrent
 from ._products import LossPoint, ModelPoint
-from ._differences import *
 from ._differences import gradient, jacobian, hessian, check_gradient
+from ._function_point import FunctionPoint
+from ._spectrum import *
+from ._landscape import *

@@ -36,6 +36,11 @@ class Layout:
             view[...] = one.data
         return flat
 
+    def assign(self, flat: np.ndarray) -> None:
+        """Give the parameters the values of a flat vector."""
+        for one, view in self.views(flat).items():
+            one.data = view
+
     def vector(self, name: str, value: Any) -> np.ndarray:
         """A direction given by a user: finite or not, but of the right length and type."""
         return float_array(name, value, (self.size,), self.dtype)

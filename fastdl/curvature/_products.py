@@ -63,6 +63,10 @@ class ModelPoint:
     def size(self) -> int:
         return self.layout.size
 
+    @property
+    def dtype(self) -> np.dtype:
+        return self.layout.dtype
+
     def jvp(self, v: np.ndarray, wrt: str = "parameters") -> np.ndarray:
         """J v, the output's tangent: v is (N,), or of the input's shape for wrt="input"."""
         return self._jvp(self._direction("v", v, wrt), wrt)
@@ -150,6 +154,7 @@ class LossPoint(ModelPoint):
         if not (isinstance(data, (tuple, list)) and len(data) == 2):
             raise TypeError(f"data: got {type(data).__name__}, expected a tuple (x, targets)")
         super().__init__(model, data[0])
+        self._model, self._loss, self._targets = model, loss, data[1]
         self.loss = loss_at(loss, self.output, data[1])
         self.value = self.loss.value
         self._at_gradient = False  # whether the layers hold the loss's gradient, which hvp needs
@@ -201,7 +206,7 @@ class LossPoint(ModelPoint):
     ) -> np.ndarray:
         """The Hessian, or its block of the named parameters, column by column; or matrix="gauss_newton"."""
         product = self.product(matrix)
-        places = self.layout.places(parameters)
+        places = self.places(parameters)
         chosen = np.arange(self.size) if places is None else places
         _check_memory(
             memory_limit, len(chosen) ** 2 * self.layout.dtype.itemsize, f"a matrix of {len(chosen)} x {len(chosen)}"
@@ -214,6 +219,19 @@ class LossPoint(ModelPoint):
             row[...] = column if places is None else column[places]
             unit[k] = 0
         return result.T
+
+    def places(self, parameters: Collection[str] | None) -> np.ndarray | None:
+        """Where the named parameters, or those of the named layers, lie in a vector; None for all of it."""
+        return self.layout.places(parameters)
+
+    def value_at(self, offset: np.ndarray) -> float:
+        """The loss with the parameters moved by `offset` (N,); afterwards they are as before, to the bit."""
+        before = self.layout.values()
+        try:
+            self.layout.assign(before + offset)
+            return float(self._loss(linearize(self._model, self._x).y, self._targets)[0])
+        finally:
+            self.layout.assign(before)
 
     def product(self, matrix: str) -> Any:
         """The method that multiplies with the "hessian" or the "gauss_newton" matrix."""
