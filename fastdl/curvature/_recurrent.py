@@ -185,7 +185,7 @@ def lstm_cell(x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray) -
     return Cell(LSTM, x, weights, tape.h, tape.c, gates)
 
 
-class _Stack(Linearization):
+class Stack(Linearization):
     """A stack of recurrent layers from zero states, dropout between them off."""
 
     def __init__(self, layer: nn.LSTM, x: np.ndarray) -> None:
@@ -255,4 +255,4 @@ def _chosen(arrays: Any, parameters: Weights) -> Weights:
     return Weights(*(None if one is None else arrays[one] for one in parameters))
 
 
-register(nn.LSTM, _Stack)
+register(nn.LSTM, Stack)
