@@ -156,7 +156,7 @@ class Cell:
         add_outer(by_input, *of_x, db=db)
         add_outer(by_state, of_h)
         if biases and out.b_n is not None:
-            out.b_n += by_state[..., 2 * len(out.b_n) :].sum((0, 1))
+            np.add(out.b_n, by_state[..., 2 * len(out.b_n) :].sum((0, 1)), out=out.b_n)
 
     def _products(self, terms: list[tuple[np.ndarray, np.ndarray]], bias: np.ndarray | None) -> np.ndarray:
         return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)
