@@ -6,30 +6,34 @@ import numpy as np
 
 import fastdl as fd
 
-T, B, I, H, C = 4, 3, 2, 5, 3
+T, B, INPUTS, H, C = 4, 3, 2, 5, 3
 _rng = np.random.default_rng(0)
-X, Y = _rng.standard_normal((T, B, I)), _rng.standard_normal((T, B, C))
+X, Y = _rng.standard_normal((T, B, INPUTS)), _rng.standard_normal((T, B, C))
 INDEX, TARGETS = _rng.integers(0, 6, (T, B)), _rng.integers(0, C, (T, B))
 TARGETS[1, 2] = 9  # ignored
 smoothed = functools.partial(fd.softmax_cross_entropy, ignore_index=9, label_smoothing=0.1)
 
 
 def _dense(dtype):
-    layers = [fd.nn.Linear(I, H, rng=0, dtype=dtype), fd.nn.Tanh(), fd.nn.Linear(H, H, bias=False, rng=1, dtype=dtype)]
+    layers = [
+        fd.nn.Linear(INPUTS, H, rng=0, dtype=dtype),
+        fd.nn.Tanh(),
+        fd.nn.Linear(H, H, bias=False, rng=1, dtype=dtype),
+    ]
     layers += [fd.nn.Sigmoid(), fd.nn.Dropout(0.5, scaling="classic", rng=2), fd.nn.Linear(H, C, rng=3, dtype=dtype)]
     return fd.nn.Sequential(*layers, fd.nn.ReLU(), fd.nn.Linear(C, C, rng=4, dtype=dtype))
 
 
 def _lstm(dtype, **options):
     return fd.nn.Sequential(
-        fd.nn.LSTM(I, H, rng=0, dtype=dtype, **options), fd.nn.Linear(H, C, rng=1, dtype=dtype)
+        fd.nn.LSTM(INPUTS, H, rng=0, dtype=dtype, **options), fd.nn.Linear(H, C, rng=1, dtype=dtype)
     )
 
 
 def _words(dtype):
     return fd.nn.Sequential(
-        fd.nn.Embedding(6, I, rng=0, dtype=dtype),
-        fd.nn.Sequential(fd.nn.LSTM(I, H, num_layers=2, dropout=0.3, rng=1, dtype=dtype), fd.nn.Tanh()),
+        fd.nn.Embedding(6, INPUTS, rng=0, dtype=dtype),
+        fd.nn.Sequential(fd.nn.LSTM(INPUTS, H, num_layers=2, dropout=0.3, rng=1, dtype=dtype), fd.nn.Tanh()),
         fd.nn.Linear(H, C, rng=2, dtype=dtype),
     )
 
@@ -110,6 +114,7 @@ def jax_loss(model, loss, data):
         logs = jax.nn.log_softmax(z)
         smoothing = options["label_smoothing"]
         target = (1 - smoothing) * jax.nn.one_hot(y, z.shape[-1]) + smoothing / z.shape[-1]
-        return -jnp.sum((y != options["ignore_index"])[..., None] * target * logs) / (y != options["ignore_index"]).sum()
+        counted = y != options["ignore_index"]
+        return -jnp.sum(counted[..., None] * target * logs) / counted.sum()
 
     return value, output

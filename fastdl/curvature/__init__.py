@@ -13,7 +13,8 @@ from ._lbfgs import LBFGS
 from ._linearization import Linearization, linearize, register
 from ._losses import LossAt, register_loss
 from ._products import LossPoint, ModelPoint
-from ._second_order import AdaHessian, LevenbergMarquardt, Newton, NewtonCG, Residuals
+from ._residuals import Residuals
+from ._second_order import AdaHessian, LevenbergMarquardt, Newton, NewtonCG
 from ._spectrum import (
     Eigenpairs,
     Estimate,

@@ -132,7 +132,7 @@ class GradientCheck(NamedTuple):
     Attributes
     ----------
     passed : bool
-    index : tuple of int
+    where : tuple of int
         Where the given gradient is worst.
     given, expected : float
         The given entry there, and what differences say.
@@ -143,7 +143,7 @@ class GradientCheck(NamedTuple):
     """
 
     passed: bool
-    index: tuple[int, ...]
+    where: tuple[int, ...]
     given: float
     expected: float
     difference: float
@@ -151,14 +151,12 @@ class GradientCheck(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{'passed' if self.passed else 'FAILED'}: worst entry {list(self.index)}: given {self.given:.10g}, "
+            f"{'passed' if self.passed else 'FAILED'}: worst entry {list(self.where)}: given {self.given:.10g}, "
             f"expected {self.expected:.10g} +- {self.error:.1g}, relative difference {self.difference:.2g}"
         )
 
 
-def check_gradient(
-    f: Function, grad: Any, x: np.ndarray, rtol: float = 1e-5, method: str = "auto"
-) -> GradientCheck:
+def check_gradient(f: Function, grad: Any, x: np.ndarray, rtol: float = 1e-5, method: str = "auto") -> GradientCheck:
     """Compare a gradient that was written by hand with differences of the function.
 
     Parameters
@@ -251,7 +249,7 @@ def _complex(f: Function, x: np.ndarray, value: np.ndarray) -> np.ndarray:
         at.flat[k] += 1j * _COMPLEX_STEP
         moved = np.asarray(f(at.copy()))
         if moved.dtype.kind != "c":
-            raise TypeError("f: got a real value for a complex argument, expected a complex one; method='central' works")
+            raise TypeError("f: got a real value for a complex argument, expected a complex one; try 'central'")
         result[..., k] = moved.imag / _COMPLEX_STEP
         at.flat[k] = x.flat[k]
     return result.reshape(*value.shape, *x.shape)

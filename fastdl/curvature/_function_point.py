@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -69,9 +68,8 @@ class FunctionPoint:
         """H v."""
         return self._matrix @ float_array("v", v, (self.size,), self.dtype)
 
-    def hessian(self, parameters: Collection[str] | None = None, **options: Any) -> np.ndarray:
+    def hessian(self) -> np.ndarray:
         """The Hessian, (N, N)."""
-        self.places(parameters)
         return self._matrix.copy()
 
     def product(self, matrix: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -45,7 +45,7 @@ class GradientFlow:
 
     @property
     def rate(self) -> float:
-        """Factor by which the largest grows a step, fitted over all lags: below 1 gradients vanish, above they explode."""
+        """Factor by which the largest grows a step, fitted over all lags: below 1 gradients vanish, above explode."""
         logs = np.log(np.maximum(self.largest, np.finfo(np.float64).tiny))
         if len(logs) == 1:
             return float(np.exp(logs[0]))

@@ -2,7 +2,6 @@
 
 import math
 import os
-from typing import Any
 
 import numpy as np
 
@@ -53,9 +52,7 @@ class Landscape:
         self.verdict, self.reason = self._judge()
 
     @classmethod
-    def at(
-        cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None
-    ) -> "Landscape":
+    def at(cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None) -> "Landscape":
         """The landscape at a :class:`LossPoint` or :class:`FunctionPoint`; arguments as for :func:`landscape`."""
         ends = eigenpairs(point, 1, "both") if point.size > 1 else eigenpairs(point)
         rounding = math.sqrt(float(np.finfo(point.dtype).eps))

@@ -99,9 +99,7 @@ class LBFGS(ClosureOptimizer):
             new, new_gradient = evaluate()
             return _Trial(length, new, float(new_gradient @ direction), new_gradient)
 
-        found = _strong_wolfe(
-            along, _Trial(0.0, value, slope, gradient), first, self.c1, self.c2, self.max_evaluations
-        )
+        found = _strong_wolfe(along, _Trial(0.0, value, slope, gradient), first, self.c1, self.c2, self.max_evaluations)
         if found is None or not found.value < value:
             again = len(self._s) > 0  # the curvature kept may be wrong here: forget it before giving up
             self._s, self._y = np.empty((2, 0, self.size))

@@ -168,7 +168,7 @@ class _Linear(Linearization):
         if out is not None:
             if tdy is not None:
                 self._add(tdy, out)
-            if self.tx is not None:
+            if self.tx is not None and self.dy is not None:
                 add_outer(self.dy, (self.tx, out[self.weight]))
         if not need_input:
             return None
@@ -212,7 +212,8 @@ class _Embedding(Linearization):
         _refuse_integers(need_input)
         apart = by_sample(dy, axis)
         columns = out[self.weight].columns.reshape(apart.shape[1], *self.weight.shape)
-        np.add.at(columns, (np.arange(apart.shape[1]), np.moveaxis(self.x, axis, -1).reshape(-1, apart.shape[1])), apart)
+        index = np.moveaxis(self.x, axis, -1).reshape(apart.shape[:2])
+        np.add.at(columns, (np.arange(apart.shape[1]), index), apart)
 
 
 def _refuse_integers(wanted: bool) -> None:

@@ -21,6 +21,10 @@ class LossAt:
     def hvp(self, u: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
+    def residual_scale(self) -> float:
+        """s, for a loss that is s/2 times the sum of squares of z - targets; others have none."""
+        raise TypeError("loss: it is not a sum of squares, so it has no residuals")
+
 
 class _CrossEntropy(LossAt):
     """Each row's Hessian is s (diag(p) - p p^T), s the row's share of the mean; the targets do not matter."""
@@ -58,6 +62,9 @@ class _SquaredError(LossAt):
 
     def hvp(self, u):
         return u * self.factor
+
+    def residual_scale(self):
+        return self.factor
 
 
 _known: dict[Any, Callable[..., LossAt]] = {

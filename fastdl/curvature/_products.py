@@ -1,15 +1,17 @@
 """Products with the Jacobian and the Hessian of models (2.3), and the matrices made of them."""
 
+import math
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, choice, float_array, integer
+from .._validate import choice, float_array, integer
 from ..nn import Module
 from ._layout import Layout
 from ._linearization import Slot, linearize
 from ._losses import LossFunction, loss_at
+from ._residuals import Residuals
 
 Data = tuple[np.ndarray, Any]
 MEMORY_LIMIT = 2**30  # bytes
@@ -106,9 +108,7 @@ class ModelPoint:
         return float_array(name, v, self._real_input().shape, self.layout.dtype)
 
     def _jvp(self, v: np.ndarray, wrt: str) -> np.ndarray:
-        tangent = (
-            self._linear.jvp(None, self.layout.views(v)) if wrt == "parameters" else self._linear.jvp(v, None)
-        )
+        tangent = self._linear.jvp(None, self.layout.views(v)) if wrt == "parameters" else self._linear.jvp(v, None)
         return np.zeros_like(self.output) if tangent is None else tangent
 
     def _real_input(self) -> np.ndarray:
@@ -232,6 +232,15 @@ class LossPoint(ModelPoint):
             return float(self._loss(linearize(self._model, self._x).y, self._targets)[0])
         finally:
             self.layout.assign(before)
+
+    def residuals(self, memory_limit: int = MEMORY_LIMIT) -> Residuals:
+        """A squared-error loss as half a sum of squared residuals, for :class:`LevenbergMarquardt`."""
+        scale = math.sqrt(self.loss.residual_scale())
+
+        def scaled_jacobian() -> np.ndarray:
+            return scale * self.jacobian(memory_limit=memory_limit).reshape(-1, self.size)
+
+        return Residuals(self.loss.gradient.reshape(-1) / scale, scaled_jacobian)
 
     def product(self, matrix: str) -> Any:
         """The method that multiplies with the "hessian" or the "gauss_newton" matrix."""

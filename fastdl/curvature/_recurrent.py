@@ -8,9 +8,8 @@ from .. import nn, recurrent
 from .._dispatch import kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
-from ..nn import Parameter
 from ._affine import add_outer, sum_of_products
-from ._linearization import Linearization, by_sample, register
+from ._linearization import Linearization, register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
 
@@ -69,7 +68,7 @@ class Cell:
         tc0: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
         """th of every step (T, B, H), from the tangents of input, weights and initial state."""
-        T, B = self.x.shape[:2]
+        T = len(self.x)
         self.th = _started(th0, T, self.h)
         self.tc = _started(tc0, T, self.h) if self.kind == LSTM else self.c
         self.tx, self.direction = tx, direction
@@ -178,7 +177,7 @@ def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarr
 
 def lstm_cell(x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray) -> Cell:
     """The LSTM run over x."""
-    tape = recurrent.lstm_forward(x, h0, c0, *weights[:3])[2]
+    tape: Any = recurrent.lstm_forward(x, h0, c0, *weights[:3])[2]
     H = h0.shape[1]
     # The tape pads each gate to whole panels of the kernel; here gates lie side by side. Without padding: no copy.
     gates = tape.gates.reshape(*x.shape[:2], 4, -1)[..., :H].reshape(*x.shape[:2], 4 * H)

@@ -1,14 +1,15 @@
 """Optimizers that use the Hessian or the Jacobian itself (2.6)."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from .._validate import check_shape, integer, number
 from ..random import Generator, as_generator
 from ._closure_optimizer import ClosureOptimizer, backtrack
+from ._residuals import Residuals
 from ._spectrum import Point
 
 PointClosure = Callable[[], Point]
@@ -102,9 +103,7 @@ class NewtonCG(Newton):
         Whether the last inner loop ended on negative curvature.
     """
 
-    def __init__(
-        self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0, max_iterations: int = 100
-    ) -> None:
+    def __init__(self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0, max_iterations: int = 100) -> None:
         super().__init__(parameters, lr, damping=damping)
         self.max_iterations = integer("max_iterations", max_iterations, 1)
         self.iterations = 0
@@ -138,16 +137,6 @@ class NewtonCG(Newton):
             before, square = square, float(residual @ residual)
             direction = -residual + (square / before) * direction
         return solution
-
-
-class Residuals(NamedTuple):
-    """What Levenberg-Marquardt minimises half the squared norm of: residuals (m,), and their Jacobian (m, N).
-
-    The Jacobian may be a function without arguments, called only where it is needed.
-    """
-
-    values: np.ndarray
-    jacobian: Any
 
 
 class LevenbergMarquardt(ClosureOptimizer):
@@ -275,6 +264,19 @@ class AdaHessian(ClosureOptimizer):
         self.power = number("power", power, 0, 1)
         self._rng = as_generator(rng)
         self._m, self._v = np.zeros((2, self.size))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all that the next step depends on, the source of the signs included."""
+        return super().state_dict() | {"random": self._rng.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, or raise ValueError."""
+        if "random" not in state:
+            raise ValueError(f"state: got {', '.join(state)}, expected random, the state of the signs' source, too")
+        source = Generator()
+        source.load_state_dict(state["random"])
+        super().load_state_dict({name: value for name, value in state.items() if name != "random"})
+        self._rng = source
 
     def step(self, closure: PointClosure) -> float:
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""

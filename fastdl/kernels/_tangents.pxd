@@ -223,7 +223,7 @@ cdef inline void lstm_adjoint_tangent(
     store(tdc, <const cython.floating*> e, count)
 
 
-# ---- GRU, values r, z, n and q = h W_hn + b_hn; products of the state in blocks r, z, q, of the input in r, z, n -------
+# ---- GRU, values r, z, n and q = h W_hn + b_hn; the state's products in blocks r, z, q, the input's in r, z, n ----
 
 
 cdef inline void gru_tangent(
