@@ -60,6 +60,21 @@ def test_hessian_products_against_differences_of_the_gradient(level, name):
     np.testing.assert_allclose(point.hvp(v), expected[:, 0] / 0.01, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
+@pytest.mark.parametrize("hidden", [33, 64, 128])
+def test_wide_layers(level, hidden, dtype, tolerance):
+    """Hidden sizes at which the tape pads its gates, or its rows of them; the product is symmetric."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((3, 5, 2)).astype(dtype), rng.standard_normal((3, 5, hidden)).astype(dtype)
+    model, data = fd.nn.LSTM(2, hidden, rng=0, dtype=dtype), (x, y)
+    point = LossPoint(model, fd.mse_loss, data)
+    expected = model_gradient(model, fd.mse_loss, data)[1]
+    np.testing.assert_allclose(point.gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    v, w = direction(point), direction(point, 2)
+    scale = np.linalg.norm(point.hvp(v)) * np.linalg.norm(w)
+    assert abs(point.hvp(v) @ w - point.hvp(w) @ v) < tolerance * scale
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_holds_for_every_hessian(name):
     point, _ = loss_point(name)

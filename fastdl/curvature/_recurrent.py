@@ -39,8 +39,10 @@ class Cell:
     weights : Weights of ndarray
     h, c : ndarray (T + 1, B, H)
         The states, slot 0 the initial one; c is None without a cell state.
-    gates : ndarray (T, B, values), or None
-        LSTM: i, f, g, o. GRU: r, z, n and q = h W_hn + b_n. None for the RNN.
+    gates : ndarray (T B, at least 4 value_gate), or None
+        Gate values, one gate's `value_gate` columns from the next one's. LSTM: i, f, g, o. GRU: r, z, n and
+        q = h W_hn + b_n. None for the RNN.
+    value_gate : int
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Cell:
         h: np.ndarray,
         c: np.ndarray | None = None,
         gates: np.ndarray | None = None,
+        value_gate: int = 0,
     ) -> None:
         none = _NONE[x.dtype.char]
         self.kind, self.x, self.weights = kind, x, weights
         self.h, self.c = h, none if c is None else c
-        self.gates = none if gates is None else gates
+        self.gates = none.reshape(0, 0) if gates is None else gates
+        self.value_gate = value_gate
         self.wide = weights.W_h.shape[1]
         self.th = self.tc = self.ta = self.tax = none
         self.total = self.total_c = self.da = self.dax = none
@@ -88,7 +92,7 @@ class Cell:
             self.ta = self._products([*of_input, *of_state], bias)
         if self.x.size:
             kernels.curvature.tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.h, self.c, self.th, self.tc, self.ta, self.tax,
+                self.kind, self.weights.W_h, self.gates, self.value_gate, self.h, self.c, self.th, self.tc, self.ta, self.tax,
                 self._work(), self._num_threads,
             )  # fmt: skip
         return self.th[1:]
@@ -102,7 +106,7 @@ class Cell:
         dh, dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_walk(
-                self.kind, self.weights.W_h, self.gates, self.h, self.c, dy, dh, dc, self.total, self.total_c,
+                self.kind, self.weights.W_h, self.gates, self.value_gate, self.h, self.c, dy, dh, dc, self.total, self.total_c,
                 self.da, self.dax, self._work(), self._num_threads,
             )  # fmt: skip
 
@@ -114,7 +118,7 @@ class Cell:
         tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.ta, self.tax, self.h, self.c, self.th, self.tc,
+                self.kind, self.weights.W_h, self.gates, self.value_gate, self.ta, self.tax, self.h, self.c, self.th, self.tc,
                 self.total, self.total_c, tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
             )  # fmt: skip
         return tda, tdax if self.kind == GRU else tda
@@ -178,10 +182,12 @@ def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarr
 def lstm_cell(x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray) -> Cell:
     """The LSTM run over x."""
     tape: Any = recurrent.lstm_forward(x, h0, c0, *weights[:3])[2]
-    H = h0.shape[1]
-    # The tape pads each gate to whole panels of the kernel; here gates lie side by side. Without padding: no copy.
-    gates = tape.gates.reshape(*x.shape[:2], 4, -1)[..., :H].reshape(*x.shape[:2], 4 * H)
-    return Cell(LSTM, x, weights, tape.h, tape.c, gates)
+    return Cell(LSTM, x, weights, tape.h, tape.c, tape.gates, _padded(h0))
+
+
+def _padded(h0: np.ndarray) -> int:
+    """Columns of one gate in a tape: H rounded up to whole panels of the kernel."""
+    return kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)
 
 
 class Stack(Linearization):

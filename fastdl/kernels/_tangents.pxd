@@ -98,12 +98,13 @@ cdef inline void rnn_adjoint_tangent(
     store(tda, <const cython.floating*> td, count)
 
 
-# ---- LSTM, gates i, f, g, o, `gate` elements apart -----------------------------------------------------------------
+# ---- LSTM, gates i, f, g, o: their values `value_gate` elements apart, everything else `gate` ------------------------
 
 
 cdef inline void lstm_tangent(
-    const cython.floating* gates, Py_ssize_t gate, const cython.floating* c_before, const cython.floating* c,
-    const cython.floating* tc_before, cython.floating* ta, cython.floating* tc, cython.floating* th, Py_ssize_t count,
+    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* c_before,
+    const cython.floating* c, const cython.floating* tc_before, cython.floating* ta, cython.floating* tc,
+    cython.floating* th, Py_ssize_t count,
 ) noexcept nogil:
     """Tangents of the pre-activations in `ta` become those of the gate values; writes tc and th."""
     cdef cython.floating v[4][FD_NR_FLOAT]
@@ -114,7 +115,7 @@ cdef inline void lstm_tangent(
     cdef cython.floating y, one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
         load(t[g], <const cython.floating*> ta + g * gate, count)
     load(before, c_before, count)
     load(state, c, count)
@@ -135,9 +136,9 @@ cdef inline void lstm_tangent(
 
 
 cdef inline void lstm_adjoint(
-    const cython.floating* gates, Py_ssize_t gate, const cython.floating* c_before, const cython.floating* c,
-    const cython.floating* dy, const cython.floating* dh, cython.floating* dc, cython.floating* total,
-    cython.floating* total_c, cython.floating* da, Py_ssize_t count,
+    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* c_before,
+    const cython.floating* c, const cython.floating* dy, const cython.floating* dh, cython.floating* dc,
+    cython.floating* total, cython.floating* total_c, cython.floating* da, Py_ssize_t count,
 ) noexcept nogil:
     """(5.4), keeping the gradients by h and c of this step in `total` and `total_c`; dc becomes that of t - 1."""
     cdef cython.floating v[4][FD_NR_FLOAT]
@@ -150,7 +151,7 @@ cdef inline void lstm_adjoint(
     cdef cython.floating z, one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
     load(before, c_before, count)
     load(state, c, count)
     load(y, dy, count)
@@ -173,7 +174,7 @@ cdef inline void lstm_adjoint(
 
 
 cdef inline void lstm_adjoint_tangent(
-    const cython.floating* gates, const cython.floating* tgates, Py_ssize_t gate,
+    const cython.floating* gates, Py_ssize_t value_gate, const cython.floating* tgates, Py_ssize_t gate,
     const cython.floating* c_before, const cython.floating* c, const cython.floating* tc_before,
     const cython.floating* tc, const cython.floating* total, const cython.floating* total_c,
     const cython.floating* tdy, const cython.floating* tdh, cython.floating* tdc, cython.floating* tda,
@@ -194,7 +195,7 @@ cdef inline void lstm_adjoint_tangent(
     cdef cython.floating i, f, c_, o, ti, tf, tg, to, z, tz, slope, one = 1, two = 2
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
         load(t[g], tgates + g * gate, count)
     load(before, c_before, count)
     load(state, c, count)
@@ -227,7 +228,7 @@ cdef inline void lstm_adjoint_tangent(
 
 
 cdef inline void gru_tangent(
-    const cython.floating* gates, Py_ssize_t gate, const cython.floating* h_before,
+    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* h_before,
     const cython.floating* th_before, cython.floating* ta, cython.floating* tax, cython.floating* th,
     Py_ssize_t count,
 ) noexcept nogil:
@@ -240,7 +241,7 @@ cdef inline void gru_tangent(
     cdef cython.floating one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
     for g in range(3):
         load(t[g], <const cython.floating*> ta + g * gate, count)
         load(x[g], <const cython.floating*> tax + g * gate, count)
@@ -258,8 +259,9 @@ cdef inline void gru_tangent(
 
 
 cdef inline void gru_adjoint(
-    const cython.floating* gates, Py_ssize_t gate, const cython.floating* h_before, const cython.floating* dy,
-    cython.floating* dh, cython.floating* total, cython.floating* da, cython.floating* dax, Py_ssize_t count,
+    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* h_before,
+    const cython.floating* dy, cython.floating* dh, cython.floating* total, cython.floating* da,
+    cython.floating* dax, Py_ssize_t count,
 ) noexcept nogil:
     """Gradients by the two products; dh becomes the part of the next one that passes by the products, dh z."""
     cdef cython.floating v[4][FD_NR_FLOAT]
@@ -270,7 +272,7 @@ cdef inline void gru_adjoint(
     cdef cython.floating one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
     load(before, h_before, count)
     load(y, dy, count)
     load(e, <const cython.floating*> dh, count)
@@ -291,7 +293,8 @@ cdef inline void gru_adjoint(
 
 
 cdef inline void gru_adjoint_tangent(
-    const cython.floating* gates, const cython.floating* ta, const cython.floating* tax, Py_ssize_t gate,
+    const cython.floating* gates, Py_ssize_t value_gate, const cython.floating* ta, const cython.floating* tax,
+    Py_ssize_t gate,
     const cython.floating* h_before, const cython.floating* th_before, const cython.floating* total,
     const cython.floating* tdy, cython.floating* tdh, cython.floating* tda, cython.floating* tdax,
     Py_ssize_t count,
@@ -307,7 +310,7 @@ cdef inline void gru_adjoint_tangent(
     cdef cython.floating r, z, n, q, tr, tz, tn, tq, slope, dn, dz, one = 1, two = 2
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for g in range(4):
-        load(v[g], gates + g * gate, count)
+        load(v[g], gates + g * value_gate, count)
     for g in range(2):
         load(t[g], ta + g * gate, count)
     load(t[2], tax + 2 * gate, count)

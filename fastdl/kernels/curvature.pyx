@@ -2,7 +2,8 @@
 
 What needs no recurrence is done outside, as large products over all steps at once; a walk adds the one product a
 step that does, and the point functions of _tangents.pxd. Rows of pre-activations hold the G gates of H units each,
-without padding; states are (T + 1, B, H), slot 0 the initial state.
+without padding; gate values have the strides of the tape they come from: from row to row, and `value_gate` from gate
+to gate. States are (T + 1, B, H), slot 0 the initial state.
 
 Threads own batch rows, each walking alone; or, where rows are few or the weights outgrow one core's cache, panels of
 units, with a barrier a step. Every element is computed by one thread in one order, so the team does not matter.
@@ -58,7 +59,6 @@ cdef enum:
 cdef struct Walk:
     int cell
     Py_ssize_t time, batch, hidden, wide   # wide: columns of a row of pre-activations, G * H
-    Py_ssize_t values                      # columns of a row of gate values: wide, or 4 H for the GRU
     Py_ssize_t nr, panels                  # panel width, and panels of units
     Py_ssize_t row0, row1, panel0, panel1  # this thread's share
     bint by_units
@@ -78,7 +78,6 @@ cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
                  Py_ssize_t itemsize, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
     cdef Walk w
     w.cell, w.time, w.batch, w.hidden, w.wide, w.nr = cell, time, batch, hidden, wide, nr
-    w.values = 4 * hidden if cell == GRU else wide
     w.panels = _up(hidden, nr)
     w.row0, w.row1, w.panel0, w.panel1 = 0, batch, 0, w.panels
     w.by_units = team > 1 and hidden % nr == 0 and w.panels >= team and (
@@ -239,7 +238,7 @@ cdef inline void _outer_panel(
 
 
 def tangent_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
     const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c, cython.floating[:, :, ::1] th,
     cython.floating[:, :, ::1] tc, cython.floating[:, :, ::1] ta, cython.floating[:, :, ::1] tax,
     cython.floating[::1] work, int num_threads,
@@ -249,20 +248,21 @@ def tangent_walk(
     tax: for the GRU the products of the input, which stay apart; empty otherwise, as are c, tc without a cell state.
     """
     cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
     cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
     cdef cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
     cdef cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _tangent_member(cell, threadid(), fd_team_size(), ta.shape[0], ta.shape[1], h.shape[2], ta.shape[2],
-                        &W_h[0, 0], v, &h[0, 0, 0], cell_state, &th[0, 0, 0], cell_tangent, &ta[0, 0, 0],
-                        of_input, &work[0], barrier)
+                        &W_h[0, 0], v, gates.shape[1], value_gate, &h[0, 0, 0], cell_state, &th[0, 0, 0],
+                        cell_tangent, &ta[0, 0, 0], of_input, &work[0], barrier)
 
 
 cdef void _tangent_member(
     int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* h,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
+    Py_ssize_t value_gate, const cython.floating* h,
     const cython.floating* c, cython.floating* th, cython.floating* tc, cython.floating* ta,
     cython.floating* tax, cython.floating* panels, int64_t* barrier,
 ) noexcept nogil:
@@ -290,11 +290,11 @@ cdef void _tangent_member(
                 at = row * hidden + q * nr
                 count = min(nr, hidden - q * nr)
                 if cell == LSTM:
-                    lstm_tangent(gates + row * w.values + q * nr, hidden, c + at, c + state + at,
+                    lstm_tangent(gates + row * values + q * nr, value_gate, hidden, c + at, c + state + at,
                                  <const cython.floating*> tc + at, ta + row * wide + q * nr, tc + state + at,
                                  th + state + at, count)
                 elif cell == GRU:
-                    gru_tangent(gates + row * w.values + q * nr, hidden, h + at,
+                    gru_tangent(gates + row * values + q * nr, value_gate, hidden, h + at,
                                 <const cython.floating*> th + at, ta + row * wide + q * nr,
                                 tax + row * wide + q * nr, th + state + at, count)
                 else:
@@ -309,7 +309,7 @@ cdef void _tangent_member(
 
 
 def adjoint_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
     const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
     const cython.floating[:, :, ::1] dy, cython.floating[:, ::1] dh, cython.floating[:, ::1] dc,
     cython.floating[:, :, ::1] total, cython.floating[:, :, ::1] total_c, cython.floating[:, :, ::1] da,
@@ -320,20 +320,21 @@ def adjoint_walk(
     dh, dc: in, the gradients by the last states; out, by the first. dax: the GRU's gradient by the input's products.
     """
     cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
     cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
     cdef cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
     cdef cython.floating* of_input = &dax[0, 0, 0] if dax.shape[0] > 0 else NULL
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _adjoint_member(cell, threadid(), fd_team_size(), da.shape[0], da.shape[1], h.shape[2], da.shape[2],
-                        &W_h[0, 0], v, &h[0, 0, 0], cell_state, &dy[0, 0, 0], &dh[0, 0], &dc[0, 0],
-                        &total[0, 0, 0], all_c, &da[0, 0, 0], of_input, &work[0], barrier)
+                        &W_h[0, 0], v, gates.shape[1], value_gate, &h[0, 0, 0], cell_state, &dy[0, 0, 0],
+                        &dh[0, 0], &dc[0, 0], &total[0, 0, 0], all_c, &da[0, 0, 0], of_input, &work[0], barrier)
 
 
 cdef void _adjoint_member(
     int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* h,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
+    Py_ssize_t value_gate, const cython.floating* h,
     const cython.floating* c, const cython.floating* dy, cython.floating* dh, cython.floating* dc,
     cython.floating* total, cython.floating* total_c, cython.floating* da, cython.floating* dax,
     cython.floating* panels, int64_t* barrier,
@@ -351,12 +352,12 @@ cdef void _adjoint_member(
                 at = t * state + own
                 count = min(nr, hidden - q * nr)
                 if cell == LSTM:
-                    lstm_adjoint(gates + row * w.values + q * nr, hidden, c + at, c + state + at, dy + at,
-                                 <const cython.floating*> dh + own, dc + own, total + at, total_c + at,
+                    lstm_adjoint(gates + row * values + q * nr, value_gate, hidden, c + at, c + state + at,
+                                 dy + at, <const cython.floating*> dh + own, dc + own, total + at, total_c + at,
                                  da + row * wide + q * nr, count)
                 elif cell == GRU:
-                    gru_adjoint(gates + row * w.values + q * nr, hidden, h + at, dy + at, dh + own, total + at,
-                                da + row * wide + q * nr, dax + row * wide + q * nr, count)
+                    gru_adjoint(gates + row * values + q * nr, value_gate, hidden, h + at, dy + at, dh + own,
+                                total + at, da + row * wide + q * nr, dax + row * wide + q * nr, count)
                 else:
                     rnn_adjoint(cell == RNN_RELU, h + state + at, dy + at, dh + own, total + at,
                                 da + row * wide + q * nr, count)
@@ -382,7 +383,7 @@ cdef inline void _state_gradient(const Walk* w, const cython.floating* da, const
 
 
 def adjoint_tangent_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, :, ::1] gates,
+    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
     const cython.floating[:, :, ::1] ta, const cython.floating[:, :, ::1] tax,
     const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
     const cython.floating[:, :, ::1] th, const cython.floating[:, :, ::1] tc,
@@ -392,7 +393,7 @@ def adjoint_tangent_walk(
 ):
     """tda of every step from what the two walks before it left; tdy has all that adds to tdh but tda W_h^T."""
     cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0, 0] if gates.shape[0] > 0 else NULL
+    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
     cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
     cdef const cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
     cdef const cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
@@ -401,14 +402,16 @@ def adjoint_tangent_walk(
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _adjoint_tangent_member(cell, threadid(), fd_team_size(), tda.shape[0], tda.shape[1], h.shape[2],
-                                tda.shape[2], &W_h[0, 0], v, &ta[0, 0, 0], of_input, &h[0, 0, 0], cell_state,
+                                tda.shape[2], &W_h[0, 0], v, gates.shape[1], value_gate, &ta[0, 0, 0], of_input,
+                                &h[0, 0, 0], cell_state,
                                 &th[0, 0, 0], cell_tangent, &total[0, 0, 0], all_c, &tdy[0, 0, 0], &tdh[0, 0],
                                 &tdc[0, 0], &tda[0, 0, 0], to_input, &work[0], barrier)
 
 
 cdef void _adjoint_tangent_member(
     int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, const cython.floating* ta,
+    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
+    Py_ssize_t value_gate, const cython.floating* ta,
     const cython.floating* tax, const cython.floating* h, const cython.floating* c, const cython.floating* th,
     const cython.floating* tc, const cython.floating* total, const cython.floating* total_c,
     const cython.floating* tdy, cython.floating* tdh, cython.floating* tdc, cython.floating* tda,
@@ -428,12 +431,13 @@ cdef void _adjoint_tangent_member(
                 place = row * wide + q * nr
                 count = min(nr, hidden - q * nr)
                 if cell == LSTM:
-                    lstm_adjoint_tangent(gates + row * w.values + q * nr, ta + place, hidden, c + at, c + state + at,
-                                         tc + at, tc + state + at, total + at, total_c + at, tdy + at,
+                    lstm_adjoint_tangent(gates + row * values + q * nr, value_gate, ta + place, hidden, c + at,
+                                         c + state + at, tc + at, tc + state + at, total + at, total_c + at, tdy + at,
                                          <const cython.floating*> tdh + own, tdc + own, tda + place, count)
                 elif cell == GRU:
-                    gru_adjoint_tangent(gates + row * w.values + q * nr, ta + place, tax + place, hidden, h + at,
-                                        th + at, total + at, tdy + at, tdh + own, tda + place, tdax + place, count)
+                    gru_adjoint_tangent(gates + row * values + q * nr, value_gate, ta + place, tax + place, hidden,
+                                        h + at, th + at, total + at, tdy + at, tdh + own, tda + place, tdax + place,
+                                        count)
                 else:
                     rnn_adjoint_tangent(cell == RNN_RELU, h + state + at, th + state + at, total + at, tdy + at,
                                         tdh + own, tda + place, count)
