@@ -92,7 +92,8 @@ class Cell:
             self.ta = self._products([*of_input, *of_state], bias)
         if self.x.size:
             kernels.curvature.tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate, self.h, self.c, self.th, self.tc, self.ta, self.tax,
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.h, self.c, self.th, self.tc, self.ta, self.tax,
                 self._work(), self._num_threads,
             )  # fmt: skip
         return self.th[1:]
@@ -106,7 +107,8 @@ class Cell:
         dh, dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate, self.h, self.c, dy, dh, dc, self.total, self.total_c,
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.h, self.c, dy, dh, dc, self.total, self.total_c,
                 self.da, self.dax, self._work(), self._num_threads,
             )  # fmt: skip
 
@@ -118,7 +120,8 @@ class Cell:
         tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate, self.ta, self.tax, self.h, self.c, self.th, self.tc,
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.ta, self.tax, self.h, self.c, self.th, self.tc,
                 self.total, self.total_c, tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
             )  # fmt: skip
         return tda, tdax if self.kind == GRU else tda
