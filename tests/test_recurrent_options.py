@@ -226,8 +226,9 @@ def test_tapes_of_other_cells_are_refused():
     gru, lstm = (Problem(cell, {}, (2, 1, 2, 2), np.float64) for cell in ("gru", "lstm"))
     with pytest.raises(TypeError, match=r"tape: got that of cell 4, expected the tape of lstm_forward"):
         recurrent.lstm_backward(lstm.dh, None, gru.forward()[-1])
+    out = [np.zeros_like(lstm.arguments[name]) for name in ("W_x", "W_h", "b")]
     with pytest.raises(ValueError, match=r"out\[3\]: got an array, expected None"):
-        recurrent.lstm_backward(lstm.dh, None, lstm.forward()[-1], (*[np.zeros(1)] * 4,))
+        recurrent.lstm_backward(lstm.dh, None, lstm.forward()[-1], (*out, np.zeros(1)))
 
 
 # ---- Peers ----------------------------------------------------------------------------------------------------------
@@ -266,7 +267,7 @@ def test_equals_the_operators_of_onnx(cell, direction, clip):
         arrays = layer.export_weights("onnx")
         W, R, (Wb, Rb) = arrays["W"][0], arrays["R"][0], np.split(arrays["B"][0], 2)
         P = arrays["P"][0] if "P" in arrays else None
-    Y, C, Ht, Ct = [], [], np.zeros((B, H)), np.zeros((B, H))
+    Y, Ht, Ct = [], np.zeros((B, H)), np.zeros((B, H))
     for Xt in x[::-1] if direction == "reverse" else x:
         if cell in ("tanh", "relu"):
             a = Xt @ W.T + Ht @ R.T + Wb + Rb
@@ -292,10 +293,10 @@ def test_equals_the_operators_of_onnx(cell, direction, clip):
     h, c = state if isinstance(state, tuple) else (state, Ct[None])
     np.testing.assert_allclose(h[0], Ht, atol=1e-12)
     np.testing.assert_allclose(c[0], Ct, atol=1e-12)
-    assert C == []
 
 
 @pytest.mark.peer
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("kind", "layers", "bidirectional", "ragged", "proj_size"),
