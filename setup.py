@@ -33,7 +33,7 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 
 # What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"curvature", "dense", "recurrent", "system"}
+FUSED = {"curvature", "dense", "recurrent", "recurrent_backward", "system"}
 
 DIRECTIVES = {
     "language_level": 3,

@@ -30,6 +30,13 @@ def _lstm(dtype, **options):
     )
 
 
+def _recurrent(kind, dtype, **options):
+    return fd.nn.Sequential(
+        getattr(fd.nn, kind)(INPUTS, H, num_layers=2, rng=0, dtype=dtype, **options),
+        fd.nn.Linear(H, C, rng=1, dtype=dtype),
+    )
+
+
 def _words(dtype):
     return fd.nn.Sequential(
         fd.nn.Embedding(6, INPUTS, rng=0, dtype=dtype),
@@ -42,6 +49,10 @@ CASES = {  # model of a dtype, loss, inputs, targets, batch axis
     "dense": (_dense, fd.mse_loss, X, Y, 1),
     "lstm": (_lstm, functools.partial(fd.mse_loss, reduction="sum"), X, Y, 1),
     "batch first": (functools.partial(_lstm, batch_first=True), fd.mse_loss, X, Y, 0),
+    "rnn": (functools.partial(_recurrent, "RNN"), fd.mse_loss, X, Y, 1),
+    "relu": (functools.partial(_recurrent, "RNN", nonlinearity="relu"), fd.mse_loss, X, Y, 1),
+    "gru": (functools.partial(_recurrent, "GRU"), fd.mse_loss, X, Y, 1),
+    "last": (functools.partial(_recurrent, "GRU", output="last"), fd.mse_loss, X, Y[0], 0),
     "words": (_words, smoothed, INDEX, TARGETS, 1),
 }
 
@@ -81,6 +92,8 @@ def jax_loss(model, loss, data):
         x = x.swapaxes(0, 1) if one.batch_first else x
         for k in range(one.num_layers):
             x = cell(one, kind, {name[: -len(f"_l{k}")]: v for name, v in own.items() if name.endswith(f"_l{k}")}, x)
+        if one.output == "last":
+            return x[-1]
         return x.swapaxes(0, 1) if one.batch_first else x
 
     def cell(one, kind, own, x):
@@ -94,8 +107,21 @@ def jax_loss(model, loss, data):
             h = sigma(o) * jnp.tanh(c)
             return (h, c), h
 
-        assert kind == "LSTM"
-        return jax.lax.scan(lstm, (zeros, zeros), x)[1]
+        def gru(h, x_t):
+            (a_r, a_z, a_n), (u_r, u_z, u_n) = jnp.split(x_t @ W_x, 3, axis=1), jnp.split(h @ W_h, 3, axis=1)
+            b_r, b_z, b_n, b_hn = jnp.split(b, 4)
+            n = jnp.tanh(a_n + b_n + sigma(a_r + u_r + b_r) * (u_n + b_hn))
+            z = sigma(a_z + u_z + b_z)
+            h = (1 - z) * n + z * h
+            return h, h
+
+        def rnn(h, x_t):
+            h = x_t @ W_x + h @ W_h + b
+            h = jax.nn.relu(h) if one.nonlinearity == "relu" else jnp.tanh(h)
+            return h, h
+
+        step, start = {"LSTM": (lstm, (zeros, zeros)), "GRU": (gru, zeros), "RNN": (rnn, zeros)}[kind]
+        return jax.lax.scan(step, start, x)[1]
 
     def views(flat):
         return {

@@ -62,11 +62,12 @@ def test_hessian_products_against_differences_of_the_gradient(level, name):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
 @pytest.mark.parametrize("hidden", [33, 64, 128])
-def test_wide_layers(level, hidden, dtype, tolerance):
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_wide_layers(level, kind, hidden, dtype, tolerance):
     """Hidden sizes at which the tape pads its gates, or its rows of them; the product is symmetric."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((3, 5, 2)).astype(dtype), rng.standard_normal((3, 5, hidden)).astype(dtype)
-    model, data = fd.nn.LSTM(2, hidden, rng=0, dtype=dtype), (x, y)
+    model, data = getattr(fd.nn, kind)(2, hidden, rng=0, dtype=dtype), (x, y)
     point = LossPoint(model, fd.mse_loss, data)
     expected = model_gradient(model, fd.mse_loss, data)[1]
     np.testing.assert_allclose(point.gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
@@ -102,7 +103,7 @@ def test_jacobians_agree_with_products_and_the_gauss_newton_matrix_with_jacobian
             point.jacobian(wrt="input")
         return
     by_input = point.jacobian(wrt="input").reshape(point.output.size, -1)
-    step = np.random.default_rng(4).standard_normal(by_input.shape[1])
+    step = 0.01 * np.random.default_rng(4).standard_normal(by_input.shape[1])  # short: no relu turns on the way
     x = point._x
     expected = fd.curvature.jacobian(
         lambda t: point._model.eval().forward(x + t[0] * step.reshape(x.shape)), np.zeros(1), "central"
@@ -115,20 +116,22 @@ def test_sample_gradients_are_those_of_each_sample_alone(level, name):
     model, loss, (x, y), axis = case(name)
     point = LossPoint(model, loss, (x, y))
     rows = point.sample_gradients(axis)
+    of_input = 1 if name == "last" else axis
     np.testing.assert_allclose(rows.sum(0), point.gradient, rtol=0, atol=1e-14)
     whole = point.loss.gradient
     for b in range(rows.shape[0]):
-        one = ModelPoint(model, np.take(x, [b], axis))
+        one = ModelPoint(model, np.take(x, [b], of_input))
         np.testing.assert_allclose(rows[b], one.vjp(np.take(whole, [b], axis)), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("hidden", [7, 64])
-def test_the_same_bits_for_any_number_of_threads(level, hidden, monkeypatch):
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_the_same_bits_for_any_number_of_threads(level, kind, hidden, monkeypatch):
     monkeypatch.setattr(_affine, "_GRAIN", 1)
     monkeypatch.setattr(_recurrent, "_GRAIN", 1)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((5, 9, 3)).astype(np.float32), rng.integers(0, 4, (5, 9))
-    model = fd.nn.Sequential(fd.nn.LSTM(3, hidden, 2, rng=0), fd.nn.Linear(hidden, 4, rng=1))
+    model = fd.nn.Sequential(getattr(fd.nn, kind)(3, hidden, 2, rng=0), fd.nn.Linear(hidden, 4, rng=1))
     results = []
     for count in (1, 2, 3, 8):
         fd.set_num_threads(count)
@@ -185,6 +188,15 @@ def test_what_has_no_derivative_is_named():
         LossPoint(fd.nn.Sequential(Scale()), fd.mse_loss, (x, y))
     with pytest.raises(TypeError, match="model: Zoneout has no jvp"):
         ModelPoint(fd.nn.Zoneout(0.5, rng=0), x)
+    for options in (
+        {"bidirectional": True},
+        {"layer_norm": True},
+        {"zoneout": 0.1},
+        {"reverse": True},
+        {"truncate": 2},
+    ):
+        with pytest.raises(TypeError, match=f"model: GRU has no jvp with {next(iter(options))}"):
+            ModelPoint(fd.nn.GRU(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
     model = fd.nn.Linear(3, 3, rng=0, dtype=np.float64)
     with pytest.raises(TypeError, match="loss: got .*, expected one whose Hessian is known: mse_loss"):
         LossPoint(model, lambda z, y: (0.0, z), (x, y))
@@ -248,12 +260,12 @@ def test_equals_jax(name):
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("layers", [1, 2])
-def test_equals_torch(layers):
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_equals_torch(kind):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((4, 3, 2)), rng.standard_normal((4, 3, 5))
-    model = fd.nn.LSTM(2, 5, num_layers=layers, rng=0, dtype=np.float64)
+    model = getattr(fd.nn, kind)(2, 5, num_layers=2, rng=0, dtype=np.float64)
     point = LossPoint(model, fd.mse_loss, (x, y))
     v = direction(point)
 
@@ -264,7 +276,7 @@ def test_equals_torch(layers):
         point.layout.assign(values)
         return state
 
-    theirs = torch.nn.LSTM(2, 5, num_layers=layers, dtype=torch.float64)
+    theirs = getattr(torch.nn, kind)(2, 5, num_layers=2, dtype=torch.float64)
     theirs.load_state_dict(for_torch(point.layout.values()))
     parameters = dict(theirs.named_parameters())
     value = ((theirs(torch.from_numpy(x))[0] - torch.from_numpy(y)) ** 2).mean()

@@ -1,5 +1,6 @@
 """Recurrent layers at a point: large products for what needs no recurrence, kernel walks for what does."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ from .. import nn, recurrent
 from .._dispatch import kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
+from .._validate import float_array
+from ..nn import Parameter
 from ._affine import add_outer, sum_of_products
 from ._linearization import Linearization, register
 
@@ -40,7 +43,7 @@ class Cell:
     h, c : ndarray (T + 1, B, H)
         The states, slot 0 the initial one; c is None without a cell state.
     gates : ndarray (T B, at least 4 value_gate), or None
-        Gate values, one gate's `value_gate` columns from the next one's. LSTM: i, f, g, o. GRU: r, z, n and
+        Gate values, one gate's `value_gate` columns from the next one's. LSTM: i, f, g, o. GRU: n, r, z and
         q = h W_hn + b_n. None for the RNN.
     value_gate : int
     """
@@ -182,75 +185,105 @@ def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarr
     return states
 
 
-def lstm_cell(x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray) -> Cell:
-    """The LSTM run over x."""
-    tape: Any = recurrent.lstm_forward(x, h0, c0, *weights[:3])[2]
-    return Cell(LSTM, x, weights, tape.h, tape.c, tape.gates, _padded(h0))
+def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray | None) -> Cell:
+    """The layer run over x; here alone a tape is taken apart."""
+    W_x, W_h, b, b_n = weights
+    tape: Any
+    if kind == LSTM:
+        tape = recurrent.lstm_forward(x, h0, c0, W_x, W_h, b)[2]  # type: ignore[arg-type]
+    elif kind == GRU:
+        tape = recurrent.gru_forward(x, h0, W_x, W_h, np.concatenate([b, b_n]))[1]
+    else:
+        tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
+    shape = (len(x) + 1, *h0.shape)
+    # A gate's units fill whole panels of the kernel's.
+    padded = kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)
+    c = None if tape.c is None else tape.c.reshape(shape)
+    gates = tape.gates if kind in (LSTM, GRU) else None
+    return Cell(kind, x, weights, tape.h.reshape(shape), c, gates, padded)
 
 
-def _padded(h0: np.ndarray) -> int:
-    """Columns of one gate in a tape: H rounded up to whole panels of the kernel."""
-    return kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)
+_PLAIN = {  # options under which a layer is what the walks compute, in evaluation mode
+    "bidirectional": False, "layer_norm": False, "proj_size": 0, "clip": None, "learned_state": False, "truncate": None,
+    "peepholes": False, "coupled": False, "cell_clip": None, "reset_after": True,
+}  # fmt: skip
 
 
 class Stack(Linearization):
-    """A stack of recurrent layers from zero states, dropout between them off."""
+    """A stack of recurrent layers from zero states, dropout off."""
 
-    def __init__(self, layer: nn.LSTM, x: np.ndarray) -> None:
-        self.batch_first = layer.batch_first
-        self.parameters = [Weights(*layer._layer(k)) for k in range(layer.num_layers)]
+    def __init__(self, layer: nn.RNN | nn.LSTM | nn.GRU, x: np.ndarray) -> None:
+        _check_plain(layer)
+        kinds = {nn.LSTM: LSTM, nn.GRU: GRU}
+        kind = kinds.get(type(layer), RNN_RELU if getattr(layer, "nonlinearity", "") == "relu" else RNN_TANH)
+        x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
+        self.batch_first, self.last = layer.batch_first, layer.output == "last"
+        named = layer._parameters
+        self.places = [[named[f"{name}_l{k}"] for name in _NAMES] for k in range(layer.num_layers)]
         self.cells: list[Cell] = []
         y = self._turned(x)
-        h0, c0 = layer.initial_state(y.shape[1])
-        for k, parameters in enumerate(self.parameters):
-            weights = Weights(*(None if one is None else one.data for one in parameters))
-            self.cells.append(lstm_cell(y, weights, h0[k], c0[k]))
+        if self.last and len(y) == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
+        zeros = np.zeros((y.shape[1], layer.hidden_size), layer.dtype)
+        for places in self.places:
+            weights = _weights([one.data for one in places])
+            self.cells.append(run_cell(kind, y, weights, zeros, zeros if kind == LSTM else None))
             y = self.cells[-1].h[1:]
-        self.y = self._turned(y)
+        self.y = y[-1] if self.last else self._turned(y)
 
     def jvp(self, tx, direction):
         tx = self._turned(tx)
-        for cell, parameters in zip(self.cells, self.parameters, strict=True):
-            tx = cell.tangent(tx, None if direction is None else _chosen(direction, parameters))
-        return self._turned(tx)
+        for cell, places in zip(self.cells, self.places, strict=True):
+            tx = cell.tangent(tx, None if direction is None else _chosen(direction, places))
+        return tx[-1] if self.last else self._turned(tx)
 
     def backward(self, dy, out, need_input):
-        dy = self._turned(dy)
+        dy = self._of_all_steps(dy)
         for k, cell in reversed(list(enumerate(self.cells))):
             cell.adjoint(dy)
             if out is not None:
-                cell.add_gradients(_chosen(out, self.parameters[k]))
+                cell.add_gradients(_chosen(out, self.places[k]))
             dy = self._input_gradient(cell, need_input or k > 0)
         return self._turned(dy)
 
     def jvp_backward(self, tdy, direction, out, need_input):
-        tdy = self._turned(tdy)
+        tdy = self._of_all_steps(tdy)
         for k, cell in reversed(list(enumerate(self.cells))):
             tda, tdax = cell.adjoint_tangent(tdy)
             if out is not None:
-                cell.add_gradient_tangents(tda, tdax, _chosen(out, self.parameters[k]))
+                cell.add_gradient_tangents(tda, tdax, _chosen(out, self.places[k]))
             tdy = None
             if need_input or k > 0:
                 terms = [(tdax, cell.weights.W_x)]
                 if direction is not None:
-                    terms.append((cell.of_input(), direction[self.parameters[k].W_x]))
+                    terms.append((cell.of_input(), direction[self.places[k][0]]))
                 tdy = sum_of_products(terms, transposed=True)
         return self._turned(tdy)
 
     def sample_gradients(self, dy, axis, out, need_input):
-        if axis != (0 if self.batch_first else 1):
-            raise ValueError(f"axis: got {axis}, expected the batch axis of a recurrent layer, {1 - axis}")
-        dy = self._turned(dy)
+        own = 0 if self.batch_first or self.last else 1
+        if axis != own:
+            raise ValueError(f"axis: got {axis}, expected the batch axis of a recurrent layer, {own}")
+        dy = self._of_all_steps(dy)
         for k, cell in reversed(list(enumerate(self.cells))):
             cell.adjoint(dy)
-            slots = _chosen(out, self.parameters[k])
-            slots.W_x.add_products(cell.x, cell.of_input())
-            slots.W_h.add_products(cell.h[:-1], cell.da)
-            slots.b.add_sums(cell.of_input())
-            if slots.b_n is not None:
-                slots.b_n.add_sums(cell.da[..., -cell.h.shape[2] :])
+            W_x, W_h, b = (out[one] for one in self.places[k])
+            W_x.add_products(cell.x, cell.of_input())
+            W_h.add_products(cell.h[:-1], cell.da)
+            by_bias = [cell.of_input()]
+            if cell.kind == GRU:
+                by_bias.append(cell.da[..., -cell.h.shape[2] :])
+            b.add_sums(np.concatenate(by_bias, axis=-1))
             dy = self._input_gradient(cell, need_input or k > 0)
         return self._turned(dy)
+
+    def _of_all_steps(self, dy: np.ndarray | None) -> Any:
+        """A gradient by the output as one by every step's h."""
+        if not self.last or dy is None:
+            return self._turned(dy)
+        whole = np.zeros((len(self.cells[-1].h) - 1, *dy.shape), dy.dtype)
+        whole[-1] = dy
+        return whole
 
     def _input_gradient(self, cell: Cell, wanted: bool) -> np.ndarray | None:
         return sum_of_products([(cell.of_input(), cell.weights.W_x)], transposed=True) if wanted else None
@@ -259,8 +292,29 @@ class Stack(Linearization):
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x
 
 
-def _chosen(arrays: Any, parameters: Weights) -> Weights:
-    return Weights(*(None if one is None else arrays[one] for one in parameters))
+_NAMES = ("weight_ih", "weight_hh", "bias")
 
 
-register(nn.LSTM, Stack)
+def _weights(arrays: Sequence[np.ndarray]) -> Weights:
+    """From W_x, W_h and the bias, which the GRU ends with that of the reset product."""
+    W_x, W_h, b = arrays
+    gates = W_h.shape[1]
+    return Weights(W_x, W_h, b[:gates], b[gates:] if len(b) > gates else None)
+
+
+def _chosen(arrays: Any, places: Sequence[Parameter]) -> Weights:
+    return _weights([arrays[one] for one in places])
+
+
+def _check_plain(layer: Any) -> None:
+    given = [name for name, plain in _PLAIN.items() if getattr(layer, name, plain) != plain]
+    given += [
+        {"zone_h": "zoneout", "zone_c": "zoneout_cell"}[name] for name in ("zone_h", "zone_c") if layer.rates[name]
+    ]
+    given += ["reverse"] if any(backwards for _, backwards in layer.directions) and not layer.bidirectional else []
+    if given:
+        raise TypeError(f"model: {type(layer).__name__} has no jvp with {', '.join(given)}")
+
+
+for _layer in (nn.RNN, nn.LSTM, nn.GRU):
+    register(_layer, Stack)

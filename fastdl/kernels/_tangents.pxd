@@ -224,7 +224,8 @@ cdef inline void lstm_adjoint_tangent(
     store(tdc, <const cython.floating*> e, count)
 
 
-# ---- GRU, values r, z, n and q = h W_hn + b_hn; the state's products in blocks r, z, q, the input's in r, z, n ----
+# ---- GRU, values n, r, z and q = h W_hn + b_hn; the state's products in blocks r, z, q, the input's in r, z, n -------
+# Within these functions the order is r, z, n, q.
 
 
 cdef inline void gru_tangent(
@@ -240,8 +241,10 @@ cdef inline void gru_tangent(
     cdef cython.floating tbefore[FD_NR_FLOAT]
     cdef cython.floating one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
+    load(v[0], gates + value_gate, count)
+    load(v[1], gates + 2 * value_gate, count)
+    load(v[2], gates, count)
+    load(v[3], gates + 3 * value_gate, count)
     for g in range(3):
         load(t[g], <const cython.floating*> ta + g * gate, count)
         load(x[g], <const cython.floating*> tax + g * gate, count)
@@ -271,8 +274,10 @@ cdef inline void gru_adjoint(
     cdef cython.floating e[FD_NR_FLOAT]
     cdef cython.floating one = 1
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
+    load(v[0], gates + value_gate, count)
+    load(v[1], gates + 2 * value_gate, count)
+    load(v[2], gates, count)
+    load(v[3], gates + 3 * value_gate, count)
     load(before, h_before, count)
     load(y, dy, count)
     load(e, <const cython.floating*> dh, count)
@@ -309,8 +314,10 @@ cdef inline void gru_adjoint_tangent(
     cdef cython.floating e[FD_NR_FLOAT]
     cdef cython.floating r, z, n, q, tr, tz, tn, tq, slope, dn, dz, one = 1, two = 2
     cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
+    load(v[0], gates + value_gate, count)
+    load(v[1], gates + 2 * value_gate, count)
+    load(v[2], gates, count)
+    load(v[3], gates + 3 * value_gate, count)
     for g in range(2):
         load(t[g], ta + g * gate, count)
     load(t[2], tax + 2 * gate, count)
