@@ -49,6 +49,10 @@ def test_complex_steps_are_not_trusted_where_they_are_wrong():
         gradient(lambda x: np.real(x).sum(), X, "complex")
 
 
+def test_a_value_of_one_element_will_do():
+    np.testing.assert_allclose(gradient(lambda x: (x**2).sum(keepdims=True), X), 2 * X)
+
+
 def test_jacobian_has_the_shape_of_value_and_argument():
     x = np.arange(6.0).reshape(2, 3)
     found, error = jacobian(lambda x: np.stack([x.sum(0), (x**2).prod(0)]), x, return_error=True)

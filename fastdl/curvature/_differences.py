@@ -58,7 +58,7 @@ def gradient(f: Function, x: np.ndarray, method: str = "auto", return_error: boo
     """
     x, value = _checked(f, x)
     _one_number(value)
-    derivative, error = _derivative(f, x, value, method)
+    derivative, error = (one.reshape(x.shape) for one in _derivative(f, x, value, method))
     return (derivative, error) if return_error else derivative
 
 
@@ -232,14 +232,12 @@ def _one_number(value: np.ndarray) -> None:
 
 
 def _derivative(f: Function, x: np.ndarray, value: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """df/dx in the shape value's + x's (x's alone for a value of one element), and its estimated error."""
+    """df/dx in the shape value's + x's, and its estimated error."""
     choice("method", method, _METHODS)
-    shape = x.shape if value.size == 1 and value.ndim == 0 else (*value.shape, *x.shape)
     if method == "complex" or (method == "auto" and _takes_complex(f, x, value)):
         result = _complex(f, x, value)
-        return result.reshape(shape), np.abs(result).reshape(shape) * 8 * np.finfo(np.float64).eps
-    result, error = _central(f, x, value.shape)
-    return result.reshape(shape), error.reshape(shape)
+        return result, np.abs(result) * 8 * np.finfo(np.float64).eps
+    return _central(f, x, value.shape)
 
 
 def _complex(f: Function, x: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -62,10 +62,9 @@ class Slot:
         if not (x.size and dy.size):
             return
         num_threads = threads_for(x.size * dy.shape[2], _GRAIN)
-        work = scratch(num_threads * x.shape[0] * 64, x.dtype)[: num_threads * x.shape[0] * 64]
-        kernels.curvature.sample_products(
-            x, dy, self.rows, self.start, True, work.reshape(num_threads, -1), num_threads
-        )
+        panel = kernels.curvature.packed_size(x.shape[0], 1, x.itemsize)
+        work = scratch(num_threads * panel, x.dtype)[: num_threads * panel].reshape(num_threads, panel)
+        kernels.curvature.sample_products(x, dy, self.rows, self.start, True, work, num_threads)
 
     def add_sums(self, dy: np.ndarray) -> None:
         """Add the sum of dy[:, b] to row b."""
