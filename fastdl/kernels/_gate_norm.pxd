@@ -8,26 +8,51 @@ on which the point functions work, has the blocks that the cell would have witho
 cimport cython
 from libc.math cimport sqrt
 
+from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
 from ._walk cimport GRU_AFTER, Walk
+
+
+cdef inline cython.floating _total(cython.floating* lanes) noexcept nogil:
+    """Sum of NR lanes, by halves: the order is fixed and the loops vectorize."""
+    cdef int u, half = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
+    while half > 0:
+        for u in range(half):
+            lanes[u] = lanes[u] + lanes[u + half]
+        half //= 2
+    return lanes[0]
 
 
 cdef inline void normalise(cython.floating* row, const Walk* w, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Blocks first to last of a row of products become v^."""
-    cdef Py_ssize_t b, u
+    cdef cython.floating lanes[FD_NR_FLOAT]
     cdef cython.floating* v
-    cdef double mean, square, scale
+    cdef cython.floating mean, scale, d
+    cdef Py_ssize_t b, q, p, whole = w.hidden // w.nr
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for b in range(first, last):
         v = row + b * w.padded
-        mean = square = 0
-        for u in range(w.hidden):
-            mean += v[u]
-        mean /= w.hidden
-        for u in range(w.hidden):
-            square += (v[u] - mean) * (v[u] - mean)
-        scale = 1 / sqrt(square / w.hidden + w.epsilon)
-        for u in range(w.hidden):
-            v[u] = <cython.floating> ((v[u] - mean) * scale)
-        row[w.blocks * w.padded + b] = <cython.floating> scale
+        for u in range(nr):
+            lanes[u] = 0
+        for q in range(w.panels):  # products are zero beyond H, so they may be summed too
+            for u in range(nr):
+                lanes[u] = lanes[u] + v[q * nr + u]
+        mean = _total(<cython.floating*> lanes) / w.hidden
+        for u in range(nr):
+            lanes[u] = 0
+        for q in range(whole):
+            for u in range(nr):
+                d = v[q * nr + u] - mean
+                lanes[u] = lanes[u] + d * d
+        for p in range(whole * nr, w.hidden):
+            d = v[p] - mean
+            lanes[0] = lanes[0] + d * d
+        scale = <cython.floating> (1 / sqrt(_total(<cython.floating*> lanes) / w.hidden + w.epsilon))
+        for q in range(whole):
+            for u in range(nr):
+                v[q * nr + u] = (v[q * nr + u] - mean) * scale
+        for p in range(whole * nr, w.hidden):
+            v[p] = (v[p] - mean) * scale
+        row[w.blocks * w.padded + b] = scale
 
 
 cdef inline void plain_gate(
@@ -66,23 +91,30 @@ cdef inline void normalise_backward(
     Py_ssize_t first, Py_ssize_t last, cython.floating* da,
 ) noexcept nogil:
     """da of blocks first to last from the plain row's: scale (d - mean d - v^ mean (d v^)) with d = gain da."""
-    cdef Py_ssize_t b, u
+    cdef cython.floating sums[FD_NR_FLOAT]
+    cdef cython.floating alongs[FD_NR_FLOAT]
     cdef const cython.floating* v
     cdef const cython.floating* gain
     cdef const cython.floating* from_
-    cdef double mean, along, scale, d
+    cdef cython.floating* to
+    cdef cython.floating mean, along, scale, d
+    cdef Py_ssize_t b, q, p
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for b in range(first, last):
-        v, gain, from_ = row + b * w.padded, gains + b * w.padded, plain_gradient(plain, w, b)
+        v, gain, from_, to = row + b * w.padded, gains + b * w.padded, plain_gradient(plain, w, b), da + b * w.padded
         scale = row[w.blocks * w.padded + b]
-        mean = along = 0
-        for u in range(w.hidden):
-            d = gain[u] * from_[u]
-            mean += d
-            along += d * v[u]
-        mean /= w.hidden
-        along /= w.hidden
-        for u in range(w.hidden):
-            d = gain[u] * from_[u]
-            da[b * w.padded + u] = <cython.floating> (scale * (d - mean - v[u] * along))
-        for u in range(w.hidden, w.padded):
-            da[b * w.padded + u] = 0
+        for u in range(nr):
+            sums[u] = alongs[u] = 0
+        for q in range(w.panels):  # gains are zero beyond H
+            for u in range(nr):
+                d = gain[q * nr + u] * from_[q * nr + u]
+                sums[u] = sums[u] + d
+                alongs[u] = alongs[u] + d * v[q * nr + u]
+        mean = _total(<cython.floating*> sums) / w.hidden
+        along = _total(<cython.floating*> alongs) / w.hidden
+        for q in range(w.panels):
+            for u in range(nr):
+                d = gain[q * nr + u] * from_[q * nr + u]
+                to[q * nr + u] = scale * (d - mean - v[q * nr + u] * along)
+        for p in range(w.hidden, w.padded):
+            to[p] = 0

@@ -16,7 +16,7 @@ cdef inline void pack_states(
     """strip[rows, MR]: columns `column` on of the h that rows `first` on multiplied by W_h."""
     cdef Py_ssize_t t = 0, p, i, sequence, width = min(FD_MR, w.outputs - column)
     cdef const cython.floating* from_
-    if w.offset is NULL:
+    if w.offsets is NULL:
         pack_rows(h + first * w.outputs + column, w.outputs, rows, width, strip)
         if state_mask is not NULL:
             for p in range(rows):
@@ -25,9 +25,9 @@ cdef inline void pack_states(
                     strip[p * FD_MR + i] = strip[p * FD_MR + i] * state_mask[sequence * w.outputs + column + i]
         return
     for p in range(rows):
-        while first + p >= w.offset[t + 1]:
+        while first + p >= w.offsets[t + 1]:
             t += 1
-        sequence = first + p - w.offset[t]
+        sequence = first + p - w.offsets[t]
         from_ = h + (before(w, t) + sequence) * w.outputs + column
         for i in range(width):
             strip[p * FD_MR + i] = from_[i]

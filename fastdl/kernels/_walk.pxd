@@ -49,7 +49,7 @@ cdef enum:
 
 cdef struct Walk:
     Py_ssize_t steps, batch, rows, inputs, hidden, outputs, gates  # rows: of all steps; outputs: of h, H or projected
-    const int64_t* offset                 # first row of every step, and their number; NULL: `batch` each
+    const int64_t* offsets                # first row of every step, and their number; NULL: `batch` each
     int cell
     bint normed, projected, peepholes
     Py_ssize_t nr, panels, padded         # panel width; panels and units of a block
@@ -86,12 +86,12 @@ cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
 
 cdef inline void describe(
     Walk* w, int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t inputs,
-    Py_ssize_t hidden, Py_ssize_t projection, const int64_t* offset, Py_ssize_t itemsize,
+    Py_ssize_t hidden, Py_ssize_t projection, const int64_t* offsets, Py_ssize_t itemsize,
 ) noexcept nogil:
     """Everything of `w` that follows from the cell and the shape; the options are set to none. projection: 0 or P."""
     cdef Py_ssize_t b
     w.steps, w.batch, w.rows, w.inputs, w.hidden = steps, batch, rows, inputs, hidden
-    w.offset, w.cell, w.normed = offset, cell, normed
+    w.offsets, w.cell, w.normed = offsets, cell, normed
     w.projected = projection > 0
     w.outputs = projection if w.projected else hidden
     w.nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
@@ -117,7 +117,7 @@ cdef inline void describe(
     w.row = pitch(w.blocks * w.panels, w.nr)
     if normed:  # and the 1 / standard deviation of every block, behind them
         w.row += (MOST_BLOCKS + w.nr - 1) // w.nr * w.nr
-    w.packed = rows > FEW_ROWS or w.padded != hidden or w.out_padded != w.outputs or offset is not NULL or normed
+    w.packed = rows > FEW_ROWS or w.padded != hidden or w.out_padded != w.outputs or offsets is not NULL or normed
     w.peepholes, w.epsilon = False, 1e-5
     w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
     w.scale = 1
@@ -140,11 +140,11 @@ cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:
 
 
 cdef inline Py_ssize_t start(const Walk* w, Py_ssize_t t) noexcept nogil:
-    return t * w.batch if w.offset is NULL else w.offset[t]
+    return t * w.batch if w.offsets is NULL else w.offsets[t]
 
 
 cdef inline Py_ssize_t count(const Walk* w, Py_ssize_t t) noexcept nogil:
-    return w.batch if w.offset is NULL else w.offset[t + 1] - w.offset[t]
+    return w.batch if w.offsets is NULL else w.offsets[t + 1] - w.offsets[t]
 
 
 cdef inline Py_ssize_t before(const Walk* w, Py_ssize_t t) noexcept nogil:
@@ -157,20 +157,20 @@ cdef inline Py_ssize_t after(const Walk* w, Py_ssize_t t) noexcept nogil:
 
 cdef inline Py_ssize_t window_end(const Walk* w, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:
     """The step after the last of a window of about `rows` rows that begins with step t."""
-    if w.offset is NULL:
+    if w.offsets is NULL:
         return min(w.steps, t + max(1, rows // max(w.batch, 1)))
     cdef Py_ssize_t end = t + 1
-    while end < w.steps and w.offset[end + 1] - w.offset[t] <= rows:
+    while end < w.steps and w.offsets[end + 1] - w.offsets[t] <= rows:
         end += 1
     return end
 
 
 cdef inline Py_ssize_t window_begin(const Walk* w, Py_ssize_t end, Py_ssize_t rows) noexcept nogil:
     """The first step of a window of about `rows` rows that ends before step `end`."""
-    if w.offset is NULL:
+    if w.offsets is NULL:
         return max(0, end - max(1, rows // max(w.batch, 1)))
     cdef Py_ssize_t t = end - 1
-    while t > 0 and w.offset[end] - w.offset[t - 1] <= rows:
+    while t > 0 and w.offsets[end] - w.offsets[t - 1] <= rows:
         t -= 1
     return t
 
@@ -182,7 +182,7 @@ cdef inline Py_ssize_t window_rows(const Walk* w, Py_ssize_t rows) noexcept nogi
 
 cdef inline Py_ssize_t _row_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first sequence of a part, so that all parts have about as many rows over all steps."""
-    if w.offset is NULL or part == 0 or part == parts:
+    if w.offsets is NULL or part == 0 or part == parts:
         return w.batch * part // parts
     cdef Py_ssize_t low = 0, high = w.batch, middle, t, rows
     while low < high:
@@ -202,7 +202,7 @@ cdef inline Share share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_
     cdef Share mine
     cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
     mine.by_units = team > 1 and w.panels >= team and not w.normed and (
-        w.batch < 8 * team or w.offset is not NULL or weights > CORE_CACHE)
+        w.batch < 8 * team or w.offsets is not NULL or weights > CORE_CACHE)
     mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
         0, w.batch, 0, w.panels, 0, w.out_panels)
     if mine.by_units:

@@ -18,8 +18,9 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
-from ._cells cimport emit, gru_point, gru_reset, lstm_point, rnn_point
+from ._cells cimport gru_point, gru_reset, lstm_point, rnn_point
 from ._gate_norm cimport normalise, plain_gate
+from ._lanes cimport emit
 from ._tile cimport FD_NR_FLOAT, offset, pack_panel, product
 from ._walk cimport (
     after,
@@ -28,7 +29,6 @@ from ._walk cimport (
     describe,
     gate_product,
     gates_of,
-    GRU_AFTER,
     GRU_BEFORE,
     LSTM_COUPLED,
     pack_gates,

@@ -18,19 +18,17 @@ from ._build cimport (
     fd_team_size,
 )
 from ._cells cimport (
-    absorb,
     gru_point,
     gru_point_backward,
     gru_reset,
     gru_reset_backward,
-    load,
     lstm_point,
     lstm_point_backward,
     rnn_point,
     rnn_point_backward,
-    store,
 )
 from ._gate_norm cimport normalise_backward, plain_gate
+from ._lanes cimport absorb, load, store
 from ._sums cimport gain_sums, pack_states, parameter_sums, weight_products
 from ._tile cimport FD_MR, FD_NR_FLOAT, offset, pack_panel, pack_panel_transposed, pack_rows, product
 from ._walk cimport (
@@ -46,7 +44,6 @@ from ._walk cimport (
     pack_gates_transposed,
     pack_parameters,
     parameters_size,
-    pitch,
     plain_blocks,
     RNN_RELU,
     Share,
@@ -205,6 +202,7 @@ cdef void _step(
     cdef const cython.floating* gains = parameters + wide + 3 * w.padded
     cdef cython.floating* da = work + at.da + slot * w.row
     cdef cython.floating* dm = work + at.dm
+    cdef cython.floating* dc_row = NULL
     cdef cython.floating* drh = work + at.drh + mine.row0 * w.padded
     cdef cython.floating* fresh = NULL
     cdef cython.floating* again = work + at.members + me * at.member + BLOCK_ROWS * w.nr
@@ -215,6 +213,8 @@ cdef void _step(
     for r in range(rows):
         old, new, here, place = before(w, t) + mine.row0 + r, after(w, t) + mine.row0 + r, first + r, mine.row0 + r
         values, point = gates + here * w.row, da + r * w.row
+        if dc is not NULL:
+            dc_row = dc + place * w.hidden
         if w.normed:
             _plain_row(w, values, parameters, h + old * w.outputs, offset(c, old * w.hidden),
                        offset(state_mask, place * w.outputs), here * w.hidden, again, again + wide)
@@ -231,7 +231,7 @@ cdef void _step(
                        here * w.hidden + u, width)
             _gate_points(w, values, parameters, <const cython.floating*> y, h + old * w.outputs,
                          offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, here * w.hidden),
-                         dh + place * w.outputs, dc + place * w.hidden, point, fresh, here * w.hidden, u, width)
+                         dh + place * w.outputs, dc_row, point, fresh, here * w.hidden, u, width)
         if w.normed:
             if w.cell == GRU_BEFORE:
                 normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, w.gates + 2,
@@ -294,7 +294,8 @@ cdef void _block(
     for i in range(of_m * me // team, of_m * (me + 1) // team):
         if i < of_x:
             u = i * FD_MR
-            pack_rows(x + first * w.inputs + u, w.inputs, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
+            pack_rows(x + first * w.inputs + u, w.inputs, rows, min(FD_MR, w.inputs - u),
+                      work + at.strips_x + i * strip)
         elif i < of_h:
             pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
         elif i < of_rh:

@@ -1,0 +1,204 @@
+"""RNN, LSTM and GRU layers over a grid against PyTorch; ragged batches; what options cost; memory.
+
+Layers, not functions: what a user calls, forward and backward with all gradients. Every row asserts its result first.
+"""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from alternate import alternate, geometric_mean
+from bench_recurrent import peak
+
+import fastdl as fd
+from fastdl._dispatch import kernels
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+GRID = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512
+    (1, 1, 16, 16),
+    (1, 32, 128, 128),
+    (400, 1, 64, 64),
+    (128, 1, 256, 256),
+    (16, 8, 32, 32),
+    (64, 16, 64, 64),
+    (400, 16, 32, 64),
+    (200, 8, 64, 128),
+    (64, 32, 128, 128),
+    (20, 128, 64, 128),
+    (100, 64, 128, 256),
+    (64, 32, 512, 256),
+    (64, 64, 256, 512),
+    (32, 128, 512, 512),
+]
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+ratios: dict[str, list[float]] = {kind: [] for kind in GATES}
+
+
+def ours(layer, x, dy, **given):
+    def run():
+        layer.zero_grad()
+        y = layer.forward(x, **given)
+        return y, layer.backward(dy)
+
+    return run
+
+
+def theirs(kind, layer, x, dy, lengths=None):
+    other = getattr(torch.nn, kind)(layer.input_size, layer.hidden_size)
+    other.load_state_dict({name: torch.from_numpy(array) for name, array in layer.state_dict().items()})
+    tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
+
+    def run():
+        other.zero_grad(set_to_none=True)
+        tensor.grad = None
+        if lengths is None:
+            y, _ = other(tensor)
+        else:
+            packed = torch.nn.utils.rnn.pack_padded_sequence(tensor, torch.from_numpy(lengths), enforce_sorted=False)
+            y, _ = torch.nn.utils.rnn.pad_packed_sequence(other(packed)[0], total_length=len(x))
+        y.backward(gradient)
+        return y.detach().numpy(), tensor.grad.numpy()
+
+    return run
+
+
+def problem(kind, shape, dtype=np.float32, **options):
+    T, B, I, H = shape  # noqa: E741
+    rng = np.random.default_rng(0)
+    x, dy = (rng.uniform(-1, 1, s).astype(dtype) for s in ((T, B, I), (T, B, H)))
+    return getattr(fd.nn, kind)(I, H, rng=0, dtype=dtype, **options), x, dy
+
+
+def told(name, sample):
+    return f"{name} {sample.median * 1e3:.3f} ms ({sample.low * 1e3:.3f} to {sample.high * 1e3:.3f})"
+
+
+@pytest.mark.parametrize("shape", GRID, ids=str)
+@pytest.mark.parametrize("kind", GATES)
+def test_layer(benchmark, kind, shape):
+    layer, x, dy = problem(kind, shape)
+    contenders = {"fastdl": ours(layer, x, dy)}
+    with fd.backend("reference"):
+        expected = contenders["fastdl"]()
+    for one, other in zip(contenders["fastdl"](), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
+    if torch is not None:
+        torch.set_num_threads(fd.get_num_threads())
+        contenders["torch"] = theirs(kind, layer, x, dy)
+        for one, other in zip(contenders["torch"](), expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
+    taken = alternate(contenders)
+    T, B, I, H = shape  # noqa: E741
+    work = 3 * T * B * GATES[kind] * H * (I + H)
+    share = work / taken["fastdl"].median / peak()
+    text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak"
+    if torch is not None:
+        ratios[kind].append(taken["torch"].median / taken["fastdl"].median)
+        text += f"; {told('torch', taken['torch'])}, {ratios[kind][-1]:.2f} x"
+    print(f"\n{kind} {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {text}")
+    if len(ratios[kind]) == len(GRID) and shape == GRID[-1]:
+        print(f"  {kind}: geometric mean {geometric_mean(ratios[kind]):.2f} x torch, least {min(ratios[kind]):.2f}")
+    benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
+    benchmark.pedantic(contenders["fastdl"], rounds=3)
+
+
+def test_ragged_batches(benchmark):
+    """Lengths uniform in 1 to 400: against PackedSequence, and the dense time scaled by what is filled."""
+    layer, x, dy = problem("LSTM", (400, 32, 64, 128))
+    lengths = np.random.default_rng(1).integers(1, 401, 32)
+    dy *= (np.arange(400)[:, None] < lengths)[:, :, None]
+    contenders = {"dense": ours(layer, x, dy), "ragged": ours(layer, x, dy, lengths=lengths)}
+    if torch is not None:
+        torch.set_num_threads(fd.get_num_threads())
+        contenders["torch"] = theirs("LSTM", layer, x, dy, lengths)
+        for one, other in zip(contenders["ragged"](), contenders["torch"](), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
+    taken = alternate(contenders, seconds=4)
+    ideal = taken["dense"].median * lengths.mean() / 400
+    line = f"{told('ragged', taken['ragged'])}, {taken['ragged'].median / ideal:.2f} x the ideal"
+    if torch is not None:
+        line += (
+            f"; {told('torch PackedSequence', taken['torch'])}, {taken['torch'].median / taken['ragged'].median:.1f} x"
+        )
+    print(
+        f"\nLSTM ragged (400, 32, 64, 128), {lengths.mean() / 4:.0f} % filled, {fd.get_num_threads()} threads: {line}"
+    )
+    benchmark.extra_info.update(of_ideal=taken["ragged"].median / ideal)
+    benchmark.pedantic(contenders["ragged"], rounds=3)
+
+
+OPTIONS = {
+    "all regularisers": {
+        "input_dropout": 0.2,
+        "state_dropout": 0.2,
+        "candidate_dropout": 0.2,
+        "weight_dropout": 0.2,
+        "zoneout": 0.1,
+        "zoneout_cell": 0.1,
+    },
+    "layer norm": {"layer_norm": True},
+    "peepholes": {"peepholes": True},
+    "projection to half": {"proj_size": 128},
+    "checkpoints": {"checkpoint": True},
+    "float64": {"dtype": np.float64},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_options_cost(benchmark, name):
+    shape = (64, 32, 128, 256)
+    options = OPTIONS[name]
+    plain, x, dy = problem("LSTM", shape)
+    other, x_other, _ = problem("LSTM", shape, **options)
+    dy_other = dy[..., : options.get("proj_size", 256)].astype(x_other.dtype)
+    contenders = {"plain": ours(plain, x, dy), name: ours(other, x_other, np.ascontiguousarray(dy_other))}
+    assert all(np.isfinite(array).all() for array in contenders[name]())
+    taken = alternate(contenders, seconds=3)
+    ratio = taken[name].median / taken["plain"].median
+    print(f"\nLSTM {shape}, {name}: {told('plain', taken['plain'])}; {told('with', taken[name])}, {ratio:.2f} x")
+    benchmark.extra_info.update(ratio=ratio)
+    benchmark.pedantic(contenders[name], rounds=3)
+
+
+def test_first_call_and_memory(benchmark):
+    """The first call of a shape against later ones, and what 10,000 calls of changing shapes leave behind."""
+    import resource
+    import time
+
+    rng = np.random.default_rng(0)
+    layer, x, dy = problem("GRU", (64, 16, 64, 64))
+    run = ours(layer, x, dy)
+    start = time.perf_counter()
+    first = run()
+    first_time = time.perf_counter() - start
+    taken = alternate({"later": run}, seconds=1)["later"]
+    for one, other in zip(first, run(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    layer = fd.nn.GRU(8, 12, rng=0)
+
+    def calls(count):
+        for _ in range(count):
+            T, B = rng.integers(1, 20), rng.integers(1, 12)
+            x = np.ones((T, B, 8), np.float32)
+            y = layer.forward(x, lengths=rng.integers(1, T + 1, B))
+            layer.backward(y)
+
+    calls(500)
+    tracemalloc.start()
+    calls(100)
+    before = tracemalloc.get_traced_memory()[0]
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    calls(10_000)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
+    print(f"\nGRU (64, 16, 64, 64): first call {first_time / taken.median:.2f} x a later one ({told('later', taken)})")
+    print(f"  10,000 calls of changing shapes: {grown} bytes of Python's, {resident} KiB of the process's peak")
+    assert grown < 100_000
+    assert resident < 20_000
+    benchmark.extra_info.update(first=first_time / taken.median, grown=grown)
+    benchmark.pedantic(run, rounds=3)
