@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._memory import aligned_zeros
 from .._validate import choice, float_array, integer
 from ..nn import Module
 from ._layout import Layout
@@ -191,7 +192,7 @@ class LossPoint(ModelPoint):
         integer("axis", axis, 0, self.output.ndim - 1)
         samples = self.output.shape[axis]
         _check_memory(memory_limit, samples * self.size * self.layout.dtype.itemsize, f"gradients of {samples} samples")
-        rows = np.zeros((samples, self.size), self.layout.dtype)
+        rows = aligned_zeros((samples, self.size), self.layout.dtype)  # large: from the pool, not from fresh pages
         slots = {
             one: Slot(rows, start, one.size)
             for one, start in zip(self.layout.parameters, self.layout.bounds, strict=False)

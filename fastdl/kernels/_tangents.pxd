@@ -7,31 +7,9 @@ arrays, which nothing can alias, so the loops vectorize. Equation numbers are th
 """
 cimport cython
 
+from ._lanes cimport load, store
 from ._math cimport tanh_
 from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
-
-
-cdef inline void load(cython.floating* lanes, const cython.floating* source, Py_ssize_t count) noexcept nogil:
-    """`count` lanes of the source, zero behind them."""
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if count == nr:
-        for u in range(nr):
-            lanes[u] = source[u]
-    else:
-        for u in range(nr):
-            lanes[u] = 0
-        for u in range(count):
-            lanes[u] = source[u]
-
-
-cdef inline void store(cython.floating* target, const cython.floating* lanes, Py_ssize_t count) noexcept nogil:
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if count == nr:
-        for u in range(nr):
-            target[u] = lanes[u]
-    else:
-        for u in range(count):
-            target[u] = lanes[u]
 
 
 # ---- RNN: h = f(a) --------------------------------------------------------------------------------------------
