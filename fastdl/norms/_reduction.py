@@ -17,7 +17,8 @@ from .._threads import threads_for
 from .._validate import number
 
 # As in kernels/_norms.pxd.
-COUNT, ABS, SQUARE, CUBE, FOURTH, WHOLE, POWER, QUICK, ROOT, INVERSE, LARGEST, SMALLEST = range(12)
+COUNT, ABS, SQUARE, CUBE, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, WHOLE, POWER, QUICK, ROOT, INVERSE = range(14)
+LARGEST, SMALLEST = 14, 15
 TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
 
 GRAIN = 1 << 16  # elements that pay for one more thread (measured)
@@ -27,7 +28,8 @@ TINY = 2.0**-1000
 # From here on |x|^p sums to the largest term in any length a computer holds.
 ALL_BUT_INFINITE = 1e17
 
-_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 0.5: ROOT, -1: INVERSE}
+_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
+_KINDS |= {0.5: ROOT, -1: INVERSE}
 _KINDS |= {math.inf: LARGEST, -math.inf: SMALLEST}
 _C_NAMES = {"f": "float", "d": "double"}
 
