@@ -6,7 +6,7 @@ than a branch, so the loop around it vectorizes.
 from cython cimport floating
 from libc.math cimport fabs, sqrt, sqrtf
 
-from ._power cimport power, quick_power
+from ._power cimport power, quick_double, quick_float
 
 
 cdef enum:  # what is reduced
@@ -21,7 +21,7 @@ cdef enum:  # what is reduced
     EIGHTH = 8    # x^8
     WHOLE = 9     # |x|^p, p a whole number above 8
     POWER = 10    # |x|^p
-    QUICK = 11    # |x|^p, |p| <= 6.5, for float32 in float arithmetic, where NaN asks for POWER
+    QUICK = 11    # |x|^p, |p| <= 64, in the type's arithmetic; NaN asks for POWER
     ROOT = 12     # |x|^(1/2)
     INVERSE = 13  # |x|^-1
     LARGEST = 14  # max |x|, NaN if there is one
@@ -67,8 +67,8 @@ cdef inline double term(floating value, int kind, double p) noexcept nogil:
         return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
     if kind == INVERSE:
         return 1.0 / fabs(x)
-    if kind == QUICK and floating is float:
-        return quick_power(modulus(value), p)
+    if kind == QUICK:
+        return quick_float(modulus(value), p) if floating is float else quick_double(fabs(x), p)
     return power(fabs(x), p)
 
 

@@ -148,7 +148,7 @@ cdef inline double block_of(
         return sum_of(x, next, n, SEVENTH, p)
     if kind == EIGHTH:
         return sum_of(x, next, n, EIGHTH, p)
-    if kind == QUICK and floating is float:
+    if kind == QUICK:
         return sum_of(x, next, n, QUICK, p)
     if kind == ROOT:
         return sum_of(x, next, n, ROOT, p)
@@ -272,7 +272,7 @@ cdef inline void column_piece(
         column_sums(start, inner, n, width, SEVENTH, p, out)
     elif kind == EIGHTH:
         column_sums(start, inner, n, width, EIGHTH, p, out)
-    elif kind == QUICK and floating is float:
+    elif kind == QUICK:
         column_sums(start, inner, n, width, QUICK, p, out)
     else:
         column_sums(start, inner, n, width, POWER, p, out)

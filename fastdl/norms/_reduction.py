@@ -27,6 +27,8 @@ BLOCK = kernels.norms.BLOCK_SIZE
 TINY = 2.0**-1000
 # From here on |x|^p sums to the largest term in any length a computer holds.
 ALL_BUT_INFINITE = 1e17
+_SURE = BLOCK * TINY
+_NUMBERS = (float, int)  # not bool
 
 _KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
 _KINDS |= {0.5: ROOT, -1: INVERSE}
@@ -52,7 +54,26 @@ def kind_of(p: float) -> int:
         return _KINDS[p]
     if p.is_integer() and 0 < p <= 64:
         return WHOLE
-    return QUICK if abs(p) <= 6.5 else POWER
+    return QUICK if abs(p) <= 64 else POWER
+
+
+def small(x: Any, p: Any) -> float | None:
+    """The norm of one block of a plain vector; None where that is not what came, or where it needs care.
+
+    For it, checking first would take longer than the norm: so the kernel's own checks serve.
+    """
+    try:
+        if x.ndim != 1 or not 0 < x.size <= BLOCK or p.__class__ not in _NUMBERS:
+            return None
+        kind = _KINDS[p] if p in _KINDS else kind_of(p)
+        value = kernels.norms.REDUCE_BLOCK[x.dtype.char](x, kind, p)
+    except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
+        return None
+    if kind <= ABS or kind >= LARGEST:
+        return value
+    if not _SURE < value < math.inf:
+        return None
+    return math.sqrt(value) if kind == SQUARE else root(value, p)
 
 
 def total(x: np.ndarray, kind: int, p: float) -> float:
