@@ -8,6 +8,7 @@ import numpy as np
 
 from .._memory import aligned_zeros
 from .._validate import FLOATS, out_array
+from ._pieces import pieces_of
 
 Pair = tuple[np.ndarray, np.ndarray]
 Choice = Callable[[str, Any], bool] | Collection[str | int]
@@ -22,11 +23,26 @@ class Run:
         self.arrays = (self.param, self.grad, *self.states.values())  # as the kernels take them
 
 
+class Batch:
+    """Runs of one type, none of them empty, that one kernel call updates."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self.arrays = runs[0].arrays
+        self.pieces = pieces_of([run.arrays for run in runs])
+        self.size = sum(run.param.size for run in runs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Batch, (self.runs,)  # a copy's arrays lie elsewhere, so it has pieces of its own
+
+
 class Group:
     """Parameters that share settings: `settings`, a dict, and `lr`, its learning rate."""
 
     def __init__(self, pieces: Sequence[Pair], settings: dict[str, Any], states: Sequence[str]) -> None:
         self.runs = [Run(pair, states) for pair in pieces]
+        filled = [[run for run in self.runs if run.param.size and run.param.dtype == kind] for kind in FLOATS]
+        self.batches = [Batch(runs) for runs in filled if runs]
         self.settings = settings
 
     @property
@@ -76,9 +92,7 @@ class Memory:
             self.gradients: np.ndarray | list[np.ndarray] = [grad for _, grad in self._pairs]
         else:
             self.gradients = self._arena.grad
-            self._held = [one.data for one in self._arena]
-            if not self._arena.is_current():
-                self._refuse_stale()
+            self._refuse_stale()
 
     def split(self, choices: Sequence[Choice]) -> list[list[Pair]]:
         """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined."""
@@ -107,12 +121,9 @@ class Memory:
 
     def settle(self) -> None:
         """Make the gradients readable."""
-        if self._arena is None:
-            return
-        for one, held in zip(self._arena, self._held, strict=True):
-            if one.data is not held:
-                self._refuse_stale()
-        self._arena.settle_gradients()
+        if self._arena is not None:
+            self._refuse_stale()
+            self._arena.settle_gradients()
 
     def renew(self) -> None:
         """After a step: let the next backward overwrite an arena's gradients."""
@@ -127,7 +138,8 @@ class Memory:
             grad.fill(0)
 
     def _refuse_stale(self) -> None:
-        raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
+        if not self._arena.is_current():
+            raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
 
 
 def check_keys(name: str, saved: Mapping[str, Any], expected: Sequence[str]) -> None:

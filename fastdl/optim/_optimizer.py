@@ -1,4 +1,4 @@
-"""Optimizers as objects: groups of parameters, their state, one kernel call per contiguous run of memory."""
+"""Optimizers as objects: groups of parameters, their state, one kernel call for all of one type."""
 
 import inspect
 import math
@@ -189,8 +189,8 @@ class Optimizer:
             return
         kernel, scalars = self.rule.plan(self.steps, group.settings)
         scalars += shared_scalars(group.settings, scale)
-        for run in group.runs:
-            run_kernel(self.rule.module, kernel, run.arrays, scalars)
+        for batch in group.batches:
+            run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars)
 
     def zero_grad(self) -> None:
         """Forget the gradients: an arena's next backward overwrites them, a list's arrays are set to 0."""
