@@ -52,7 +52,7 @@ class _Average:
 
     def __init__(self, parameters: Any) -> None:
         pieces = Memory(parameters).split([])[0]
-        self._params = [param.reshape(-1) for param, _ in pieces]
+        self._params = [param.reshape(-1) for param, *_ in pieces]
         self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
         for average, param in zip(self.arrays, self._params, strict=True):
             average[...] = param
