@@ -355,32 +355,49 @@ def map_rows(
 
 
 # ---- Thresholds ---------------------------------------------------------------------------------------
-cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) noexcept nogil:
+cdef inline void count_above(const floating* x, Py_ssize_t n, double t, double* out) noexcept nogil:
+    """out = the sum of the |x| above t, and their number; NaN counts as above."""
+    cdef double above[LANES]
+    cdef double number[LANES]
+    cdef double one
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    for j in range(LANES):
+        above[j] = 0.0
+        number[j] = 0.0
+    for i in range(n // LANES):
+        for j in range(LANES):
+            one = fabs(x[i * LANES + j])
+            above[j] += 0.0 if one <= t else one
+            number[j] += 0.0 if one <= t else 1.0
+    for j in range(n - whole):
+        one = fabs(x[whole + j])
+        above[j] += 0.0 if one <= t else one
+        number[j] += 0.0 if one <= t else 1.0
+    out[0] = fold(above)
+    out[1] = fold(number)
+
+
+cdef inline double threshold_of(
+    const floating* x, Py_ssize_t n, double radius, double[:, ::1] parts, int threads
+) noexcept nogil:
     """The t >= 0 at which sum max(|x| - t, 0) = radius; 0 if the sum is below it already.
 
     Newton's method on that convex, piecewise linear function (Michelot 1986): t = (sum of the |x| above t,
-    less the radius) / their number. It climbs, and ends after finitely many steps: the number only falls."""
-    cdef double above[LANES]
-    cdef double number[LANES]
-    cdef double t = 0.0, new, one, total
-    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    less the radius) / their number. It climbs, and ends after finitely many steps: the number only falls.
+    parts (blocks, 2) is scratch."""
+    cdef double t = 0.0, new, total, number
+    cdef Py_ssize_t block, blocks = parts.shape[0]
     while True:
-        for j in range(LANES):
-            above[j] = 0.0
-            number[j] = 0.0
-        for i in range(n // LANES):
-            for j in range(LANES):
-                one = fabs(x[i * LANES + j])
-                above[j] += 0.0 if one <= t else one
-                number[j] += 0.0 if one <= t else 1.0
-        for j in range(n - whole):
-            one = fabs(x[whole + j])
-            above[j] += 0.0 if one <= t else one
-            number[j] += 0.0 if one <= t else 1.0
-        total = fold(above)
-        if fold(number) == 0.0 or total <= radius:
+        for block in prange(blocks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            count_above(x + block * BLOCK, min(<Py_ssize_t> BLOCK, n - block * BLOCK), t, &parts[block, 0])
+        total = 0.0
+        number = 0.0
+        for block in range(blocks):
+            total += parts[block, 0]
+            number += parts[block, 1]
+        if number == 0.0 or total <= radius:
             return t
-        new = (total - radius) / number[0]
+        new = (total - radius) / number
         if new <= t:
             return t
         t = new
@@ -388,11 +405,21 @@ cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) 
             return t
 
 
-def thresholds(const floating[:, ::1] x, double radius, double[::1] out, int threads):
-    """out[r] = the soft threshold that projects row r on the L1 ball of the radius (Duchi 2008)."""
-    cdef Py_ssize_t row
-    for row in prange(x.shape[0], num_threads=threads, schedule="static", nogil=True):
-        out[row] = threshold_of(&x[row, 0], x.shape[1], radius)
+def thresholds(
+    const floating[:, ::1] x, double radius, double[:, :, ::1] parts, double[::1] out, int threads
+):
+    """out[r] = the soft threshold that projects row r on the L1 ball of the radius (Duchi 2008).
+
+    Threads share rows, or the blocks of a row where there are fewer rows than threads; parts, scratch, is
+    (rows, blocks of a row, 2)."""
+    cdef Py_ssize_t row, n = x.shape[1], rows = x.shape[0]
+    if rows < threads:
+        with nogil:
+            for row in range(rows):
+                out[row] = threshold_of(&x[row, 0], n, radius, parts[row], threads)
+    else:
+        for row in prange(rows, num_threads=threads, schedule="static", nogil=True):
+            out[row] = threshold_of(&x[row, 0], n, radius, parts[row], 1)
 
 
 # ---- Penalties ----------------------------------------------------------------------------------------
