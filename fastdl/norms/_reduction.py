@@ -30,7 +30,7 @@ ALL_BUT_INFINITE = 1e17
 _SURE = BLOCK * TINY
 _NUMBERS = (float, int)  # not bool
 
-_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
+_KINDS: dict[float, int] = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
 _KINDS |= {0.5: ROOT, -1: INVERSE}
 _KINDS |= {math.inf: LARGEST, -math.inf: SMALLEST}
 _C_NAMES = {"f": "float", "d": "double"}
@@ -41,9 +41,9 @@ def kernel(name: str, dtype: np.dtype) -> Any:
     return getattr(kernels.norms, name)[_C_NAMES[dtype.char]]
 
 
-def order(ord: Any, low: float = -math.inf) -> float:
+def order(ord: Any, low: float = -math.inf, name: str = "ord") -> float:
     """The order of a vector norm as a float, at least `low`; NaN is refused."""
-    p = number("ord", ord, low)
+    p = number(name, ord, low)
     return math.copysign(math.inf, p) if abs(p) > ALL_BUT_INFINITE else p
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import FLOATS, choice, number
+from .._validate import FLOATS, choice
 from ._axes import Axis, axes_of, norms_along, real_array
 from ._reduction import norm_of, order, small
 
@@ -195,7 +195,7 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
     >>> round(float(fd.lp(np.array([1.0, -8.0]), 3)), 4)
     8.0052
     """
-    return _vector(x, order(number("p", p, 0)), axis, keepdims, dtype)
+    return _vector(x, order(p, 0, "p"), axis, keepdims, dtype)
 
 
 @mirrored

@@ -135,8 +135,8 @@ class Memory:
 
     def settle(self) -> None:
         """Make the gradients readable."""
+        self._refuse_stale()
         if self._arena is not None:
-            self._refuse_stale()
             self._arena.settle_gradients()
 
     def renew(self) -> None:
@@ -152,7 +152,7 @@ class Memory:
             grad.fill(0)
 
     def _refuse_stale(self) -> None:
-        if not self._arena.is_current():
+        if self._arena is not None and not self._arena.is_current():
             raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
 
 
