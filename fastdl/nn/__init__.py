@@ -1,9 +1,9 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
+from ._cells import GRU, LSTM, RNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential
 from ._parameter import Arena, Parameter
-from ._recurrent import LSTM
 from .dropout import (
     AlphaDropout,
     DropConnect,
@@ -16,7 +16,9 @@ from .dropout import (
 )
 
 __all__ = [
+    "GRU",
     "LSTM",
+    "RNN",
     "AlphaDropout",
     "Arena",
     "DropConnect",
