@@ -112,6 +112,8 @@ def number(
     open_high: bool = False,
 ) -> float:
     """A real number in [low, high] (or the open side asked for); NaN is refused."""
+    if value.__class__ is float and low < value < high:  # the rule: the rest is for what stands at the edge
+        return value
     try:
         result = float(operator.index(value)) if hasattr(value, "__index__") else float(value)
     except (TypeError, ValueError):
@@ -128,6 +130,8 @@ def number(
 
 def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """An integer in [low, high]."""
+    if value.__class__ is int and (low is None or value >= low) and (high is None or value <= high):
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: got {value!r}, expected an int")
     result = operator.index(value)
