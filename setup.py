@@ -31,9 +31,9 @@ COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 COMMON += ["-Wno-maybe-uninitialized", "-Wno-attributes"]  # what Cython's C draws, not ours
 COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 
-# What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
+# What sums products or series may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"dense", "recurrent", "system"}
+FUSED = {"dense", "recurrent", "sequence", "sequence_attention", "system"}
 
 # Unrolls the tile's first and last loops whole (measured on AVX-512 alone, 3 %). On AVX2 it changed which loops
 # became vectors, so it stays off there.

@@ -17,7 +17,7 @@ FLOORS = [
     {"training", "curvature"},
     {"models", "text"},
     {"nn"},
-    {"norms", "dropout", "optim", "dense", "recurrent", "random"},
+    {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config"},
     {"_validate", "_threads", "_memory", "_safetensors"},
     {"_dispatch"},
@@ -28,6 +28,7 @@ NEIGHBOURS = {
     ("dropout", "random"),
     ("models", "text"),
     ("optim", "norms"),
+    ("sequence", "random"),
 }
 
 

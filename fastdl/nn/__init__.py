@@ -1,5 +1,6 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
+from ._attention import AdditiveAttention, DotAttention
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential
 from ._parameter import Arena, Parameter
@@ -17,8 +18,10 @@ from .dropout import (
 
 __all__ = [
     "LSTM",
+    "AdditiveAttention",
     "AlphaDropout",
     "Arena",
+    "DotAttention",
     "DropConnect",
     "Dropout",
     "Embedding",
