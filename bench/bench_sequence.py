@@ -45,13 +45,14 @@ def test_ctc(benchmark, shape):
     def ours():
         return fd.ctc_loss(logits, targets, *lengths)
 
-    def theirs():
-        (z,) = tensors(logits)
+    def theirs(dtype=np.float32):
+        (z,) = tensors(logits.astype(dtype))
         loss = torch.nn.functional.ctc_loss(z.log_softmax(-1), *fixed)
         loss.backward()
         return loss.item(), z.grad.numpy()
 
-    for one, other in zip(ours(), theirs(), strict=True):
+    # Against torch in double: its float32 gradient is off by 1e-3 of itself in the last row.
+    for one, other in zip(ours(), theirs(np.float64), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
     report(benchmark, f"CTC {shape!s:20}", ours, theirs)
 

@@ -14,8 +14,8 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"training", "curvature"},
-    {"models", "text"},
+    {"models", "text", "curvature"},
+    {"training"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config"},
