@@ -35,10 +35,6 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 # NumPy) gives the same bits.
 FUSED = {"dense", "recurrent", "sequence", "sequence_attention", "system"}
 
-# Unrolls the tile's first and last loops whole (measured on AVX-512 alone, 3 %). On AVX2 it changed which loops
-# became vectors, so it stays off there.
-UNROLL = {"avx512": ["--param", "max-completely-peeled-insns=600"]}
-
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -95,10 +91,10 @@ def extensions():
             f"fastdl.kernels.{level}.{topic}",
             one.sources,
             include_dirs=[str(KERNELS)],
-            depends=one.depends,
+            depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
             extra_compile_args=COMMON
             + flags
-            + (["-ffp-contract=fast", *UNROLL.get(level, [])] if topic in FUSED else ["-ffp-contract=off"]),
+            + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
             extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )
         for level, flags in LEVELS.items()

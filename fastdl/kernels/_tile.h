@@ -1,13 +1,18 @@
-/* The matrix tile's size, per build and per type: MR rows by NR columns of the result stay in registers.
- * One width for all would spill float64 and the SSE build to memory and run ten times slower.
+/* The matrix tile: MR rows x NR columns of C = start + A @ B stay in registers while k is walked once.
  *
  *   level     registers        float tile   double tile   accumulators
  *   avx512    32 x 64 bytes    12 x 32      12 x 16       24
  *   avx2      16 x 32 bytes     6 x 16       6 x  8       12
  *   baseline  16 x 16 bytes     4 x  8       4 x  4        8
+ *
+ * One width for all would spill float64 and the SSE build to memory and run ten times slower. This is the one place
+ * where vectors are spelled out: as plain loops, whether they became vectors hung on the compiler's unrolling
+ * limits (gcc 12 made scalars of the 16-wide AVX2 tile: 20 times slower). The rest is in _tile.pxd.
  */
 #ifndef FASTDL_TILE_H
 #define FASTDL_TILE_H
+
+#include <stddef.h>
 
 #if defined(__AVX512F__)
 enum { FD_MR = 12, FD_NR_FLOAT = 32, FD_NR_DOUBLE = 16 };
@@ -16,9 +21,17 @@ enum { FD_MR = 6, FD_NR_FLOAT = 16, FD_NR_DOUBLE = 8 };
 #else
 enum { FD_MR = 4, FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
 #endif
+#define FD_VECTOR_BYTES (FD_NR_FLOAT * 2) /* a row of the tile is two registers, for either type */
+
+#if defined(__clang__)
+#define FD_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FD_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* A tile inlined into its caller competes with it for registers and keeps its counters in memory. */
 #define FD_OUT_OF_LINE __attribute__((noinline))
+#define FD_IN_LINE __attribute__((always_inline))
 
 /* a * b + c, fused wherever the level has the instruction. Said outright: left to the compiler, some tiles were
  * fused and some not, and a result depended on which tile computed it. */
@@ -37,8 +50,38 @@ static inline double fd_madd_double(double a, double b, double c) {
 #endif
 }
 
+/* The same for a register of them: `vec` is aligned, `loose` is how one lies in memory. */
+typedef float fd_vec_float __attribute__((vector_size(FD_VECTOR_BYTES)));
+typedef float fd_loose_float __attribute__((vector_size(FD_VECTOR_BYTES), aligned(4), may_alias));
+typedef double fd_vec_double __attribute__((vector_size(FD_VECTOR_BYTES)));
+typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), aligned(8), may_alias));
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define FD_FMA_float(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define FD_FMA_double(a, b, c) _mm512_fmadd_pd(a, b, c)
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define FD_FMA_float(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define FD_FMA_double(a, b, c) _mm256_fmadd_pd(a, b, c)
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define FD_FMA_float(a, b, c) vfmaq_f32(c, a, b)
+#define FD_FMA_double(a, b, c) vfmaq_f64(c, a, b)
+#else
+#define FD_FMA_float(a, b, c) ((a) * (b) + (c))
+#define FD_FMA_double(a, b, c) ((a) * (b) + (c))
+#endif
+
 /* Panels stream from the second-level cache; asking a few rows ahead hides its latency. */
 enum { FD_AHEAD = 8 };
 static inline void fd_prefetch(const void *address) { __builtin_prefetch(address); }
+
+#define FD_REAL float
+#include "_tile_body.h"
+#undef FD_REAL
+#define FD_REAL double
+#include "_tile_body.h"
+#undef FD_REAL
 
 #endif

@@ -1,8 +1,8 @@
 """The matrix tile and the products made of it: C = start + A @ B, one thread's share at a time.
 
 A tile holds MR rows x NR columns of C in registers and walks the inner dimension once: per step it loads one
-row of B (NR wide) and MR single elements of A, and does MR * NR multiply-adds. The loops below are plain; the
-compiler turns them into registers because every bound but `k` is a constant after inlining.
+row of B (NR wide) and MR single elements of A, and does MR * NR multiply-adds: see _tile.h for its sizes, and
+_tile_body.h for the loop.
 
 B comes in *panels* of NR columns: packed ones are contiguous, k rows of NR; a plain row-major matrix is also a
 panel, with a larger step from row to row. A is addressed by two strides, so it may be transposed.
@@ -19,11 +19,16 @@ cdef extern from "_tile.h" nogil:
         FD_MR
         FD_NR_FLOAT
         FD_NR_DOUBLE
-        FD_AHEAD
+    ctypedef void in_line "FD_IN_LINE void"
     ctypedef void out_of_line "FD_OUT_OF_LINE void"
-    void fd_prefetch(const void* address)
     float fd_madd_float(float a, float b, float c)
     double fd_madd_double(double a, double b, double c)
+    void fd_tile_float(
+        int mr, int np, const float* a, Py_ssize_t a_row, Py_ssize_t a_k, const float* b, Py_ssize_t b_k,
+        Py_ssize_t b_panel, Py_ssize_t k, float* c, Py_ssize_t c_row, const float* start, Py_ssize_t start_row)
+    void fd_tile_double(
+        int mr, int np, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b, Py_ssize_t b_k,
+        Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start, Py_ssize_t start_row)
 
 
 cdef enum:
@@ -47,7 +52,7 @@ cdef inline cython.floating madd(cython.floating a, cython.floating b, cython.fl
         return fd_madd_double(a, b, c)
 
 
-cdef inline void _tile(
+cdef inline in_line _tile(
     const int mr, const int np,
     const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
     const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
@@ -55,29 +60,10 @@ cdef inline void _tile(
     const cython.floating* start, const Py_ssize_t start_row,
 ) noexcept nogil:
     """mr rows x np neighbouring panels: C = start + A @ B. With start_row 0 one row of start serves all."""
-    cdef cython.floating acc[FD_MR][FD_NR_FLOAT]
-    cdef cython.floating value
-    cdef Py_ssize_t p
-    cdef int r, q, j
-    cdef int nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for r in range(mr):
-        for q in range(np):
-            for j in range(nr):
-                acc[r * np + q][j] = start[r * start_row + q * nr + j]
-    for p in range(k):
-        for q in range(np):
-            fd_prefetch(b + (p + FD_AHEAD) * b_k + q * b_panel)
-            if nr * sizeof(cython.floating) > 64:
-                fd_prefetch(b + (p + FD_AHEAD) * b_k + q * b_panel + 64 // sizeof(cython.floating))
-        for r in range(mr):
-            value = a[r * a_row + p * a_k]
-            for q in range(np):
-                for j in range(nr):
-                    acc[r * np + q][j] = madd(value, b[p * b_k + q * b_panel + j], acc[r * np + q][j])
-    for r in range(mr):
-        for q in range(np):
-            for j in range(nr):
-                c[r * c_row + q * nr + j] = acc[r * np + q][j]
+    if cython.floating is float:
+        fd_tile_float(mr, np, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    else:
+        fd_tile_double(mr, np, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 # The tile at its sizes. FD_MR rows are the rule, the others take what is left; one or two rows alone would

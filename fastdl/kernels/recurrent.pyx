@@ -48,6 +48,7 @@ cdef enum:
 cdef struct Shape:
     Py_ssize_t time, batch, inputs, hidden, gates
     Py_ssize_t nr, panels, padded, wide   # panel width; panels, units and columns of a row of gates
+    Py_ssize_t row                        # elements from one row of gates to the next
     bint packed                           # weights packed into panels, or read where they lie
 
 cdef struct Share:                        # what one thread of the team owns
@@ -62,6 +63,10 @@ cdef Shape _shape(Py_ssize_t time, Py_ssize_t batch, Py_ssize_t inputs, Py_ssize
     s.panels = (hidden + nr - 1) // nr
     s.padded = s.panels * nr
     s.wide = gates * s.padded
+    s.row = s.wide
+    # Rows a multiple of 2 KB apart compete for the same lines of the first-level cache; 5 lines more spread them.
+    if s.wide // nr * 4 * FD_NR_FLOAT % 2048 == 0:
+        s.row += 5 * 16 * nr // FD_NR_FLOAT
     s.packed = time * batch > FEW_ROWS or s.padded != hidden
     return s
 
@@ -87,10 +92,10 @@ def sizes(Py_ssize_t time, Py_ssize_t batch, Py_ssize_t inputs, Py_ssize_t hidde
     cdef Py_ssize_t window = _steps(&s, BACKWARD_ROWS) * batch
     cdef Py_ssize_t input_panels = (inputs + nr - 1) // nr
     forward = s.wide if not s.packed else (inputs + hidden + 1) * s.wide
-    backward = window * s.wide
+    backward = window * s.row
     if s.packed:
         backward += (input_panels * nr + s.padded) * s.wide + BACKWARD_ROWS * (FD_MR * strips + nr * num_threads)
-    return s.wide, _steps(&s, FORWARD_ROWS) * batch, forward, backward
+    return s.row, _steps(&s, FORWARD_ROWS) * batch, forward, backward
 
 
 cdef inline Py_ssize_t _strips(Py_ssize_t rows) noexcept nogil:
@@ -127,7 +132,7 @@ cdef inline void _gate_product(
     for g in range(s.gates):
         column = g * s.padded + panel0 * s.nr
         product(a, k, 1, rows, W + (g * s.panels + panel0) * b_panel, b_k, b_panel, k,
-                gates + column, s.wide, (panel1 - panel0) * s.nr, start + column, start_row)
+                gates + column, s.row, (panel1 - panel0) * s.nr, start + column, start_row)
 
 
 cdef void _forward_share(
@@ -142,7 +147,7 @@ cdef void _forward_share(
     cdef cython.floating* now
     while t1 < s.time:
         t0, t1 = t1, min(t1 + steps, s.time)
-        window = gates + (t0 * s.batch * s.wide if keep else 0)
+        window = gates + (t0 * s.batch * s.row if keep else 0)
         # The window's input products: with all rows owned they are one product, else one a step.
         if rows == s.batch:
             _gate_product(x + t0 * s.batch * s.inputs, (t1 - t0) * s.batch, s.inputs, W_x, s, mine.panel0,
@@ -151,15 +156,15 @@ cdef void _forward_share(
             for q in range(mine.panel0, mine.panel1):  # a panel of weights is used for all steps at once
                 for t in range(t0, t1):
                     _gate_product(x + (t * s.batch + mine.row0) * s.inputs, rows, s.inputs, W_x, s, q, q + 1,
-                                  window + ((t - t0) * s.batch + mine.row0) * s.wide, b, 0)
+                                  window + ((t - t0) * s.batch + mine.row0) * s.row, b, 0)
         for t in range(t0, t1):
-            now = window + ((t - t0) * s.batch + mine.row0) * s.wide
+            now = window + ((t - t0) * s.batch + mine.row0) * s.row
             _gate_product(h + t * state + mine.row0 * s.hidden, rows, s.hidden, W_h, s, mine.panel0, mine.panel1, now,
-                          now, s.wide)
+                          now, s.row)
             for r in range(rows):
                 for q in range(mine.panel0, mine.panel1):
                     row = t * state + (mine.row0 + r) * s.hidden + q * s.nr
-                    lstm_point(now + r * s.wide + q * s.nr, s.padded, c + row, c + state + row, h + state + row,
+                    lstm_point(now + r * s.row + q * s.nr, s.padded, c + row, c + state + row, h + state + row,
                                min(s.nr, s.hidden - q * s.nr))
             if mine.by_units:
                 fd_barrier(barrier, team)
@@ -241,12 +246,12 @@ cdef void _transposed_product(
     """
     cdef Py_ssize_t r, i
     if s.packed:
-        product(da, s.wide, 1, rows, W + panel0 * s.wide * s.nr, s.nr, s.wide * s.nr, s.wide,
+        product(da, s.row, 1, rows, W + panel0 * s.wide * s.nr, s.nr, s.wide * s.nr, s.wide,
                 out + panel0 * s.nr, k, min(panel1 * s.nr, k) - panel0 * s.nr, <const cython.floating*> NULL, 0)
         return
     for r in range(rows):
         for i in range(k):
-            out[r * k + i] = dot(da + r * s.wide, W + i * s.wide, s.wide)
+            out[r * k + i] = dot(da + r * s.row, W + i * s.wide, s.wide)
 
 
 cdef void _backward_window(
@@ -266,13 +271,13 @@ cdef void _backward_window(
                 row = r * s.hidden + q * s.nr
                 at = t * state + row
                 lstm_point_backward(
-                    gates + (t * s.batch + r) * s.wide + q * s.nr, s.padded, c + at, c + state + at, dh + at,
+                    gates + (t * s.batch + r) * s.row + q * s.nr, s.padded, c + at, c + state + at, dh + at,
                     <const cython.floating*> dh0 + row, offset(dc_above, at),
-                    dc0 + row, da + ((t - t0) * s.batch + r) * s.wide + q * s.nr,
+                    dc0 + row, da + ((t - t0) * s.batch + r) * s.row + q * s.nr,
                     min(s.nr, s.hidden - q * s.nr))
         if mine.by_units:
             fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
-        _transposed_product(da + ((t - t0) * s.batch + mine.row0) * s.wide, rows, W_h, s, mine.panel0,
+        _transposed_product(da + ((t - t0) * s.batch + mine.row0) * s.row, rows, W_h, s, mine.panel0,
                             mine.panel1, s.hidden, dh0 + mine.row0 * s.hidden)
 
 
@@ -310,11 +315,11 @@ cdef void _weight_products(
             sums[v] = 0
         for r in range(rows):
             for v in range(nr):
-                sums[v] = sums[v] + columns[r * s.wide + v]
+                sums[v] = sums[v] + columns[r * s.row + v]
         for v in range(width):
             db[u + v] = db[u + v] + sums[v] if add else sums[v]
         if s.packed:
-            pack_panel(columns, s.wide, rows, s.nr, panel)
+            pack_panel(columns, s.row, rows, s.nr, panel)
             for i in range(of_x):
                 product(<const cython.floating*> strips + i * strip, 1, FD_MR,
                         min(FD_MR, s.inputs - i * FD_MR), <const cython.floating*> panel, s.nr, 0, rows,
@@ -326,9 +331,9 @@ cdef void _weight_products(
                         dW_h + i * FD_MR * wide + u, wide, width,
                         offset(start_h, i * FD_MR * wide + u), wide)
         else:
-            product(rows_x, 1, s.inputs, s.inputs, columns, s.wide, 0, rows, dW_x + u, wide, width,
+            product(rows_x, 1, s.inputs, s.inputs, columns, s.row, 0, rows, dW_x + u, wide, width,
                     offset(start_x, u), wide)
-            product(rows_h, 1, s.hidden, s.hidden, columns, s.wide, 0, rows, dW_h + u, wide, width,
+            product(rows_h, 1, s.hidden, s.hidden, columns, s.row, 0, rows, dW_h + u, wide, width,
                     offset(start_h, u), wide)
     if s.packed:
         fd_barrier(barrier, team)  # the strips may be overwritten
@@ -374,7 +379,7 @@ cdef void _backward_member(
     cdef Py_ssize_t t0, t1 = s.time, r, rows, block, row0, row1, steps = _steps(s, BACKWARD_ROWS)
     cdef Py_ssize_t input_panels = (s.inputs + s.nr - 1) // s.nr
     cdef cython.floating* da = work
-    cdef cython.floating* packed_h = da + steps * s.batch * s.wide
+    cdef cython.floating* packed_h = da + steps * s.batch * s.row
     cdef cython.floating* packed_x = packed_h + s.padded * s.wide
     cdef cython.floating* strips = packed_x + input_panels * s.nr * s.wide
     cdef cython.floating* panel = strips + BACKWARD_ROWS * (
@@ -393,13 +398,13 @@ cdef void _backward_member(
         rows = (t1 - t0) * s.batch
         if dx is not NULL:
             row0, row1 = rows * me // team, rows * (me + 1) // team
-            _transposed_product(da + row0 * s.wide, row1 - row0, W_x, s, 0, input_panels, s.inputs,
+            _transposed_product(da + row0 * s.row, row1 - row0, W_x, s, 0, input_panels, s.inputs,
                                 dx + (t0 * s.batch + row0) * s.inputs)
         r = 0
         while r < rows:
             block = min(rows - r, BACKWARD_ROWS)
             _weight_products(s, x + (t0 * s.batch + r) * s.inputs, h + (t0 * s.batch + r) * s.hidden,
-                             <const cython.floating*> da + r * s.wide, block, add, dW_x, dW_h, db, strips, panel,
+                             <const cython.floating*> da + r * s.row, block, add, dW_x, dW_h, db, strips, panel,
                              barrier, me, team)
             add = True
             r += block

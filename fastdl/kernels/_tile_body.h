@@ -1,0 +1,67 @@
+/* fd_tile_float or fd_tile_double, as FD_REAL says: mr rows x np neighbouring panels of C = start + A @ B.
+ *
+ * mr and np are constants where this is inlined, so the loops marked FD_UNROLL disappear and `sum` is registers.
+ * With start_row 0 one row of start serves all rows; else that of the tile below is asked for ahead of time. */
+#define FD_JOIN2(a, b) a##b
+#define FD_JOIN(a, b) FD_JOIN2(a, b)
+#define FD_VEC FD_JOIN(fd_vec_, FD_REAL)
+#define FD_LOOSE FD_JOIN(fd_loose_, FD_REAL)
+#define FD_LANES (FD_VECTOR_BYTES / (ptrdiff_t)sizeof(FD_REAL))
+
+static inline __attribute__((always_inline)) void FD_JOIN(fd_tile_, FD_REAL)(
+    const int mr, const int np,
+    const FD_REAL *a, ptrdiff_t a_row, ptrdiff_t a_k,
+    const FD_REAL *b, ptrdiff_t b_k, ptrdiff_t b_panel, ptrdiff_t k,
+    FD_REAL *c, ptrdiff_t c_row, const FD_REAL *start, ptrdiff_t start_row) {
+    FD_VEC sum[FD_MR][2]; /* np > 1 only where mr * np <= FD_MR */
+    FD_UNROLL
+    for (int r = 0; r < mr; r++) {
+        FD_UNROLL
+        for (int q = 0; q < np; q++) {
+            const FD_REAL *from = start + r * start_row + q * 2 * FD_LANES;
+            sum[r * np + q][0] = *(const FD_LOOSE *)from;
+            sum[r * np + q][1] = *(const FD_LOOSE *)(from + FD_LANES);
+            if (mr == FD_MR) {
+                fd_prefetch(from + mr * start_row);
+                fd_prefetch(from + mr * start_row + FD_LANES);
+            }
+        }
+    }
+    for (ptrdiff_t p = 0; p < k; p++) {
+        FD_VEC row[4][2];
+        FD_UNROLL
+        for (int q = 0; q < np; q++) {
+            const FD_REAL *from = b + q * b_panel;
+            fd_prefetch(from + FD_AHEAD * b_k);
+            if (2 * FD_VECTOR_BYTES > 64) fd_prefetch(from + FD_AHEAD * b_k + FD_LANES);
+            row[q][0] = *(const FD_LOOSE *)from;
+            row[q][1] = *(const FD_LOOSE *)(from + FD_LANES);
+        }
+        FD_UNROLL
+        for (int r = 0; r < mr; r++) {
+            const FD_VEC value = a[r * a_row] - (FD_VEC){0}; /* in every lane */
+            FD_UNROLL
+            for (int q = 0; q < np; q++) {
+                sum[r * np + q][0] = FD_JOIN(FD_FMA_, FD_REAL)(value, row[q][0], sum[r * np + q][0]);
+                sum[r * np + q][1] = FD_JOIN(FD_FMA_, FD_REAL)(value, row[q][1], sum[r * np + q][1]);
+            }
+        }
+        a += a_k;
+        b += b_k;
+    }
+    FD_UNROLL
+    for (int r = 0; r < mr; r++) {
+        FD_UNROLL
+        for (int q = 0; q < np; q++) {
+            FD_REAL *to = c + r * c_row + q * 2 * FD_LANES;
+            *(FD_LOOSE *)to = sum[r * np + q][0];
+            *(FD_LOOSE *)(to + FD_LANES) = sum[r * np + q][1];
+        }
+    }
+}
+
+#undef FD_JOIN2
+#undef FD_JOIN
+#undef FD_VEC
+#undef FD_LOOSE
+#undef FD_LANES
