@@ -92,9 +92,7 @@ def extensions():
             one.sources,
             include_dirs=[str(KERNELS)],
             depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
-            extra_compile_args=COMMON
-            + flags
-            + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
+            extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
             extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
         )
         for level, flags in LEVELS.items()
