@@ -1,109 +1,490 @@
-"""Point functions of the recurrent cells: one row of gates, one panel of units, forward and backward.
+"""Point functions of the recurrent cells: one row, one panel of units, forward and backward.
 
-Each works on NR lanes in local arrays, which nothing can alias, so the loops vectorize; only `count` lanes are
-read and written (the last panel of a row may be narrower). Equation numbers are those of docs/recurrent.md.
+Each works on NR lanes in local arrays, which nothing can alias, so the loops vectorize; only `width` lanes of what
+is not padded are read and written (the last panel of a row may be narrower). Options are asked for once a panel: a
+plain cell pays a few predictable branches. Equations: docs/recurrent.md, from which the numbers come.
+
+Clipped gates. `clip` bounds what enters a gate's function, whose derivative is zero where the bound acts. Such a gate
+is kept as 2 or -2, which no sigmoid or tanh returns: backward reads its value and its derivative off that mark.
 """
 cimport cython
 
 from ._math cimport sigmoid_, tanh_
-from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
+from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT, madd
+from ._walk cimport carries, GRU_AFTER, LSTM_COUPLED, RNN_RELU, Walk
+
+
+cdef inline void load(cython.floating* lanes, const cython.floating* from_, Py_ssize_t width) noexcept nogil:
+    """NR lanes, zero beyond `width`."""
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if width == nr:
+        for u in range(nr):
+            lanes[u] = from_[u]
+    else:
+        for u in range(nr):
+            lanes[u] = 0
+        for u in range(width):
+            lanes[u] = from_[u]
+
+
+cdef inline void store(cython.floating* to, const cython.floating* lanes, Py_ssize_t width) noexcept nogil:
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if width == nr:
+        for u in range(nr):
+            to[u] = lanes[u]
+    else:
+        for u in range(width):
+            to[u] = lanes[u]
+
+
+cdef inline void _mark(cython.floating* gate, cython.floating* a, const Walk* w) noexcept nogil:
+    """Bounds `a` by the clip; `gate`, to be stored, is marked where the bound acts."""
+    cdef cython.floating clip = <cython.floating> w.clip
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        if a[u] > clip:
+            gate[u] = 2
+        elif a[u] < -clip:
+            gate[u] = -2
+
+
+cdef inline void _bound(cython.floating* a, double limit) noexcept nogil:
+    cdef cython.floating high = <cython.floating> limit, low
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        low = -high if a[u] < -high else a[u]
+        a[u] = high if low > high else low
+
+
+cdef inline void _sigmoid_gate(cython.floating* value, cython.floating* gate, cython.floating* a,
+                               const Walk* w) noexcept nogil:
+    """value = sigma(a), stored to gate, marked where clipped. Overwrites a."""
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if w.clip == 0:
+        for u in range(nr):
+            value[u] = sigmoid_(a[u])
+        for u in range(nr):
+            gate[u] = value[u]
+    else:
+        for u in range(nr):
+            value[u] = a[u]
+        _bound(value, w.clip)
+        for u in range(nr):
+            value[u] = gate[u] = sigmoid_(value[u])
+        _mark(gate, a, w)
+
+
+cdef inline void _tanh_gate(cython.floating* value, cython.floating* gate, cython.floating* a,
+                            const Walk* w) noexcept nogil:
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if w.clip == 0:
+        for u in range(nr):
+            value[u] = tanh_(a[u])
+        for u in range(nr):
+            gate[u] = value[u]
+    else:
+        for u in range(nr):
+            value[u] = a[u]
+        _bound(value, w.clip)
+        for u in range(nr):
+            value[u] = gate[u] = tanh_(value[u])
+        _mark(gate, a, w)
+
+
+cdef inline void _unmark_sigmoid(cython.floating* value, cython.floating* slope, const cython.floating* gate,
+                                 const Walk* w) noexcept nogil:
+    """A stored gate's value, and s (1 - s) or zero where it was clipped."""
+    cdef cython.floating one = 1, high
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        value[u] = gate[u]
+        slope[u] = value[u] * (one - value[u])
+    if w.clip != 0:
+        high = sigmoid_(<cython.floating> w.clip)
+        for u in range(nr):
+            if gate[u] > 1:
+                value[u], slope[u] = high, 0
+            elif gate[u] < 0:
+                value[u], slope[u] = sigmoid_(-(<cython.floating> w.clip)), 0
+
+
+cdef inline void _unmark_tanh(cython.floating* value, cython.floating* slope, const cython.floating* gate,
+                              const Walk* w) noexcept nogil:
+    """A stored candidate's value, and 1 - v^2 or zero where it was clipped."""
+    cdef cython.floating one = 1, high
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        value[u] = gate[u]
+        slope[u] = one - value[u] * value[u]
+    if w.clip != 0:
+        high = tanh_(<cython.floating> w.clip)
+        for u in range(nr):
+            if gate[u] > 1:
+                value[u], slope[u] = high, 0
+            elif gate[u] < -1:
+                value[u], slope[u] = -high, 0
+
+
+cdef inline void _keep(cython.floating* lanes, const Walk* w, Py_ssize_t at, Py_ssize_t width) noexcept nogil:
+    """Dropout on the candidate, of which `at` is the first: kept and scaled, or zero (4.6)."""
+    cdef cython.floating scale = <cython.floating> w.scale
+    cdef Py_ssize_t u
+    if w.candidate is not NULL:
+        for u in range(width):
+            lanes[u] = lanes[u] * scale if w.candidate[at + u] else 0
+
+
+cdef inline void emit(
+    const Walk* w, cython.floating* value, const cython.floating* h_before, cython.floating* h,
+    cython.floating* operand, const cython.floating* state_mask, Py_ssize_t at, Py_ssize_t width,
+) noexcept nogil:
+    """h from its new value (zoneout may keep the old one), and what the next step multiplies by W_h."""
+    cdef cython.floating rate = <cython.floating> w.rate_h
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if w.zone_h is not NULL:
+        for u in range(width):
+            if w.zone_h[at + u]:
+                value[u] = h_before[u]
+    elif rate != 0:
+        for u in range(width):
+            value[u] = value[u] + rate * (h_before[u] - value[u])
+    store(h, value, width)
+    if state_mask is NULL:
+        for u in range(nr):
+            operand[u] = value[u]
+    else:
+        for u in range(width):
+            operand[u] = value[u] * state_mask[u]
+
+
+cdef inline void absorb(
+    const Walk* w, cython.floating* y, const cython.floating* dy, cython.floating* dh, Py_ssize_t at,
+    Py_ssize_t width,
+) noexcept nogil:
+    """y: gradient by the new value of h, from that of the output and of the next step; dh: what passes it by."""
+    cdef cython.floating rate = <cython.floating> w.rate_h
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    load(y, dh, width)
+    for u in range(width):
+        y[u] = y[u] + dy[u]
+    if w.zone_h is not NULL:
+        for u in range(width):
+            dh[u] = y[u] if w.zone_h[at + u] else 0
+            y[u] = 0 if w.zone_h[at + u] else y[u]
+    elif rate != 0:
+        for u in range(width):
+            dh[u] = rate * y[u]
+            y[u] = y[u] - dh[u]
+    elif carries(w):
+        for u in range(width):
+            dh[u] = 0
+
+
+# ---- RNN ------------------------------------------------------------------------------------------------------
+
+
+cdef inline void rnn_point(const Walk* w, cython.floating* gates, cython.floating* value) noexcept nogil:
+    """(5.1): value = f(a)."""
+    cdef cython.floating a[FD_NR_FLOAT]
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        a[u] = gates[u]
+    if w.cell == RNN_RELU:
+        if w.clip != 0:
+            _bound(<cython.floating*> a, w.clip)
+        for u in range(nr):
+            gates[u] = value[u] = a[u] if a[u] > 0 or a[u] != a[u] else 0  # NaN passes
+    else:
+        _tanh_gate(value, gates, <cython.floating*> a, w)
+
+
+cdef inline void rnn_point_backward(const Walk* w, const cython.floating* gates, const cython.floating* y,
+                                    cython.floating* da) noexcept nogil:
+    cdef cython.floating value[FD_NR_FLOAT]
+    cdef cython.floating slope[FD_NR_FLOAT]
+    cdef cython.floating clip = <cython.floating> w.clip
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if w.cell == RNN_RELU:
+        for u in range(nr):
+            slope[u] = 1 if gates[u] > 0 and (clip == 0 or gates[u] < clip) else 0
+    else:
+        _unmark_tanh(<cython.floating*> value, <cython.floating*> slope, gates, w)
+    for u in range(nr):
+        da[u] = y[u] * slope[u]
+
+
+# ---- LSTM -----------------------------------------------------------------------------------------------------
 
 
 cdef inline void lstm_point(
-    cython.floating* gates, Py_ssize_t gate, const cython.floating* c_before, cython.floating* c,
-    cython.floating* h, Py_ssize_t count,
+    const Walk* w, cython.floating* gates, const cython.floating* peephole, const cython.floating* c_before,
+    cython.floating* c, cython.floating* value, Py_ssize_t at, Py_ssize_t width,
 ) noexcept nogil:
-    """(5.3): pre-activations in `gates` (i, f, g, o, `gate` elements apart) become gate values; writes c and h."""
+    """(5.3): pre-activations in `gates` become gate values; writes c, and h's new value to `value`."""
+    cdef cython.floating a[FD_NR_FLOAT]
     cdef cython.floating i[FD_NR_FLOAT]
     cdef cython.floating f[FD_NR_FLOAT]
     cdef cython.floating g[FD_NR_FLOAT]
     cdef cython.floating o[FD_NR_FLOAT]
+    cdef cython.floating old[FD_NR_FLOAT]
     cdef cython.floating s[FD_NR_FLOAT]
+    cdef cython.floating one = 1, rate = <cython.floating> w.rate_c
+    cdef Py_ssize_t to_g = w.padded if w.cell == LSTM_COUPLED else 2 * w.padded, to_o = to_g + w.padded
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    # The gates are padded to whole panels, so they are read at full width; the states are not.
-    if count == nr:
+    load(<cython.floating*> old, c_before, width)
+    for u in range(nr):
+        a[u] = gates[u]
+    if w.peepholes:
         for u in range(nr):
-            s[u] = c_before[u]
+            a[u] = a[u] + peephole[u] * old[u]
+    _sigmoid_gate(<cython.floating*> i, gates, <cython.floating*> a, w)
+    if w.cell == LSTM_COUPLED:
+        for u in range(nr):
+            f[u] = one - i[u]
     else:
         for u in range(nr):
-            s[u] = 0
-        for u in range(count):
-            s[u] = c_before[u]
+            a[u] = gates[w.padded + u]
+        if w.peepholes:
+            for u in range(nr):
+                a[u] = a[u] + peephole[w.padded + u] * old[u]
+        _sigmoid_gate(<cython.floating*> f, gates + w.padded, <cython.floating*> a, w)
     for u in range(nr):
-        i[u] = sigmoid_(gates[u])
-        f[u] = sigmoid_(gates[gate + u])
-        g[u] = tanh_(gates[2 * gate + u])
-        o[u] = sigmoid_(gates[3 * gate + u])
-        s[u] = f[u] * s[u] + i[u] * g[u]
+        a[u] = gates[to_g + u]
+    _tanh_gate(<cython.floating*> g, gates + to_g, <cython.floating*> a, w)
+    _keep(<cython.floating*> g, w, at, width)
     for u in range(nr):
-        gates[u] = i[u]
-        gates[gate + u] = f[u]
-        gates[2 * gate + u] = g[u]
-        gates[3 * gate + u] = o[u]
+        s[u] = madd(f[u], old[u], i[u] * g[u])
+    if w.cell_clip != 0:
+        _bound(<cython.floating*> s, w.cell_clip)
     for u in range(nr):
-        o[u] = o[u] * tanh_(s[u])
-    if count == nr:
+        a[u] = gates[to_o + u]
+    if w.peepholes:
         for u in range(nr):
-            c[u] = s[u]
-            h[u] = o[u]
-    else:
-        for u in range(count):
-            c[u] = s[u]
-            h[u] = o[u]
+            a[u] = a[u] + peephole[2 * w.padded + u] * s[u]
+    _sigmoid_gate(<cython.floating*> o, gates + to_o, <cython.floating*> a, w)
+    for u in range(nr):
+        value[u] = o[u] * tanh_(s[u])
+    if w.zone_c is not NULL:
+        for u in range(width):
+            if w.zone_c[at + u]:
+                s[u] = old[u]
+    elif rate != 0:
+        for u in range(nr):
+            s[u] = s[u] + rate * (old[u] - s[u])
+    store(c, <cython.floating*> s, width)
 
 
 cdef inline void lstm_point_backward(
-    const cython.floating* gates, Py_ssize_t gate, const cython.floating* c_before, const cython.floating* c,
-    const cython.floating* dy, const cython.floating* dh, const cython.floating* dc_above,
-    cython.floating* dc, cython.floating* da, Py_ssize_t count,
+    const Walk* w, const cython.floating* gates, const cython.floating* peephole, const cython.floating* c_before,
+    const cython.floating* c, const cython.floating* y, const cython.floating* dc_above, cython.floating* dc,
+    cython.floating* da, cython.floating* fresh, Py_ssize_t at, Py_ssize_t width,
 ) noexcept nogil:
-    """(5.4): dh is dy (from above) + dh (from t + 1); dc becomes that of t - 1; da gets the four gates'."""
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating state[FD_NR_FLOAT]
+    """(5.4), from y, the gradient by h's new value; dc becomes that of t - 1, da gets the gates'. fresh, if anything:
+    what c was before zoneout, of which the output gate's peephole reads.
+
+    Padding lanes of da must be zero, since da is an operand of products: they are, because y and dc are zero there.
+    """
+    cdef cython.floating i[FD_NR_FLOAT]
+    cdef cython.floating f[FD_NR_FLOAT]
+    cdef cython.floating g[FD_NR_FLOAT]
+    cdef cython.floating o[FD_NR_FLOAT]
+    cdef cython.floating slope_i[FD_NR_FLOAT]
+    cdef cython.floating slope_f[FD_NR_FLOAT]
+    cdef cython.floating slope_g[FD_NR_FLOAT]
+    cdef cython.floating slope_o[FD_NR_FLOAT]
+    cdef cython.floating old[FD_NR_FLOAT]
+    cdef cython.floating new[FD_NR_FLOAT]
     cdef cython.floating s[FD_NR_FLOAT]
-    cdef cython.floating di[FD_NR_FLOAT]
-    cdef cython.floating df[FD_NR_FLOAT]
-    cdef cython.floating dg[FD_NR_FLOAT]
-    cdef cython.floating do[FD_NR_FLOAT]
-    cdef cython.floating i, f, g, o, th, one = 1
+    cdef cython.floating past[FD_NR_FLOAT]
+    cdef cython.floating inside[FD_NR_FLOAT]
+    cdef cython.floating th, one = 1, limit = <cython.floating> w.cell_clip, rate = <cython.floating> w.rate_c
+    cdef bint coupled = w.cell == LSTM_COUPLED
+    cdef Py_ssize_t to_g = w.padded if coupled else 2 * w.padded, to_o = to_g + w.padded
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if count == nr:
-        for u in range(nr):
-            y[u] = dy[u] + dh[u]
-            before[u] = c_before[u]
-            state[u] = c[u]
-            s[u] = dc[u]
-    else:
-        for u in range(nr):
-            y[u] = before[u] = state[u] = s[u] = 0
-        for u in range(count):
-            y[u] = dy[u] + dh[u]
-            before[u] = c_before[u]
-            state[u] = c[u]
-            s[u] = dc[u]
+    load(<cython.floating*> old, c_before, width)
+    load(<cython.floating*> s, dc, width)
     if dc_above is not NULL:
-        for u in range(count):
+        for u in range(width):
             s[u] = s[u] + dc_above[u]
-    for u in range(nr):
-        i, f, g, o = gates[u], gates[gate + u], gates[2 * gate + u], gates[3 * gate + u]
-        th = tanh_(state[u])
-        s[u] = s[u] + y[u] * o * (one - th * th)
-        di[u] = s[u] * g * (i * (one - i))
-        df[u] = s[u] * before[u] * (f * (one - f))
-        dg[u] = s[u] * i * (one - g * g)
-        do[u] = y[u] * th * (o * (one - o))
-        s[u] = s[u] * f
-    # Padding lanes of da must be zero, since da is an operand of the products that follow: they are, because
-    # y and s are zero there.
-    for u in range(nr):
-        da[u] = di[u]
-        da[gate + u] = df[u]
-        da[2 * gate + u] = dg[u]
-        da[3 * gate + u] = do[u]
-    if count == nr:
+    _unmark_sigmoid(<cython.floating*> i, <cython.floating*> slope_i, gates, w)
+    if coupled:
         for u in range(nr):
-            dc[u] = s[u]
+            f[u] = one - i[u]
     else:
-        for u in range(count):
-            dc[u] = s[u]
+        _unmark_sigmoid(<cython.floating*> f, <cython.floating*> slope_f, gates + w.padded, w)
+    _unmark_tanh(<cython.floating*> g, <cython.floating*> slope_g, gates + to_g, w)
+    _keep(<cython.floating*> g, w, at, width)
+    _unmark_sigmoid(<cython.floating*> o, <cython.floating*> slope_o, gates + to_o, w)
+    load(<cython.floating*> new, c, width)
+    if w.zone_c is not NULL or rate != 0 or limit != 0:  # what c was before the clip and zoneout
+        for u in range(nr):
+            new[u] = madd(f[u], old[u], i[u] * g[u])
+            inside[u] = 1 if limit == 0 or (new[u] <= limit and new[u] >= -limit) else 0
+        if limit != 0:
+            _bound(<cython.floating*> new, w.cell_clip)
+    else:
+        for u in range(nr):
+            inside[u] = 1
+    if fresh is not NULL:
+        for u in range(nr):
+            fresh[u] = new[u]
+    for u in range(nr):
+        past[u] = rate * s[u]
+    if w.zone_c is not NULL:
+        for u in range(width):
+            past[u] = s[u] if w.zone_c[at + u] else 0
+    for u in range(nr):
+        th = tanh_(new[u])
+        slope_o[u] = y[u] * th * slope_o[u]
+        s[u] = s[u] - past[u] + y[u] * o[u] * (one - th * th)
+    if w.peepholes:
+        for u in range(nr):
+            s[u] = s[u] + peephole[2 * w.padded + u] * slope_o[u]
+    for u in range(nr):
+        s[u] = s[u] * inside[u]
+    for u in range(nr):
+        slope_i[u] = s[u] * ((g[u] - old[u]) if coupled else g[u]) * slope_i[u]
+        inside[u] = s[u] * i[u]
+        past[u] = past[u] + s[u] * f[u]
+    _keep(<cython.floating*> inside, w, at, width)
+    if not coupled:
+        for u in range(nr):
+            slope_f[u] = s[u] * old[u] * slope_f[u]
+    if w.peepholes:
+        for u in range(nr):
+            past[u] = past[u] + peephole[u] * slope_i[u]
+        if not coupled:
+            for u in range(nr):
+                past[u] = past[u] + peephole[w.padded + u] * slope_f[u]
+    for u in range(nr):
+        da[u] = slope_i[u]
+        da[to_g + u] = inside[u] * slope_g[u]
+        da[to_o + u] = slope_o[u]
+    if not coupled:
+        for u in range(nr):
+            da[w.padded + u] = slope_f[u]
+    store(dc, <cython.floating*> past, width)
+
+
+# ---- GRU ------------------------------------------------------------------------------------------------------
+
+
+cdef inline void gru_reset(
+    const Walk* w, cython.floating* gates, const cython.floating* h_before, const cython.floating* state_mask,
+    cython.floating* operand, Py_ssize_t width,
+) noexcept nogil:
+    """Reset before the product, first phase: r and z, and r h_{t-1}, which W_hn multiplies."""
+    cdef cython.floating a[FD_NR_FLOAT]
+    cdef cython.floating r[FD_NR_FLOAT]
+    cdef cython.floating z[FD_NR_FLOAT]
+    cdef cython.floating h[FD_NR_FLOAT]
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        a[u] = gates[u]
+    _sigmoid_gate(<cython.floating*> r, gates, <cython.floating*> a, w)
+    for u in range(nr):
+        a[u] = gates[w.padded + u]
+    _sigmoid_gate(<cython.floating*> z, gates + w.padded, <cython.floating*> a, w)
+    load(<cython.floating*> h, h_before, width)
+    if state_mask is not NULL:
+        for u in range(width):
+            h[u] = h[u] * state_mask[u]
+    for u in range(nr):
+        operand[u] = r[u] * h[u]
+
+
+cdef inline void gru_point(
+    const Walk* w, cython.floating* gates, const cython.floating* h_before, cython.floating* value, Py_ssize_t at,
+    Py_ssize_t width,
+) noexcept nogil:
+    """(5.5): h's new value. Reset before the product: the second phase, r and z are there already."""
+    cdef cython.floating a[FD_NR_FLOAT]
+    cdef cython.floating r[FD_NR_FLOAT]
+    cdef cython.floating z[FD_NR_FLOAT]
+    cdef cython.floating n[FD_NR_FLOAT]
+    cdef cython.floating old[FD_NR_FLOAT]
+    cdef cython.floating one = 1
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    load(<cython.floating*> old, h_before, width)
+    if w.cell == GRU_AFTER:
+        for u in range(nr):
+            a[u] = gates[w.padded + u]
+        _sigmoid_gate(<cython.floating*> r, gates + w.padded, <cython.floating*> a, w)
+        for u in range(nr):
+            a[u] = gates[2 * w.padded + u]
+        _sigmoid_gate(<cython.floating*> z, gates + 2 * w.padded, <cython.floating*> a, w)
+        for u in range(nr):
+            a[u] = gates[u] + r[u] * gates[3 * w.padded + u]
+        _tanh_gate(<cython.floating*> n, gates, <cython.floating*> a, w)
+    else:
+        _unmark_sigmoid(<cython.floating*> z, <cython.floating*> r, gates + w.padded, w)
+        for u in range(nr):
+            a[u] = gates[2 * w.padded + u]
+        _tanh_gate(<cython.floating*> n, gates + 2 * w.padded, <cython.floating*> a, w)
+    _keep(<cython.floating*> n, w, at, width)
+    for u in range(nr):
+        value[u] = (one - z[u]) * n[u] + z[u] * old[u]
+
+
+cdef inline void gru_point_backward(
+    const Walk* w, const cython.floating* gates, const cython.floating* h_before, const cython.floating* y,
+    cython.floating* dh, cython.floating* da, Py_ssize_t at, Py_ssize_t width,
+) noexcept nogil:
+    """da of n and z, and of r too with the reset after the product (else gru_reset_backward does r). dh, what passes
+    the new value by, gains what passes by z."""
+    cdef cython.floating r[FD_NR_FLOAT]
+    cdef cython.floating z[FD_NR_FLOAT]
+    cdef cython.floating n[FD_NR_FLOAT]
+    cdef cython.floating slope_r[FD_NR_FLOAT]
+    cdef cython.floating slope_z[FD_NR_FLOAT]
+    cdef cython.floating slope_n[FD_NR_FLOAT]
+    cdef cython.floating old[FD_NR_FLOAT]
+    cdef cython.floating dn[FD_NR_FLOAT]
+    cdef cython.floating one = 1
+    cdef bint after = w.cell == GRU_AFTER
+    cdef Py_ssize_t to_z = 2 * w.padded if after else w.padded, to_n = 0 if after else 2 * w.padded
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    load(<cython.floating*> old, h_before, width)
+    _unmark_sigmoid(<cython.floating*> z, <cython.floating*> slope_z, gates + to_z, w)
+    _unmark_tanh(<cython.floating*> n, <cython.floating*> slope_n, gates + to_n, w)
+    _keep(<cython.floating*> n, w, at, width)
+    for u in range(nr):
+        dn[u] = y[u] * (one - z[u])
+    _keep(<cython.floating*> dn, w, at, width)
+    for u in range(nr):
+        dn[u] = dn[u] * slope_n[u]
+        da[to_n + u] = dn[u]
+        da[to_z + u] = y[u] * (old[u] - n[u]) * slope_z[u]
+    if after:
+        _unmark_sigmoid(<cython.floating*> r, <cython.floating*> slope_r, gates + w.padded, w)
+        for u in range(nr):
+            da[w.padded + u] = dn[u] * gates[3 * w.padded + u] * slope_r[u]
+            da[3 * w.padded + u] = dn[u] * r[u]
+    for u in range(width):
+        dh[u] = dh[u] + y[u] * z[u]
+
+
+cdef inline void gru_reset_backward(
+    const Walk* w, const cython.floating* gates, const cython.floating* h_before, const cython.floating* state_mask,
+    const cython.floating* drh, cython.floating* dh, cython.floating* da, cython.floating* rh, Py_ssize_t width,
+) noexcept nogil:
+    """Reset before the product: da of r, and dh, from drh, the gradient by r h_{t-1}; and that product, rh, again."""
+    cdef cython.floating r[FD_NR_FLOAT]
+    cdef cython.floating slope[FD_NR_FLOAT]
+    cdef cython.floating old[FD_NR_FLOAT]
+    cdef cython.floating d[FD_NR_FLOAT]
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    _unmark_sigmoid(<cython.floating*> r, <cython.floating*> slope, gates, w)
+    load(<cython.floating*> old, h_before, width)
+    load(<cython.floating*> d, drh, width)
+    if state_mask is not NULL:
+        for u in range(width):
+            d[u] = d[u] * state_mask[u]
+    for u in range(nr):
+        rh[u] = r[u] * old[u]
+        da[u] = d[u] * old[u] * slope[u]
+    if state_mask is not NULL:
+        for u in range(width):
+            rh[u] = rh[u] * state_mask[u]
+    for u in range(width):
+        dh[u] = dh[u] + d[u] * r[u]

@@ -1,10 +1,10 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
 from ._attention import AdditiveAttention, DotAttention
+from ._cells import GRU, LSTM, RNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential
 from ._parameter import Arena, Parameter
-from ._recurrent import LSTM
 from .dropout import (
     AlphaDropout,
     DropConnect,
@@ -17,7 +17,9 @@ from .dropout import (
 )
 
 __all__ = [
+    "GRU",
     "LSTM",
+    "RNN",
     "AdditiveAttention",
     "AlphaDropout",
     "Arena",

@@ -1,190 +1,349 @@
-"""Recurrent layers as objects."""
+"""What recurrent layers share as objects: stacks, directions, initial states, what they emit.
+
+The cells themselves are in _cells.py, a single layer's run in _runs.py, other frameworks' layouts in _formats.py.
+"""
 
 import math
 from typing import Any
 
 import numpy as np
 
-from .. import recurrent
-from .._validate import float_array, integer, number
+from .._validate import choice, float_array, integer, number
 from ..random import Generator, as_generator
+from ..recurrent._sequences import check_lengths
 from ._layers import float_dtype
-from ._module import Module
 from ._parameter import Parameter
+from ._runs import Runs
 from .dropout import Dropout
 
-State = tuple[np.ndarray, np.ndarray]
+State = Any  # h, or for the LSTM (h, c): arrays (num_layers * directions, B, ...)
 
 
-class LSTM(Module):
-    """Long short-term memory layers, stacked.
+class Recurrent(Runs):
+    """Base of :class:`RNN`, :class:`LSTM` and :class:`GRU`; their docstrings say what the arguments are."""
 
-    Parameters
-    ----------
-    input_size, hidden_size : int
-    num_layers : int, default 1
-    dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014).
-    batch_first : bool, default False
-        Whether arrays are (B, T, ...) instead of (T, B, ...).
-    rng : None, int or fastdl.random.Generator
-        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) as in torch, and of the dropout.
-    dtype : float32 (default) or float64
-
-    Attributes
-    ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l1, ... : Parameter
-        (I, 4 H), (H, 4 H) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
-        layouts, with the bias in ``bias_ih_l0`` and zeros in ``bias_hh_l0``; loading adds the two.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> lstm = fd.nn.LSTM(3, 4, num_layers=2, rng=0)
-    >>> y, (h, c) = lstm.forward(np.ones((5, 2, 3), np.float32), return_state=True)
-    >>> y.shape, h.shape, bool((y[-1] == h[-1]).all())
-    ((5, 2, 4), (2, 2, 4), True)
-    """
+    _gates = 1
+    _states = 1  # 2 with a cell state
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        batch_first: bool = False,
+        num_layers: int,
+        dropout: float,
+        batch_first: bool,
         *,
-        rng: int | Generator | None = None,
-        dtype: Any = np.float32,
+        bidirectional: bool,
+        merge: str,
+        reverse: bool,
+        output: str,
+        learned_state: bool,
+        layer_norm: bool,
+        clip: float | None,
+        input_dropout: float,
+        state_dropout: float,
+        candidate_dropout: float,
+        weight_dropout: float,
+        zoneout: float,
+        zoneout_cell: float,
+        truncate: int | None,
+        checkpoint: bool,
+        rng: int | Generator | None,
+        dtype: Any,
+        proj_size: int = 0,
     ) -> None:
         super().__init__()
         self.input_size = integer("input_size", input_size, 1)
         self.hidden_size = H = integer("hidden_size", hidden_size, 1)
         self.num_layers = integer("num_layers", num_layers, 1)
         self.dropout = number("dropout", dropout, 0, 1)
-        self.batch_first = bool(batch_first)
+        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
+        self.merge = choice("merge", merge, ("concat", "sum", "mean"))
+        self.output = choice("output", output, ("sequence", "last"))
+        if bidirectional and reverse:
+            raise ValueError("reverse: got True with bidirectional=True, expected one of the two")
+        self.directions = [("", bool(reverse)), ("_reverse", True)] if bidirectional else [("", bool(reverse))]
+        self.learned_state, self.layer_norm = bool(learned_state), bool(layer_norm)
+        self.proj_size = integer("proj_size", proj_size, 0)
+        self.clip = None if clip is None else number("clip", clip, 0, open_low=True)
+        self.rates = {
+            "input": number("input_dropout", input_dropout, 0, 1, open_high=True),
+            "state": number("state_dropout", state_dropout, 0, 1, open_high=True),
+            "candidate": number("candidate_dropout", candidate_dropout, 0, 1, open_high=True),
+            "weight": number("weight_dropout", weight_dropout, 0, 1, open_high=True),
+            "zone_h": number("zoneout", zoneout, 0, 1),
+            "zone_c": number("zoneout_cell", zoneout_cell, 0, 1),
+        }
+        self.truncate = None if truncate is None else integer("truncate", truncate, 1)
+        self.checkpoint = bool(checkpoint)
         self.dtype = float_dtype(dtype)
-        source, bound = as_generator(rng), 1 / math.sqrt(H)
+        source = as_generator(rng)
+        width = self.proj_size or H
+        outputs = width * (2 if bidirectional and merge == "concat" else 1)
         for k in range(self.num_layers):
-            shapes = {
-                f"weight_ih_l{k}": (H if k else self.input_size, 4 * H),
-                f"weight_hh_l{k}": (H, 4 * H),
-                f"bias_l{k}": (4 * H,),
-            }
-            for name, shape in shapes.items():
-                values = source.uniform(-bound, bound, shape, self.dtype)
-                setattr(self, name, Parameter(name, values, transposed=len(shape) == 2))
+            for suffix, _ in self.directions:
+                shapes = {
+                    "weight_ih": (outputs if k else self.input_size, self._gates * H),
+                    "weight_hh": (width, self._gates * H),
+                    "bias": (self._biases() * H,),
+                    **({"weight_hr": (H, width)} if self.proj_size else {}),
+                    **({"gain": (2, self._gates, H)} if layer_norm else {}),
+                    **self._own_shapes(),
+                    **({"h0": (width,)} if learned_state else {}),
+                    **({"c0": (H,)} if learned_state and self._states == 2 else {}),
+                }
+                for name, shape in shapes.items():
+                    full = f"{name}_l{k}{suffix}"
+                    values = self._initial(name, shape, source)
+                    setattr(self, full, Parameter(full, values, transposed=name.startswith("weight")))
             if self.dropout and k < self.num_layers - 1:
                 setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=int(source.integers(0, 2**31))))
+        self.seed = source.integers(0, 2**63 - 1) if any(self.rates.values()) else 0
+        self.step_count = 0
 
+    # ---- what a cell adds -----------------------------------------------------------------------------------
+    def _biases(self) -> int:
+        return self._gates
+
+    def _own_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def _own_options(self) -> dict[str, Any]:
+        return {}
+
+    def _initial(self, name: str, shape: tuple[int, ...], source: Generator) -> np.ndarray:
+        """U(-1/sqrt(H), 1/sqrt(H)) as in torch; gains start at one, learned states at zero."""
+        if name in ("gain", "h0", "c0"):
+            return np.full(shape, name == "gain", self.dtype)
+        bound = 1 / math.sqrt(self.hidden_size)
+        values: np.ndarray = source.uniform(-bound, bound, shape, self.dtype)
+        return values
+
+    # ---- forward --------------------------------------------------------------------------------------------
     def initial_state(self, batch: int) -> State:
-        """Zeros: (h, c), each (num_layers, batch, hidden_size)."""
-        shape = (self.num_layers, batch, self.hidden_size)
-        return np.zeros(shape, self.dtype), np.zeros(shape, self.dtype)
+        """What a sequence begins with: zeros, or the learned states.
 
-    def forward(self, x: np.ndarray, state: State | None = None, *, return_state: bool = False) -> Any:
-        """Run all layers over the sequence.
+        Returns
+        -------
+        h : ndarray (num_layers * directions, batch, hidden_size or proj_size)
+            For the LSTM (h, c), c (num_layers * directions, batch, hidden_size).
+        """
+        states = self._zero_state(batch)
+        if self.learned_state:
+            for one, name in zip(states, ("h0", "c0"), strict=False):
+                one[...] = np.stack([self._parameters[f"{name}{at}"].data for at in self._places()])[:, None]
+        return states if self._states == 2 else states[0]
+
+    def forward(
+        self,
+        x: np.ndarray,
+        state: State | None = None,
+        *,
+        lengths: Any = None,
+        return_state: bool = False,
+        return_cells: bool = False,
+    ) -> Any:
+        """Run all layers over the sequences.
 
         Parameters
         ----------
         x : ndarray (T, B, input_size)
-        state : (h, c), optional
-            Initial states, each (num_layers, B, hidden_size); zeros by default.
+        state : optional
+            Initial states as :meth:`initial_state` gives them, which are the default.
+        lengths : array of int (B,), optional
+            True lengths, 0 to T, in any order. Outputs past the end are 0; final states are those at the true end.
         return_state : bool, default False
-            Whether to return (y, (h, c)) with the final states.
+            Whether to return the final states, too.
+        return_cells : bool, default False
+            Whether to return the last layer's cell states of all steps, too (LSTM).
 
         Returns
         -------
-        y : ndarray (T, B, hidden_size)
-            Hidden states of the last layer.
+        y : ndarray (T, B, W), or (B, W) with ``output="last"``
+            Outputs of the last layer. W is hidden_size or proj_size, twice that for two directions by "concat".
+        state, cells : only if asked for
+            ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
         """
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
         y = self._turned(x)
-        shape = (self.num_layers, y.shape[1], self.hidden_size)
-        if state is None:
-            h0, c0 = self.initial_state(y.shape[1])
-        else:
-            h0 = float_array("state[0]", state[0], shape, self.dtype)
-            c0 = float_array("state[1]", state[1], shape, self.dtype)
-        tapes, last = [], []
+        T, B = y.shape[:2]
+        if return_cells and self._states == 1:
+            raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
+        if self.output == "last" and T == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
+        if lengths is not None:
+            lengths = check_lengths("lengths", lengths, T, B, 0)
+        initial = self._checked_state(state, B)
+        cells: list[Any] = []
+        runs, finals, keep_finals = [], [], return_state or self.output == "last"
         for k in range(self.num_layers):
-            W_x, W_h, b = (parameter.data for parameter in self._layer(k))
-            h, c, tape = recurrent.lstm_forward(y, h0[k], c0[k], W_x, W_h, b, training=self.training)
-            tapes.append(tape)
-            if return_state:
-                last.append((h[-1], c[-1]) if len(h) else (h0[k], c0[k]))
-            y = self._children[f"dropout_l{k}"].forward(h) if k < len(self._children) else h
+            outputs = []
+            for d, (suffix, backwards) in enumerate(self.directions):
+                at = k * len(self.directions) + d
+                states = tuple(one[at] for one in initial)
+                h, c, last, run = self._run(f"_l{k}{suffix}", at, y, states, lengths, backwards, keep_finals)
+                outputs.append(h)
+                runs.append(run)
+                finals.append(last)
+                if return_cells and k == self.num_layers - 1:
+                    cells.append(c)
+            y = self._merged(outputs)
+            if k < self.num_layers - 1 and self.dropout:
+                y = self._children[f"dropout_l{k}"].forward(y)
         if self.training:
-            self._tape.append(tapes)
-        y = self._turned(y)
-        if not return_state:
-            return y
-        final = self.initial_state(shape[1])
-        for k, states in enumerate(last):
-            final[0][k], final[1][k] = states
-        return y, final
+            self._tape.append((runs, (T, B), state is None))
+        if self.output == "last":
+            y = self._merged([last[0] for last in finals[-len(self.directions) :]])
+        else:
+            y = self._turned(y)
+        result: list[Any] = [y]
+        if return_state:
+            stacked = tuple(np.stack(parts) for parts in zip(*finals, strict=True))
+            result.append(stacked if self._states == 2 else stacked[0])
+        if return_cells:
+            result.append(self._turned(np.concatenate(cells, axis=-1)))
+        return result[0] if len(result) == 1 else tuple(result)
 
-    def backward(self, dy: np.ndarray, dstate: State | None = None, *, return_state: bool = False) -> Any:
+    def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+        """One time step, for generation: nothing is kept for backward, and nothing dropped.
+
+        Parameters
+        ----------
+        x : ndarray (B, input_size)
+        state : optional
+            States as the last step returned them; the initial ones by default.
+
+        Returns
+        -------
+        y : ndarray (B, W)
+        state
+            The new states.
+        """
+        if self.directions[0][1] or self.bidirectional:
+            raise ValueError("step: a layer that reads the future cannot go step by step, expected reverse=False")
+        x = float_array("x", x, (None, self.input_size), self.dtype)
+        modes = [(module, module.training) for module in self.modules()]
+        batch_first, output = self.batch_first, self.output
+        try:
+            self.batch_first, self.output = False, "sequence"
+            for module, _ in modes:
+                module.training = False
+            y, state = self.forward(x[None], state, return_state=True)
+        finally:
+            self.batch_first, self.output = batch_first, output
+            for module, mode in modes:
+                module.training = mode
+        return y[0], state
+
+    # ---- backward -------------------------------------------------------------------------------------------
+    def backward(
+        self,
+        dy: np.ndarray,
+        dstate: State | None = None,
+        dcells: np.ndarray | None = None,
+        *,
+        return_state: bool = False,
+    ) -> Any:
         """Gradients of the last forward.
 
         Parameters
         ----------
-        dy : ndarray (T, B, hidden_size)
+        dy : ndarray, shaped as y
             Gradient by the output.
-        dstate : (dh, dc), optional
-            Gradient by the final states, each (num_layers, B, hidden_size).
+        dstate : optional
+            Gradient by the final states, shaped as these.
+        dcells : ndarray (T, B, hidden_size * directions), optional
+            Gradient by the last layer's cell states (LSTM).
         return_state : bool, default False
-            Whether to return (dx, (dh0, dc0)) with the gradients by the initial states.
+            Whether to return (dx, dstate) with the gradients by the initial states.
 
         Returns
         -------
         dx : ndarray (T, B, input_size)
         """
-        tapes = self._pop()
-        dy = self._turned(dy)
+        runs, (T, B), from_start = self._pop()
+        D, top = len(self.directions), (self.num_layers - 1) * len(self.directions)
+        zeros = self._zero_state(B)
+        given = zeros if dstate is None else self._checked_state(dstate, B, "dstate")
+        if self.output == "last":
+            given = (given[0].copy(), *given[1:])
+            for d, part in enumerate(self._split(np.asarray(dy))):
+                given[0][top + d] += part
+            parts = [np.zeros((T, B, given[0].shape[2]), self.dtype)] * D
+        else:
+            parts = self._split(self._turned(dy))
+        anything = given is not zeros
+        by_cells = None if dcells is None else np.split(self._turned(dcells), D, axis=-1)
         first = []
         for k in reversed(range(self.num_layers)):
-            if k < len(self._children):
-                dy = self._children[f"dropout_l{k}"].backward(dy)
-            dc = None
-            if dstate is not None:
-                dy = dy.copy()
-                dy[-1] += dstate[0][k]
-                dc = dstate[1][k]
-            gradients, accumulate = zip(*(p.claim_grad() for p in self._layer(k)), strict=True)
-            dy, dh0, dc0 = recurrent.lstm_backward(dy, dc, tapes[k], gradients, accumulate[0])[:3]
-            first.append((dh0, dc0))
-        dx = self._turned(dy)
-        if not return_state:
-            return dx
-        dh, dc_all = (np.stack(parts) for parts in zip(*reversed(first), strict=True))
-        return dx, (dh, dc_all)
+            dx: Any = 0
+            for d, (suffix, backwards) in reversed(list(enumerate(self.directions))):
+                at = k * D + d
+                dc = np.ascontiguousarray(by_cells[d]) if by_cells is not None and k == self.num_layers - 1 else None
+                final = tuple(one[at] for one in given) if anything else None
+                one, dstates = self._run_backward(f"_l{k}{suffix}", at, runs[at], parts[d], dc, final, backwards)
+                dx = one if D == 1 else dx + one
+                first.append(dstates)
+            if k and self.dropout:
+                dx = self._children[f"dropout_l{k - 1}"].backward(dx)
+            parts = self._split(dx) if k else [dx]
+        dinitial = tuple(np.stack(parts) for parts in zip(*reversed(first), strict=True))
+        if self.learned_state and from_start:
+            for one, name in zip(dinitial, ("h0", "c0"), strict=False):
+                for at, place in enumerate(self._places()):
+                    place_, accumulate = self._parameters[f"{name}{place}"].claim_grad()
+                    place_[...] = place_ + one[at].sum(0) if accumulate else one[at].sum(0)
+        dx = self._turned(parts[0])
+        return (dx, dinitial if self._states == 2 else dinitial[0]) if return_state else dx
 
-    def _layer(self, k: int) -> tuple[Parameter, Parameter, Parameter]:
-        named = self._parameters
-        return named[f"weight_ih_l{k}"], named[f"weight_hh_l{k}"], named[f"bias_l{k}"]
+    def _zero_state(self, batch: int) -> tuple[np.ndarray, ...]:
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)[: self._states]
+        return tuple(np.zeros((self.num_layers * len(self.directions), batch, w), self.dtype) for w in widths)
+
+    # ---- small parts ----------------------------------------------------------------------------------------
+    def _places(self) -> list[str]:
+        return [f"_l{k}{suffix}" for k in range(self.num_layers) for suffix, _ in self.directions]
+
+    def _merged(self, outputs: list[np.ndarray]) -> np.ndarray:
+        if len(outputs) == 1:
+            return outputs[0]
+        if self.merge == "concat":
+            return np.concatenate(outputs, axis=-1)
+        return (outputs[0] + outputs[1]) * self.dtype.type(0.5 if self.merge == "mean" else 1)
+
+    def _split(self, dy: np.ndarray) -> list[np.ndarray]:
+        if len(self.directions) == 1:
+            return [dy]
+        if self.merge == "concat":
+            return [np.ascontiguousarray(part) for part in np.split(dy, 2, axis=-1)]
+        return [dy * self.dtype.type(0.5 if self.merge == "mean" else 1)] * 2
+
+    def _checked_state(self, state: State | None, batch: int, name: str = "state") -> tuple[np.ndarray, ...]:
+        if state is None:
+            state = self.initial_state(batch)
+            return state if self._states == 2 else (state,)
+        parts = state if self._states == 2 else (state,)
+        if len(parts) != self._states:
+            raise ValueError(f"{name}: got {len(parts)} arrays, expected (h, c)")
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)
+        count = self.num_layers * len(self.directions)
+        return tuple(
+            float_array(f"{name}[{i}]" if self._states == 2 else name, one, (count, batch, widths[i]), self.dtype)
+            for i, one in enumerate(parts)
+        )
 
     def _turned(self, x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
 
-    def _export(self) -> dict[str, np.ndarray]:
-        arrays = {}
-        for name, array in super()._export().items():
-            if name.startswith("bias_l"):
-                arrays[name.replace("bias_", "bias_ih_")] = array
-                arrays[name.replace("bias_", "bias_hh_")] = np.zeros_like(array)
-            else:
-                arrays[name] = array
-        return arrays
-
-    def _import(self, arrays: dict[str, np.ndarray]) -> None:
-        for k in range(self.num_layers):
-            bias = arrays[f"bias_ih_l{k}"] + arrays[f"bias_hh_l{k}"]
-            arrays = {**arrays, f"bias_l{k}": bias}
-        super()._import(arrays)
-
-    def _describe(self) -> str:
-        options = [f", num_layers={self.num_layers}"] if self.num_layers > 1 else []
-        options += [f", dropout={self.dropout:g}"] if self.dropout else []
-        options += [", batch_first=True"] if self.batch_first else []
-        return f"LSTM({self.input_size}, {self.hidden_size}{''.join(options)})"
+    def _listed(self, **own: Any) -> str:
+        """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
+        defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "proj_size": 0, "bidirectional": False,
+                    "merge": "concat", "output": "sequence", "learned_state": False, "layer_norm": False, "clip": None,
+                    "truncate": None, "checkpoint": False}  # fmt: skip
+        given = {name: getattr(self, name) for name, value in defaults.items() if getattr(self, name) != value}
+        if self.directions[0][1]:
+            given["reverse"] = True
+        names = {"zone_h": "zoneout", "zone_c": "zoneout_cell"}
+        given |= {names.get(name, f"{name}_dropout"): rate for name, rate in self.rates.items() if rate}
+        listed = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v!r}" for k, v in given.items()]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *listed])

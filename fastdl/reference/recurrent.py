@@ -1,4 +1,4 @@
-"""Recurrent layers as the equations stand (docs/recurrent.md)."""
+"""Recurrent layers as the equations stand (docs/recurrent.md), one sequence after another where lengths differ."""
 
 import numpy as np
 
@@ -7,48 +7,308 @@ def _sigmoid(x):
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def lstm_forward(x, h0, c0, W_x, W_h, b, training=True):
-    h, c, steps = [h0], [c0], []
-    for x_t in x:
-        i, f, g, o = np.split(x_t @ W_x + h[-1] @ W_h + b, 4, axis=1)
-        i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-        c.append(f * c[-1] + i * g)
-        h.append(o * np.tanh(c[-1]))
-        steps.append((i, f, g, o))
-    shape = (len(x), *h0.shape)
-    tape = (x, W_x, W_h, h, c, steps) if training else None
-    return np.array(h[1:], x.dtype).reshape(shape), np.array(c[1:], x.dtype).reshape(shape), tape
+def last_step(h, lengths=None, reverse=False):
+    lengths = [len(h)] * h.shape[1] if lengths is None else lengths
+    return np.array([h[0 if reverse else n - 1, b] for b, n in enumerate(lengths)], h.dtype).reshape(h.shape[1:])
 
 
-def lstm_backward(dh, dc, tape, out=None, accumulate=False, input_gradient=True):
-    x, W_x, W_h, h, c, steps = tape
-    dx = np.zeros_like(x) if input_gradient else None
-    dW_x, dW_h, db = np.zeros_like(W_x), np.zeros_like(W_h), np.zeros(W_x.shape[1], x.dtype)
-    dh_t, dc_t = np.zeros_like(h[0]), np.zeros_like(c[0])
-    for t in reversed(range(len(x))):
-        i, f, g, o = steps[t]
-        dh_t = dh_t + dh[t]
-        if dc is not None and (dc.ndim == 3 or t == len(x) - 1):
-            dc_t = dc_t + (dc[t] if dc.ndim == 3 else dc)
-        tanh_c = np.tanh(c[t + 1])
-        dc_t = dc_t + dh_t * o * (1 - tanh_c**2)
-        da = np.concatenate(
-            [
-                dc_t * g * i * (1 - i),
-                dc_t * c[t] * f * (1 - f),
-                dc_t * i * (1 - g**2),
-                dh_t * tanh_c * o * (1 - o),
-            ],
-            axis=1,
-        )
-        if input_gradient:
-            dx[t] = da @ W_x.T
-        dW_x += x[t].T @ da
-        dW_h += h[t].T @ da
-        db += da.sum(0)
-        dh_t, dc_t = da @ W_h.T, dc_t * f
+def last_step_backward(dlast, T, lengths=None, reverse=False):
+    dh = np.zeros((T, *dlast.shape), dlast.dtype)
+    for b, n in enumerate([T] * len(dlast) if lengths is None else lengths):
+        dh[0 if reverse else n - 1, b] = dlast[b]
+    return dh
+
+
+def lstm_forward(
+    x, h0, c0, W_x, W_h, b, training=True, *, lengths=None, reverse=False, coupled=False, projection=None,
+    peepholes=None, gains=None, epsilon=1e-5, clip=None, cell_clip=None, state_mask=None, candidate_mask=None,
+    candidate_scale=1.0, zoneout_h=None, zoneout_c=None,
+):  # fmt: skip
+    cell = _LSTM(3 if coupled else 4, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, candidate_scale)
+    cell.coupled, cell.cell_clip = coupled, cell_clip
+    masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": zoneout_c}
+    h, c, tape = _forward(cell, x, h0, c0, lengths, reverse, masks)
+    return h, c, tape if training else None
+
+
+def lstm_backward(dh, dc, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    return _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient)
+
+
+def gru_forward(
+    x, h0, W_x, W_h, b, training=True, *, reset_after=True, lengths=None, reverse=False, gains=None, epsilon=1e-5,
+    clip=None, state_mask=None, candidate_mask=None, candidate_scale=1.0, zoneout_h=None,
+):  # fmt: skip
+    cell = _GRU(3, W_x, W_h, b, None, None, gains, epsilon, clip, candidate_scale)
+    cell.reset_after = reset_after
+    masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
+    h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
+    return h, tape if training else None
+
+
+def gru_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    whole = None if out is None else (*out[:3], None, None, *out[3:4])
+    dx, dh0, _, dW_x, dW_h, db, _, _, dgains = _backward(tape, dh, None, dh_last, whole, accumulate, input_gradient)
+    return dx, dh0, dW_x, dW_h, db, dgains
+
+
+def rnn_forward(
+    x, h0, W_x, W_h, b, training=True, *, nonlinearity="tanh", lengths=None, reverse=False, gains=None, epsilon=1e-5,
+    clip=None, state_mask=None, zoneout_h=None,
+):  # fmt: skip
+    cell = _RNN(1, W_x, W_h, b, None, None, gains, epsilon, clip, 1.0)
+    cell.relu = nonlinearity == "relu"
+    masks = {"state": state_mask, "candidate": None, "zone_h": zoneout_h, "zone_c": None}
+    h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
+    return h, tape if training else None
+
+
+def rnn_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    return gru_backward(dh, tape, out, accumulate, input_gradient, dh_last)
+
+
+# ---- The walk over time, one sequence (a batch of one) after another ----------------------------------------------
+
+
+def _forward(cell, x, h0, c0, lengths, reverse, masks):
+    T, B = x.shape[:2]
+    lengths = [T] * B if lengths is None else lengths
+    groups = [slice(None)] if all(n == T for n in lengths) else [slice(b, b + 1) for b in range(B)]
+    h = np.zeros((T, B, cell.outputs), x.dtype)
+    c = None if c0 is None else np.zeros((T, B, cell.hidden), x.dtype)
+    tapes = []
+    for group in groups:
+        n = T if group == slice(None) else lengths[group.start]
+        times = list(range(n))[::-1] if reverse else list(range(n))
+        state, steps = (h0[group], None if c0 is None else c0[group]), []
+        for t in times:
+            own = {
+                k: m if m is None or np.ndim(m) == 0 else (m if k == "state" else m[t])[group] for k, m in masks.items()
+            }
+            before = state
+            state, kept = cell.step(x[t, group], *before, own)
+            h[t, group] = state[0]
+            if c is not None:
+                c[t, group] = state[1]
+            steps.append((t, before, own, kept))
+        tapes.append((group, steps))
+    return h, c, (cell, x, h0, c0, tapes)
+
+
+def _at(mask, group):
+    return mask if np.ndim(mask) == 0 else mask[group]
+
+
+def _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient):
+    cell, x, h0, c0, tapes = tape
+    dx, dh0, dc0 = np.zeros_like(x), np.zeros_like(h0), None if c0 is None else np.zeros_like(c0)
+    total = {name: np.zeros_like(value) for name, value in cell.parameters.items() if value is not None}
+    for group, steps in tapes:
+        dh_t = np.zeros_like(h0[group]) if dh_last is None else dh_last[group]
+        dc_t = None if c0 is None else np.zeros_like(c0[group])
+        if dc is not None and dc.ndim == 2:
+            dc_t = dc[group]
+        for t, before, own, kept in reversed(steps):
+            dh_t = dh_t + dh[t, group]
+            if dc is not None and dc.ndim == 3:
+                dc_t = dc_t + dc[t, group]
+            dx[t, group], dh_t, dc_t, gradients = cell.step_backward(dh_t, dc_t, x[t, group], *before, own, kept)
+            for name, gradient in gradients.items():
+                total[name] += gradient
+        dh0[group] = dh_t
+        if dc0 is not None:
+            dc0[group] = dc_t
+    result = [total.get(name) for name in cell.parameters]
     if out is not None:
-        for place, gradient in zip(out, (dW_x, dW_h, db), strict=True):
-            place[...] = place + gradient if accumulate else gradient
-        dW_x, dW_h, db = out
-    return dx, dh_t, dc_t, dW_x, dW_h, db
+        out = [*out, *[None] * (len(result) - len(out))]
+        for place, gradient in zip(out, result, strict=True):
+            if place is not None:
+                place[...] = place + gradient if accumulate else gradient
+        result = out
+    return dx if input_gradient else None, dh0, dc0, *result
+
+
+# ---- The cells ------------------------------------------------------------------------------------------------------
+
+
+class _Cell:
+    def __init__(self, gates, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, scale):
+        self.parameters = {"W_x": W_x, "W_h": W_h, "b": b, "projection": projection, "peepholes": peepholes,
+                           "gains": gains}  # fmt: skip
+        self.W_x, self.W_h, self.b, self.projection, self.peepholes, self.gains = self.parameters.values()
+        self.epsilon, self.clip, self.scale = epsilon, clip, scale
+        self.hidden = W_x.shape[1] // gates
+        self.outputs = W_h.shape[0]
+
+    def products(self, v, W, part):
+        """v @ W by gates, layer-normed if asked; and what that needs to be undone."""
+        a = np.split(v @ W, W.shape[1] // self.hidden, axis=1)
+        if self.gains is None:
+            return a, None
+        normed, kept = [], []
+        for g, one in enumerate(a):
+            scale = 1 / np.sqrt(one.var(axis=1, keepdims=True) + self.epsilon)
+            hat = (one - one.mean(axis=1, keepdims=True)) * scale
+            normed.append(self.gains[part, g] * hat)
+            kept.append((hat, scale))
+        return normed, kept
+
+    def products_backward(self, da, v, W, part, kept, gates):
+        """dv, and adds dW and dgains of the gates whose gradients da are."""
+        gradients, dv = {}, 0
+        dW = np.zeros_like(W)
+        for d, g in zip(da, gates, strict=True):
+            if kept is not None:
+                hat, scale = kept[g]
+                gradients.setdefault("gains", np.zeros_like(self.gains))[part, g] = (d * hat).sum(0)
+                d = d * self.gains[part, g]
+                d = scale * (d - d.mean(1, keepdims=True) - hat * (d * hat).mean(1, keepdims=True))
+            columns = slice(g * self.hidden, (g + 1) * self.hidden)
+            dW[:, columns] = v.T @ d
+            dv = dv + d @ W[:, columns].T
+        gradients["W_h" if part else "W_x"] = dW
+        return dv, gradients
+
+    def bounded(self, a):
+        return a if self.clip is None else np.clip(a, -self.clip, self.clip)
+
+    def inside(self, a):
+        return 1 if self.clip is None else (np.abs(a) <= self.clip)
+
+    def keep(self, g, mask):
+        return g if mask is None else g * np.where(mask, self.scale, 0).astype(g.dtype)
+
+    @staticmethod
+    def zoned(old, new, zone):
+        if zone is None:
+            return new
+        return np.where(zone, old, new) if np.ndim(zone) else zone * old + (1 - zone) * new
+
+    @staticmethod
+    def unzoned(d, zone):
+        """Gradient by the old and by the new value."""
+        if zone is None:
+            return np.zeros_like(d), d
+        return (np.where(zone, d, 0), np.where(zone, 0, d)) if np.ndim(zone) else (zone * d, (1 - zone) * d)
+
+
+def _merge(*many):
+    total = {}
+    for gradients in many:
+        for name, gradient in gradients.items():
+            total[name] = total.get(name, 0) + gradient
+    return total
+
+
+def _masked(h, mask):
+    return h if mask is None else h * mask
+
+
+class _RNN(_Cell):
+    def step(self, x, h, c, own):
+        (of_x,), kept_x = self.products(x, self.W_x, 0)
+        (of_h,), kept_h = self.products(_masked(h, own["state"]), self.W_h, 1)
+        a = of_x + of_h + self.b
+        value = np.maximum(self.bounded(a), 0) if self.relu else np.tanh(self.bounded(a))
+        return (self.zoned(h, value, own["zone_h"]), None), (kept_x, kept_h, a, value)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        kept_x, kept_h, a, value = kept
+        passed, d = self.unzoned(dh, own["zone_h"])
+        da = d * ((value > 0) if self.relu else 1 - value**2) * self.inside(a)
+        dx, by_x = self.products_backward([da], x, self.W_x, 0, kept_x, [0])
+        dm, by_h = self.products_backward([da], _masked(h, own["state"]), self.W_h, 1, kept_h, [0])
+        return dx, passed + _masked(dm, own["state"]), None, _merge(by_x, by_h, {"b": da.sum(0)})
+
+
+class _LSTM(_Cell):
+    def step(self, x, h, c, own):
+        of_x, kept_x = self.products(x, self.W_x, 0)
+        of_h, kept_h = self.products(_masked(h, own["state"]), self.W_h, 1)
+        a = [p + q + r for p, q, r in zip(of_x, of_h, np.split(self.b, len(of_x)), strict=True)]
+        p_i, p_f, p_o = np.zeros((3, self.hidden), x.dtype) if self.peepholes is None else self.peepholes
+        a[0] = a[0] + p_i * c
+        i = _sigmoid(self.bounded(a[0]))
+        if self.coupled:
+            f = 1 - i
+        else:
+            a[1] = a[1] + p_f * c
+            f = _sigmoid(self.bounded(a[1]))
+        g = np.tanh(self.bounded(a[-2]))
+        free = f * c + i * self.keep(g, own["candidate"])
+        new = free if self.cell_clip is None else np.clip(free, -self.cell_clip, self.cell_clip)
+        a[-1] = a[-1] + p_o * new
+        o = _sigmoid(self.bounded(a[-1]))
+        m = o * np.tanh(new)
+        value = m if self.projection is None else m @ self.projection
+        states = self.zoned(h, value, own["zone_h"]), self.zoned(c, new, own["zone_c"])
+        return states, (kept_x, kept_h, a, i, f, g, o, free, new, m)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        kept_x, kept_h, a, i, f, g, o, free, new, m = kept
+        gradients = {}
+        passed, d = self.unzoned(dh, own["zone_h"])
+        if self.projection is not None:
+            gradients["projection"] = m.T @ d
+            d = d @ self.projection.T
+        p_i, p_f, p_o = np.zeros((3, self.hidden), x.dtype) if self.peepholes is None else self.peepholes
+        passed_c, s = self.unzoned(dc, own["zone_c"])
+        th = np.tanh(new)
+        da_o = d * th * o * (1 - o) * self.inside(a[-1])
+        s = s + d * o * (1 - th**2) + p_o * da_o
+        if self.cell_clip is not None:
+            s = s * (np.abs(free) <= self.cell_clip)
+        kept_g = self.keep(g, own["candidate"])
+        da_i = s * (kept_g - c if self.coupled else kept_g) * i * (1 - i) * self.inside(a[0])
+        da_g = self.keep(s * i, own["candidate"]) * (1 - g**2) * self.inside(a[-2])
+        da_f = 0 * s if self.coupled else s * c * f * (1 - f) * self.inside(a[1])
+        dc = passed_c + s * f + p_i * da_i + p_f * da_f
+        da = [da_i, da_g, da_o] if self.coupled else [da_i, da_f, da_g, da_o]
+        if self.peepholes is not None:
+            gradients["peepholes"] = np.array([(da_i * c).sum(0), (da_f * c).sum(0), (da_o * new).sum(0)])
+        gates = range(len(da))
+        dx, by_x = self.products_backward(da, x, self.W_x, 0, kept_x, gates)
+        dm, by_h = self.products_backward(da, _masked(h, own["state"]), self.W_h, 1, kept_h, gates)
+        gradients["b"] = np.concatenate([one.sum(0) for one in da])
+        return dx, passed + _masked(dm, own["state"]), dc, _merge(gradients, by_x, by_h)
+
+
+class _GRU(_Cell):
+    def step(self, x, h, c, own):
+        H, (x_r, x_z, x_n), kept_x = self.hidden, *self.products(x, self.W_x, 0)
+        b_r, b_z, b_n = self.b[: 3 * H].reshape(3, H)
+        seen = _masked(h, own["state"])
+        if self.reset_after:
+            (h_r, h_z, h_n), kept_h = self.products(seen, self.W_h, 1)
+            u = h_n + self.b[3 * H :]
+        else:
+            (h_r, h_z, _), kept_h = self.products(seen, self.W_h, 1)
+        a_r, a_z = x_r + h_r + b_r, x_z + h_z + b_z
+        r, z = _sigmoid(self.bounded(a_r)), _sigmoid(self.bounded(a_z))
+        if not self.reset_after:
+            (_, _, u), kept_n = self.products(r * seen, self.W_h, 1)
+            kept_h = None if kept_h is None else [*kept_h[:2], kept_n[2]]
+        a_n = x_n + b_n + (r * u if self.reset_after else u)
+        n = np.tanh(self.bounded(a_n))
+        value = (1 - z) * self.keep(n, own["candidate"]) + z * h
+        return (self.zoned(h, value, own["zone_h"]), None), (kept_x, kept_h, a_r, a_z, a_n, r, z, n, u)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        kept_x, kept_h, a_r, a_z, a_n, r, z, n, u = kept
+        passed, d = self.unzoned(dh, own["zone_h"])
+        seen = _masked(h, own["state"])
+        da_n = self.keep(d * (1 - z), own["candidate"]) * (1 - n**2) * self.inside(a_n)
+        da_z = d * (h - self.keep(n, own["candidate"])) * z * (1 - z) * self.inside(a_z)
+        if self.reset_after:
+            da_r = da_n * u * r * (1 - r) * self.inside(a_r)
+            du = da_n * r
+            dm, by_h = self.products_backward([da_r, da_z, du], seen, self.W_h, 1, kept_h, [0, 1, 2])
+            db = np.concatenate([one.sum(0) for one in (da_r, da_z, da_n, du)])
+        else:
+            drh, by_n = self.products_backward([da_n], r * seen, self.W_h, 1, kept_h, [2])
+            da_r = drh * seen * r * (1 - r) * self.inside(a_r)
+            dm, by_h = self.products_backward([da_r, da_z], seen, self.W_h, 1, kept_h, [0, 1])
+            dm, by_h = dm + drh * r, _merge(by_h, by_n)
+            db = np.concatenate([one.sum(0) for one in (da_r, da_z, da_n)])
+        dx, by_x = self.products_backward([da_r, da_z, da_n], x, self.W_x, 0, kept_x, [0, 1, 2])
+        return dx, passed + d * z + _masked(dm, own["state"]), None, _merge(by_x, by_h, {"b": db})

@@ -1,0 +1,118 @@
+"""Gradients of the parameters from one block of rows: products and sums over rows, split by columns.
+
+`add` says whether they are added to what is there. A block has at most BLOCK_ROWS rows.
+"""
+cimport cython
+
+from ._gate_norm cimport plain_gradient
+from ._tile cimport FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, offset, pack_panel, pack_rows, product
+from ._walk cimport before, BLOCK_ROWS, count, GRU_AFTER, LSTM_COUPLED, plain_blocks, start, Walk
+
+
+cdef inline void pack_states(
+    const cython.floating* h, const cython.floating* state_mask, const Walk* w, Py_ssize_t first, Py_ssize_t rows,
+    Py_ssize_t column, cython.floating* strip,
+) noexcept nogil:
+    """strip[rows, MR]: columns `column` on of the h that rows `first` on multiplied by W_h."""
+    cdef Py_ssize_t t = 0, p, i, sequence, width = min(FD_MR, w.outputs - column)
+    cdef const cython.floating* from_
+    if w.offset is NULL:
+        pack_rows(h + first * w.outputs + column, w.outputs, rows, width, strip)
+        if state_mask is not NULL:
+            for p in range(rows):
+                sequence = (first + p) % w.batch
+                for i in range(width):
+                    strip[p * FD_MR + i] = strip[p * FD_MR + i] * state_mask[sequence * w.outputs + column + i]
+        return
+    for p in range(rows):
+        while first + p >= w.offset[t + 1]:
+            t += 1
+        sequence = first + p - w.offset[t]
+        from_ = h + (before(w, t) + sequence) * w.outputs + column
+        for i in range(width):
+            strip[p * FD_MR + i] = from_[i]
+        if state_mask is not NULL:
+            for i in range(width):
+                strip[p * FD_MR + i] = strip[p * FD_MR + i] * state_mask[sequence * w.outputs + column + i]
+
+
+cdef inline void weight_products(
+    const cython.floating* packed, Py_ssize_t height, const cython.floating* panel, Py_ssize_t rows,
+    cython.floating* dW, Py_ssize_t dW_row, Py_ssize_t width, Py_ssize_t nr, bint add,
+) noexcept nogil:
+    """dW[height, width] (+)= rows^T @ panel: `packed` has the rows in strips, BLOCK_ROWS * MR apart."""
+    cdef Py_ssize_t i = 0
+    cdef const cython.floating* from_ = NULL
+    if add:
+        from_ = dW
+    while i < height:
+        product(packed + i * BLOCK_ROWS, 1, FD_MR, min(FD_MR, height - i), panel, nr, 0, rows, dW + i * dW_row, dW_row,
+                width, offset(from_, i * dW_row), dW_row)
+        i += FD_MR
+
+
+cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize_t width, bint add) noexcept nogil:
+    cdef Py_ssize_t v
+    for v in range(width):
+        to[v] = to[v] + sums[v] if add else sums[v]
+
+
+cdef inline void parameter_sums(
+    const Walk* w, const cython.floating* plain, Py_ssize_t plain_row, Py_ssize_t rows, Py_ssize_t first,
+    const cython.floating* c, const cython.floating* fresh, cython.floating* db, cython.floating* dpeepholes, bint add,
+    Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """db, and dpeepholes if there are any, from gradients of pre-activations by plain blocks."""
+    cdef cython.floating sums[FD_NR_FLOAT]
+    cdef const cython.floating* column
+    cdef const cython.floating* state
+    cdef Py_ssize_t j, b, u, r, t, gate, width, blocks = plain_blocks(w)
+    cdef int v, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for j in range(blocks * w.panels * me // team, blocks * w.panels * (me + 1) // team):
+        b, u = j // w.panels, (j % w.panels) * w.nr
+        width, column = min(w.nr, w.hidden - u), plain + j * w.nr
+        gate = (b + 2) % 3 if w.cell == GRU_AFTER and b < 3 else b
+        for v in range(nr):
+            sums[v] = 0
+        for r in range(rows):
+            for v in range(nr):
+                sums[v] = sums[v] + column[r * plain_row + v]
+        _put(db + gate * w.hidden + u, <const cython.floating*> sums, width, add)
+        if dpeepholes is NULL or b == (1 if w.cell == LSTM_COUPLED else 2):
+            continue
+        # Input and forget gate read c_{t-1}, the output gate c_t.
+        gate = 2 if b == blocks - 1 else b
+        for v in range(nr):
+            sums[v] = 0
+        t = 0
+        for r in range(rows):
+            if gate == 2:
+                state = fresh + r * w.padded + u
+            else:
+                while first + r >= start(w, t) + count(w, t):
+                    t += 1
+                state = c + (before(w, t) + first + r - start(w, t)) * w.hidden + u
+            for v in range(width):
+                sums[v] = sums[v] + column[r * plain_row + v] * state[v]
+        _put(dpeepholes + gate * w.hidden + u, <const cython.floating*> sums, width, add)
+
+
+cdef inline void gain_sums(
+    const Walk* w, const cython.floating* gates, const cython.floating* plain, Py_ssize_t plain_row, Py_ssize_t rows,
+    cython.floating* dgains, bint add, Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """dgains = sum over rows of (gradient of the pre-activation) v^."""
+    cdef cython.floating sums[FD_NR_FLOAT]
+    cdef const cython.floating* column
+    cdef const cython.floating* v_hat
+    cdef Py_ssize_t j, b, u, r
+    cdef int v, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for j in range(w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team):
+        b, u = j // w.panels, (j % w.panels) * w.nr
+        column, v_hat = plain_gradient(plain, w, b) + u, gates + b * w.padded + u
+        for v in range(nr):
+            sums[v] = 0
+        for r in range(rows):
+            for v in range(nr):
+                sums[v] = sums[v] + column[r * plain_row + v] * v_hat[r * w.row + v]
+        _put(dgains + b * w.hidden + u, <const cython.floating*> sums, min(w.nr, w.hidden - u), add)

@@ -1,0 +1,323 @@
+"""What the walks over time share, forward and backward: shapes, cells, layouts, who does what, packed weights.
+
+Rows. The sequences of a batch are sorted by falling length, and row `start(t) + r` belongs to sequence r at step t:
+step t has as many rows as there are sequences longer than t, so a ragged batch costs what it holds. States have a
+slot of `batch` rows for the initial state in front of those rows; `before(t)` and `after(t)` are where step t reads
+and writes.
+
+Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole panels of NR columns.
+Block b takes gate x_gate[b] of x @ W_x and gate h_gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
+
+    cell                gates of W    blocks                 (x, h)
+    RNN                 a             a                      (0, 0)
+    LSTM                i, f, g, o    i, f, g, o             (0, 0) (1, 1) (2, 2) (3, 3)
+    coupled LSTM        i, g, o       i, g, o                (0, 0) (1, 1) (2, 2)
+    GRU, reset after    r, z, n       n of x, r, z, n of h   (2, -) (0, 0) (1, 1) (-, 2)
+    GRU, reset before   r, z, n       r, z, n                (0, 0) (1, 1) (2, 2)
+    layer-normed        as above      of x, then of h        (0, -) ... (G - 1, -), (-, 0) ... (-, G - 1)
+
+Blocks of x come first and those of h last, each an unbroken range, because the products of backward run over them.
+"""
+cimport cython
+from libc.stdint cimport int64_t, uint8_t
+
+from ._tile cimport (
+    dot,
+    FD_MR,
+    FD_NR_DOUBLE,
+    FD_NR_FLOAT,
+    offset,
+    pack_panel,
+    pack_panel_transposed,
+    product,
+)
+
+
+cdef enum:
+    RNN_TANH = 0
+    RNN_RELU = 1
+    LSTM = 2
+    LSTM_COUPLED = 3
+    GRU_AFTER = 4
+    GRU_BEFORE = 5
+
+cdef enum:
+    FEW_ROWS = 4             # up to so many rows in all, packing the weights would cost more than it saves
+    CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
+    BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at a time, and of backward's windows
+    MOST_BLOCKS = 8
+
+cdef struct Walk:
+    Py_ssize_t steps, batch, rows, inputs, hidden, outputs, gates  # rows: of all steps; outputs: of h, H or projected
+    const int64_t* offset                 # first row of every step, and their number; NULL: `batch` each
+    int cell
+    bint normed, projected, peepholes
+    Py_ssize_t nr, panels, padded         # panel width; panels and units of a block
+    Py_ssize_t out_panels, out_padded     # the same for what h has
+    Py_ssize_t blocks, row                # of a row of gates, and elements from one to the next
+    Py_ssize_t x_blocks, h_first, h_blocks
+    int x_gate[MOST_BLOCKS]
+    int h_gate[MOST_BLOCKS]
+    bint packed                           # weights packed into panels, or read where they lie
+    double epsilon                        # of layer norm
+    double clip, cell_clip                # of what enters the gates, and of c; 0: none
+    const uint8_t* candidate              # (rows, H): which candidates are kept, and by what they are scaled
+    double scale
+    const uint8_t* zone_h                 # (rows, outputs) and (rows, H): where the old h or c stays
+    const uint8_t* zone_c
+    double rate_h, rate_c                 # the same as an expectation, where there is no mask
+
+cdef struct Share:                        # what one thread of the team owns
+    Py_ssize_t row0, row1, panel0, panel1, out_panel0, out_panel1
+    bint by_units
+
+
+cdef inline Py_ssize_t pitch(Py_ssize_t panels, Py_ssize_t nr) noexcept nogil:
+    """Elements from row to row of so many panels. Rows a multiple of 2 KB apart would compete for the same lines of
+    the first-level cache; five lines more spread them."""
+    if panels * 4 * FD_NR_FLOAT % 2048 == 0:
+        return panels * nr + 5 * 16 * nr // FD_NR_FLOAT
+    return panels * nr
+
+
+cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
+    return 1 if cell <= RNN_RELU else 4 if cell == LSTM else 3
+
+
+cdef inline void describe(
+    Walk* w, int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t inputs,
+    Py_ssize_t hidden, Py_ssize_t projection, const int64_t* offset, Py_ssize_t itemsize,
+) noexcept nogil:
+    """Everything of `w` that follows from the cell and the shape; the options are set to none. projection: 0 or P."""
+    cdef Py_ssize_t b
+    w.steps, w.batch, w.rows, w.inputs, w.hidden = steps, batch, rows, inputs, hidden
+    w.offset, w.cell, w.normed = offset, cell, normed
+    w.projected = projection > 0
+    w.outputs = projection if w.projected else hidden
+    w.nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
+    w.panels, w.out_panels = (hidden + w.nr - 1) // w.nr, (w.outputs + w.nr - 1) // w.nr
+    w.padded, w.out_padded = w.panels * w.nr, w.out_panels * w.nr
+    w.gates = gates_of(cell)
+    for b in range(MOST_BLOCKS):
+        w.x_gate[b] = w.h_gate[b] = -1
+    w.x_blocks = w.h_blocks = w.gates
+    if normed:
+        w.h_first = w.gates
+        for b in range(w.gates):
+            w.x_gate[b] = w.h_gate[w.gates + b] = b
+    elif cell == GRU_AFTER:
+        w.h_first = 1
+        w.x_gate[0], w.x_gate[1], w.x_gate[2] = 2, 0, 1
+        w.h_gate[1], w.h_gate[2], w.h_gate[3] = 0, 1, 2
+    else:
+        w.h_first = 0
+        for b in range(w.gates):
+            w.x_gate[b] = w.h_gate[b] = b
+    w.blocks = w.h_first + w.h_blocks
+    w.row = pitch(w.blocks * w.panels, w.nr)
+    if normed:  # and the 1 / standard deviation of every block, behind them
+        w.row += (MOST_BLOCKS + w.nr - 1) // w.nr * w.nr
+    w.packed = rows > FEW_ROWS or w.padded != hidden or w.out_padded != w.outputs or offset is not NULL or normed
+    w.peepholes, w.epsilon = False, 1e-5
+    w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
+    w.scale = 1
+    w.candidate = w.zone_h = w.zone_c = NULL
+
+
+cdef inline bint carries(const Walk* w) noexcept nogil:
+    """Whether h passes to the next step by another way than the product, too."""
+    return w.cell >= GRU_AFTER or w.zone_h is not NULL or w.rate_h != 0
+
+
+cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
+    """Blocks of the same cell without layer norm: what the point functions work on."""
+    return 4 if w.cell == GRU_AFTER else w.gates
+
+
+cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:
+    """Strips of MR that so many columns make."""
+    return (width + FD_MR - 1) // FD_MR
+
+
+cdef inline Py_ssize_t start(const Walk* w, Py_ssize_t t) noexcept nogil:
+    return t * w.batch if w.offset is NULL else w.offset[t]
+
+
+cdef inline Py_ssize_t count(const Walk* w, Py_ssize_t t) noexcept nogil:
+    return w.batch if w.offset is NULL else w.offset[t + 1] - w.offset[t]
+
+
+cdef inline Py_ssize_t before(const Walk* w, Py_ssize_t t) noexcept nogil:
+    return 0 if t == 0 else w.batch + start(w, t - 1)
+
+
+cdef inline Py_ssize_t after(const Walk* w, Py_ssize_t t) noexcept nogil:
+    return w.batch + start(w, t)
+
+
+cdef inline Py_ssize_t window_end(const Walk* w, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:
+    """The step after the last of a window of about `rows` rows that begins with step t."""
+    if w.offset is NULL:
+        return min(w.steps, t + max(1, rows // max(w.batch, 1)))
+    cdef Py_ssize_t end = t + 1
+    while end < w.steps and w.offset[end + 1] - w.offset[t] <= rows:
+        end += 1
+    return end
+
+
+cdef inline Py_ssize_t window_begin(const Walk* w, Py_ssize_t end, Py_ssize_t rows) noexcept nogil:
+    """The first step of a window of about `rows` rows that ends before step `end`."""
+    if w.offset is NULL:
+        return max(0, end - max(1, rows // max(w.batch, 1)))
+    cdef Py_ssize_t t = end - 1
+    while t > 0 and w.offset[end] - w.offset[t - 1] <= rows:
+        t -= 1
+    return t
+
+
+cdef inline Py_ssize_t window_rows(const Walk* w, Py_ssize_t rows) noexcept nogil:
+    """No window has more rows."""
+    return min(w.rows, max(rows, w.batch))
+
+
+cdef inline Py_ssize_t _row_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """The first sequence of a part, so that all parts have about as many rows over all steps."""
+    if w.offset is NULL or part == 0 or part == parts:
+        return w.batch * part // parts
+    cdef Py_ssize_t low = 0, high = w.batch, middle, t, rows
+    while low < high:
+        middle, rows = (low + high) // 2, 0
+        for t in range(w.steps):
+            rows += min(count(w, t), middle)
+        if rows * parts < w.rows * part:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline Share share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize) noexcept nogil:
+    """Sequences are split, each thread walking through time on its own; or, where they are few or the recurrent
+    weights outgrow one core's cache, units are, with a barrier a step. Layer norm needs whole rows."""
+    cdef Share mine
+    cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
+    mine.by_units = team > 1 and w.panels >= team and not w.normed and (
+        w.batch < 8 * team or w.offset is not NULL or weights > CORE_CACHE)
+    mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
+        0, w.batch, 0, w.panels, 0, w.out_panels)
+    if mine.by_units:
+        mine.panel0, mine.panel1 = w.panels * me // team, w.panels * (me + 1) // team
+        if w.projected:
+            mine.out_panel0, mine.out_panel1 = w.out_panels * me // team, w.out_panels * (me + 1) // team
+        else:
+            mine.out_panel0, mine.out_panel1 = mine.panel0, mine.panel1
+    else:
+        mine.row0, mine.row1 = _row_share(w, me, team), _row_share(w, me + 1, team)
+    return mine
+
+
+# ---- Packed weights, forward: one panel per (block, panel of units) ---------------------------------------------
+
+
+cdef inline void pack_gates(
+    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
+    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """W[k, G * H] into panels (block, panel) of k rows each; this thread's part of them."""
+    cdef Py_ssize_t j, u, all_ = blocks * w.panels
+    for j in range(all_ * me // team, all_ * (me + 1) // team):
+        u = (j % w.panels) * w.nr
+        pack_panel(W + gate[first + j // w.panels] * w.hidden + u, w.gates * w.hidden, k, min(w.nr, w.hidden - u),
+                   panels + j * k * w.nr)
+
+
+cdef inline void gate_product(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t k, const cython.floating* W,
+    const Walk* w, Py_ssize_t first, Py_ssize_t block, int gate, Py_ssize_t panel0, Py_ssize_t panel1,
+    cython.floating* gates, const cython.floating* from_, Py_ssize_t from_row,
+) noexcept nogil:
+    """Panels panel0 to panel1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of
+    block `first`; or, not packed, as it lies, in which `gate` is the block's."""
+    cdef Py_ssize_t b_k = w.nr if w.packed else w.gates * w.hidden
+    cdef Py_ssize_t b_panel = k * w.nr if w.packed else w.nr
+    if w.packed:
+        W = W + ((block - first) * w.panels + panel0) * b_panel
+    else:
+        W = W + gate * w.hidden + panel0 * w.nr
+    product(a, a_row, 1, rows, W, b_k, b_panel, k, gates + block * w.padded + panel0 * w.nr, w.row,
+            (panel1 - panel0) * w.nr, from_, from_row)
+
+
+# ---- Parameters by unit: biases by plain block, three peepholes, gains of x's gates and of h's ----------------------
+
+
+cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
+    return (plain_blocks(w) + 3 + 2 * w.gates) * w.padded
+
+
+cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
+    cdef Py_ssize_t u
+    for u in range(w.padded):
+        packed[u] = values[u] if u < w.hidden else 0
+
+
+cdef inline void pack_parameters(
+    const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains, const Walk* w,
+    cython.floating* packed,
+) noexcept nogil:
+    """b: one block a gate, and for a GRU with the reset after the product one more, of n of h. NULL: none."""
+    cdef Py_ssize_t g, to
+    for g in range(plain_blocks(w)):
+        to = (g + 1) % 3 if w.cell == GRU_AFTER and g < 3 else g
+        _pack_units(b + g * w.hidden, w, packed + to * w.padded)
+    packed += plain_blocks(w) * w.padded
+    if peepholes is not NULL:
+        for g in range(3):
+            _pack_units(peepholes + g * w.hidden, w, packed + g * w.padded)
+    packed += 3 * w.padded
+    if gains is not NULL:
+        for g in range(2 * w.gates):
+            _pack_units(gains + g * w.hidden, w, packed + g * w.padded)
+
+
+# ---- Packed weights, backward: the transpose, one panel per NR columns of k ---------------------------------------
+
+
+cdef inline void pack_gates_transposed(
+    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
+    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them."""
+    cdef Py_ssize_t j, b, u, at, all_ = (k + w.nr - 1) // w.nr
+    cdef cython.floating* panel
+    # A unit of work is one block of one panel, so that few panels still occupy the team.
+    for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
+        b, at = j % blocks, (j // blocks) * w.nr
+        panel = panels + (at * blocks + b * w.nr) * w.padded
+        pack_panel_transposed(W + at * w.gates * w.hidden + gate[first + b] * w.hidden, w.gates * w.hidden, w.hidden,
+                              min(w.nr, k - at), panel)
+        for u in range(w.hidden * w.nr, w.padded * w.nr):
+            panel[u] = 0
+
+
+cdef inline void transposed_product(
+    const cython.floating* da, Py_ssize_t rows, const cython.floating* W, const Walk* w, Py_ssize_t first,
+    Py_ssize_t blocks, const int* gate, Py_ssize_t block0, Py_ssize_t block1, Py_ssize_t panel0, Py_ssize_t panel1,
+    Py_ssize_t k, cython.floating* out, Py_ssize_t out_row, const cython.floating* from_,
+) noexcept nogil:
+    """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of panels
+    panel0 to panel1. W: its transpose in panels of blocks `first` on; or, not packed and for few rows, as it lies."""
+    cdef Py_ssize_t r, i, b, column = panel0 * w.nr
+    cdef cython.floating total
+    if w.packed:
+        product(da + block0 * w.padded, w.row, 1, rows,
+                W + (column * blocks + (block0 - first) * w.nr) * w.padded, w.nr, blocks * w.padded * w.nr,
+                (block1 - block0) * w.padded, out + column, out_row, min(panel1 * w.nr, k) - column,
+                offset(from_, column), out_row)
+        return
+    for r in range(rows):
+        for i in range(column, min(panel1 * w.nr, k)):
+            total = 0 if from_ is NULL else from_[r * out_row + i]
+            for b in range(block0, block1):
+                total += dot(da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden, w.hidden)
+            out[r * out_row + i] = total

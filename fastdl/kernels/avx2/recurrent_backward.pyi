@@ -1,0 +1,2 @@
+from ..baseline.recurrent_backward import *
+from ..baseline.recurrent_backward import LEVEL as LEVEL

@@ -1,0 +1,458 @@
+"""Recurrent layers backward through time: windows from the last to the first, their steps, then their products.
+
+A step is the mirror of forward's: the gradient by h is split (absorb), goes back through the projection, the point
+functions and the norm into da, the gradient by the gates' products, and through W_h to the step before. The window's
+da then gives dx and the gradients of the parameters, summed over blocks of BLOCK_ROWS rows whose bounds depend on
+the shape alone, each column by one thread: so the team changes no bit.
+"""
+cimport cython
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from ._build cimport (
+    FD_BARRIER_WORDS,
+    FD_LEVEL,
+    fd_barrier,
+    fd_flush_subnormals,
+    fd_restore_subnormals,
+    fd_team_size,
+)
+from ._cells cimport (
+    absorb,
+    gru_point,
+    gru_point_backward,
+    gru_reset,
+    gru_reset_backward,
+    load,
+    lstm_point,
+    lstm_point_backward,
+    rnn_point,
+    rnn_point_backward,
+    store,
+)
+from ._gate_norm cimport normalise_backward, plain_gate
+from ._sums cimport gain_sums, pack_states, parameter_sums, weight_products
+from ._tile cimport FD_MR, FD_NR_FLOAT, offset, pack_panel, pack_panel_transposed, pack_rows, product
+from ._walk cimport (
+    after,
+    before,
+    BLOCK_ROWS,
+    carries,
+    count,
+    describe,
+    gates_of,
+    GRU_BEFORE,
+    LSTM_COUPLED,
+    pack_gates_transposed,
+    pack_parameters,
+    parameters_size,
+    pitch,
+    plain_blocks,
+    RNN_RELU,
+    Share,
+    share,
+    start,
+    strips,
+    transposed_product,
+    Walk,
+    window_begin,
+    window_rows,
+)
+
+LEVEL = FD_LEVEL.decode()
+
+
+cdef struct Work:  # elements before each part of the work area; the first is the transpose of W_h
+    Py_ssize_t W_x, W_r, parameters, da, plain, dout, dm, drh, rh, fresh, part, strips_h, strips_rh, strips_m, members
+    Py_ssize_t strips_x, member, size
+
+
+cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
+    cdef Work k
+    cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, BLOCK_ROWS), strip = BLOCK_ROWS * FD_MR
+    cdef bint reset = w.cell == GRU_BEFORE
+    k.W_x = use * w.out_panels * w.nr * w.h_blocks * w.padded
+    k.W_r = k.W_x + use * (w.inputs + w.nr - 1) // w.nr * w.nr * w.x_blocks * w.padded
+    k.parameters = k.W_r + (w.outputs * w.padded if w.projected else 0)
+    k.da = k.parameters + parameters_size(w)
+    k.plain = k.da + window * w.row                                               # window: gradients of plain rows
+    k.dout = k.plain + (window * plain_blocks(w) * w.padded if w.normed else 0)   # window: of h before projection
+    k.dm = k.dout + (window * w.out_padded if w.projected else 0)                 # step: of what is projected
+    k.drh = k.dm + (w.batch * w.padded if w.projected else 0)                     # step: of r h
+    k.rh = k.drh + (w.batch * w.padded if reset else 0)                           # window: r h
+    k.fresh = k.rh + (window * w.padded if reset else 0)                          # window: c before zoneout
+    k.part = k.fresh + (window * w.padded if w.peepholes else 0)                  # step: da W_h^T before the mask
+    k.strips_x = k.part + (w.batch * w.out_padded)
+    k.strips_h = k.strips_x + strip * strips(w.inputs)
+    k.strips_rh = k.strips_h + strip * strips(w.outputs)
+    k.strips_m = k.strips_rh + (strip * strips(w.hidden) if reset else 0)
+    k.members = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)
+    k.member = BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded               # a panel; a plain row; an operand
+    k.size = k.members + team * k.member
+    return k
+
+
+def sizes(int cell, bint normed, bint peepholes, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows,
+          Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t projection, const int64_t[::1] offsets,
+          Py_ssize_t itemsize, Py_ssize_t num_threads):
+    """Elements of `work`."""
+    cdef Walk w
+    cdef const int64_t* offset_ = NULL
+    if offsets is not None:
+        offset_ = &offsets[0]
+    describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection, offset_, itemsize)
+    w.peepholes = peepholes
+    return _work(&w, num_threads).size
+
+
+cdef inline void _gate_points(
+    const Walk* w, const cython.floating* gates, const cython.floating* parameters, const cython.floating* y,
+    const cython.floating* h_before, const cython.floating* c_before, const cython.floating* c,
+    const cython.floating* dc_above, cython.floating* dh, cython.floating* dc, cython.floating* da,
+    cython.floating* fresh, Py_ssize_t at, Py_ssize_t u, Py_ssize_t width,
+) noexcept nogil:
+    """The cell's point function for one panel, which begins with unit u; the row's first candidate is `at`."""
+    if w.cell <= RNN_RELU:
+        rnn_point_backward(w, gates + u, y, da + u)
+    elif w.cell <= LSTM_COUPLED:
+        lstm_point_backward(w, gates + u, parameters + plain_blocks(w) * w.padded + u, c_before + u, c + u, y,
+                            offset(dc_above, u), dc + u, da + u, fresh, at + u, width)
+    else:
+        gru_point_backward(w, gates + u, h_before + u, y, dh + u, da + u, at + u, width)
+
+
+cdef inline void _plain_row(
+    const Walk* w, const cython.floating* row, const cython.floating* parameters, const cython.floating* h_before,
+    const cython.floating* c_before, const cython.floating* state_mask, Py_ssize_t at, cython.floating* plain,
+    cython.floating* operand,
+) noexcept nogil:
+    """A layer-normed row's gate values again, which forward did not keep, from its v^."""
+    cdef cython.floating state[FD_NR_FLOAT]
+    cdef cython.floating value[FD_NR_FLOAT]
+    cdef Py_ssize_t g, q, u, width
+    for g in range(w.gates):
+        plain_gate(row, plain, parameters, parameters + (plain_blocks(w) + 3) * w.padded, w, g)
+    for q in range(w.panels):
+        u = q * w.nr
+        width = min(w.nr, w.hidden - u)
+        if w.cell <= RNN_RELU:
+            rnn_point(w, plain + u, <cython.floating*> value)
+        elif w.cell <= LSTM_COUPLED:
+            lstm_point(w, plain + u, parameters + plain_blocks(w) * w.padded + u, c_before + u,
+                       <cython.floating*> state, <cython.floating*> value, at + u, width)
+        else:
+            if w.cell == GRU_BEFORE:
+                gru_reset(w, plain + u, h_before + u, offset(state_mask, u), operand + u, width)
+            gru_point(w, plain + u, h_before + u, <cython.floating*> value, at + u, width)
+
+
+cdef inline void _through_projection(
+    const Walk* w, const Share* mine, Py_ssize_t t, Py_ssize_t rows, const cython.floating* dy,
+    const cython.floating* W_r, cython.floating* dh, cython.floating* dout, cython.floating* dm, int64_t* barrier,
+    Py_ssize_t team,
+) noexcept nogil:
+    """dout, the gradient by the projected h before zoneout, and dm = dout @ W_r^T of this thread's units."""
+    cdef cython.floating y[FD_NR_FLOAT]
+    cdef Py_ssize_t r, q, u, at
+    for r in range(rows):
+        at = start(w, t) + mine.row0 + r
+        for q in range(mine.out_panel0, mine.out_panel1):
+            u = q * w.nr
+            absorb(w, <cython.floating*> y, dy + at * w.outputs + u, dh + (mine.row0 + r) * w.outputs + u,
+                   at * w.outputs + u, min(w.nr, w.outputs - u))
+            store(dout + r * w.out_padded + u, <const cython.floating*> y, w.nr)
+    if mine.by_units:
+        fd_barrier(barrier, team)
+    product(<const cython.floating*> dout, w.out_padded, 1, rows, W_r + mine.panel0 * w.outputs * w.nr, w.nr,
+            w.outputs * w.nr, w.outputs, dm + mine.row0 * w.padded + mine.panel0 * w.nr, w.padded,
+            (mine.panel1 - mine.panel0) * w.nr, <const cython.floating*> NULL, 0)
+
+
+cdef inline void _state_product(
+    const Walk* w, const Share* mine, Py_ssize_t rows, const cython.floating* da, const cython.floating* W_h,
+    const cython.floating* state_mask, cython.floating* part, cython.floating* dh,
+) noexcept nogil:
+    """dh = what passed the product by + (da @ W_h^T) * mask, of this thread's units."""
+    cdef Py_ssize_t r, u, blocks = w.h_blocks - 1 if w.cell == GRU_BEFORE else w.h_blocks
+    cdef const cython.floating* passed = NULL
+    if carries(w):
+        passed = dh
+    if state_mask is NULL:
+        transposed_product(da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first, w.h_first + blocks,
+                           mine.out_panel0, mine.out_panel1, w.outputs, dh, w.outputs, passed)
+        return
+    transposed_product(da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first, w.h_first + blocks,
+                       mine.out_panel0, mine.out_panel1, w.outputs, part, w.out_padded, <const cython.floating*> NULL)
+    for r in range(rows):
+        for u in range(mine.out_panel0 * w.nr, min(mine.out_panel1 * w.nr, w.outputs)):
+            dh[r * w.outputs + u] = (0 if passed is NULL else dh[r * w.outputs + u]) + (
+                part[r * w.out_padded + u] * state_mask[r * w.outputs + u])
+
+
+cdef void _step(
+    const Walk* w, const Share* mine, const Work* at, Py_ssize_t t, Py_ssize_t t0, const cython.floating* dy,
+    const cython.floating* dc_above, const cython.floating* W_h, const cython.floating* W_r,
+    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c,
+    const cython.floating* gates, cython.floating* work, cython.floating* dh, cython.floating* dc, int64_t* barrier,
+    Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """Step t of the window that begins with t0: da of this thread's share; dh and dc become those of t - 1."""
+    cdef cython.floating y[FD_NR_FLOAT]
+    cdef Py_ssize_t r, q, u, width, old, new, here, place
+    cdef Py_ssize_t rows = max(min(mine.row1, count(w, t)) - mine.row0, 0), first = start(w, t) + mine.row0
+    cdef Py_ssize_t wide = plain_blocks(w) * w.padded, slot = first - start(w, t0)
+    cdef const cython.floating* parameters = work + at.parameters
+    cdef const cython.floating* gains = parameters + wide + 3 * w.padded
+    cdef cython.floating* da = work + at.da + slot * w.row
+    cdef cython.floating* dm = work + at.dm
+    cdef cython.floating* drh = work + at.drh + mine.row0 * w.padded
+    cdef cython.floating* fresh = NULL
+    cdef cython.floating* again = work + at.members + me * at.member + BLOCK_ROWS * w.nr
+    cdef const cython.floating* values
+    cdef cython.floating* point
+    if w.projected:
+        _through_projection(w, mine, t, rows, dy, W_r, dh, work + at.dout + slot * w.out_padded, dm, barrier, team)
+    for r in range(rows):
+        old, new, here, place = before(w, t) + mine.row0 + r, after(w, t) + mine.row0 + r, first + r, mine.row0 + r
+        values, point = gates + here * w.row, da + r * w.row
+        if w.normed:
+            _plain_row(w, values, parameters, h + old * w.outputs, offset(c, old * w.hidden),
+                       offset(state_mask, place * w.outputs), here * w.hidden, again, again + wide)
+            values, point = again, work + at.plain + (slot + r) * wide
+        for q in range(mine.panel0, mine.panel1):
+            u = q * w.nr
+            width = min(w.nr, w.hidden - u)
+            if w.peepholes:
+                fresh = work + at.fresh + (slot + r) * w.padded + u
+            if w.projected:
+                load(<cython.floating*> y, <const cython.floating*> dm + place * w.padded + u, width)
+            else:
+                absorb(w, <cython.floating*> y, dy + here * w.hidden + u, dh + place * w.hidden + u,
+                       here * w.hidden + u, width)
+            _gate_points(w, values, parameters, <const cython.floating*> y, h + old * w.outputs,
+                         offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, here * w.hidden),
+                         dh + place * w.outputs, dc + place * w.hidden, point, fresh, here * w.hidden, u, width)
+        if w.normed:
+            if w.cell == GRU_BEFORE:
+                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, w.gates + 2,
+                                   w.gates + 3, da + r * w.row)
+            else:
+                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, 0, w.blocks,
+                                   da + r * w.row)
+    if mine.by_units:
+        fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
+    if w.cell == GRU_BEFORE:
+        transposed_product(<const cython.floating*> da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first + 2,
+                           w.h_first + 3, mine.panel0, mine.panel1, w.hidden, drh, w.padded,
+                           <const cython.floating*> NULL)
+        for r in range(rows):
+            old, here, place = before(w, t) + mine.row0 + r, first + r, mine.row0 + r
+            values, point = gates + here * w.row, da + r * w.row
+            if w.normed:
+                _plain_row(w, values, parameters, h + old * w.outputs, <const cython.floating*> NULL,
+                           offset(state_mask, place * w.outputs), here * w.hidden, again, again + wide)
+                values, point = again, work + at.plain + (slot + r) * wide
+            for q in range(mine.panel0, mine.panel1):
+                u = q * w.nr
+                gru_reset_backward(
+                    w, values + u, h + old * w.hidden + u, offset(state_mask, place * w.hidden + u),
+                    <const cython.floating*> drh + r * w.padded + u, dh + place * w.hidden + u, point + u,
+                    work + at.rh + (slot + r) * w.padded + u, min(w.nr, w.hidden - u))
+            if w.normed:
+                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, 0, w.gates + 2,
+                                   da + r * w.row)
+        if mine.by_units:
+            fd_barrier(barrier, team)
+    _state_product(w, mine, rows, <const cython.floating*> da, W_h,
+                   offset(state_mask, mine.row0 * w.outputs), work + at.part + mine.row0 * w.out_padded,
+                   dh + mine.row0 * w.outputs)
+
+
+cdef void _block(
+    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t slot, Py_ssize_t rows, const cython.floating* x,
+    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c, const cython.floating* m,
+    const cython.floating* gates, cython.floating* work, cython.floating* dW_x, cython.floating* dW_h,
+    cython.floating* db, cython.floating* dW_r, cython.floating* dpeepholes, cython.floating* dgains, bint add,
+    int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """Gradients of the parameters from rows `first` on, which are `slot` on in the window."""
+    cdef Py_ssize_t i, j, b, u, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
+    cdef Py_ssize_t strip = BLOCK_ROWS * FD_MR, wide = w.gates * w.hidden
+    cdef Py_ssize_t plain_row = plain_blocks(w) * w.padded if w.normed else w.row
+    cdef const cython.floating* da = work + at.da + slot * w.row
+    cdef const cython.floating* plain = da
+    cdef const cython.floating* rh = work + at.rh + slot * w.padded
+    cdef const cython.floating* dout = work + at.dout + slot * w.out_padded
+    cdef const cython.floating* states
+    cdef cython.floating* panel = work + at.members + me * at.member
+    if w.normed:
+        plain = work + at.plain + slot * plain_row
+    if w.cell == GRU_BEFORE:
+        of_rh += strips(w.hidden)
+    of_m = of_rh + (strips(w.hidden) if w.projected else 0)
+    # Rows of x, h and whatever else is multiplied, transposed into strips: every thread packs some, all use them all.
+    for i in range(of_m * me // team, of_m * (me + 1) // team):
+        if i < of_x:
+            u = i * FD_MR
+            pack_rows(x + first * w.inputs + u, w.inputs, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
+        elif i < of_h:
+            pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
+        elif i < of_rh:
+            u = (i - of_h) * FD_MR
+            pack_rows(rh + u, w.padded, rows, min(FD_MR, w.hidden - u), work + at.strips_rh + (i - of_h) * strip)
+        else:
+            u = (i - of_rh) * FD_MR
+            pack_rows(m + first * w.hidden + u, w.hidden, rows, min(FD_MR, w.hidden - u),
+                      work + at.strips_m + (i - of_rh) * strip)
+    fd_barrier(barrier, team)
+    for j in range(w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team):
+        b, u = j // w.panels, (j % w.panels) * w.nr
+        pack_panel(da + j * w.nr, w.row, rows, w.nr, panel)
+        if w.x_gate[b] >= 0:
+            weight_products(<const cython.floating*> work + at.strips_x, w.inputs, <const cython.floating*> panel, rows,
+                            dW_x + w.x_gate[b] * w.hidden + u, wide, min(w.nr, w.hidden - u), w.nr, add)
+        if w.h_gate[b] >= 0:
+            states = work + (at.strips_rh if w.cell == GRU_BEFORE and w.h_gate[b] == 2 else at.strips_h)
+            weight_products(states, w.outputs, <const cython.floating*> panel, rows,
+                            dW_h + w.h_gate[b] * w.hidden + u, wide, min(w.nr, w.hidden - u), w.nr, add)
+    if w.projected:
+        for j in range(w.out_panels * me // team, w.out_panels * (me + 1) // team):
+            pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panel)
+            weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panel, rows,
+                            dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
+    parameter_sums(w, plain, plain_row, rows, first, c, <const cython.floating*> work + at.fresh + slot * w.padded, db,
+                   dpeepholes, add, me, team)
+    if w.normed:
+        gain_sums(w, gates + first * w.row, plain, plain_row, rows, dgains, add, me, team)
+    fd_barrier(barrier, team)  # the strips may be overwritten
+
+
+cdef void _member(
+    const Walk* w, Py_ssize_t me, Py_ssize_t team, const cython.floating* dy, const cython.floating* dc_above,
+    const cython.floating* x, const cython.floating* W_x, const cython.floating* W_h, const cython.floating* W_r,
+    const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains,
+    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c, const cython.floating* m,
+    const cython.floating* gates, cython.floating* dx, cython.floating* dh, cython.floating* dc,
+    cython.floating* dW_x, cython.floating* dW_h, cython.floating* db, cython.floating* dW_r,
+    cython.floating* dpeepholes, cython.floating* dgains, bint add, cython.floating* work, int64_t* barrier,
+) noexcept nogil:
+    """What each thread of the team does: pack, then windows from the last to the first: steps, then products."""
+    cdef Share mine = share(w, me, team, sizeof(cython.floating))
+    cdef Work at = _work(w, team)
+    cdef Py_ssize_t t, t0, t1 = w.steps, q, first, rows, block, row0, row1, x_panels = (w.inputs + w.nr - 1) // w.nr
+    cdef uint64_t mode = fd_flush_subnormals()
+    if w.packed:
+        pack_gates_transposed(W_h, w.outputs, w, w.h_first, w.h_blocks, w.h_gate, work, me, team)
+        if dx is not NULL:
+            pack_gates_transposed(W_x, w.inputs, w, 0, w.x_blocks, w.x_gate, work + at.W_x, me, team)
+        W_h, W_x = work, work + at.W_x
+    if w.projected:
+        for q in range(w.panels * me // team, w.panels * (me + 1) // team):
+            pack_panel_transposed(W_r + q * w.nr * w.outputs, w.outputs, w.outputs, min(w.nr, w.hidden - q * w.nr),
+                                  work + at.W_r + q * w.nr * w.outputs)
+    if me == 0:
+        pack_parameters(b, peepholes, gains, w, work + at.parameters)
+    fd_barrier(barrier, team)
+    while t1 > 0:
+        t0 = window_begin(w, t1, BLOCK_ROWS)
+        for t in range(t1 - 1, t0 - 1, -1):
+            _step(w, &mine, &at, t, t0, dy, dc_above, W_h, <const cython.floating*> work + at.W_r, state_mask, h, c,
+                  gates, work, dh, dc, barrier, me, team)
+        fd_barrier(barrier, team)  # the window's da is complete
+        first = start(w, t0)
+        rows = start(w, t1 - 1) + count(w, t1 - 1) - first
+        if dx is not NULL:
+            row0, row1 = rows * me // team, rows * (me + 1) // team
+            transposed_product(<const cython.floating*> work + at.da + row0 * w.row, row1 - row0, W_x, w, 0, w.x_blocks,
+                               w.x_gate, 0, w.x_blocks, 0, x_panels, w.inputs, dx + (first + row0) * w.inputs,
+                               w.inputs, <const cython.floating*> NULL)
+        row0 = 0
+        while row0 < rows:
+            block = min(rows - row0, BLOCK_ROWS)
+            _block(w, &at, first + row0, row0, block, x, state_mask, h, c, m, gates, work, dW_x, dW_h, db, dW_r,
+                   dpeepholes, dgains, add, barrier, me, team)
+            add = True
+            row0 += block
+        t1 = t0
+    fd_restore_subnormals(mode)
+
+
+def backward(
+    int cell, Py_ssize_t batch, const int64_t[::1] offsets, const cython.floating[:, ::1] dy,
+    const cython.floating[:, ::1] dc_above, const cython.floating[:, ::1] x, const cython.floating[:, ::1] W_x,
+    const cython.floating[:, ::1] W_h, const cython.floating[::1] b, const cython.floating[:, ::1] h,
+    const cython.floating[:, ::1] c, const cython.floating[:, ::1] gates, cython.floating[:, ::1] dx,
+    cython.floating[:, ::1] dh, cython.floating[:, ::1] dc, cython.floating[:, ::1] dW_x,
+    cython.floating[:, ::1] dW_h, cython.floating[::1] db, bint add, cython.floating[::1] work, int num_threads,
+    const cython.floating[:, ::1] W_r, const cython.floating[:, ::1] m, const cython.floating[:, ::1] peepholes,
+    const cython.floating[:, :, ::1] gains, const cython.floating[:, ::1] state_mask, double epsilon, double clip,
+    double cell_clip, const uint8_t[:, ::1] candidate, double scale, const uint8_t[:, ::1] zone_h, double rate_h,
+    const uint8_t[:, ::1] zone_c, double rate_c, cython.floating[:, ::1] dW_r, cython.floating[:, ::1] dpeepholes,
+    cython.floating[:, :, ::1] dgains,
+):
+    """All gradients, from dy, that of every h, and dc_above, that of every c, or None. dh and dc come in as those of
+    each sequence's last states and leave as those of its first. None stands for what is not there or not wanted.
+    add: to the gradients of the parameters, instead of overwriting them."""
+    cdef Walk w
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    cdef const cython.floating* dy_ = &dy[0, 0]
+    cdef const cython.floating* dc_above_ = NULL
+    cdef const cython.floating* x_ = &x[0, 0]
+    cdef const cython.floating* W_x_ = &W_x[0, 0]
+    cdef const cython.floating* W_h_ = &W_h[0, 0]
+    cdef const cython.floating* W_r_ = NULL
+    cdef const cython.floating* b_ = &b[0]
+    cdef const cython.floating* peepholes_ = NULL
+    cdef const cython.floating* gains_ = NULL
+    cdef const cython.floating* mask_ = NULL
+    cdef const cython.floating* h_ = &h[0, 0]
+    cdef const cython.floating* c_ = NULL
+    cdef const cython.floating* m_ = NULL
+    cdef const cython.floating* gates_ = &gates[0, 0]
+    cdef cython.floating* dx_ = NULL
+    cdef cython.floating* dh_ = &dh[0, 0]
+    cdef cython.floating* dc_ = NULL
+    cdef cython.floating* dW_x_ = &dW_x[0, 0]
+    cdef cython.floating* dW_h_ = &dW_h[0, 0]
+    cdef cython.floating* db_ = &db[0]
+    cdef cython.floating* dW_r_ = NULL
+    cdef cython.floating* dpeepholes_ = NULL
+    cdef cython.floating* dgains_ = NULL
+    cdef cython.floating* work_ = &work[0]
+    cdef const int64_t* offset_ = NULL
+    if offsets is not None:
+        offset_ = &offsets[0]
+    if dc_above is not None:
+        dc_above_ = &dc_above[0, 0]
+    if W_r is not None:
+        W_r_, m_, dW_r_ = &W_r[0, 0], &m[0, 0], &dW_r[0, 0]
+    if peepholes is not None:
+        peepholes_, dpeepholes_ = &peepholes[0, 0], &dpeepholes[0, 0]
+    if gains is not None:
+        gains_, dgains_ = &gains[0, 0, 0], &dgains[0, 0, 0]
+    if state_mask is not None:
+        mask_ = &state_mask[0, 0]
+    if c is not None:
+        c_, dc_ = &c[0, 0], &dc[0, 0]
+    if dx is not None:
+        dx_ = &dx[0, 0]
+    describe(&w, cell, gains is not None, x.shape[0] // batch if offsets is None else offsets.shape[0] - 1, batch,
+             x.shape[0], x.shape[1], W_x.shape[1] // gates_of(cell), 0 if W_r is None else W_r.shape[1], offset_,
+             sizeof(cython.floating))
+    w.peepholes, w.epsilon, w.clip, w.cell_clip = peepholes is not None, epsilon, clip, cell_clip
+    w.scale, w.rate_h, w.rate_c = scale, rate_h, rate_c
+    if candidate is not None:
+        w.candidate = &candidate[0, 0]
+    if zone_h is not None:
+        w.zone_h = &zone_h[0, 0]
+    if zone_c is not None:
+        w.zone_c = &zone_c[0, 0]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        with nogil:
+            _member(&w, 0, 1, dy_, dc_above_, x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_, h_, c_, m_, gates_,
+                    dx_, dh_, dc_, dW_x_, dW_h_, db_, dW_r_, dpeepholes_, dgains_, add, work_, barrier)
+        return
+    with nogil, parallel(num_threads=num_threads):
+        _member(&w, threadid(), fd_team_size(), dy_, dc_above_, x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_,
+                h_, c_, m_, gates_, dx_, dh_, dc_, dW_x_, dW_h_, db_, dW_r_, dpeepholes_, dgains_, add, work_, barrier)

@@ -1,0 +1,329 @@
+"""The recurrent layers by cell: RNN, LSTM, GRU."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import recurrent
+from .._validate import choice, number
+from ..random import Generator
+from ._formats import FormatsMixin
+from ._recurrent import Recurrent
+
+
+class RNN(FormatsMixin, Recurrent):
+    """Simple recurrent layers (Elman), stacked: ``h_t = f(x_t W_x + h_{t-1} W_h + b)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    num_layers : int, default 1
+    dropout : float, default 0
+        Probability of dropping an output of each layer but the last (Zaremba 2014).
+    batch_first : bool, default False
+        Whether arrays are (B, T, ...) instead of (T, B, ...).
+    nonlinearity : {"tanh", "relu"}
+    bidirectional : bool, default False
+        Whether a second set of weights reads each sequence from its true end to its beginning.
+    merge : {"concat", "sum", "mean"}
+        How the two directions' outputs become one.
+    reverse : bool, default False
+        Whether the only direction is from the end to the beginning.
+    output : {"sequence", "last"}
+        All outputs, or each sequence's at its true end (at its beginning for the reverse direction).
+    learned_state : bool, default False
+        Whether the initial states are parameters, h0_l0 and so on, that start at zero.
+    layer_norm : bool, default False
+        Layer norm on the gates: see :func:`fastdl.rnn_forward`.
+    clip : float, optional
+        Bound of what enters the gates' functions.
+    input_dropout, state_dropout : float, default 0
+        Variational dropout (Gal and Ghahramani 2016): one mask for all time steps on each layer's input, and on the
+        state that enters the recurrent product.
+    weight_dropout : float, default 0
+        DropConnect on the recurrent weights: one mask for all time steps (Merity 2017).
+    zoneout : float, default 0
+        Probability that an element of h keeps its old value (Krueger 2017); the expectation in evaluation mode.
+    truncate : int, optional
+        Truncated backpropagation through time: gradients end at multiples of so many steps, the state does not.
+        Backward runs each window again, so activations of one window are held at a time.
+    checkpoint : bool, default False
+        Keep the states at every sqrt(T)-th step alone and run the rest again in backward: less memory, more time.
+    rng : None, int or fastdl.random.Generator
+        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) as in torch, and of what is dropped.
+    dtype : float32 (default) or float64
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, H), (H, H) and (H,). ``state_dict`` has torch's names and layouts, with the bias in ``bias_ih_l0`` and
+        zeros in ``bias_hh_l0``; loading adds the two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> rnn = fd.nn.RNN(3, 4, bidirectional=True, rng=0)
+    >>> y, h = rnn.forward(np.ones((5, 2, 3), np.float32), lengths=[5, 2], return_state=True)
+    >>> y.shape, h.shape, float(abs(y[2:, 1]).sum())
+    ((5, 2, 8), (2, 2, 4), 0.0)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        nonlinearity: str = "tanh",
+        bidirectional: bool = False,
+        merge: str = "concat",
+        reverse: bool = False,
+        output: str = "sequence",
+        learned_state: bool = False,
+        layer_norm: bool = False,
+        clip: float | None = None,
+        input_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        truncate: int | None = None,
+        checkpoint: bool = False,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+        super().__init__(
+            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
+            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=0.0,
+            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype,
+        )  # fmt: skip
+
+    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+        W_x, W_h, b, _, _, gains = weights
+        h, tape = recurrent.rnn_forward(
+            x, states[0], W_x, W_h, b, training, nonlinearity=self.nonlinearity, gains=gains, clip=self.clip, **options
+        )
+        return h, None, tape
+
+    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
+        (dh_last,) = options.pop("dstates") or (None,)
+        places = options.pop("out")
+        found = recurrent.rnn_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
+        return found[0], found[1:2]
+
+    def _describe(self) -> str:
+        return f"RNN({self._listed(nonlinearity='tanh')})"
+
+
+class LSTM(FormatsMixin, Recurrent):
+    """Long short-term memory layers, stacked.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    num_layers : int, default 1
+    dropout : float, default 0
+        Probability of dropping an output of each layer but the last (Zaremba 2014).
+    batch_first : bool, default False
+        Whether arrays are (B, T, ...) instead of (T, B, ...).
+    proj_size : int, default 0
+        Size of h by projection (Sak 2014), torch's name; 0 for none.
+    peepholes : bool, default False
+        Whether i and f also see ``c_{t-1}``, and o sees ``c_t`` (Gers 2002).
+    coupled : bool, default False
+        Coupled input and forget gate, ``f = 1 - i``: three gates, i, g, o.
+    forget_bias : float, optional
+        Initial bias of the forget gate; None draws it as the others (1 helps to learn long lags: Jozefowicz 2015).
+    cell_clip : float, optional
+        Bound of c.
+    candidate_dropout : float, default 0
+        Dropout on the candidate g, a new mask every step (Semeniuta 2016).
+    zoneout, zoneout_cell : float, default 0
+        Probability that an element of h, or c, keeps its old value (Krueger 2017); the expectation in evaluation.
+    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+weight_dropout, truncate, checkpoint, rng, dtype
+        As of :class:`RNN`.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 4 H), (H, 4 H) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
+        layouts, with the bias in ``bias_ih_l0`` and zeros in ``bias_hh_l0``; loading adds the two. Also
+        weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0 (2, 4, H), h0_l0, c0_l0 where there are such.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> lstm = fd.nn.LSTM(3, 4, num_layers=2, rng=0)
+    >>> y, (h, c) = lstm.forward(np.ones((5, 2, 3), np.float32), return_state=True)
+    >>> y.shape, h.shape, bool((y[-1] == h[-1]).all())
+    ((5, 2, 4), (2, 2, 4), True)
+    """
+
+    _gates = 4
+    _states = 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        proj_size: int = 0,
+        peepholes: bool = False,
+        coupled: bool = False,
+        forget_bias: float | None = None,
+        cell_clip: float | None = None,
+        bidirectional: bool = False,
+        merge: str = "concat",
+        reverse: bool = False,
+        output: str = "sequence",
+        learned_state: bool = False,
+        layer_norm: bool = False,
+        clip: float | None = None,
+        input_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        zoneout_cell: float = 0.0,
+        truncate: int | None = None,
+        checkpoint: bool = False,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.peepholes, self.coupled = bool(peepholes), bool(coupled)
+        self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
+        if coupled:
+            self._gates = 3
+            if forget_bias is not None:
+                raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
+        super().__init__(
+            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
+            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
+            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=zoneout_cell, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype, proj_size=proj_size,
+        )  # fmt: skip
+        if forget_bias is not None:
+            value = number("forget_bias", forget_bias)
+            for place in self._places():
+                self._parameters[f"bias{place}"].data[self.hidden_size : 2 * self.hidden_size] = value
+
+    def _own_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"peephole": (3, self.hidden_size)} if self.peepholes else {}
+
+    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+        W_x, W_h, b, projection, peepholes, gains = weights
+        return recurrent.lstm_forward(
+            x, states[0], states[1], W_x, W_h, b, training, coupled=self.coupled, projection=projection,
+            peepholes=peepholes, gains=gains, clip=self.clip, cell_clip=self.cell_clip, **options,
+        )  # fmt: skip
+
+    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
+        dh_last, dc_last = options.pop("dstates") or (None, None)
+        if dc is None:
+            dc = dc_last
+        elif dc_last is not None:
+            raise ValueError("dstate: cannot be given together with dcells; add its c to the last of dcells")
+        found = recurrent.lstm_backward(dh, dc, tape, dh_last=dh_last, **options)
+        return found[0], found[1:3]
+
+    def _describe(self) -> str:
+        return f"LSTM({self._listed(peepholes=False, coupled=False, cell_clip=None)})"
+
+
+class GRU(FormatsMixin, Recurrent):
+    """Layers of gated recurrent units, stacked.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    num_layers : int, default 1
+    dropout : float, default 0
+        Probability of dropping an output of each layer but the last (Zaremba 2014).
+    batch_first : bool, default False
+        Whether arrays are (B, T, ...) instead of (T, B, ...).
+    reset_after : bool, default True
+        Whether the reset gate is applied after the recurrent product (torch's and Keras' default) or before it.
+    candidate_dropout : float, default 0
+        Dropout on the candidate n, a new mask every step (Semeniuta 2016).
+    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+weight_dropout, zoneout, truncate, checkpoint, rng, dtype
+        As of :class:`RNN`.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 3 H), (H, 3 H) and (4 H,), gates in the order r, z, n; the bias ends with that of n's recurrent product
+        (with the reset before it there is none, and it is (3 H,)). ``state_dict`` has torch's names and layouts.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> gru = fd.nn.GRU(3, 4, output="last", rng=0)
+    >>> gru.forward(np.ones((5, 2, 3), np.float32), lengths=[5, 2]).shape
+    (2, 4)
+    """
+
+    _gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        reset_after: bool = True,
+        bidirectional: bool = False,
+        merge: str = "concat",
+        reverse: bool = False,
+        output: str = "sequence",
+        learned_state: bool = False,
+        layer_norm: bool = False,
+        clip: float | None = None,
+        input_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        truncate: int | None = None,
+        checkpoint: bool = False,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.reset_after = bool(reset_after)
+        super().__init__(
+            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
+            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
+            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype,
+        )  # fmt: skip
+
+    def _biases(self) -> int:
+        return 4 if self.reset_after else 3
+
+    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+        W_x, W_h, b, _, _, gains = weights
+        h, tape = recurrent.gru_forward(
+            x, states[0], W_x, W_h, b, training, reset_after=self.reset_after, gains=gains, clip=self.clip, **options
+        )
+        return h, None, tape
+
+    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
+        (dh_last,) = options.pop("dstates") or (None,)
+        places = options.pop("out")
+        found = recurrent.gru_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
+        return found[0], found[1:2]
+
+    def _describe(self) -> str:
+        return f"GRU({self._listed(reset_after=True)})"

@@ -1,0 +1,173 @@
+"""Weights of recurrent layers in other frameworks' layouts.
+
+    layout   gates of LSTM   gates of GRU   matrices        biases
+    fastdl   i f g o         r z n          (I, G H)        one; GRU with a fourth part, of n's recurrent product
+    torch    i f g o         r z n          transposed      bias_ih, bias_hh
+    Keras    i f c o         z r h          (I, G H)        one; GRU with reset_after (2, 3 H)
+    ONNX     i o f c         z r h          (D, G H, I)     (D, 2 G H): of W, then of R
+
+torch's is that of ``state_dict``. Sources: keras.layers.LSTM and GRU; ONNX operators LSTM-22, GRU-22, RNN-22.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._validate import check_shape, choice
+from ._module import Module
+
+# Where gate g of fastdl's order stands in theirs.
+_ORDER = {
+    ("keras", "LSTM"): (0, 1, 2, 3),
+    ("keras", "GRU"): (1, 0, 2),
+    ("keras", "RNN"): (0,),
+    ("onnx", "LSTM"): (0, 2, 3, 1),
+    ("onnx", "GRU"): (1, 0, 2),
+    ("onnx", "RNN"): (0,),
+}
+
+
+class FormatsMixin(Module):
+    """``state_dict`` in torch's layout, and one layer's weights in Keras' and ONNX's."""
+
+    def _export(self) -> dict[str, np.ndarray]:
+        arrays = {}
+        for name, array in super()._export().items():
+            if not name.startswith("bias_l"):
+                arrays[name] = array
+                continue
+            width = self._gates * self.hidden_size  # type: ignore[attr-defined]
+            second = np.zeros(width, array.dtype)
+            second[width - (len(array) - width) :] = array[width:]  # the GRU's bias of n's recurrent product
+            arrays[name.replace("bias_", "bias_ih_")] = array[:width].copy()
+            arrays[name.replace("bias_", "bias_hh_")] = second
+        return arrays
+
+    def _import(self, arrays: dict[str, np.ndarray]) -> None:
+        merged = dict(arrays)
+        for name, parameter in self._parameters.items():
+            if name.startswith("bias_l"):
+                first, second = (arrays[name.replace("bias_", f"bias_{kind}_")] for kind in ("ih", "hh"))
+                merged[name] = _one_bias(first, second, parameter.size - len(first))
+        super()._import(merged)
+
+    def export_weights(self, layout: str, layer: int = 0) -> dict[str, np.ndarray]:
+        """One layer's weights in another framework's layout.
+
+        Parameters
+        ----------
+        layout : {"keras", "onnx"}
+            For torch's use ``state_dict``.
+        layer : int, default 0
+            Which of the stack.
+
+        Returns
+        -------
+        dict of ndarray
+            Keras: "kernel", "recurrent_kernel", "bias" as ``get_weights`` lists them (with "backward_" before them
+            for a second direction). ONNX: the inputs "W", "R", "B", and "P" with peepholes.
+
+        Raises
+        ------
+        ValueError
+            If the layout has no place for an option of this layer.
+
+        Examples
+        --------
+        >>> import fastdl as fd
+        >>> {name: array.shape for name, array in fd.nn.GRU(3, 4, rng=0).export_weights("onnx").items()}
+        {'W': (1, 12, 3), 'R': (1, 12, 4), 'B': (1, 24)}
+        """
+        order, places = self._layout(layout, layer)
+        found = [self._parts(place, order) for place in places]
+        if layout == "onnx":
+            arrays = {
+                "W": np.stack([W.T for W, _, _, _ in found]),
+                "R": np.stack([R.T for _, R, _, _ in found]),
+                "B": np.stack([np.concatenate([first, second]) for _, _, (first, second), _ in found]),
+            }
+            if getattr(self, "peepholes", False):
+                arrays["P"] = np.stack([peepholes[[0, 2, 1]].ravel() for *_, peepholes in found])
+            return arrays
+        arrays = {}
+        for prefix, (W, R, (first, second), _) in zip(("", "backward_"), found, strict=False):
+            arrays |= {f"{prefix}kernel": W, f"{prefix}recurrent_kernel": R}
+            arrays[f"{prefix}bias"] = np.stack([first, second]) if self._two_biases() else first + second
+        return arrays
+
+    def import_weights(self, layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
+        """Copy one layer's weights in from another framework's layout.
+
+        Parameters
+        ----------
+        layout, layer
+            As of :meth:`export_weights`.
+        arrays : mapping of str to ndarray
+            As :meth:`export_weights` gives them; a missing bias is zero.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown or a shape differs; nothing is written then.
+        """
+        expected = self.export_weights(layout, layer)
+        unknown = sorted(arrays.keys() - expected.keys())
+        missing = sorted(name for name in expected.keys() - arrays.keys() if not name.endswith(("bias", "B")))
+        if unknown or missing:
+            raise ValueError(f"arrays: missing {missing or 'none'}, unknown {unknown or 'none'}")
+        given = {name: np.asarray(arrays.get(name, np.zeros_like(like))) for name, like in expected.items()}
+        for name, array in given.items():
+            check_shape(f"arrays[{name!r}]", array, expected[name].shape)
+        order, places = self._layout(layout, layer)
+        H = self.hidden_size  # type: ignore[attr-defined]
+        for d, place in enumerate(places):
+            if layout == "onnx":
+                W, R, (first, second) = given["W"][d].T, given["R"][d].T, np.split(given["B"][d], 2)
+                if "P" in given:
+                    self._parameters[f"peephole{place}"].data = given["P"][d].reshape(3, H)[[0, 2, 1]]
+            else:
+                prefix = "backward_" if d else ""
+                W, R, bias = (given[prefix + name] for name in ("kernel", "recurrent_kernel", "bias"))
+                first, second = bias if self._two_biases() else (bias, np.zeros_like(bias))
+            back = np.concatenate([np.arange(at * H, (at + 1) * H) for at in order])
+            self._parameters[f"weight_ih{place}"].data = W[:, back]
+            self._parameters[f"weight_hh{place}"].data = R[:, back]
+            parameter = self._parameters[f"bias{place}"]
+            parameter.data = _one_bias(first[back], second[back], parameter.size - len(back))
+
+    def _layout(self, layout: str, layer: int) -> tuple[tuple[int, ...], list[str]]:
+        choice("layout", layout, ("keras", "onnx"))
+        kind = type(self).__name__
+        barred = {name: getattr(self, name, None) for name in ("proj_size", "layer_norm", "learned_state", "coupled")}
+        if layout == "keras":
+            barred["peepholes"] = getattr(self, "peepholes", None)
+        for name, value in barred.items():
+            if value:
+                raise ValueError(f"layout: {layout} has no place for {name}={value}")
+        return _ORDER[layout, kind], [p for p in self._places() if p.startswith(f"_l{layer}")]  # type: ignore[attr-defined]
+
+    def _two_biases(self) -> bool:
+        return bool(getattr(self, "reset_after", False))
+
+    def _parts(self, place: str, order: tuple[int, ...]) -> tuple[Any, ...]:
+        """W, R, (bias of W, bias of R) with the gates in their order, and the peepholes."""
+        named, H = self._parameters, self.hidden_size  # type: ignore[attr-defined]
+        ours = np.concatenate([np.arange(order.index(at) * H, (order.index(at) + 1) * H) for at in range(len(order))])
+        bias, width = named[f"bias{place}"].data, len(ours)
+        second = np.zeros(width, bias.dtype)
+        second[width - (len(bias) - width) :] = bias[width:]
+        peepholes = named[f"peephole{place}"].data if f"peephole{place}" in named else None
+        return (
+            named[f"weight_ih{place}"].data[:, ours],
+            named[f"weight_hh{place}"].data[:, ours],
+            (bias[:width][ours], second[ours]),
+            peepholes,
+        )
+
+
+def _one_bias(first: np.ndarray, second: np.ndarray, extra: int) -> np.ndarray:
+    """Two biases as fastdl keeps them: added, but for the `extra` last of the second, which stay apart."""
+    if not extra:
+        return first + second
+    return np.concatenate([first[:-extra] + second[:-extra], first[-extra:], second[-extra:]])

@@ -1,0 +1,233 @@
+"""One layer in one direction: masks drawn, time cut into segments, the topic's functions called, undone again."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dropout as functional
+from .. import recurrent
+from ._module import Module
+
+# What is drawn for one run of one layer, by the stream it is drawn from.
+_STREAMS = {"input": 0, "state": 1, "candidate": 2, "weight": 3, "zone_h": 4, "zone_c": 5}
+
+
+class _Segment(NamedTuple):
+    """A stretch of time that one call of the kernels covers."""
+
+    begin: int
+    end: int
+    lengths: np.ndarray | None
+    states: tuple[np.ndarray, ...]
+    tape: Any  # None where backward has to run it again
+
+
+class _Run(NamedTuple):
+    """What backward needs of one layer and direction."""
+
+    x: np.ndarray
+    segments: list[_Segment]
+    options: dict[str, Any]
+    weight_mask: np.ndarray | None
+    where: dict[str, Any] | None
+
+
+class Runs(Module):
+    """What :class:`Recurrent` is built on: it has the stack, this runs one layer of it."""
+
+    _gates: int
+    hidden_size: int
+    num_layers: int
+    proj_size: int
+    dtype: np.dtype
+    directions: list[tuple[str, bool]]
+    rates: dict[str, float]
+    truncate: int | None
+    checkpoint: bool
+    seed: int
+    step_count: int
+
+    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+        """(h, c or None, tape) of the topic's function."""
+        raise TypeError(f"{type(self).__name__} defines no cell")
+
+    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
+        """(dx, the states' gradients, the parameters' gradients)."""
+        raise TypeError(f"{type(self).__name__} defines no cell")
+
+    # ---- forward and backward ----------------------------------------------------------------------------------
+    def _run(
+        self, place: str, at: int, x: np.ndarray, states: tuple, lengths: Any, backwards: bool, keep_last: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, tuple, _Run | None]:
+        """One layer in one direction: its outputs, cells, final states and what backward needs."""
+        T, B = x.shape[:2]
+        where: dict[str, Any] | None = None
+        if self.training and any(self.rates.values()):
+            where = {"seed": self.seed, "step": self.step_count}
+            self.step_count += at == self.num_layers * len(self.directions) - 1
+        rate = self.rates["input"]
+        if where and rate:
+            x = functional.dropout_forward(x, rate, broadcast_axes=0, stream=at * 8, **where)
+        options, weight_mask = self._drawn(where, at, T, B)
+        if where is None:  # prediction takes zoneout's expectation
+            for name, rate in (("zoneout_h", self.rates["zone_h"]), ("zoneout_c", self.rates["zone_c"])):
+                if rate:
+                    options[name] = rate
+        weights = self._weights(place, weight_mask)
+        size, segments = self._segment_size(T), []
+        outputs, cells, begins = [], [], list(range(0, T, size)) or [0]
+        for begin in reversed(begins) if backwards else begins:
+            end = min(begin + size, T)
+            part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
+            h, c, tape = self._function(
+                x[begin:end], states, weights, self.training and size >= T, lengths=part, reverse=backwards,
+                **self._cut(options, begin, end),
+            )  # fmt: skip
+            segments.append(_Segment(begin, end, part, states, tape))
+            if keep_last or len(begins) > 1:
+                states = tuple(
+                    _last(one, before, part, backwards)
+                    for one, before in zip((h, c), states, strict=False)
+                )  # fmt: skip
+            outputs.append(h)
+            cells.append(c)
+        if backwards:
+            outputs.reverse()
+            cells.reverse()
+        h = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        all_c = None if cells[0] is None else cells[0] if len(cells) == 1 else np.concatenate(cells)
+        return h, all_c, states, _Run(x, segments, options, weight_mask, where) if self.training else None
+
+    def _segment_size(self, T: int) -> int:
+        """Steps that one call covers: all, unless backward shall run the layer again piece by piece."""
+        if self.training and self.truncate is not None:
+            return self.truncate
+        if self.training and self.checkpoint and T > 1:
+            return math.isqrt(T - 1) + 1
+        return max(T, 1)
+
+    def _drawn(self, where: dict[str, Any] | None, at: int, T: int, B: int) -> tuple[dict[str, Any], Any]:
+        """Masks of one run as the functions' options, and that of DropConnect."""
+        options: dict[str, Any] = {}
+        if where is None:
+            return options, None
+        H, R = self.hidden_size, self.proj_size or self.hidden_size
+
+        def draw(name: str, shape: tuple[int, ...], p: float, form: str) -> np.ndarray:
+            stream = at * 8 + _STREAMS[name]
+            return functional.dropout_mask(shape, p, form=form, dtype=self.dtype, stream=stream, **where)
+
+        rates = self.rates
+        if rates["state"]:
+            options["state_mask"] = draw("state", (B, R), rates["state"], "floats")
+        if rates["candidate"]:
+            options["candidate_mask"] = draw("candidate", (T, B, H), rates["candidate"], "bytes").view(bool)
+            options["candidate_scale"] = 1 / (1 - rates["candidate"])
+        if rates["zone_h"]:  # drawn as what is kept of the old
+            options["zoneout_h"] = draw("zone_h", (T, B, R), 1 - rates["zone_h"], "bytes").view(bool)
+        if rates["zone_c"]:
+            options["zoneout_c"] = draw("zone_c", (T, B, H), 1 - rates["zone_c"], "bytes").view(bool)
+        shape = (R, self._gates * H)
+        return options, draw("weight", shape, rates["weight"], "floats") if rates["weight"] else None
+
+    @staticmethod
+    def _cut(options: dict[str, Any], begin: int, end: int) -> dict[str, Any]:
+        """The options of a segment: masks by time are cut."""
+        return {k: v[begin:end] if isinstance(v, np.ndarray) and v.ndim == 3 else v for k, v in options.items()}
+
+    def _weights(self, place: str, weight_mask: np.ndarray | None) -> tuple[Any, ...]:
+        named = self._parameters
+        W_h = named[f"weight_hh{place}"].data
+        W_h = W_h if weight_mask is None else W_h * weight_mask
+        rest = [
+            named[name + place].data if name + place in named else None for name in ("weight_hr", "peephole", "gain")
+        ]
+        return (named[f"weight_ih{place}"].data, W_h, named[f"bias{place}"].data, *rest)
+
+    def _run_backward(
+        self,
+        place: str,
+        at: int,
+        run: _Run,
+        dh: np.ndarray,
+        dc: np.ndarray | None,
+        dfinal: tuple | None,
+        backwards: bool,
+    ) -> tuple[np.ndarray, tuple]:
+        """Gradients of one layer in one direction: dx and those of its initial states."""
+        weights = self._weights(place, run.weight_mask)
+        names = ["weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain"]
+        parameters = [self._parameters.get(name + place) for name in names]
+        claims: list[Any] = [None if p is None else p.claim_grad() for p in parameters]
+        places: list[Any] = [None if claim is None else claim[0] for claim in claims]
+        accumulate = next(claim[1] for claim in claims if claim is not None)
+        masked = None
+        if run.weight_mask is not None:  # the product's gradient is that of the masked weights
+            masked, places[1] = places[1], np.zeros_like(places[1]) if accumulate else np.empty_like(places[1])
+        states: tuple = dfinal if dfinal is not None else ()
+        pieces = []
+        for segment in reversed(run.segments):
+            begin, end, lengths, before, tape = segment
+            span = slice(begin, end)
+            if tape is None:
+                tape = self._function(
+                    run.x[span], before, weights, True, lengths=lengths, reverse=backwards,
+                    **self._cut(run.options, begin, end),
+                )[2]  # fmt: skip
+            dx, states = self._function_backward(
+                np.ascontiguousarray(dh[span]), None if dc is None else np.ascontiguousarray(dc[span]), tape,
+                out=tuple(places), accumulate=accumulate, dstates=states,
+            )  # fmt: skip
+            accumulate = True
+            if self.truncate is not None and segment is not run.segments[0]:
+                # Gradients end at a window's edge, except those of sequences that had ended before it.
+                idle = np.zeros(dx.shape[1], bool) if lengths is None else lengths == 0
+                states = tuple(one * idle[:, None] for one in states)
+            pieces.append(dx)
+        if masked is not None and run.weight_mask is not None:
+            masked[...] = masked + places[1] * run.weight_mask if claims[1][1] else places[1] * run.weight_mask
+        if not backwards:
+            pieces.reverse()
+        dx = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        if run.where and self.rates["input"]:
+            dx = functional.dropout_backward(dx, self.rates["input"], broadcast_axes=0, stream=at * 8, **run.where)
+        return dx, states
+
+    # ---- what is drawn ------------------------------------------------------------------------------------------
+    def random_state(self) -> dict[str, Any]:
+        """What decides the masks to come: those of the dropout between layers, and the layer's own."""
+        own = {"own": {"seed": self.seed, "step": self.step_count}} if any(self.rates.values()) else {}
+        return {**super().random_state(), **own}
+
+    def load_random_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`random_state` was taken.
+
+        Raises
+        ------
+        ValueError
+            If the names are not this layer's.
+        """
+        rest = dict(state)
+        own = rest.pop("own", None) if any(self.rates.values()) else None
+        if (own is None) == any(self.rates.values()) or (own is not None and set(own) != {"seed", "step"}):
+            raise ValueError(f"state: got {sorted(state)}, expected {sorted(self.random_state())}")
+        super_state = {name: child.random_state() for name, child in self._children.items()}
+        if rest.keys() != {name for name, one in super_state.items() if one}:
+            raise ValueError(f"state: got {sorted(state)}, expected {sorted(self.random_state())}")
+        for name, one in rest.items():
+            self._children[name].load_random_state(one)
+        if own is not None:
+            self.seed, self.step_count = own["seed"], own["step"]
+
+
+def _last(h: np.ndarray, before: np.ndarray, lengths: np.ndarray | None, backwards: bool) -> np.ndarray:
+    """Each sequence's state after a segment; the one before it where nothing of it lies within."""
+    if len(h) == 0:
+        return before
+    if lengths is None:
+        last: np.ndarray = h[0 if backwards else -1]
+        return last
+    last = recurrent.last_step(h, np.maximum(lengths, 1), backwards)
+    return np.where((lengths > 0)[:, None], last, before)

@@ -1,0 +1,89 @@
+"""The last true step of every sequence of a ragged batch."""
+
+from typing import Any
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._validate import float_array
+from ._sequences import check_lengths
+
+__all__ = ["last_step", "last_step_backward"]
+
+
+@mirrored
+def last_step(h: np.ndarray, lengths: Any = None, reverse: bool = False) -> np.ndarray:
+    """Each sequence's last output: at its true end, or, of a layer that runs in reverse, at its beginning.
+
+    Parameters
+    ----------
+    h : ndarray (T, B, H), float32 or float64, T at least 1
+        Outputs of a recurrent layer.
+    lengths : array of int (B,), optional
+        True lengths, 1 to T; None for T.
+    reverse : bool, default False
+        Whether the layer ran from each sequence's end to its beginning.
+
+    Returns
+    -------
+    last : ndarray (B, H)
+        A copy: ``h[lengths[b] - 1, b]``, or ``h[0, b]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as stated.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.last_step(np.arange(6.0).reshape(3, 2, 1), [1, 3]).ravel()
+    array([0., 5.])
+    """
+    h, at, every = _located(h, lengths, reverse)
+    return h[at, every]
+
+
+@mirrored
+def last_step_backward(dlast: np.ndarray, T: int, lengths: Any = None, reverse: bool = False) -> np.ndarray:
+    """Gradient of :func:`last_step`.
+
+    Parameters
+    ----------
+    dlast : ndarray (B, H)
+        Gradient by its result.
+    T : int
+        Steps that h had.
+    lengths, reverse
+        As forward.
+
+    Returns
+    -------
+    dh : ndarray (T, B, H)
+        `dlast` at each sequence's last step, zero elsewhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as stated.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> fd.last_step_backward(np.ones((2, 1)), 3, [1, 3])[:, :, 0].T
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
+    dlast = float_array("dlast", dlast, (None, None))
+    dh, at, every = _located(np.zeros((T, *dlast.shape), dlast.dtype), lengths, reverse)
+    dh[at, every] = dlast
+    return dh
+
+
+def _located(h: np.ndarray, lengths: Any, reverse: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    h = float_array("h", h, (None, None, None))
+    T, B, _ = h.shape
+    if T == 0:
+        raise ValueError(f"h: got shape {h.shape}, expected at least one step")
+    lengths = np.full(B, T) if lengths is None else check_lengths("lengths", lengths, T, B, 1)
+    return h, np.zeros(B, np.int64) if reverse else lengths - 1, np.arange(B)

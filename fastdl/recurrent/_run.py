@@ -1,0 +1,277 @@
+"""What the public functions of every cell share: options checked, rows laid out, memory found, kernels called."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._dispatch import kernels
+from .._memory import aligned_empty, scratch
+from .._threads import threads_for
+from .._validate import check_apart, check_shape, float_array, number, out_array
+from ._sequences import Rows, rows_of
+
+# Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
+RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
+GATES = (1, 1, 4, 3, 3, 3)
+BIASES = (1, 1, 4, 3, 4, 3)
+
+# Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md).
+GRAIN = 1_000_000
+
+
+class Options(NamedTuple):
+    """What a cell may have beyond its weights; the defaults are nothing. Arrays are in the walk's order of rows."""
+
+    projection: np.ndarray | None = None
+    peepholes: np.ndarray | None = None
+    gains: np.ndarray | None = None
+    state_mask: np.ndarray | None = None
+    epsilon: float = 1e-5
+    clip: float = 0.0
+    cell_clip: float = 0.0
+    candidate: np.ndarray | None = None
+    scale: float = 1.0
+    zone_h: np.ndarray | None = None
+    rate_h: float = 0.0
+    zone_c: np.ndarray | None = None
+    rate_c: float = 0.0
+
+
+PLAIN = Options()
+
+
+class RecurrentTape(NamedTuple):
+    """What the backward of a recurrent layer needs of its forward: references, and copies only of what was reordered.
+
+    `h` and `c` have the initial states in their first B rows and every step's rows behind them; `gates` are the gate
+    values, in the kernel's own layout. Do not write to any of them before the backward.
+    """
+
+    cell: int
+    x: np.ndarray
+    W_x: np.ndarray
+    W_h: np.ndarray
+    b: np.ndarray
+    h: np.ndarray
+    c: np.ndarray | None
+    gates: np.ndarray
+    projected: np.ndarray | None
+    options: Options
+    rows: Rows | None
+    shape: tuple[int, int]
+
+
+def options_for(
+    cell: int,
+    T: int,
+    B: int,
+    H: int,
+    dtype: np.dtype,
+    rows: Rows | None,
+    projection: Any = None,
+    peepholes: Any = None,
+    gains: Any = None,
+    epsilon: float = 1e-5,
+    clip: float | None = None,
+    cell_clip: float | None = None,
+    state_mask: Any = None,
+    candidate_mask: Any = None,
+    candidate_scale: float = 1.0,
+    zoneout_h: Any = None,
+    zoneout_c: Any = None,
+) -> Options:
+    """Checked options, their arrays in the walk's order of rows."""
+    R = H
+    if projection is not None:
+        projection = float_array("projection", projection, (H, None), dtype)
+        R = projection.shape[1]
+        if R == 0:
+            raise ValueError(f"projection: got shape {projection.shape}, expected at least one column")
+    if peepholes is not None:
+        peepholes = float_array("peepholes", peepholes, (3, H), dtype)
+    if gains is not None:
+        gains = float_array("gains", gains, (2, GATES[cell], H), dtype)
+    if state_mask is not None:
+        state_mask = float_array("state_mask", state_mask, (B, R), dtype)
+        state_mask = np.ascontiguousarray(rows.sort(state_mask)) if rows else state_mask
+    zone_h, rate_h = _zoneout("zoneout_h", zoneout_h, (T, B, R), rows)
+    zone_c, rate_c = _zoneout("zoneout_c", zoneout_c, (T, B, H), rows)
+    return Options(
+        projection,
+        peepholes,
+        gains,
+        state_mask,
+        number("epsilon", epsilon, 0),
+        _limit("clip", clip),
+        _limit("cell_clip", cell_clip),
+        None if candidate_mask is None else _mask("candidate_mask", candidate_mask, (T, B, H), rows),
+        number("candidate_scale", candidate_scale),
+        zone_h,
+        rate_h,
+        zone_c,
+        rate_c,
+    )
+
+
+def _limit(name: str, value: float | None) -> float:
+    return 0.0 if value is None else number(name, value, 0, open_low=True)
+
+
+def _mask(name: str, mask: Any, shape: tuple[int, int, int], rows: Rows | None) -> np.ndarray:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        what = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise TypeError(f"{name}: got {what}, expected a numpy array of bool")
+    check_shape(name, mask, shape)
+    flat = np.ascontiguousarray(mask) if rows is None else rows.gather(mask)
+    return flat.reshape(-1, shape[2]).view(np.uint8)
+
+
+def _zoneout(name: str, value: Any, shape: tuple[int, int, int], rows: Rows | None) -> tuple[np.ndarray | None, float]:
+    if value is None:
+        return None, 0.0
+    if isinstance(value, np.ndarray) and value.ndim:
+        return _mask(name, value, shape, rows), 0.0
+    return None, number(name, value, 0, 1)
+
+
+def forward(
+    cell: int,
+    x: np.ndarray,
+    h0: np.ndarray,
+    c0: np.ndarray | None,
+    W_x: np.ndarray,
+    W_h: np.ndarray,
+    b: np.ndarray,
+    training: bool,
+    lengths: Any,
+    reverse: bool,
+    given: dict[str, Any],
+) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
+    """h, c and the tape of any cell. given: the options that were asked for, by the public functions' names."""
+    x = float_array("x", x, (None, None, None))
+    dtype = x.dtype
+    T, B, I = x.shape  # noqa: E741
+    G = GATES[cell]
+    W_h = float_array("W_h", W_h, (None, None), dtype)
+    H = W_h.shape[1] // G
+    rows = rows_of(lengths, reverse, T, B) if lengths is not None or reverse else None
+    options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
+    R = H if options.projection is None else options.projection.shape[1]
+    W_h = float_array("W_h", W_h, (R, G * H), dtype)
+    W_x = float_array("W_x", W_x, (I, G * H), dtype)
+    b = float_array("b", b, (BIASES[cell] * H,), dtype)
+    h0 = float_array("h0", h0, (B, R), dtype)
+    if c0 is not None:
+        c0 = float_array("c0", c0, (B, H), dtype)
+    walk = x if rows is None else rows.gather(x)
+    walk = walk.reshape(-1, I)
+    N = len(walk)
+    h = aligned_empty((B + N, R), dtype)
+    h[:B] = h0 if rows is None else rows.sort(h0)
+    c = None
+    if c0 is not None:
+        c = aligned_empty((B + N, H), dtype)
+        c[:B] = c0 if rows is None else rows.sort(c0)
+    m = None if options.projection is None else aligned_empty((N, H), dtype)
+    offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
+    P = 0 if options.projection is None else R
+    row, window, size = kernels.recurrent.sizes(
+        cell, options.gains is not None, steps, B, N, I, H, P, offsets, x.itemsize
+    )
+    gates = aligned_empty((N if training else window, row), dtype)
+    if N and I and H:
+        num_threads = threads_for(N * G * H * (I + R), GRAIN)
+        kernels.recurrent.forward(
+            cell, B, offsets, walk, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
+            options.projection, m, *options[1:],
+        )  # fmt: skip
+    if rows is None:
+        all_h, all_c = h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H)
+    else:
+        all_h, all_c = rows.scatter(h[B:]), None if c is None else rows.scatter(c[B:])
+    tape = RecurrentTape(cell, walk, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
+    return all_h, all_c, tape
+
+
+def backward(
+    cells: tuple[int, ...],
+    dh: np.ndarray,
+    dc: np.ndarray | None,
+    tape: RecurrentTape,
+    out: tuple[np.ndarray | None, ...] | None,
+    accumulate: bool,
+    input_gradient: bool,
+    dh_last: np.ndarray | None,
+    names: tuple[str, str],
+) -> tuple[Any, ...]:
+    """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not."""
+    if not isinstance(tape, RecurrentTape) or tape.cell not in cells:
+        raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {names[0]}(..., training=True)")
+    cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
+    dtype, G, (N, I), R = x.dtype, GATES[cell], x.shape, h.shape[1]  # noqa: E741
+    H = W_h.shape[1] // G
+    dh = float_array("dh", dh, (T, B, R), dtype)
+    dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
+    if dh_last is not None:
+        dh_last = float_array("dh_last", dh_last, (B, R), dtype)
+        dh0[...] = dh_last if rows is None else rows.sort(dh_last)
+    if c is not None:
+        dc0 = np.zeros((B, H), dtype)
+    if dc is not None and dc0 is not None:
+        dc = float_array("dc", dc, (T, B, H) if np.ndim(dc) == 3 else (B, H), dtype)
+        if dc.ndim == 3:
+            dc_above = (dc if rows is None else rows.gather(dc)).reshape(-1, H)
+        else:
+            dc0[...] = dc if rows is None else rows.sort(dc)
+    places = (W_x, W_h, b, options.projection, options.peepholes, options.gains)
+    if out is None:
+        gradients: list[Any] = [None if a is None else aligned_empty(a.shape, dtype) for a in places]
+        accumulate = False
+    else:
+        gradients = _places(out, places, dtype)
+    if gradients[4] is not None and not accumulate:
+        gradients[4][...] = 0  # a coupled cell has no forget gate whose peephole could get one
+    dy = (dh if rows is None else rows.gather(dh)).reshape(-1, R)
+    dx: Any = aligned_empty(x.shape, dtype) if input_gradient else None
+    if N and I and H:
+        offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
+        P = 0 if options.projection is None else R
+        num_threads = threads_for(N * G * H * (I + R), GRAIN)
+        size = kernels.recurrent_backward.sizes(
+            cell, options.gains is not None, options.peepholes is not None, steps, B, N, I, H, P, offsets, x.itemsize,
+            num_threads,
+        )  # fmt: skip
+        kernels.recurrent_backward.backward(
+            cell, B, offsets, dy, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh0, dc0, *gradients[:3], accumulate,
+            scratch(size, dtype), num_threads, options.projection, m, *options[1:], *gradients[3:],
+        )  # fmt: skip
+    elif not accumulate:
+        for gradient in gradients:
+            if gradient is not None:
+                gradient[...] = 0
+    if rows is not None:
+        dh0 = rows.unsort(dh0)
+        dc0 = None if dc0 is None else rows.unsort(dc0)
+        dx = None if dx is None else rows.scatter(dx)
+    elif dx is not None:
+        dx = dx.reshape(T, B, I)
+    return dx, dh0, dc0, *gradients
+
+
+def _kind(tape: Any) -> str:
+    return f"that of cell {tape.cell}" if isinstance(tape, RecurrentTape) else type(tape).__name__
+
+
+def _places(out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype) -> list[Any]:
+    if len(out) > len(places):
+        raise ValueError(f"out: got {len(out)} arrays, expected at most {len(places)}")
+    out = [*out, *[None] * (len(places) - len(out))]
+    checked = []
+    for k, (given, place) in enumerate(zip(out, places, strict=True)):
+        if (given is None) != (place is None):
+            wanted = "None" if place is None else "an array"
+            raise ValueError(f"out[{k}]: got {'None' if given is None else 'an array'}, expected {wanted}")
+        checked.append(None if place is None else out_array(f"out[{k}]", given, place.shape, dtype))
+    named = {f"out[{k}]": array for k, array in enumerate(checked) if array is not None}
+    check_apart(**named, **{f"the weights ({k})": a for k, a in enumerate(places) if a is not None})
+    return checked
