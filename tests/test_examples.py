@@ -4,6 +4,8 @@ import importlib
 
 import pytest
 
+import fastdl as fd
+
 pytest.importorskip("sklearn")
 pytest.importorskip("statsmodels")
 pytest.importorskip("babel")
@@ -15,11 +17,15 @@ pytest.importorskip("matplotlib")
     [
         ("one_to_one_digits", {"accuracy": 0.85}, None),
         ("one_to_many_digits", {"recognised": 0.4}, "digits.png"),
+        ("many_to_one_digits", {"second half": 0.6, "stratified half": 0.6}, None),
         ("many_to_one_sunspots", {"LSTM": 0, "AR(12)": 0.118, "naive": 0.38}, "sunspots.png"),
+        ("many_to_many_tagging", {"names": 0.7, "baseline": 0.3}, None),
+        ("dates", {"all": 0}, None),
     ],
 )
 @pytest.mark.filterwarnings("default")  # of the libraries that bring the data
 def test_examples_run_in_their_short_form(name, least, picture, tmp_path, capsys):
+    fd.set_num_threads(1)  # they are small, and the machine may be busy
     results = importlib.import_module(name).main(["--short", "--out", str(tmp_path)])
     for key, value in least.items():
         assert results[key] >= value, (key, results)

@@ -16,6 +16,9 @@ from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT, dot, pack_panel, pack_panel_trans
 
 LEVEL = FD_LEVEL.decode()
 
+cdef enum:
+    FEW_ROWS = 4    # up to so many rows (a decoder's single step) packing would cost more than the product
+
 
 def work_size(Py_ssize_t queries, Py_ssize_t sources, Py_ssize_t size, Py_ssize_t values, Py_ssize_t itemsize):
     """Elements of work space that one thread wants: packed panels of the largest product, and a row per query."""
@@ -24,13 +27,39 @@ def work_size(Py_ssize_t queries, Py_ssize_t sources, Py_ssize_t size, Py_ssize_
     return (widest + nr) * longest + max(queries * sources, size)
 
 
+cdef void _few_rows(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_row, const bint transposed, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
+) noexcept nogil:
+    """The same with B where it lies."""
+    cdef Py_ssize_t r, p, j
+    cdef cython.floating value
+    cdef cython.floating* row
+    for r in range(rows):
+        row = c + r * c_row
+        if transposed:
+            for j in range(columns):
+                row[j] = dot(a + r * a_row, b + j * b_row, k)
+            continue
+        for j in range(columns):
+            row[j] = 0
+        for p in range(k):
+            value = a[r * a_row + p * a_k]
+            for j in range(columns):
+                row[j] = row[j] + value * b[p * b_row + j]
+
+
 cdef void _product(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
     const cython.floating* b, Py_ssize_t b_row, const bint transposed, Py_ssize_t k,
     cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns, cython.floating* panels,
 ) noexcept nogil:
-    """C[rows, columns] = A[rows, k] @ B[k, columns], or @ B[columns, k]^T where transposed."""
+    """C[rows, columns] = A[rows, k] @ B[k, columns], or @ B[columns, k]^T where transposed (a_k is then 1)."""
     cdef Py_ssize_t nr = panel_width(a), j = 0
+    if rows <= FEW_ROWS:
+        _few_rows(a, a_row, a_k, rows, b, b_row, transposed, k, c, c_row, columns)
+        return
     while j < columns:
         if transposed:
             pack_panel_transposed(b + j * b_row, b_row, k, min(nr, columns - j), panels + j * k)
@@ -40,36 +69,51 @@ cdef void _product(
     product(a, a_row, a_k, rows, <const cython.floating*> panels, nr, nr * k, k, c, c_row, columns, NULL, 0)
 
 
+cdef inline void _tanh_of_sum(
+    const cython.floating* query, const cython.floating* keys, Py_ssize_t size, cython.floating* y,
+) noexcept nogil:
+    cdef Py_ssize_t a
+    for a in range(size):
+        y[a] = tanh_(query[a] + keys[a])
+
+
+cdef inline void _add(const cython.floating* x, const cython.floating factor, Py_ssize_t size,
+                      cython.floating* y) noexcept nogil:
+    """y += factor x."""
+    cdef Py_ssize_t a
+    for a in range(size):
+        y[a] = y[a] + factor * x[a]
+
+
 cdef void _additive_scores(
     const cython.floating* query, Py_ssize_t q_step, Py_ssize_t T, const cython.floating* keys, Py_ssize_t k_step,
     Py_ssize_t length, const cython.floating* v, Py_ssize_t size, cython.floating* scores, Py_ssize_t s_step,
-    cython.floating* row,
+    cython.floating* y,
 ) noexcept nogil:
-    cdef Py_ssize_t t, s, a
+    cdef Py_ssize_t t, s
     for t in range(T):
         for s in range(length):
-            for a in range(size):
-                row[a] = tanh_(query[t * q_step + a] + keys[s * k_step + a])
-            scores[t * s_step + s] = dot(v, <const cython.floating*> row, size)
+            _tanh_of_sum(query + t * q_step, keys + s * k_step, size, y)
+            scores[t * s_step + s] = dot(v, <const cython.floating*> y, size)
 
 
 cdef void _additive_gradients(
     const cython.floating* query, Py_ssize_t q_step, Py_ssize_t T, const cython.floating* keys, Py_ssize_t k_step,
     Py_ssize_t length, const cython.floating* v, Py_ssize_t size, const cython.floating* dscores,
-    cython.floating* dquery, cython.floating* dkeys, cython.floating* dv,
+    cython.floating* dquery, cython.floating* dkeys, cython.floating* dv, cython.floating* y,
 ) noexcept nogil:
-    """dscores is (T, length); the gradients are added to."""
+    """dscores is (T, length); the gradients are added to. One result a loop: so each becomes vectors."""
     cdef Py_ssize_t t, s, a
-    cdef cython.floating y, d, e
+    cdef cython.floating d
     for t in range(T):
         for s in range(length):
             d = dscores[t * length + s]
+            _tanh_of_sum(query + t * q_step, keys + s * k_step, size, y)
+            _add(<const cython.floating*> y, d, size, dv)
             for a in range(size):
-                y = tanh_(query[t * q_step + a] + keys[s * k_step + a])
-                e = d * v[a] * (1 - y * y)
-                dquery[t * q_step + a] = dquery[t * q_step + a] + e
-                dkeys[s * k_step + a] = dkeys[s * k_step + a] + e
-                dv[a] = dv[a] + d * y
+                y[a] = v[a] * (1 - y[a] * y[a])
+            _add(<const cython.floating*> y, d, size, dquery + t * q_step)
+            _add(<const cython.floating*> y, d, size, dkeys + s * k_step)
 
 
 def attention_forward(
@@ -138,7 +182,8 @@ def attention_backward(
                 row[s] = factor * weights[t, b, s] * (row[s] - mean)
         if v.shape[0] > 0:
             _additive_gradients(&query[0, b, 0], B * size, T, &keys[0, b, 0], B * size, n, &v[0], size,
-                                <const cython.floating*> dscores, &dquery[0, b, 0], &dkeys[0, b, 0], &dv[b, 0])
+                                <const cython.floating*> dscores, &dquery[0, b, 0], &dkeys[0, b, 0], &dv[b, 0],
+                                panels)
         else:
             _product(<const cython.floating*> dscores, n, 1, T, &keys[0, b, 0], B * size, False, n,
                      &dquery[0, b, 0], B * size, size, panels)

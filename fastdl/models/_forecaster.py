@@ -41,24 +41,19 @@ class Forecaster(nn.Module):
         super().__init__()
         self.window = integer("window", window, 1)
         self.rng = rng = random.as_generator(rng)
-        self.lstm = nn.LSTM(1, hidden, rng=rng)
+        self.lstm = nn.LSTM(1, hidden, output="last", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, 1, rng=rng)
         self.mean, self.std = 0.0, 1.0
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Next values (B, 1) of windows (B, window), standardised both."""
-        h = self.lstm.forward(np.ascontiguousarray(x.T[:, :, None]))
-        if self.training:
-            self._tape.append(h.shape)
-        return self.linear.forward(self.dropout.forward(h[-1]))
+        last = self.lstm.forward(np.ascontiguousarray(x.T[:, :, None]))
+        return self.linear.forward(self.dropout.forward(last))
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients; `dy` is the gradient by the values."""
-        last = self.dropout.backward(self.linear.backward(dy))
-        dh = np.zeros(self._pop(), last.dtype)
-        dh[-1] = last
-        self.lstm.backward(dh)
+        self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))
 
     def fit(
         self,
