@@ -22,10 +22,10 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t
 
 from ._tile cimport (
-    dot,
     FD_MR,
     FD_NR_DOUBLE,
     FD_NR_FLOAT,
+    madd,
     offset,
     pack_panel,
     pack_panel_transposed,
@@ -307,8 +307,11 @@ cdef inline void transposed_product(
 ) noexcept nogil:
     """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of panels
     panel0 to panel1. W: its transpose in panels of blocks `first` on; or, not packed and for few rows, as it lies."""
-    cdef Py_ssize_t r, i, b, column = panel0 * w.nr
-    cdef cython.floating total
+    cdef cython.floating lanes[FD_NR_FLOAT]
+    cdef Py_ssize_t r, i, b, p, column = panel0 * w.nr
+    cdef const cython.floating* row
+    cdef const cython.floating* weights
+    cdef int u, half, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     if w.packed:
         product(da + block0 * w.padded, w.row, 1, rows,
                 W + (column * blocks + (block0 - first) * w.nr) * w.padded, w.nr, blocks * w.padded * w.nr,
@@ -317,7 +320,18 @@ cdef inline void transposed_product(
         return
     for r in range(rows):
         for i in range(column, min(panel1 * w.nr, k)):
-            total = 0 if from_ is NULL else from_[r * out_row + i]
+            for u in range(nr):
+                lanes[u] = 0
             for b in range(block0, block1):
-                total += dot(da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden, w.hidden)
-            out[r * out_row + i] = total
+                row, weights = da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden
+                p = 0
+                while p < w.hidden:  # a whole number of panels, else it would be packed
+                    for u in range(nr):
+                        lanes[u] = madd(row[p + u], weights[p + u], lanes[u])
+                    p += nr
+            half = nr // 2
+            while half > 0:
+                for u in range(half):
+                    lanes[u] = lanes[u] + lanes[u + half]
+                half //= 2
+            out[r * out_row + i] = lanes[0] if from_ is NULL else from_[r * out_row + i] + lanes[0]

@@ -102,7 +102,7 @@ class RNN(FormatsMixin, Recurrent):
             checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
-    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         W_x, W_h, b, _, _, gains = weights
         h, tape = recurrent.rnn_forward(
             x, states[0], W_x, W_h, b, training, nonlinearity=self.nonlinearity, gains=gains, clip=self.clip, **options
@@ -112,7 +112,7 @@ class RNN(FormatsMixin, Recurrent):
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.rnn_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
+        found = recurrent.rnn_backward(dh, tape, recurrent.Apart((*places[:3], places[5])), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:
@@ -219,7 +219,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
     def _own_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"peephole": (3, self.hidden_size)} if self.peepholes else {}
 
-    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         W_x, W_h, b, projection, peepholes, gains = weights
         return recurrent.lstm_forward(
             x, states[0], states[1], W_x, W_h, b, training, coupled=self.coupled, projection=projection,
@@ -312,7 +312,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     def _biases(self) -> int:
         return 4 if self.reset_after else 3
 
-    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         W_x, W_h, b, _, _, gains = weights
         h, tape = recurrent.gru_forward(
             x, states[0], W_x, W_h, b, training, reset_after=self.reset_after, gains=gains, clip=self.clip, **options
@@ -322,7 +322,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.gru_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
+        found = recurrent.gru_backward(dh, tape, recurrent.Apart((*places[:3], places[5])), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:

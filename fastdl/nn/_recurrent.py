@@ -74,6 +74,7 @@ class Recurrent(Runs):
             "zone_h": number("zoneout", zoneout, 0, 1),
             "zone_c": number("zoneout_cell", zoneout_cell, 0, 1),
         }
+        self._regularised, self._names = any(self.rates.values()), {}
         self.truncate = None if truncate is None else integer("truncate", truncate, 1)
         self.checkpoint = bool(checkpoint)
         self.dtype = float_dtype(dtype)
@@ -98,7 +99,7 @@ class Recurrent(Runs):
                     setattr(self, full, Parameter(full, values, transposed=name.startswith("weight")))
             if self.dropout and k < self.num_layers - 1:
                 setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=int(source.integers(0, 2**31))))
-        self.seed = source.integers(0, 2**63 - 1) if any(self.rates.values()) else 0
+        self.seed = source.integers(0, 2**63 - 1) if self._regularised else 0
         self.step_count = 0
 
     # ---- what a cell adds -----------------------------------------------------------------------------------
@@ -165,44 +166,54 @@ class Recurrent(Runs):
             ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
         """
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
-        y = self._turned(x)
-        T, B = y.shape[:2]
+        x = self._turned(x)
+        T, B = x.shape[:2]
         if return_cells and self._states == 1:
             raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
         if self.output == "last" and T == 0:
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
         if lengths is not None:
             lengths = check_lengths("lengths", lengths, T, B, 0)
-        initial = self._checked_state(state, B)
-        cells: list[Any] = []
-        runs, finals, keep_finals = [], [], return_state or self.output == "last"
-        for k in range(self.num_layers):
-            outputs = []
-            for d, (suffix, backwards) in enumerate(self.directions):
-                at = k * len(self.directions) + d
-                states = tuple(one[at] for one in initial)
-                h, c, last, run = self._run(f"_l{k}{suffix}", at, y, states, lengths, backwards, keep_finals)
-                outputs.append(h)
-                runs.append(run)
-                finals.append(last)
-                if return_cells and k == self.num_layers - 1:
-                    cells.append(c)
-            y = self._merged(outputs)
-            if k < self.num_layers - 1 and self.dropout:
-                y = self._children[f"dropout_l{k}"].forward(y)
+        ends = return_state or self.output == "last"
+        y, cells, finals, runs = self._stack(x, self._checked_state(state, B), lengths, self.training, ends)
         if self.training:
             self._tape.append((runs, (T, B), state is None))
         if self.output == "last":
             y = self._merged([last[0] for last in finals[-len(self.directions) :]])
         else:
             y = self._turned(y)
+        if not (return_state or return_cells):
+            return y
         result: list[Any] = [y]
         if return_state:
-            stacked = tuple(np.stack(parts) for parts in zip(*finals, strict=True))
-            result.append(stacked if self._states == 2 else stacked[0])
+            result.append(self._stacked(finals))
         if return_cells:
             result.append(self._turned(np.concatenate(cells, axis=-1)))
-        return result[0] if len(result) == 1 else tuple(result)
+        return tuple(result)
+
+    def _stack(
+        self, y: np.ndarray, initial: tuple[np.ndarray, ...], lengths: Any, training: bool, ends: bool
+    ) -> tuple[np.ndarray, list[Any], list[tuple], list[Any]]:
+        """All layers: outputs, the last layer's cells, every run's final states (if ends) and what backward needs."""
+        finals, runs, at = [], [], 0
+        for k in range(self.num_layers):
+            outputs, cells = [], []
+            for suffix, backwards in self.directions:
+                states = tuple([one[at] for one in initial])
+                h, c, last, run = self._run(f"_l{k}{suffix}", at, y, states, lengths, backwards, training, ends)
+                outputs.append(h)
+                cells.append(c)
+                finals.append(last)
+                runs.append(run)
+                at += 1
+            y = self._merged(outputs)
+            if training and self.dropout and k < self.num_layers - 1:
+                y = self._children[f"dropout_l{k}"].forward(y)
+        return y, cells, finals, runs
+
+    def _stacked(self, states: list[tuple]) -> State:
+        stacked = tuple(np.stack(parts) for parts in zip(*states, strict=True))
+        return stacked if self._states == 2 else stacked[0]
 
     def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
         """One time step, for generation: nothing is kept for backward, and nothing dropped.
@@ -222,18 +233,8 @@ class Recurrent(Runs):
         if self.directions[0][1] or self.bidirectional:
             raise ValueError("step: a layer that reads the future cannot go step by step, expected reverse=False")
         x = float_array("x", x, (None, self.input_size), self.dtype)
-        modes = [(module, module.training) for module in self.modules()]
-        batch_first, output = self.batch_first, self.output
-        try:
-            self.batch_first, self.output = False, "sequence"
-            for module, _ in modes:
-                module.training = False
-            y, state = self.forward(x[None], state, return_state=True)
-        finally:
-            self.batch_first, self.output = batch_first, output
-            for module, mode in modes:
-                module.training = mode
-        return y[0], state
+        y, _, finals, _ = self._stack(x[None], self._checked_state(state, len(x)), None, False, True)
+        return y[0], self._stacked(finals)
 
     # ---- backward -------------------------------------------------------------------------------------------
     def backward(
@@ -263,16 +264,15 @@ class Recurrent(Runs):
         """
         runs, (T, B), from_start = self._pop()
         D, top = len(self.directions), (self.num_layers - 1) * len(self.directions)
-        zeros = self._zero_state(B)
-        given = zeros if dstate is None else self._checked_state(dstate, B, "dstate")
+        given = None if dstate is None else self._checked_state(dstate, B, "dstate")
         if self.output == "last":
+            given = self._zero_state(B) if given is None else given
             given = (given[0].copy(), *given[1:])
             for d, part in enumerate(self._split(np.asarray(dy))):
                 given[0][top + d] += part
             parts = [np.zeros((T, B, given[0].shape[2]), self.dtype)] * D
         else:
             parts = self._split(self._turned(dy))
-        anything = given is not zeros
         by_cells = None if dcells is None else np.split(self._turned(dcells), D, axis=-1)
         first = []
         for k in reversed(range(self.num_layers)):
@@ -280,25 +280,25 @@ class Recurrent(Runs):
             for d, (suffix, backwards) in reversed(list(enumerate(self.directions))):
                 at = k * D + d
                 dc = np.ascontiguousarray(by_cells[d]) if by_cells is not None and k == self.num_layers - 1 else None
-                final = tuple(one[at] for one in given) if anything else None
+                final = None if given is None else tuple(one[at] for one in given)
                 one, dstates = self._run_backward(f"_l{k}{suffix}", at, runs[at], parts[d], dc, final, backwards)
                 dx = one if D == 1 else dx + one
                 first.append(dstates)
             if k and self.dropout:
                 dx = self._children[f"dropout_l{k - 1}"].backward(dx)
             parts = self._split(dx) if k else [dx]
-        dinitial = tuple(np.stack(parts) for parts in zip(*reversed(first), strict=True))
+        first.reverse()
         if self.learned_state and from_start:
-            for one, name in zip(dinitial, ("h0", "c0"), strict=False):
-                for at, place in enumerate(self._places()):
+            for at, place in enumerate(self._places()):
+                for one, name in zip(first[at], ("h0", "c0"), strict=False):
                     place_, accumulate = self._parameters[f"{name}{place}"].claim_grad()
-                    place_[...] = place_ + one[at].sum(0) if accumulate else one[at].sum(0)
+                    place_[...] = place_ + one.sum(0) if accumulate else one.sum(0)
         dx = self._turned(parts[0])
-        return (dx, dinitial if self._states == 2 else dinitial[0]) if return_state else dx
+        return (dx, self._stacked(first)) if return_state else dx
 
     def _zero_state(self, batch: int) -> tuple[np.ndarray, ...]:
-        widths = (self.proj_size or self.hidden_size, self.hidden_size)[: self._states]
-        return tuple(np.zeros((self.num_layers * len(self.directions), batch, w), self.dtype) for w in widths)
+        widths = [self.proj_size or self.hidden_size, self.hidden_size][: self._states]
+        return tuple([np.zeros((self.num_layers * len(self.directions), batch, w), self.dtype) for w in widths])
 
     # ---- small parts ----------------------------------------------------------------------------------------
     def _places(self) -> list[str]:
@@ -320,6 +320,8 @@ class Recurrent(Runs):
 
     def _checked_state(self, state: State | None, batch: int, name: str = "state") -> tuple[np.ndarray, ...]:
         if state is None:
+            if not self.learned_state:
+                return self._zero_state(batch)
             state = self.initial_state(batch)
             return state if self._states == 2 else (state,)
         parts = state if self._states == 2 else (state,)

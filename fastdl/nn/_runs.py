@@ -10,6 +10,8 @@ from .. import dropout as functional
 from .. import recurrent
 from ._module import Module
 
+_NAMES = ("weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain")  # of a layer's parameters, as _function
+_NOTHING: dict[str, Any] = {}
 # What is drawn for one run of one layer, by the stream it is drawn from.
 _STREAMS = {"input": 0, "state": 1, "candidate": 2, "weight": 3, "zone_h": 4, "zone_c": 5}
 
@@ -48,8 +50,10 @@ class Runs(Module):
     checkpoint: bool
     seed: int
     step_count: int
+    _regularised: bool
+    _names: dict[str, list[str]]
 
-    def _function(self, x: np.ndarray, states: tuple, weights: tuple, training: bool, **options: Any) -> Any:
+    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         """(h, c or None, tape) of the topic's function."""
         raise TypeError(f"{type(self).__name__} defines no cell")
 
@@ -59,60 +63,66 @@ class Runs(Module):
 
     # ---- forward and backward ----------------------------------------------------------------------------------
     def _run(
-        self, place: str, at: int, x: np.ndarray, states: tuple, lengths: Any, backwards: bool, keep_last: bool
+        self,
+        place: str,
+        at: int,
+        x: np.ndarray,
+        states: tuple,
+        lengths: Any,
+        backwards: bool,
+        training: bool,
+        ends: bool,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple, _Run | None]:
-        """One layer in one direction: its outputs, cells, final states and what backward needs."""
+        """One layer in one direction: its outputs, cells, final states (if ends) and what backward needs."""
         T, B = x.shape[:2]
         where: dict[str, Any] | None = None
-        if self.training and any(self.rates.values()):
-            where = {"seed": self.seed, "step": self.step_count}
-            self.step_count += at == self.num_layers * len(self.directions) - 1
-        rate = self.rates["input"]
-        if where and rate:
-            x = functional.dropout_forward(x, rate, broadcast_axes=0, stream=at * 8, **where)
-        options, weight_mask = self._drawn(where, at, T, B)
-        if where is None:  # prediction takes zoneout's expectation
-            for name, rate in (("zoneout_h", self.rates["zone_h"]), ("zoneout_c", self.rates["zone_c"])):
-                if rate:
-                    options[name] = rate
+        options, weight_mask = _NOTHING, None
+        if self._regularised:
+            if training:
+                where = {"seed": self.seed, "step": self.step_count}
+                self.step_count += at == self.num_layers * len(self.directions) - 1
+                if self.rates["input"]:
+                    x = functional.dropout_forward(x, self.rates["input"], broadcast_axes=0, stream=at * 8, **where)
+                options, weight_mask = self._drawn(where, at, T, B)
+            else:  # prediction takes zoneout's expectation
+                options = {f"zoneout_{s}": self.rates[f"zone_{s}"] for s in "hc" if self.rates[f"zone_{s}"]}
         weights = self._weights(place, weight_mask)
-        size, segments = self._segment_size(T), []
-        outputs, cells, begins = [], [], list(range(0, T, size)) or [0]
+        size = self._segment_size(T) if training else T
+        if size >= T:
+            h, c, tape = self._function(x, states, weights, training, lengths=lengths, reverse=backwards, **options)
+            run = _Run(x, [_Segment(0, T, lengths, states, tape)], options, weight_mask, where) if training else None
+            return h, c, self._ends(h, c, states, lengths, backwards) if ends else states, run
+        segments, outputs, cells = [], [], []
+        begins = range(0, T, size)
         for begin in reversed(begins) if backwards else begins:
             end = min(begin + size, T)
             part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
-            h, c, tape = self._function(
-                x[begin:end], states, weights, self.training and size >= T, lengths=part, reverse=backwards,
-                **self._cut(options, begin, end),
-            )  # fmt: skip
-            segments.append(_Segment(begin, end, part, states, tape))
-            if keep_last or len(begins) > 1:
-                states = tuple(
-                    _last(one, before, part, backwards)
-                    for one, before in zip((h, c), states, strict=False)
-                )  # fmt: skip
+            cut = self._cut(options, begin, end)
+            h, c, _ = self._function(x[begin:end], states, weights, False, lengths=part, reverse=backwards, **cut)
+            segments.append(_Segment(begin, end, part, states, None))
+            states = self._ends(h, c, states, part, backwards)
             outputs.append(h)
             cells.append(c)
         if backwards:
             outputs.reverse()
             cells.reverse()
-        h = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-        all_c = None if cells[0] is None else cells[0] if len(cells) == 1 else np.concatenate(cells)
-        return h, all_c, states, _Run(x, segments, options, weight_mask, where) if self.training else None
+        all_c = None if c is None else np.concatenate(cells)
+        return np.concatenate(outputs), all_c, states, _Run(x, segments, options, weight_mask, where)
+
+    @staticmethod
+    def _ends(h: np.ndarray, c: np.ndarray | None, before: tuple, lengths: Any, backwards: bool) -> tuple:
+        """The states after a run."""
+        return tuple(_last(one, old, lengths, backwards) for one, old in zip((h, c), before, strict=False))  # type: ignore[arg-type]
 
     def _segment_size(self, T: int) -> int:
-        """Steps that one call covers: all, unless backward shall run the layer again piece by piece."""
-        if self.training and self.truncate is not None:
+        """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""
+        if self.truncate is not None:
             return self.truncate
-        if self.training and self.checkpoint and T > 1:
-            return math.isqrt(T - 1) + 1
-        return max(T, 1)
+        return math.isqrt(T - 1) + 1 if self.checkpoint and T > 1 else T
 
-    def _drawn(self, where: dict[str, Any] | None, at: int, T: int, B: int) -> tuple[dict[str, Any], Any]:
+    def _drawn(self, where: dict[str, Any], at: int, T: int, B: int) -> tuple[dict[str, Any], Any]:
         """Masks of one run as the functions' options, and that of DropConnect."""
         options: dict[str, Any] = {}
-        if where is None:
-            return options, None
         H, R = self.hidden_size, self.proj_size or self.hidden_size
 
         def draw(name: str, shape: tuple[int, ...], p: float, form: str) -> np.ndarray:
@@ -137,14 +147,19 @@ class Runs(Module):
         """The options of a segment: masks by time are cut."""
         return {k: v[begin:end] if isinstance(v, np.ndarray) and v.ndim == 3 else v for k, v in options.items()}
 
-    def _weights(self, place: str, weight_mask: np.ndarray | None) -> tuple[Any, ...]:
-        named = self._parameters
-        W_h = named[f"weight_hh{place}"].data
-        W_h = W_h if weight_mask is None else W_h * weight_mask
-        rest = [
-            named[name + place].data if name + place in named else None for name in ("weight_hr", "peephole", "gain")
-        ]
-        return (named[f"weight_ih{place}"].data, W_h, named[f"bias{place}"].data, *rest)
+    def _found(self, place: str) -> list[Any]:
+        """The parameters of a place in the order of _NAMES, None for what it has not."""
+        names = self._names.get(place)
+        if names is None:
+            names = self._names[place] = [name + place for name in _NAMES]
+        get = self._parameters.get
+        return [get(name) for name in names]
+
+    def _weights(self, place: str, weight_mask: np.ndarray | None) -> list[Any]:
+        weights = [None if parameter is None else parameter.data for parameter in self._found(place)]
+        if weight_mask is not None:
+            weights[1] = weights[1] * weight_mask
+        return weights
 
     def _run_backward(
         self,
@@ -157,28 +172,27 @@ class Runs(Module):
         backwards: bool,
     ) -> tuple[np.ndarray, tuple]:
         """Gradients of one layer in one direction: dx and those of its initial states."""
-        weights = self._weights(place, run.weight_mask)
-        names = ["weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain"]
-        parameters = [self._parameters.get(name + place) for name in names]
-        claims: list[Any] = [None if p is None else p.claim_grad() for p in parameters]
+        claims = [None if p is None else p.claim_grad() for p in self._found(place)]
         places: list[Any] = [None if claim is None else claim[0] for claim in claims]
-        accumulate = next(claim[1] for claim in claims if claim is not None)
+        accumulate = before_all = claims[0][1]  # type: ignore[index]
         masked = None
         if run.weight_mask is not None:  # the product's gradient is that of the masked weights
             masked, places[1] = places[1], np.zeros_like(places[1]) if accumulate else np.empty_like(places[1])
         states: tuple = dfinal if dfinal is not None else ()
+        weights: list[Any] = []
         pieces = []
         for segment in reversed(run.segments):
             begin, end, lengths, before, tape = segment
             span = slice(begin, end)
             if tape is None:
+                weights = weights or self._weights(place, run.weight_mask)
                 tape = self._function(
                     run.x[span], before, weights, True, lengths=lengths, reverse=backwards,
                     **self._cut(run.options, begin, end),
                 )[2]  # fmt: skip
             dx, states = self._function_backward(
-                np.ascontiguousarray(dh[span]), None if dc is None else np.ascontiguousarray(dc[span]), tape,
-                out=tuple(places), accumulate=accumulate, dstates=states,
+                dh[span], None if dc is None else dc[span], tape, out=recurrent.Apart(places), accumulate=accumulate,
+                dstates=states,
             )  # fmt: skip
             accumulate = True
             if self.truncate is not None and segment is not run.segments[0]:
@@ -187,7 +201,7 @@ class Runs(Module):
                 states = tuple(one * idle[:, None] for one in states)
             pieces.append(dx)
         if masked is not None and run.weight_mask is not None:
-            masked[...] = masked + places[1] * run.weight_mask if claims[1][1] else places[1] * run.weight_mask
+            masked[...] = masked + places[1] * run.weight_mask if before_all else places[1] * run.weight_mask
         if not backwards:
             pieces.reverse()
         dx = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -198,7 +212,7 @@ class Runs(Module):
     # ---- what is drawn ------------------------------------------------------------------------------------------
     def random_state(self) -> dict[str, Any]:
         """What decides the masks to come: those of the dropout between layers, and the layer's own."""
-        own = {"own": {"seed": self.seed, "step": self.step_count}} if any(self.rates.values()) else {}
+        own = {"own": {"seed": self.seed, "step": self.step_count}} if self._regularised else {}
         return {**super().random_state(), **own}
 
     def load_random_state(self, state: Mapping[str, Any]) -> None:
@@ -210,8 +224,8 @@ class Runs(Module):
             If the names are not this layer's.
         """
         rest = dict(state)
-        own = rest.pop("own", None) if any(self.rates.values()) else None
-        if (own is None) == any(self.rates.values()) or (own is not None and set(own) != {"seed", "step"}):
+        own = rest.pop("own", None) if self._regularised else None
+        if (own is None) == self._regularised or (own is not None and set(own) != {"seed", "step"}):
             raise ValueError(f"state: got {sorted(state)}, expected {sorted(self.random_state())}")
         super_state = {name: child.random_state() for name, child in self._children.items()}
         if rest.keys() != {name for name, one in super_state.items() if one}:

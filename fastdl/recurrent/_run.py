@@ -40,6 +40,10 @@ class Options(NamedTuple):
 PLAIN = Options()
 
 
+class Apart(tuple[Any, ...]):
+    """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
+
+
 class RecurrentTape(NamedTuple):
     """What the backward of a recurrent layer needs of its forward: references, and copies only of what was reordered.
 
@@ -263,6 +267,8 @@ def _kind(tape: Any) -> str:
 
 
 def _places(out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype) -> list[Any]:
+    if isinstance(out, Apart):
+        return [*out, *[None] * (len(places) - len(out))]
     if len(out) > len(places):
         raise ValueError(f"out: got {len(out)} arrays, expected at most {len(places)}")
     out = [*out, *[None] * (len(places) - len(out))]
