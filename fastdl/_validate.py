@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+REDUCTIONS = ("mean", "sum", "none")
 
 
 def float_array(
@@ -146,3 +147,12 @@ def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     if value not in allowed:
         raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | None, float | None]:
+    """How to draw from logits: a temperature, and what the choice is confined to."""
+    return (
+        number("temperature", temperature, 0.0),
+        None if top_k is None else integer("top_k", top_k, 1),
+        None if top_p is None else number("top_p", top_p, 0.0, 1.0, open_low=True),
+    )
