@@ -33,7 +33,7 @@ COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-er
 
 # What sums products or series may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"dense", "recurrent", "recurrent_backward", "sequence", "sequence_attention", "system"}
+FUSED = {"curvature", "dense", "recurrent", "recurrent_backward", "sequence", "sequence_attention", "system"}
 
 DIRECTIVES = {
     "language_level": 3,

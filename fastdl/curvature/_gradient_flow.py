@@ -1,0 +1,185 @@
+"""Where gradients vanish or explode in a recurrent layer: the singular values of d h_t / d h_s (2.7)."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .._validate import integer
+from ..nn import Module
+from ._linearization import linearize
+from ._recurrent import Cell, Stack, Weights
+
+
+class GradientFlow:
+    """Singular values of d h_t / d h_s over the lag t - s.
+
+    Attributes
+    ----------
+    lags : ndarray (L,)
+        1 to L.
+    values : ndarray (samples, starts, L, H)
+        Singular values, descending.
+
+    See Also
+    --------
+    gradient_flow : makes it.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.lags = np.arange(1, values.shape[2] + 1)
+
+    @property
+    def largest(self) -> np.ndarray:
+        """(L,): the geometric mean, over samples and starts, of the largest singular value."""
+        return self._mean(0)
+
+    @property
+    def median(self) -> np.ndarray:
+        return self._mean(self.values.shape[-1] // 2)
+
+    @property
+    def smallest(self) -> np.ndarray:
+        return self._mean(-1)
+
+    @property
+    def rate(self) -> float:
+        """Factor by which the largest grows a step, fitted over all lags: below 1 gradients vanish, above explode."""
+        logs = np.log(np.maximum(self.largest, np.finfo(np.float64).tiny))
+        if len(logs) == 1:
+            return float(np.exp(logs[0]))
+        return float(np.exp(np.polyfit(self.lags, logs, 1)[0]))
+
+    def _mean(self, which: int) -> np.ndarray:
+        chosen = self.values[..., which].astype(np.float64)
+        return np.exp(np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean(axis=(0, 1)))
+
+    def __repr__(self) -> str:
+        word = "vanish" if self.rate < 1 else "explode"
+        return (
+            f"GradientFlow({len(self.lags)} lags: largest {self.largest[0]:.3g} to {self.largest[-1]:.3g}, "
+            f"{self.rate:.3g} a step: gradients {word})"
+        )
+
+    def plot(self, path: str | os.PathLike[str], others: Mapping[str, "GradientFlow"] | None = None) -> None:
+        """Draw the singular values over the lag, those of other layers beside them.
+
+        Needs matplotlib (the extra ``fastdl[plot]``).
+
+        Parameters
+        ----------
+        path : str or path-like
+            The picture; the suffix chooses the format.
+        others : mapping of str to GradientFlow, optional
+            More to compare, by name: for example an RNN's beside an LSTM's.
+        """
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise ImportError("plot needs matplotlib: pip install 'fastdl[plot]'") from None
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        for index, (name, flow) in enumerate({"": self, **(others or {})}.items()):
+            color = f"C{index}"
+            axes.semilogy(flow.lags, flow.largest, color=color, label=f"{name} largest".strip())
+            axes.semilogy(flow.lags, flow.median, "--", color=color, label=f"{name} median".strip())
+            axes.fill_between(flow.lags, flow.smallest, flow.largest, color=color, alpha=0.1)
+        axes.axhline(1.0, color="0.5", linewidth=0.8)
+        axes.set_xlabel("lag t - s")
+        axes.set_ylabel("singular values of d h_t / d h_s")
+        axes.legend()
+        figure.savefig(path, dpi=150)
+
+
+def gradient_flow(
+    model: Module,
+    x: np.ndarray,
+    *,
+    layer: int = -1,
+    lags: int | None = None,
+    starts: Sequence[int] = (0,),
+    samples: Sequence[int] = (0,),
+) -> GradientFlow:
+    """Singular values of d h_t / d h_s in one recurrent layer of a model, at an input.
+
+    For an LSTM, h_s moves and c_s is held; all paths from there on count, those through the cell too.
+
+    Parameters
+    ----------
+    model : fastdl.nn.Module
+        A recurrent layer, or a chain with one.
+    x : ndarray
+        The model's input.
+    layer : int, default -1
+        Which recurrent layer, counted from the input; stacked ones count each.
+    lags : int, optional
+        Up to which lag; default to the end of the sequence.
+    starts : sequence of int, default (0,)
+        Times s of the state that moves: 0 is the initial state.
+    samples : sequence of int, default (0,)
+        Which sequences of the batch.
+
+    Returns
+    -------
+    GradientFlow
+
+    Raises
+    ------
+    ValueError
+        If the model has no such layer, or the sequence is too short.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> lstm = fd.nn.LSTM(3, 8, rng=0)
+    >>> flow = fd.curvature.gradient_flow(lstm, np.ones((20, 1, 3), np.float32))
+    >>> flow.values.shape, bool(flow.rate < 1)
+    ((1, 1, 20, 8), True)
+    """
+    cells = _cells(linearize(model, x))
+    if not -len(cells) <= integer("layer", layer) < len(cells):
+        raise ValueError(f"layer: got {layer}, but the model has {len(cells)} recurrent layers")
+    cell = cells[layer]
+    time, batch = cell.x.shape[:2]
+    last = max(integer("starts", start, 0) for start in starts)
+    length = time - last if lags is None else integer("lags", lags, 1)
+    if length < 1 or last + length > time:
+        raise ValueError(f"starts, lags: got {last} and {lags}, expected within the {time} steps of the sequence")
+    for sample in samples:
+        integer("samples", sample, 0, batch - 1)
+    values = [[np.linalg.svd(_jacobians(cell, s, b, length), compute_uv=False) for s in starts] for b in samples]
+    return GradientFlow(np.array(values))
+
+
+def _cells(linear: object) -> list[Cell]:
+    """The recurrent layers within a linearization, from the input on."""
+    if isinstance(linear, Stack):
+        return linear.cells
+    return [cell for part in getattr(linear, "parts", ()) for cell in _cells(part)]
+
+
+def _jacobians(cell: Cell, start: int, sample: int, length: int) -> np.ndarray:
+    """d h_t / d h_start transposed, for t = start + 1 to start + length: H directions walked as a batch."""
+    H = cell.h.shape[2]
+
+    def repeated(array: np.ndarray, count: int) -> np.ndarray:
+        if not array.size:
+            return array
+        return np.ascontiguousarray(np.repeat(array[start : start + count, sample : sample + 1], H, axis=1))
+
+    gates = None
+    if cell.gates.size:
+        gates = repeated(cell.gates.reshape(*cell.x.shape[:2], -1), length).reshape(length * H, -1)
+    one = Cell(
+        cell.kind,
+        repeated(cell.x, length),
+        Weights(*cell.weights),
+        repeated(cell.h, length + 1),
+        repeated(cell.c, length + 1),
+        gates,
+        cell.value_gate,
+    )
+    return one.tangent(None, None, np.eye(H, dtype=cell.h.dtype))

@@ -1,0 +1,172 @@
+"""What the second derivatives say of a point: kind, sharpness, the largest stable learning rate."""
+
+import math
+import os
+
+import numpy as np
+
+from .._validate import number
+from ..nn import Module
+from ._losses import LossFunction
+from ._products import Data, LossPoint
+from ._spectrum import Point, eigenpairs, spectral_density
+
+
+class Landscape:
+    """The surroundings of a point, as its gradient and the ends of its spectrum tell.
+
+    Attributes
+    ----------
+    value : float
+        The loss.
+    gradient_norm : float
+    smallest, largest : float
+        Ends of the Hessian's spectrum.
+    sharpness : float
+        The largest eigenvalue, by which (2.5) bounds the learning rate.
+    max_stable_lr : float
+        2 / sharpness: above it gradient descent on the quadratic model around the point diverges; inf where no
+        curvature is positive.
+    verdict : {"minimum", "maximum", "saddle", "undecided"}
+        By (2.4), whether the point is stationary within `gradient_tolerance` and the ends are off zero by more than
+        `tolerance`. An eigenvalue of zero decides nothing, unless both signs occur.
+    reason : str
+        Why.
+    tolerance, gradient_tolerance : float
+    """
+
+    def __init__(
+        self,
+        point: Point,
+        value: float,
+        gradient_norm: float,
+        eigenvalues: np.ndarray,
+        eigenvectors: np.ndarray,
+        tolerance: float,
+        gradient_tolerance: float,
+    ) -> None:
+        self._point, self._directions = point, eigenvectors
+        self.value, self.gradient_norm = value, gradient_norm
+        self.smallest, self.largest = float(eigenvalues[0]), float(eigenvalues[-1])
+        self.tolerance, self.gradient_tolerance = tolerance, gradient_tolerance
+        self.verdict, self.reason = self._judge()
+
+    @classmethod
+    def at(cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None) -> "Landscape":
+        """The landscape at a :class:`LossPoint` or :class:`FunctionPoint`; arguments as for :func:`landscape`."""
+        ends = eigenpairs(point, 1, "both") if point.size > 1 else eigenpairs(point)
+        rounding = math.sqrt(float(np.finfo(point.dtype).eps))
+        if tolerance is None:
+            tolerance = rounding * float(np.abs(ends.values).max())
+        if gradient_tolerance is None:
+            gradient_tolerance = rounding * max(1.0, abs(point.value))
+        number("tolerance", tolerance, 0)
+        number("gradient_tolerance", gradient_tolerance, 0)
+        norm = float(np.linalg.norm(point.gradient.astype(np.float64)))
+        return cls(point, point.value, norm, ends.values, ends.vectors, tolerance, gradient_tolerance)
+
+    def _judge(self) -> tuple[str, str]:
+        if not self.gradient_norm <= self.gradient_tolerance:
+            return "undecided", f"the gradient is not zero: norm {self.gradient_norm:.3g}"
+        if self.smallest > self.tolerance:
+            return "minimum", "all curvatures are positive"
+        if self.largest < -self.tolerance:
+            return "maximum", "all curvatures are negative"
+        if self.smallest < -self.tolerance and self.largest > self.tolerance:
+            return "saddle", "curvatures of both signs"
+        return "undecided", "an eigenvalue is zero within the tolerance, which decides nothing"
+
+    @property
+    def sharpness(self) -> float:
+        return self.largest
+
+    @property
+    def max_stable_lr(self) -> float:
+        return self.max_stable_momentum_lr(0.0)
+
+    def max_stable_momentum_lr(self, momentum: float) -> float:
+        """The bound for heavy-ball momentum mu, 2 (1 + mu) / sharpness."""
+        number("momentum", momentum, 0, 1)
+        return 2 * (1 + momentum) / self.largest if self.largest > 0 else math.inf
+
+    def __repr__(self) -> str:
+        return (
+            f"Landscape({self.verdict}: {self.reason}; loss {self.value:.6g}, gradient norm {self.gradient_norm:.3g}, "
+            f"eigenvalues {self.smallest:.4g} to {self.largest:.4g} (tolerance {self.tolerance:.1g}), "
+            f"stable up to lr {self.max_stable_lr:.4g})"
+        )
+
+    def plot(self, path: str | os.PathLike[str], *, radius: float = 1.0, points: int = 25) -> None:
+        """Draw the loss along the eigenvectors of both ends, and the density of the spectrum.
+
+        Needs matplotlib (the extra ``fastdl[plot]``).
+
+        Parameters
+        ----------
+        path : str or path-like
+            The picture; the suffix chooses the format.
+        radius : float, default 1.0
+            How far to go along each (unit) eigenvector.
+        points : int, default 25
+            Losses evaluated along each axis.
+        """
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise ImportError("plot needs matplotlib: pip install 'fastdl[plot]'") from None
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        surface, spectrum = figure.subplots(1, 2)
+        steps = np.linspace(-radius, radius, points)
+        sharp, flat = self._directions[:, -1], self._directions[:, 0]
+        losses = [[self._point.value_at(a * sharp + b * flat) for a in steps] for b in steps]
+        drawn = surface.contourf(steps, steps, losses, levels=24)
+        figure.colorbar(drawn, ax=surface, label="loss")
+        surface.plot(0, 0, "w+")
+        surface.set_xlabel(f"along the eigenvector of {self.largest:.3g}")
+        surface.set_ylabel(f"along the eigenvector of {self.smallest:.3g}")
+        density = spectral_density(self._point, rng=0)
+        spread = max(self.largest - self.smallest, 1e-12)
+        grid = np.linspace(self.smallest - 0.1 * spread, self.largest + 0.1 * spread, 400)
+        spectrum.semilogy(grid, np.maximum(density.density(grid, 0.01 * spread), 1e-8 / spread))
+        spectrum.set_xlabel("eigenvalue")
+        spectrum.set_ylabel("density")
+        spectrum.grid(alpha=0.3)
+        figure.savefig(path, dpi=150)
+
+
+def landscape(
+    model: Module,
+    loss: LossFunction,
+    data: Data,
+    tolerance: float | None = None,
+    gradient_tolerance: float | None = None,
+) -> Landscape:
+    """Gradient norm, both ends of the Hessian's spectrum, and what follows from them.
+
+    Parameters
+    ----------
+    model, loss, data
+        As for :class:`LossPoint`.
+    tolerance : float, optional
+        Eigenvalues below it in size count as zero; default sqrt(eps) times the largest in size.
+    gradient_tolerance : float, optional
+        A gradient of a norm up to this counts as zero; default sqrt(eps) times the loss, at least sqrt(eps).
+
+    Returns
+    -------
+    Landscape
+        Prints as one line; ``plot`` draws it.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
+    >>> model.weight = np.array([[2.0]])
+    >>> data = (np.array([[1.0], [3.0]]), np.array([[2.0], [6.0]]))
+    >>> found = fd.curvature.landscape(model, fd.mse_loss, data)
+    >>> found.verdict, found.sharpness, found.max_stable_lr
+    ('minimum', 10.0, 0.2)
+    """
+    return Landscape.at(LossPoint(model, loss, data), tolerance, gradient_tolerance)

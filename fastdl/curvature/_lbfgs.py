@@ -1,0 +1,185 @@
+"""Limited-memory BFGS with a line search for the strong Wolfe conditions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._validate import integer, number
+from ._closure_optimizer import ClosureOptimizer
+
+
+class LBFGS(ClosureOptimizer):
+    """Limited-memory BFGS (Nocedal 1980): curvature from the last gradients' differences.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+    lr : float, default 1.0
+        First length tried along the direction; the first step of all is at most this long.
+    history : int, default 10
+        Pairs of differences kept.
+    c1, c2 : float, default 1e-4 and 0.9
+        The strong Wolfe conditions: the value falls by c1 of what the slope promises, and the slope's size
+        to c2 of what it was.
+    max_evaluations : int, default 25
+        Calls of the closure in one step.
+
+    References
+    ----------
+    J. Nocedal, S. Wright, "Numerical Optimization", 2006, algorithms 7.4, 3.5 and 3.6.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x, grad = np.array([-1.2, 1.0]), np.empty(2)
+    >>> optimizer = fd.curvature.LBFGS([(x, grad)])
+    >>> def closure():                                     # Rosenbrock's function
+    ...     grad[:] = -400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)
+    ...     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+    >>> while not optimizer.stationary:
+    ...     loss = optimizer.step(closure)
+    >>> x.round(6)
+    array([1., 1.])
+    """
+
+    _vectors = ("_s", "_y")
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float = 1.0,
+        *,
+        history: int = 10,
+        c1: float = 1e-4,
+        c2: float = 0.9,
+        max_evaluations: int = 25,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.history = integer("history", history, 1)
+        self.c1 = number("c1", c1, 0, 1, open_low=True, open_high=True)
+        self.c2 = number("c2", c2, self.c1, 1, open_low=True, open_high=True)
+        self.max_evaluations = integer("max_evaluations", max_evaluations, 2)
+        self._s = np.empty((0, self.size))
+        self._y = np.empty((0, self.size))
+
+    def step(self, closure: Callable[[], Any]) -> float:
+        """One step.
+
+        Parameters
+        ----------
+        closure : callable
+            Computes the loss and its gradients at the parameters as they are (forward, backward), and returns the
+            loss; it is called several times. Gradients are forgotten before every call.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+        """
+
+        def evaluate() -> tuple[float, np.ndarray]:
+            self.zero_grad()
+            value = float(closure())
+            return value, self._gradient()
+
+        start = self._values()
+        value, gradient = evaluate()
+        if not np.isfinite(value):
+            raise ValueError(f"closure: got a loss of {value}, expected a finite number")
+        direction = self._direction(gradient)
+        slope = float(direction @ gradient)
+        if not slope < 0:
+            self._finish(start, None)
+            return value
+        first = self.lr if len(self._s) else self.lr * min(1.0, 1.0 / float(np.abs(gradient).sum()))
+
+        def along(length: float) -> _Trial:
+            self._assign(start + length * direction)
+            new, new_gradient = evaluate()
+            return _Trial(length, new, float(new_gradient @ direction), new_gradient)
+
+        found = _strong_wolfe(along, _Trial(0.0, value, slope, gradient), first, self.c1, self.c2, self.max_evaluations)
+        if found is None or not found.value < value:
+            again = len(self._s) > 0  # the curvature kept may be wrong here: forget it before giving up
+            self._s, self._y = np.empty((2, 0, self.size))
+            self._finish(start, None)
+            self.stationary = not again
+            return value
+        s, y = found.length * direction, found.gradient - gradient
+        if s @ y > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            self._s = np.concatenate([self._s, s[None]])[-self.history :]
+            self._y = np.concatenate([self._y, y[None]])[-self.history :]
+        self._finish(start, start + found.length * direction)
+        return value
+
+    def _direction(self, gradient: np.ndarray) -> np.ndarray:
+        """-B^-1 g by the two loops over the pairs kept."""
+        q, weights = gradient.copy(), []
+        pairs = list(zip(self._s, self._y, strict=True))
+        for s, y in reversed(pairs):
+            weight = float(s @ q) / float(s @ y)
+            q -= weight * y
+            weights.append(weight)
+        if pairs:
+            s, y = pairs[-1]
+            q *= float(s @ y) / float(y @ y)
+        for (s, y), weight in zip(pairs, reversed(weights), strict=True):
+            q += (weight - float(y @ q) / float(s @ y)) * s
+        return -q
+
+
+class _Trial(NamedTuple):
+    length: float
+    value: float
+    slope: float
+    gradient: np.ndarray
+
+
+def _strong_wolfe(
+    along: Callable[[float], _Trial], start: _Trial, first: float, c1: float, c2: float, budget: int
+) -> _Trial | None:
+    """A length that fulfils both conditions; when the budget ends, the best that fulfils the first, or None."""
+
+    def too_high(one: _Trial) -> bool:
+        return not one.value <= start.value + c1 * one.length * start.slope  # NaN and inf are too high
+
+    before, length, low, high = start, first, None, None
+    for _ in range(budget):
+        trial = along(length)
+        budget -= 1
+        if too_high(trial) or (trial.value >= before.value and before is not start):
+            low, high = before, trial
+            break
+        if abs(trial.slope) <= -c2 * start.slope:
+            return trial
+        if trial.slope >= 0:
+            low, high = trial, before
+            break
+        before, length = trial, 2 * length
+    if low is None or high is None:
+        return before if before is not start else None
+    while budget > 0 and abs(high.length - low.length) > 1e-12 * max(low.length, high.length):
+        trial = along(_between(low, high))
+        budget -= 1
+        if too_high(trial) or trial.value >= low.value:
+            high = trial
+            continue
+        if abs(trial.slope) <= -c2 * start.slope:
+            return trial
+        if trial.slope * (high.length - low.length) >= 0:
+            high = low
+        low = trial
+    return low if low is not start else None
+
+
+def _between(low: _Trial, high: _Trial) -> float:
+    """Where the cubic through both values and slopes is lowest; the middle where that is near an end or nothing."""
+    middle = 0.5 * (low.length + high.length)
+    width = high.length - low.length
+    with np.errstate(all="ignore"):
+        d1 = low.slope + high.slope - 3 * (low.value - high.value) / (low.length - high.length)
+        d2 = np.sign(width) * np.sqrt(np.float64(d1 * d1 - low.slope * high.slope))
+        length = high.length - width * (high.slope + d2 - d1) / (high.slope - low.slope + 2 * d2)
+    inside = abs(length - middle) <= 0.4 * abs(width)  # False for NaN
+    return float(length) if inside else middle

@@ -1,0 +1,317 @@
+"""Layers at a point: the value there, and the linear maps that lead through it in both directions.
+
+A linearization is made once for an input and serves any number of directions: what depends on the point alone
+(states, gates, gradients) is computed once. Dense layers are here, recurrent ones in _recurrent.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn
+from .._dispatch import kernels
+from .._memory import scratch
+from .._threads import threads_for
+from ..nn import Module, Parameter
+from ._affine import add_outer, sum_of_products
+
+Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
+
+_GRAIN = 500_000  # multiply-adds a thread should have, as in the dense topic
+
+
+class Linearization:
+    """A layer at an input. Subclasses say how; ``y`` is the output there.
+
+    The passes come in this order: :meth:`jvp` any time; :meth:`backward`; then :meth:`jvp_backward` for the direction
+    of the last ``jvp``, any number of times. Everything is linear in what it is given. None stands for zero.
+    """
+
+    y: np.ndarray
+
+    def jvp(self, tx: np.ndarray | None, direction: Arrays | None) -> np.ndarray | None:
+        """The tangent of the output, from those of the input and of the parameters."""
+        raise NotImplementedError
+
+    def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
+        """The gradient by the input, if needed; those by the parameters are added to `out`."""
+        raise NotImplementedError
+
+    def jvp_backward(
+        self, tdy: np.ndarray | None, direction: Arrays | None, out: Arrays | None, need_input: bool
+    ) -> np.ndarray | None:
+        """The tangent of `backward`: both results' along the direction, `tdy` being that of the output's gradient."""
+        raise NotImplementedError
+
+    def sample_gradients(
+        self, dy: np.ndarray, axis: int, out: Mapping[Parameter, "Slot"], need_input: bool
+    ) -> np.ndarray | None:
+        """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
+        raise NotImplementedError
+
+
+class Slot:
+    """Where the gradients of one parameter go, sample by sample: the columns from `start` of (samples, all)."""
+
+    def __init__(self, rows: np.ndarray, start: int, size: int) -> None:
+        self.rows, self.start, self.columns = rows, start, rows[:, start : start + size]
+
+    def add_products(self, x: np.ndarray, dy: np.ndarray) -> None:
+        """Add x[:, b]^T dy[:, b] to row b; x is (T, samples, I), dy (T, samples, O)."""
+        if not (x.size and dy.size):
+            return
+        num_threads = threads_for(x.size * dy.shape[2], _GRAIN)
+        panel = kernels.curvature.packed_size(x.shape[0], 1, x.itemsize)
+        work = scratch(num_threads * panel, x.dtype)[: num_threads * panel].reshape(num_threads, panel)
+        kernels.curvature.sample_products(x, dy, self.rows, self.start, True, work, num_threads)
+
+    def add_sums(self, dy: np.ndarray) -> None:
+        """Add the sum of dy[:, b] to row b."""
+        self.columns += dy.sum(0)
+
+
+def by_sample(x: np.ndarray, axis: int) -> np.ndarray:
+    """x with the samples' axis next to last and all before it as one: (T, samples, I)."""
+    moved = np.moveaxis(x, axis, -2)
+    return np.ascontiguousarray(moved.reshape(-1, *moved.shape[-2:]))
+
+
+_makers: dict[type, Callable[[Any, np.ndarray], Linearization]] = {}
+
+
+def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearization]) -> None:
+    """Say how layers of a type are linearized, so that models with them have curvature.
+
+    Parameters
+    ----------
+    layer : type
+        A subclass of :class:`fastdl.nn.Module`; its own subclasses are registered apart.
+    make : callable
+        Takes a layer and its input, and returns a ``Linearization`` whose ``y`` is what the layer's forward gives
+        in evaluation mode.
+    """
+    _makers[layer] = make
+
+
+def linearize(layer: Module, x: np.ndarray) -> Linearization:
+    """The layer at an input, in evaluation mode whatever its mode is.
+
+    Raises
+    ------
+    TypeError
+        If the layer, or one in it, is of a type that has no jvp.
+    """
+    make = _makers.get(type(layer))
+    if make is None:
+        raise TypeError(f"model: {type(layer).__name__} has no jvp, so a model with it has no curvature products")
+    return make(layer, x)
+
+
+class _Sequential(Linearization):
+    def __init__(self, layer: nn.Sequential, x: np.ndarray) -> None:
+        self.parts = []
+        for one in layer:
+            part = linearize(one, x)
+            self.parts.append(part)
+            x = part.y
+        self.y = x
+
+    def jvp(self, tx, direction):
+        for part in self.parts:
+            tx = part.jvp(tx, direction)
+        return tx
+
+    def backward(self, dy, out, need_input):
+        for index, part in reversed(list(enumerate(self.parts))):
+            dy = part.backward(dy, out, need_input or index > 0)
+        return dy
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        for index, part in reversed(list(enumerate(self.parts))):
+            tdy = part.jvp_backward(tdy, direction, out, need_input or index > 0)
+        return tdy
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        for index, part in reversed(list(enumerate(self.parts))):
+            dy = part.sample_gradients(dy, axis, out, need_input or index > 0)
+        return dy
+
+
+class _Linear(Linearization):
+    """y = x W + b; ty = tx W + x V + v. The gradients are dx = dy W^T, dW = x^T dy; their tangents follow."""
+
+    def __init__(self, layer: nn.Linear, x: np.ndarray) -> None:
+        self.x, self.weight = x, layer.weight
+        self.bias = layer.bias if layer.has_bias else None
+        self.y = dense.linear_forward(x, layer.weight.data, None if self.bias is None else self.bias.data)
+        self.tx: np.ndarray | None = None
+        self.dy: np.ndarray | None = None
+
+    def jvp(self, tx, direction):
+        self.tx = tx
+        terms = [] if tx is None else [(tx, self.weight.data)]
+        bias = None
+        if direction is not None:
+            terms.append((self.x, direction[self.weight]))
+            bias = None if self.bias is None else direction[self.bias]
+        return sum_of_products(terms, bias) if terms else None
+
+    def backward(self, dy, out, need_input):
+        self.dy = dy
+        if out is not None:
+            self._add(dy, out)
+        return sum_of_products([(dy, self.weight.data)], transposed=True) if need_input else None
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        if out is not None:
+            if tdy is not None:
+                self._add(tdy, out)
+            if self.tx is not None and self.dy is not None:
+                add_outer(self.dy, (self.tx, out[self.weight]))
+        if not need_input:
+            return None
+        terms = [] if tdy is None else [(tdy, self.weight.data)]
+        if direction is not None:
+            terms.append((self.dy, direction[self.weight]))
+        return sum_of_products(terms, transposed=True) if terms else None
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        apart = by_sample(dy, axis)
+        out[self.weight].add_products(by_sample(self.x, axis), apart)
+        if self.bias is not None:
+            out[self.bias].add_sums(apart)
+        return self.backward(dy, None, need_input)
+
+    def _add(self, dy: np.ndarray, out: Arrays) -> None:
+        add_outer(dy, (self.x, out[self.weight]), db=None if self.bias is None else out[self.bias])
+
+
+class _Embedding(Linearization):
+    """y = W[x], linear in W; integers have no tangent."""
+
+    def __init__(self, layer: nn.Embedding, x: np.ndarray) -> None:
+        self.x, self.weight = x, layer.weight
+        self.y = dense.embedding_forward(x, layer.weight.data)
+
+    def jvp(self, tx, direction):
+        _refuse_integers(tx is not None)
+        return None if direction is None else dense.embedding_forward(self.x, direction[self.weight])
+
+    def backward(self, dy, out, need_input):
+        _refuse_integers(need_input)
+        if out is not None:
+            dense.embedding_backward(dy, self.x, self.weight.data, out[self.weight], accumulate=True)
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        if tdy is not None:
+            self.backward(tdy, out, need_input)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        _refuse_integers(need_input)
+        apart = by_sample(dy, axis)
+        columns = out[self.weight].columns.reshape(apart.shape[1], *self.weight.shape)
+        index = np.moveaxis(self.x, axis, -1).reshape(apart.shape[:2])
+        np.add.at(columns, (np.arange(apart.shape[1]), index), apart)
+
+
+def _refuse_integers(wanted: bool) -> None:
+    if wanted:
+        raise TypeError("x: the model's input is integers (an Embedding comes first), expected real numbers")
+
+
+class _Activation(Linearization):
+    """An elementwise f, with f' and f'' in terms of y: tdx = f' tdy + f'' dy tx."""
+
+    def __init__(self, layer: Any, x: np.ndarray) -> None:
+        self.y = layer._function(x)
+        self.slope = self._slope()
+        self.tx: np.ndarray | None = None
+        self.dy: np.ndarray | None = None
+
+    def _slope(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def _bend(self) -> np.ndarray | None:
+        """f''; None for zero."""
+        raise NotImplementedError
+
+    def jvp(self, tx, direction):
+        self.tx = tx
+        return None if tx is None else self.slope * tx
+
+    def backward(self, dy, out, need_input):
+        self.dy = dy
+        return self.slope * dy if need_input else None
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        if not need_input:
+            return None
+        result = None if tdy is None else self.slope * tdy
+        bend = self._bend()
+        if self.tx is None or bend is None:
+            return result
+        bend = bend * self.dy
+        bend *= self.tx
+        return bend if result is None else np.add(result, bend, out=result)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        return self.backward(dy, None, need_input)
+
+
+class _Tanh(_Activation):
+    def _slope(self):
+        return 1 - self.y * self.y
+
+    def _bend(self):
+        return -2 * self.y * self.slope
+
+
+class _Sigmoid(_Activation):
+    def _slope(self):
+        return self.y * (1 - self.y)
+
+    def _bend(self):
+        return self.slope * (1 - 2 * self.y)
+
+
+class _ReLU(_Activation):
+    """At the kink the derivative is 0, as in the layer's backward; the second derivative is 0 everywhere."""
+
+    def _slope(self):
+        return (self.y > 0).astype(self.y.dtype)
+
+    def _bend(self):
+        return None
+
+
+class _Dropout(Linearization):
+    """Dropout in evaluation mode: y = x, or (1 - p) x for the classic scaling."""
+
+    def __init__(self, layer: nn.Dropout, x: np.ndarray) -> None:
+        self.factor = 1 - layer.p if layer.scaling == "classic" else 1.0
+        self.y = self._scaled(x)
+
+    def _scaled(self, x):
+        return x if x is None or self.factor == 1 else x * x.dtype.type(self.factor)
+
+    def jvp(self, tx, direction):
+        return self._scaled(tx)
+
+    def backward(self, dy, out, need_input):
+        return self._scaled(dy)
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        return self._scaled(tdy)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        return self._scaled(dy)
+
+
+register(nn.Sequential, _Sequential)
+register(nn.Linear, _Linear)
+register(nn.Embedding, _Embedding)
+register(nn.Tanh, _Tanh)
+register(nn.Sigmoid, _Sigmoid)
+register(nn.ReLU, _ReLU)
+register(nn.Dropout, _Dropout)

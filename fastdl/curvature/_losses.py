@@ -1,0 +1,116 @@
+"""Losses at a point: value, gradient, and the product with their Hessian by the model's output."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import dense
+
+LossFunction = Callable[..., tuple[Any, np.ndarray]]
+
+
+class LossAt:
+    """A loss at an output z: ``value``, ``gradient`` by z and, along a direction u, ``hvp(u)`` = H_L u."""
+
+    def __init__(self, value: float, gradient: np.ndarray) -> None:
+        self.value, self.gradient = value, gradient
+
+    def hvp(self, u: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def residual_scale(self) -> float:
+        """s, for a loss that is s/2 times the sum of squares of z - targets; others have none."""
+        raise TypeError("loss: it is not a sum of squares, so it has no residuals")
+
+
+class _CrossEntropy(LossAt):
+    """Each row's Hessian is s (diag(p) - p p^T), s the row's share of the mean; the targets do not matter."""
+
+    def __init__(self, z: np.ndarray, targets: np.ndarray, value: float, gradient: np.ndarray, options: Any) -> None:
+        super().__init__(value, gradient)
+        counted = np.ones(z.shape[:-1], bool)
+        if options["ignore_index"] is not None:
+            counted = np.asarray(targets) != options["ignore_index"]
+        scale = 1 / max(int(counted.sum()), 1) if options["reduction"] == "mean" else 1.0
+        self.scale = z.dtype.type(scale)
+        # The gradient is s (p - (1 - a) one-hot - a / C): it has the softmax, which need not be computed again.
+        p = gradient / self.scale
+        smoothing = options["label_smoothing"]
+        p += z.dtype.type(smoothing / z.shape[-1])
+        rows = p.reshape(-1, z.shape[-1])
+        flat = np.where(counted, targets, 0).reshape(-1)
+        rows[np.arange(len(rows)), flat] += z.dtype.type(1 - smoothing)
+        if not counted.all():
+            p[~counted] = 0
+        self.p = p
+
+    def hvp(self, u):
+        weighted = self.p * u
+        mean = weighted.sum(-1, keepdims=True)
+        weighted -= self.p * mean
+        weighted *= self.scale
+        return weighted
+
+
+class _SquaredError(LossAt):
+    def __init__(self, z: np.ndarray, targets: np.ndarray, value: float, gradient: np.ndarray, options: Any) -> None:
+        super().__init__(value, gradient)
+        self.factor = z.dtype.type(2 / max(z.size, 1) if options["reduction"] == "mean" else 2.0)
+
+    def hvp(self, u):
+        return u * self.factor
+
+    def residual_scale(self):
+        return self.factor
+
+
+_known: dict[Any, Callable[..., LossAt]] = {
+    inspect.unwrap(dense.softmax_cross_entropy): _CrossEntropy,
+    inspect.unwrap(dense.mse_loss): _SquaredError,
+}
+
+
+def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
+    """Say what a loss function's Hessian is, so that it can be used for curvature.
+
+    Parameters
+    ----------
+    loss : callable
+        Takes (output, targets, **options) and returns (value, gradient by the output).
+    make : callable
+        Takes (output, targets, value, gradient, options) and returns a ``LossAt``; options has the function's
+        remaining arguments, defaults filled in.
+    """
+    _known[inspect.unwrap(loss)] = make
+
+
+def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
+    """The loss at an output.
+
+    Raises
+    ------
+    TypeError
+        If the function's Hessian is not known.
+    ValueError
+        If the loss is not one number, or not finite.
+    """
+    function, given = loss, {}
+    if isinstance(loss, functools.partial):
+        function, given = loss.func, loss.keywords
+        if loss.args:
+            raise TypeError("loss: got a partial with positional arguments, expected options by keyword")
+    plain = inspect.unwrap(function)
+    if plain not in _known:
+        names = ", ".join(sorted(one.__name__ for one in _known))
+        raise TypeError(f"loss: got {loss!r}, expected one whose Hessian is known: {names}; see register_loss")
+    parameters = list(inspect.signature(plain).parameters.values())[2:]
+    options = {one.name: one.default for one in parameters} | given
+    value, gradient = loss(z, targets)
+    if np.ndim(value) != 0:
+        raise ValueError(f"loss: got an array of shape {np.shape(value)}, expected one number (not reduction='none')")
+    if not np.isfinite(value):
+        raise ValueError(f"loss: got {value} at this point, expected a finite number")
+    return _known[plain](z, targets, float(value), gradient, options)

@@ -1,0 +1,253 @@
+"""Products with the Jacobian and the Hessian of models (2.3), and the matrices made of them."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from .._validate import choice, float_array, integer
+from ..nn import Module
+from ._layout import Layout
+from ._linearization import Slot, linearize
+from ._losses import LossFunction, loss_at
+from ._residuals import Residuals
+
+Data = tuple[np.ndarray, Any]
+MEMORY_LIMIT = 2**30  # bytes
+
+
+class ModelPoint:
+    """A model at an input: the output there, and products with its Jacobian.
+
+    The model is taken in evaluation mode (dropout is the identity), recurrent layers from zero states. The point is
+    valid as long as the parameters keep their values. Vectors over the parameters are flat, in the order of
+    ``model.parameters()``, without padding.
+
+    Parameters
+    ----------
+    model : fastdl.nn.Module
+    x : ndarray
+        The model's input.
+
+    Attributes
+    ----------
+    output : ndarray
+    size : int
+        Number of parameters, N.
+
+    Raises
+    ------
+    TypeError
+        If a layer has no jvp; the message names it.
+    ValueError
+        If the output is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> point = fd.curvature.ModelPoint(fd.nn.Linear(2, 1, rng=0, dtype=np.float64), np.array([[3.0, 4.0]]))
+    >>> point.jvp(np.array([1.0, 1.0, 1.0]))        # weights 3 and 4, bias 1
+    array([[8.]])
+    >>> point.vjp(np.array([[2.0]]))
+    array([6., 8., 2.])
+    """
+
+    def __init__(self, model: Module, x: np.ndarray) -> None:
+        self.layout = Layout(model)
+        self._linear = linearize(model, x)
+        self._x = x
+        self.output = self._linear.y
+        if not np.isfinite(self.output).all():
+            raise ValueError("model: its output here is not finite, expected finite numbers")
+
+    @property
+    def size(self) -> int:
+        return self.layout.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.layout.dtype
+
+    def jvp(self, v: np.ndarray, wrt: str = "parameters") -> np.ndarray:
+        """J v, the output's tangent: v is (N,), or of the input's shape for wrt="input"."""
+        return self._jvp(self._direction("v", v, wrt), wrt)
+
+    def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
+        """J^T u for a u of the output's shape: (N,), or of the input's shape for wrt="input"."""
+        choice("wrt", wrt, ("parameters", "input"))
+        u = float_array("u", u, self.output.shape, self.layout.dtype)
+        if wrt == "input":
+            self._real_input()
+            return self._linear.backward(u, None, True)  # type: ignore[return-value]
+        out = np.zeros(self.size, self.layout.dtype)
+        self._linear.backward(u, self.layout.views(out), False)
+        return out
+
+    def jacobian(self, wrt: str = "parameters", memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
+        """J, by rows or by columns, whichever are fewer: output's shape + (N,), or + the input's shape."""
+        choice("wrt", wrt, ("parameters", "input"))
+        inner = (self.size,) if wrt == "parameters" else self._real_input().shape
+        m, n = self.output.size, int(np.prod(inner))
+        _check_memory(memory_limit, m * n * self.layout.dtype.itemsize, f"a Jacobian of {m} x {n}")
+        matrix = np.zeros((m, n), self.layout.dtype)
+        unit = np.zeros(min(m, n), self.layout.dtype)
+        for k in range(unit.size):
+            unit[k] = 1
+            if m <= n:
+                matrix[k] = self.vjp(unit.reshape(self.output.shape), wrt).reshape(-1)
+            else:
+                matrix[:, k] = self._jvp(unit.reshape(inner), wrt).reshape(-1)
+            unit[k] = 0
+        return matrix.reshape(*self.output.shape, *inner)
+
+    def _direction(self, name: str, v: Any, wrt: str) -> np.ndarray:
+        choice("wrt", wrt, ("parameters", "input"))
+        if wrt == "parameters":
+            return self.layout.vector(name, v)
+        return float_array(name, v, self._real_input().shape, self.layout.dtype)
+
+    def _jvp(self, v: np.ndarray, wrt: str) -> np.ndarray:
+        tangent = self._linear.jvp(None, self.layout.views(v)) if wrt == "parameters" else self._linear.jvp(v, None)
+        return np.zeros_like(self.output) if tangent is None else tangent
+
+    def _real_input(self) -> np.ndarray:
+        if self._x.dtype.kind != "f":
+            raise TypeError(f"x: got dtype {self._x.dtype}, expected real numbers for products by the input")
+        return self._x
+
+
+class LossPoint(ModelPoint):
+    """A model's loss on one batch: value, gradient, and products with the Hessian and the Gauss-Newton matrix.
+
+    Parameters
+    ----------
+    model : fastdl.nn.Module
+    loss : callable
+        ``fd.softmax_cross_entropy`` or ``fd.mse_loss``, with options by ``functools.partial``; more with
+        ``fd.curvature.register_loss``. It must reduce to one number.
+    data : tuple (x, targets)
+
+    Attributes
+    ----------
+    value : float
+        The loss.
+    gradient : ndarray (N,)
+
+    Raises
+    ------
+    TypeError
+        If a layer has no jvp, or the loss no known Hessian.
+    ValueError
+        If the loss is not one finite number.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
+    >>> point = fd.curvature.LossPoint(model, fd.mse_loss, (np.array([[3.0]]), np.array([[0.0]])))
+    >>> point.hvp(np.ones(1))            # of (3 w)^2
+    array([18.])
+    """
+
+    def __init__(self, model: Module, loss: LossFunction, data: Data) -> None:
+        if not (isinstance(data, (tuple, list)) and len(data) == 2):
+            raise TypeError(f"data: got {type(data).__name__}, expected a tuple (x, targets)")
+        super().__init__(model, data[0])
+        self._model, self._loss, self._targets = model, loss, data[1]
+        self.loss = loss_at(loss, self.output, data[1])
+        self.value = self.loss.value
+        self._at_gradient = False  # whether the layers hold the loss's gradient, which hvp needs
+
+    @property
+    def gradient(self) -> np.ndarray:
+        self._at_gradient = True
+        out = np.zeros(self.size, self.layout.dtype)
+        self._linear.backward(self.loss.gradient, self.layout.views(out), False)
+        return out
+
+    def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
+        self._at_gradient = False
+        return super().vjp(u, wrt)
+
+    def hvp(self, v: np.ndarray) -> np.ndarray:
+        """H v, exact to rounding: the derivative of the gradient along v, (N,)."""
+        v = self.layout.vector("v", v)
+        if not self._at_gradient:
+            self._linear.backward(self.loss.gradient, None, False)
+            self._at_gradient = True
+        direction, out = self.layout.views(v), np.zeros(self.size, self.layout.dtype)
+        tangent = self._linear.jvp(None, direction)
+        along = None if tangent is None else self.loss.hvp(tangent)
+        self._linear.jvp_backward(along, direction, self.layout.views(out), False)
+        return out
+
+    def gauss_newton_product(self, v: np.ndarray) -> np.ndarray:
+        """J^T H_L J v, H_L the loss's Hessian by the model's output: positive semi-definite for the losses here."""
+        return self.vjp(self.loss.hvp(self.jvp(v)))
+
+    def sample_gradients(self, axis: int, memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
+        """The part of the gradient that each index along the batch `axis` contributes: (samples, N)."""
+        integer("axis", axis, 0, self.output.ndim - 1)
+        samples = self.output.shape[axis]
+        _check_memory(memory_limit, samples * self.size * self.layout.dtype.itemsize, f"gradients of {samples} samples")
+        rows = np.zeros((samples, self.size), self.layout.dtype)
+        slots = {
+            one: Slot(rows, start, one.size)
+            for one, start in zip(self.layout.parameters, self.layout.bounds, strict=False)
+        }
+        self._at_gradient = True
+        if samples and self.size:
+            self._linear.sample_gradients(self.loss.gradient, axis, slots, False)
+        return rows
+
+    def hessian(
+        self, parameters: Collection[str] | None = None, memory_limit: int = MEMORY_LIMIT, matrix: str = "hessian"
+    ) -> np.ndarray:
+        """The Hessian, or its block of the named parameters, column by column; or matrix="gauss_newton"."""
+        product = self.product(matrix)
+        places = self.places(parameters)
+        chosen = np.arange(self.size) if places is None else places
+        _check_memory(
+            memory_limit, len(chosen) ** 2 * self.layout.dtype.itemsize, f"a matrix of {len(chosen)} x {len(chosen)}"
+        )
+        result = np.empty((len(chosen), len(chosen)), self.layout.dtype)
+        unit = np.zeros(self.size, self.layout.dtype)
+        for row, k in zip(result, chosen, strict=True):
+            unit[k] = 1
+            column = product(unit)
+            row[...] = column if places is None else column[places]
+            unit[k] = 0
+        return result.T
+
+    def places(self, parameters: Collection[str] | None) -> np.ndarray | None:
+        """Where the named parameters, or those of the named layers, lie in a vector; None for all of it."""
+        return self.layout.places(parameters)
+
+    def value_at(self, offset: np.ndarray) -> float:
+        """The loss with the parameters moved by `offset` (N,); afterwards they are as before, to the bit."""
+        before = self.layout.values()
+        try:
+            self.layout.assign(before + offset)
+            return float(self._loss(linearize(self._model, self._x).y, self._targets)[0])
+        finally:
+            self.layout.assign(before)
+
+    def residuals(self, memory_limit: int = MEMORY_LIMIT) -> Residuals:
+        """A squared-error loss as half a sum of squared residuals, for :class:`LevenbergMarquardt`."""
+        scale = math.sqrt(self.loss.residual_scale())
+
+        def scaled_jacobian() -> np.ndarray:
+            return scale * self.jacobian(memory_limit=memory_limit).reshape(-1, self.size)
+
+        return Residuals(self.loss.gradient.reshape(-1) / scale, scaled_jacobian)
+
+    def product(self, matrix: str) -> Any:
+        """The method that multiplies with the "hessian" or the "gauss_newton" matrix."""
+        choice("matrix", matrix, ("hessian", "gauss_newton"))
+        return self.hvp if matrix == "hessian" else self.gauss_newton_product
+
+
+def _check_memory(limit: Any, needed: int, what: str) -> None:
+    if needed > integer("memory_limit", limit, 0):
+        raise MemoryError(f"memory_limit: got {limit:,} bytes, but {what} takes {needed:,}")

@@ -1,0 +1,320 @@
+"""Recurrent layers at a point: large products for what needs no recurrence, kernel walks for what does."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import nn, recurrent
+from .._dispatch import kernels
+from .._memory import aligned_empty, aligned_zeros, scratch
+from .._threads import threads_for
+from .._validate import float_array
+from ..nn import Parameter
+from ._affine import add_outer, sum_of_products
+from ._linearization import Linearization, register
+
+RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
+
+_GRAIN = 500_000  # multiply-adds a thread should have in a walk
+
+
+class Weights(NamedTuple):
+    """What a cell has: arrays, or the parameters that hold them.
+
+    W_x (I, G H), W_h (H, G H), b (G H,); for the GRU also b_n (H,), the bias within the reset product.
+    """
+
+    W_x: Any
+    W_h: Any
+    b: Any
+    b_n: Any = None
+
+
+class Cell:
+    """One recurrent layer at an input sequence: its states, and the walks along a direction.
+
+    Parameters
+    ----------
+    kind : int
+        RNN_TANH, RNN_RELU, LSTM or GRU.
+    x : ndarray (T, B, I)
+    weights : Weights of ndarray
+    h, c : ndarray (T + 1, B, H)
+        The states, slot 0 the initial one; c is None without a cell state.
+    gates : ndarray (T B, at least 4 value_gate), or None
+        Gate values, one gate's `value_gate` columns from the next one's. LSTM: i, f, g, o. GRU: n, r, z and
+        q = h W_hn + b_n. None for the RNN.
+    value_gate : int
+    """
+
+    def __init__(
+        self,
+        kind: int,
+        x: np.ndarray,
+        weights: Weights,
+        h: np.ndarray,
+        c: np.ndarray | None = None,
+        gates: np.ndarray | None = None,
+        value_gate: int = 0,
+    ) -> None:
+        none = _NONE[x.dtype.char]
+        self.kind, self.x, self.weights = kind, x, weights
+        self.h, self.c = h, none if c is None else c
+        self.gates = none.reshape(0, 0) if gates is None else gates
+        self.value_gate = value_gate
+        self.wide = weights.W_h.shape[1]
+        self.th = self.tc = self.ta = self.tax = none
+        self.total = self.total_c = self.da = self.dax = none
+        work = x.shape[0] * x.shape[1] * self.wide * h.shape[2]
+        self._num_threads = threads_for(work, _GRAIN)
+
+    # ---- the three walks ----------------------------------------------------------------------------
+    def tangent(
+        self, tx: np.ndarray | None, direction: Weights | None, th0: np.ndarray | None = None,
+        tc0: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """th of every step (T, B, H), from the tangents of input, weights and initial state."""
+        T = len(self.x)
+        self.th = _started(th0, T, self.h)
+        self.tc = _started(tc0, T, self.h) if self.kind == LSTM else self.c
+        self.tx, self.direction = tx, direction
+        of_input = [] if tx is None else [(tx, self.weights.W_x)]
+        of_state = []
+        bias = bias_n = None
+        if direction is not None:
+            of_input.append((self.x, direction.W_x))
+            of_state.append((self.h[:-1], direction.W_h))
+            bias, bias_n = direction.b, direction.b_n
+        if self.kind == GRU:
+            self.tax = self._products(of_input, bias)
+            self.ta = self._products(of_state, None)
+            if bias_n is not None:
+                self.ta[..., 2 * len(bias_n) :] += bias_n
+        else:
+            self.ta = self._products([*of_input, *of_state], bias)
+        if self.x.size:
+            kernels.curvature.tangent_walk(
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.h, self.c, self.th, self.tc, self.ta, self.tax,
+                self._work(), self._num_threads,
+            )  # fmt: skip
+        return self.th[1:]
+
+    def adjoint(self, dy: np.ndarray) -> None:
+        """da of every step for a gradient dy (T, B, H) by all states, with what its tangent needs."""
+        self.total = aligned_empty(dy.shape, dy.dtype)
+        self.total_c = aligned_empty(dy.shape, dy.dtype) if self.kind == LSTM else self.c
+        self.da = aligned_empty((*dy.shape[:2], self.wide), dy.dtype)
+        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.kind == GRU else _NONE[dy.dtype.char]
+        dh, dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
+        if self.x.size:
+            kernels.curvature.adjoint_walk(
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.h, self.c, dy, dh, dc, self.total, self.total_c,
+                self.da, self.dax, self._work(), self._num_threads,
+            )  # fmt: skip
+
+    def adjoint_tangent(self, tdy: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Tangents of da (by the state's products) and dax (by the input's; the same array but for the GRU)."""
+        tdy = self._above(tdy)
+        tda = aligned_empty(self.da.shape, tdy.dtype)
+        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.kind == GRU else _NONE[tdy.dtype.char]
+        tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
+        if self.x.size:
+            kernels.curvature.adjoint_tangent_walk(
+                self.kind, self.weights.W_h, self.gates, self.value_gate,
+                self.ta, self.tax, self.h, self.c, self.th, self.tc,
+                self.total, self.total_c, tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
+            )  # fmt: skip
+        return tda, tdax if self.kind == GRU else tda
+
+    def _above(self, tdy: np.ndarray | None) -> np.ndarray:
+        """What adds to the tangent of dh_t from outside the walk: tdy_t + da_{t+1} V_h^T."""
+        if self.direction is None:
+            return np.zeros_like(self.total) if tdy is None else tdy
+        result = aligned_empty(self.total.shape, self.total.dtype)
+        result[-1:] = 0 if tdy is None else tdy[-1:]
+        start = None if tdy is None else tdy[:-1]
+        sum_of_products([(self.da[1:], self.direction.W_h)], start, transposed=True, out=result[:-1])
+        return result
+
+    # ---- gradients from da --------------------------------------------------------------------------
+    def of_input(self) -> np.ndarray:
+        """dax or, where input and state share their products, da."""
+        return self.dax if self.kind == GRU else self.da
+
+    def add_gradients(self, out: Weights) -> None:
+        self._add(self.of_input(), self.da, self.x, self.h, out, True)
+
+    def add_gradient_tangents(self, tda: np.ndarray, tdax: np.ndarray, out: Weights) -> None:
+        self._add(tdax, tda, self.x, self.h, out, True)
+        self._add(self.of_input(), self.da, self.tx, self.th, out, False)
+
+    def _add(
+        self, by_input: np.ndarray, by_state: np.ndarray, x: np.ndarray | None, h: np.ndarray, out: Weights,
+        biases: bool,
+    ) -> None:  # fmt: skip
+        """x^T da and h^T da to the weights' gradients, in one pass over da where both have the same."""
+        of_x = [] if x is None else [(x, out.W_x)]
+        of_h = (h[:-1], out.W_h)
+        db = out.b if biases else None
+        if by_input is by_state:
+            add_outer(by_state, *of_x, of_h, db=db)
+            return
+        add_outer(by_input, *of_x, db=db)
+        add_outer(by_state, of_h)
+        if biases and out.b_n is not None:
+            np.add(out.b_n, by_state[..., 2 * len(out.b_n) :].sum((0, 1)), out=out.b_n)
+
+    def _products(self, terms: list[tuple[np.ndarray, np.ndarray]], bias: np.ndarray | None) -> np.ndarray:
+        return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)
+
+    def _work(self) -> np.ndarray:
+        H, wide, itemsize = self.h.shape[2], self.wide, self.x.itemsize
+        packed = kernels.curvature.packed_size
+        return scratch(max(packed(H, wide, itemsize), packed(wide, H, itemsize)), self.x.dtype)
+
+
+_NONE = {kind: np.empty((0, 0, 0), kind) for kind in "fd"}
+
+
+def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarray:
+    states = aligned_empty((steps + 1, *like.shape[1:]), like.dtype)
+    states[0] = 0 if first is None else first
+    return states
+
+
+def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray | None) -> Cell:
+    """The layer run over x; here alone a tape is taken apart."""
+    W_x, W_h, b, b_n = weights
+    tape: Any
+    if kind == LSTM:
+        tape = recurrent.lstm_forward(x, h0, c0, W_x, W_h, b)[2]  # type: ignore[arg-type]
+    elif kind == GRU:
+        tape = recurrent.gru_forward(x, h0, W_x, W_h, np.concatenate([b, b_n]))[1]
+    else:
+        tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
+    shape = (len(x) + 1, *h0.shape)
+    # A gate's units fill whole panels of the kernel's.
+    padded = kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)
+    c = None if tape.c is None else tape.c.reshape(shape)
+    gates = tape.gates if kind in (LSTM, GRU) else None
+    return Cell(kind, x, weights, tape.h.reshape(shape), c, gates, padded)
+
+
+_PLAIN = {  # options under which a layer is what the walks compute, in evaluation mode
+    "bidirectional": False, "layer_norm": False, "proj_size": 0, "clip": None, "learned_state": False, "truncate": None,
+    "peepholes": False, "coupled": False, "cell_clip": None, "reset_after": True,
+}  # fmt: skip
+
+
+class Stack(Linearization):
+    """A stack of recurrent layers from zero states, dropout off."""
+
+    def __init__(self, layer: nn.RNN | nn.LSTM | nn.GRU, x: np.ndarray) -> None:
+        _check_plain(layer)
+        kinds = {nn.LSTM: LSTM, nn.GRU: GRU}
+        kind = kinds.get(type(layer), RNN_RELU if getattr(layer, "nonlinearity", "") == "relu" else RNN_TANH)
+        x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
+        self.batch_first, self.last = layer.batch_first, layer.output == "last"
+        named = layer._parameters
+        self.places = [[named[f"{name}_l{k}"] for name in _NAMES] for k in range(layer.num_layers)]
+        self.cells: list[Cell] = []
+        y = self._turned(x)
+        if self.last and len(y) == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
+        zeros = np.zeros((y.shape[1], layer.hidden_size), layer.dtype)
+        for places in self.places:
+            weights = _weights([one.data for one in places])
+            self.cells.append(run_cell(kind, y, weights, zeros, zeros if kind == LSTM else None))
+            y = self.cells[-1].h[1:]
+        self.y = y[-1] if self.last else self._turned(y)
+
+    def jvp(self, tx, direction):
+        tx = self._turned(tx)
+        for cell, places in zip(self.cells, self.places, strict=True):
+            tx = cell.tangent(tx, None if direction is None else _chosen(direction, places))
+        return tx[-1] if self.last else self._turned(tx)
+
+    def backward(self, dy, out, need_input):
+        dy = self._of_all_steps(dy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            cell.adjoint(dy)
+            if out is not None:
+                cell.add_gradients(_chosen(out, self.places[k]))
+            dy = self._input_gradient(cell, need_input or k > 0)
+        return self._turned(dy)
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        tdy = self._of_all_steps(tdy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            tda, tdax = cell.adjoint_tangent(tdy)
+            if out is not None:
+                cell.add_gradient_tangents(tda, tdax, _chosen(out, self.places[k]))
+            tdy = None
+            if need_input or k > 0:
+                terms = [(tdax, cell.weights.W_x)]
+                if direction is not None:
+                    terms.append((cell.of_input(), direction[self.places[k][0]]))
+                tdy = sum_of_products(terms, transposed=True)
+        return self._turned(tdy)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        own = 0 if self.batch_first or self.last else 1
+        if axis != own:
+            raise ValueError(f"axis: got {axis}, expected the batch axis of a recurrent layer, {own}")
+        dy = self._of_all_steps(dy)
+        for k, cell in reversed(list(enumerate(self.cells))):
+            cell.adjoint(dy)
+            W_x, W_h, b = (out[one] for one in self.places[k])
+            W_x.add_products(cell.x, cell.of_input())
+            W_h.add_products(cell.h[:-1], cell.da)
+            by_bias = [cell.of_input()]
+            if cell.kind == GRU:
+                by_bias.append(cell.da[..., -cell.h.shape[2] :])
+            b.add_sums(np.concatenate(by_bias, axis=-1))
+            dy = self._input_gradient(cell, need_input or k > 0)
+        return self._turned(dy)
+
+    def _of_all_steps(self, dy: np.ndarray | None) -> Any:
+        """A gradient by the output as one by every step's h."""
+        if not self.last or dy is None:
+            return self._turned(dy)
+        whole = np.zeros((len(self.cells[-1].h) - 1, *dy.shape), dy.dtype)
+        whole[-1] = dy
+        return whole
+
+    def _input_gradient(self, cell: Cell, wanted: bool) -> np.ndarray | None:
+        return sum_of_products([(cell.of_input(), cell.weights.W_x)], transposed=True) if wanted else None
+
+    def _turned(self, x: Any) -> Any:
+        return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x
+
+
+_NAMES = ("weight_ih", "weight_hh", "bias")
+
+
+def _weights(arrays: Sequence[np.ndarray]) -> Weights:
+    """From W_x, W_h and the bias, which the GRU ends with that of the reset product."""
+    W_x, W_h, b = arrays
+    gates = W_h.shape[1]
+    return Weights(W_x, W_h, b[:gates], b[gates:] if len(b) > gates else None)
+
+
+def _chosen(arrays: Any, places: Sequence[Parameter]) -> Weights:
+    return _weights([arrays[one] for one in places])
+
+
+def _check_plain(layer: Any) -> None:
+    given = [name for name, plain in _PLAIN.items() if getattr(layer, name, plain) != plain]
+    given += [
+        {"zone_h": "zoneout", "zone_c": "zoneout_cell"}[name] for name in ("zone_h", "zone_c") if layer.rates[name]
+    ]
+    given += ["reverse"] if any(backwards for _, backwards in layer.directions) and not layer.bidirectional else []
+    if given:
+        raise TypeError(f"model: {type(layer).__name__} has no jvp with {', '.join(given)}")
+
+
+for _layer in (nn.RNN, nn.LSTM, nn.GRU):
+    register(_layer, Stack)

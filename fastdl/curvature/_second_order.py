@@ -1,0 +1,301 @@
+"""Optimizers that use the Hessian or the Jacobian itself (2.6)."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._validate import check_shape, integer, number
+from ..random import Generator, as_generator
+from ._closure_optimizer import ClosureOptimizer, backtrack
+from ._residuals import Residuals
+from ._spectrum import Point
+
+PointClosure = Callable[[], Point]
+
+
+class Newton(ClosureOptimizer):
+    """Damped Newton steps, made safe at saddles by absolute eigenvalues; for small models.
+
+    theta -= lr * (abs(H) + damping I)^-1 g, where abs(H) has H's eigenvectors and the sizes of its eigenvalues, so a
+    direction of negative curvature is descended too; the step is halved until the loss falls.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+    lr : float, default 1.0
+    damping : float, default 0.0
+        Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it.
+
+    References
+    ----------
+    Y. Dauphin et al., "Identifying and attacking the saddle point problem in high-dimensional non-convex
+    optimization", NeurIPS 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x = np.array([3.0, 1.0])
+    >>> optimizer = fd.curvature.Newton([(x, np.empty(2))])
+    >>> loss = optimizer.step(lambda: fd.curvature.FunctionPoint(lambda x: x[0] ** 2 + 5 * x[1] ** 2, x))
+    >>> abs(x).max() < 1e-9
+    np.True_
+    """
+
+    def __init__(self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0) -> None:
+        super().__init__(parameters, lr)
+        self.damping = number("damping", damping, 0)
+
+    def step(self, closure: PointClosure) -> float:
+        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+        """
+        start, point = self._values(), closure()
+        gradient = point.gradient.astype(np.float64)
+        matrix = point.hessian().astype(np.float64)
+        values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+        sizes = np.abs(values) + self.damping
+        usable = sizes > 1e-12 * sizes.max(initial=0)
+        components = vectors.T @ gradient
+        direction = -vectors[:, usable] @ (components[usable] / sizes[usable])
+        self._descend(start, point.value, gradient, direction, closure)
+        return point.value
+
+    def _descend(
+        self, start: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray, closure: PointClosure
+    ) -> None:
+        def at(length: float) -> float:
+            self._assign(start + length * direction)
+            return _value_or_inf(closure)
+
+        length = backtrack(value, float(gradient @ direction), at, self.lr)
+        self._finish(start, None if length is None else start + length * direction)
+
+
+class NewtonCG(Newton):
+    """Newton steps by conjugate gradients on Hessian products: for models of any size.
+
+    The inner loop stops at direction v with v H v <= 0: what it has so far is taken, or the gradient's descent.
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+    lr : float, default 1.0
+    damping : float, default 0.0
+        Added to the Hessian's diagonal.
+    max_iterations : int, default 100
+        Products in one step.
+
+    References
+    ----------
+    S. Nash, "A survey of truncated-Newton methods", 2000; Nocedal and Wright, algorithm 7.1.
+
+    Attributes
+    ----------
+    iterations : int
+        Products made in the last step.
+    negative_curvature : bool
+        Whether the last inner loop ended on negative curvature.
+    """
+
+    def __init__(self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0, max_iterations: int = 100) -> None:
+        super().__init__(parameters, lr, damping=damping)
+        self.max_iterations = integer("max_iterations", max_iterations, 1)
+        self.iterations = 0
+        self.negative_curvature = False
+
+    def step(self, closure: PointClosure) -> float:
+        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
+        start, point = self._values(), closure()
+        gradient = point.gradient.astype(np.float64)
+        self._descend(start, point.value, gradient, self._solve(point, gradient), closure)
+        return point.value
+
+    def _solve(self, point: Point, gradient: np.ndarray) -> np.ndarray:
+        """About -(H + d I)^-1 g, to a residual of min(1/2, sqrt(norm g)) of g: so convergence is superlinear."""
+        norm = float(np.linalg.norm(gradient))
+        enough = min(0.5, math.sqrt(norm)) * norm
+        solution, residual = np.zeros(self.size), gradient.copy()
+        direction, square = -residual, norm * norm
+        self.negative_curvature = False
+        self.iterations = 0
+        while self.iterations < self.max_iterations and square > enough * enough:
+            along = point.hvp(direction.astype(point.dtype)).astype(np.float64) + self.damping * direction
+            self.iterations += 1
+            curvature = float(direction @ along)
+            if curvature <= 0:
+                self.negative_curvature = True
+                return solution if self.iterations > 1 else -gradient
+            length = square / curvature
+            solution += length * direction
+            residual += length * along
+            before, square = square, float(residual @ residual)
+            direction = -residual + (square / before) * direction
+        return solution
+
+
+class LevenbergMarquardt(ClosureOptimizer):
+    """Levenberg-Marquardt for least squares: minimises half the sum of squared residuals.
+
+    theta += p, p the least-squares solution of J p = -r with damping mu D^2, D the largest size that each column of J
+    had so far (Moré 1978); mu follows the ratio of gained to predicted decrease (Nielsen 1999).
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+    damping : float, default 1e-3
+        First mu.
+    max_tries : int, default 40
+        Dampings tried in one step.
+
+    Attributes
+    ----------
+    damping : float
+        The next step's mu.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> b, x = np.array([1.0]), np.array([0.0, 1.0, 2.0])
+    >>> y = np.exp(0.5 * x)
+    >>> optimizer = fd.curvature.LevenbergMarquardt([(b, np.empty(1))])
+    >>> for _ in range(8):
+    ...     loss = optimizer.step(lambda: fd.curvature.Residuals(np.exp(b * x) - y, (x * np.exp(b * x))[:, None]))
+    >>> b.round(9)
+    array([0.5])
+    """
+
+    _scalars = ("damping", "_growth")
+    _vectors = ("_scale",)
+
+    def __init__(self, parameters: Any, *, damping: float = 1e-3, max_tries: int = 40) -> None:
+        super().__init__(parameters, 1.0)
+        self.damping = number("damping", damping, 0, open_low=True)
+        self.max_tries = integer("max_tries", max_tries, 1)
+        self._growth = 2.0
+        self._scale = np.zeros(self.size)
+
+    def step(self, closure: Callable[[], Residuals]) -> float:
+        """One step; the closure gives :class:`Residuals` at the parameters as they are.
+
+        Returns
+        -------
+        float
+            Half the sum of squares before the step.
+        """
+        start, r = self._values(), closure()
+        values = np.asarray(r.values, np.float64).reshape(-1)
+        value = 0.5 * float(values @ values)
+        if not math.isfinite(value):
+            raise ValueError("closure: got residuals that are not finite, expected finite numbers")
+        J = np.asarray(r.jacobian() if callable(r.jacobian) else r.jacobian, np.float64)
+        check_shape("closure's jacobian", J, (values.size, self.size))
+        self._scale = np.maximum(self._scale, np.linalg.norm(J, axis=0))
+        scale = np.where(self._scale > 0, self._scale, 1.0)
+        target = np.concatenate([-values, np.zeros(self.size)])
+        for _ in range(self.max_tries):
+            damped = np.concatenate([J, np.diag(math.sqrt(self.damping) * scale)])
+            # By columns of equal size: the normal equations would lose half of the digits.
+            p = np.linalg.lstsq(damped / scale, target, rcond=None)[0] / scale
+            self._assign(start + p)
+            new = np.asarray(closure().values, np.float64)
+            new_value = 0.5 * float((new * new).sum())
+            moved = values + J @ p
+            predicted = value - 0.5 * float(moved @ moved)
+            if math.isfinite(new_value) and new_value < value:
+                ratio = (value - new_value) / max(predicted, np.finfo(np.float64).tiny)
+                self.damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
+                self._growth = 2.0
+                self._finish(start, start + p)
+                return value
+            if predicted <= 4 * np.finfo(np.float64).eps * value:
+                break
+            self.damping *= self._growth
+            self._growth *= 2
+        self._finish(start, None)
+        return value
+
+
+class AdaHessian(ClosureOptimizer):
+    """Adam with Hutchinson's estimate of the Hessian's diagonal in place of the gradient's squares.
+
+    With s a vector of random signs and D = s * (H s)::
+
+        m = beta1 m + (1 - beta1) g;    v = beta2 v + (1 - beta2) D^2
+        theta -= lr * (m / (1 - beta1^t)) / ((v / (1 - beta2^t))^(power / 2) + eps)
+
+    Parameters
+    ----------
+    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+    lr : float, default 0.15
+    betas : (float, float), default (0.9, 0.999)
+    eps : float, default 1e-8
+    power : float, default 1.0
+        In [0, 1]; the paper's k.
+    rng : None, int or fastdl.random.Generator
+        Source of the signs.
+
+    References
+    ----------
+    Z. Yao et al., "ADAHESSIAN: an adaptive second order optimizer for machine learning", AAAI 2021 (without its
+    averaging over blocks).
+    """
+
+    _vectors = ("_m", "_v")
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float = 0.15,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        power: float = 1.0,
+        rng: int | Generator | None = None,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = tuple(number(f"betas[{k}]", beta, 0, 1, open_high=True) for k, beta in enumerate(betas))
+        self.eps = number("eps", eps, 0)
+        self.power = number("power", power, 0, 1)
+        self._rng = as_generator(rng)
+        self._m, self._v = np.zeros((2, self.size))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all that the next step depends on, the source of the signs included."""
+        return super().state_dict() | {"random": self._rng.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, or raise ValueError."""
+        if "random" not in state:
+            raise ValueError(f"state: got {', '.join(state)}, expected random, the state of the signs' source, too")
+        source = Generator()
+        source.load_state_dict(state["random"])
+        super().load_state_dict({name: value for name, value in state.items() if name != "random"})
+        self._rng = source
+
+    def step(self, closure: PointClosure) -> float:
+        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
+        start, point = self._values(), closure()
+        signs = np.where(self._rng.uniform(-1.0, 1.0, self.size, np.float64) < 0, -1.0, 1.0)
+        gradient = point.gradient.astype(np.float64)
+        curvature = signs * point.hvp(signs.astype(point.dtype))
+        t, (b1, b2) = self.steps + 1, self.betas
+        self._m = b1 * self._m + (1 - b1) * gradient
+        self._v = b2 * self._v + (1 - b2) * curvature * curvature
+        root = (self._v / (1 - b2**t)) ** (self.power / 2)
+        self._finish(start, start - self.lr * (self._m / (1 - b1**t)) / (root + self.eps))
+        return point.value
+
+
+def _value_or_inf(closure: PointClosure) -> float:
+    """The loss at a trial; a step too long may leave where the model is finite."""
+    try:
+        with np.errstate(all="ignore"):
+            return closure().value
+    except ValueError:
+        return math.inf

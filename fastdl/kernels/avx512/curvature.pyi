@@ -1,0 +1,2 @@
+from ..baseline.curvature import *
+from ..baseline.curvature import LEVEL as LEVEL

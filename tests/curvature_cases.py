@@ -1,0 +1,146 @@
+"""Models with losses and data on which curvature is compared, and the same models written for jax."""
+
+import functools
+
+import numpy as np
+
+import fastdl as fd
+
+T, B, INPUTS, H, C = 4, 3, 2, 5, 3
+_rng = np.random.default_rng(0)
+X, Y = _rng.standard_normal((T, B, INPUTS)), _rng.standard_normal((T, B, C))
+INDEX, TARGETS = _rng.integers(0, 6, (T, B)), _rng.integers(0, C, (T, B))
+TARGETS[1, 2] = 9  # ignored
+smoothed = functools.partial(fd.softmax_cross_entropy, ignore_index=9, label_smoothing=0.1)
+
+
+def _dense(dtype):
+    layers = [
+        fd.nn.Linear(INPUTS, H, rng=0, dtype=dtype),
+        fd.nn.Tanh(),
+        fd.nn.Linear(H, H, bias=False, rng=1, dtype=dtype),
+    ]
+    layers += [fd.nn.Sigmoid(), fd.nn.Dropout(0.5, scaling="classic", rng=2), fd.nn.Linear(H, C, rng=3, dtype=dtype)]
+    return fd.nn.Sequential(*layers, fd.nn.ReLU(), fd.nn.Linear(C, C, rng=4, dtype=dtype))
+
+
+def _lstm(dtype, **options):
+    return fd.nn.Sequential(
+        fd.nn.LSTM(INPUTS, H, rng=0, dtype=dtype, **options), fd.nn.Linear(H, C, rng=1, dtype=dtype)
+    )
+
+
+def _recurrent(kind, dtype, **options):
+    return fd.nn.Sequential(
+        getattr(fd.nn, kind)(INPUTS, H, num_layers=2, rng=0, dtype=dtype, **options),
+        fd.nn.Linear(H, C, rng=1, dtype=dtype),
+    )
+
+
+def _words(dtype):
+    return fd.nn.Sequential(
+        fd.nn.Embedding(6, INPUTS, rng=0, dtype=dtype),
+        fd.nn.Sequential(fd.nn.LSTM(INPUTS, H, num_layers=2, dropout=0.3, rng=1, dtype=dtype), fd.nn.Tanh()),
+        fd.nn.Linear(H, C, rng=2, dtype=dtype),
+    )
+
+
+CASES = {  # model of a dtype, loss, inputs, targets, batch axis
+    "dense": (_dense, fd.mse_loss, X, Y, 1),
+    "lstm": (_lstm, functools.partial(fd.mse_loss, reduction="sum"), X, Y, 1),
+    "batch first": (functools.partial(_lstm, batch_first=True), fd.mse_loss, X, Y, 0),
+    "rnn": (functools.partial(_recurrent, "RNN"), fd.mse_loss, X, Y, 1),
+    "relu": (functools.partial(_recurrent, "RNN", nonlinearity="relu"), fd.mse_loss, X, Y, 1),
+    "gru": (functools.partial(_recurrent, "GRU"), fd.mse_loss, X, Y, 1),
+    "last": (functools.partial(_recurrent, "GRU", output="last"), fd.mse_loss, X, Y[0], 0),
+    "words": (_words, smoothed, INDEX, TARGETS, 1),
+}
+
+
+def case(name, dtype=np.float64):
+    """(model, loss, (x, targets), batch axis)."""
+    build, loss, x, y, axis = CASES[name]
+    x, y = (one.astype(dtype) if one.dtype.kind == "f" else one for one in (x, y))
+    return build(dtype), loss, (x, y), axis
+
+
+# ---- The same for jax ---------------------------------------------------------------------------------------------
+
+
+def jax_loss(model, loss, data):
+    """(flat parameters -> loss, flat parameters -> output), for jax to differentiate."""
+    import jax
+    import jax.numpy as jnp
+
+    layout = fd.curvature.ModelPoint(model, data[0]).layout
+
+    def layer(one, values, x):
+        own = {name: values[parameter] for name, parameter in one._parameters.items()}
+        kind = type(one).__name__
+        if kind == "Sequential":
+            for part in one:
+                x = layer(part, values, x)
+            return x
+        if kind == "Linear":
+            return x @ own["weight"] + own.get("bias", 0)
+        if kind == "Embedding":
+            return own["weight"][x]
+        if kind == "Dropout":
+            return x * (1 - one.p) if one.scaling == "classic" else x
+        if kind in ("Tanh", "Sigmoid", "ReLU"):
+            return {"Tanh": jnp.tanh, "Sigmoid": jax.nn.sigmoid, "ReLU": jax.nn.relu}[kind](x)
+        x = x.swapaxes(0, 1) if one.batch_first else x
+        for k in range(one.num_layers):
+            x = cell(one, kind, {name[: -len(f"_l{k}")]: v for name, v in own.items() if name.endswith(f"_l{k}")}, x)
+        if one.output == "last":
+            return x[-1]
+        return x.swapaxes(0, 1) if one.batch_first else x
+
+    def cell(one, kind, own, x):
+        W_x, W_h, b = own["weight_ih"], own["weight_hh"], own["bias"]
+        sigma, zeros = jax.nn.sigmoid, jnp.zeros((x.shape[1], one.hidden_size))
+
+        def lstm(state, x_t):
+            h, c = state
+            i, f, g, o = jnp.split(x_t @ W_x + h @ W_h + b, 4, axis=1)
+            c = sigma(f) * c + sigma(i) * jnp.tanh(g)
+            h = sigma(o) * jnp.tanh(c)
+            return (h, c), h
+
+        def gru(h, x_t):
+            (a_r, a_z, a_n), (u_r, u_z, u_n) = jnp.split(x_t @ W_x, 3, axis=1), jnp.split(h @ W_h, 3, axis=1)
+            b_r, b_z, b_n, b_hn = jnp.split(b, 4)
+            n = jnp.tanh(a_n + b_n + sigma(a_r + u_r + b_r) * (u_n + b_hn))
+            z = sigma(a_z + u_z + b_z)
+            h = (1 - z) * n + z * h
+            return h, h
+
+        def rnn(h, x_t):
+            h = x_t @ W_x + h @ W_h + b
+            h = jax.nn.relu(h) if one.nonlinearity == "relu" else jnp.tanh(h)
+            return h, h
+
+        step, start = {"LSTM": (lstm, (zeros, zeros)), "GRU": (gru, zeros), "RNN": (rnn, zeros)}[kind]
+        return jax.lax.scan(step, start, x)[1]
+
+    def views(flat):
+        return {
+            one: flat[start : start + one.size].reshape(one.shape)
+            for one, start in zip(layout.parameters, layout.bounds, strict=False)
+        }
+
+    def output(flat):
+        return layer(model, views(flat), data[0])
+
+    def value(flat):
+        z, y = output(flat), data[1]
+        function, options = (loss.func, loss.keywords) if isinstance(loss, functools.partial) else (loss, {})
+        if function is fd.mse_loss:
+            return (jnp.sum if options.get("reduction") == "sum" else jnp.mean)((z - y) ** 2)
+        logs = jax.nn.log_softmax(z)
+        smoothing = options["label_smoothing"]
+        target = (1 - smoothing) * jax.nn.one_hot(y, z.shape[-1]) + smoothing / z.shape[-1]
+        counted = y != options["ignore_index"]
+        return -jnp.sum(counted[..., None] * target * logs) / counted.sum()
+
+    return value, output
