@@ -31,9 +31,9 @@ COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 COMMON += ["-Wno-maybe-uninitialized", "-Wno-attributes"]  # what Cython's C draws, not ours
 COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
 
-# What is built on the matrix tile may fuse a*b + c; elementwise topics must not, so that every build (and
+# What sums products or series may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
-FUSED = {"curvature", "dense", "recurrent", "recurrent_backward", "system"}
+FUSED = {"curvature", "dense", "recurrent", "recurrent_backward", "sequence", "sequence_attention", "system"}
 
 DIRECTIVES = {
     "language_level": 3,

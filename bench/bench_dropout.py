@@ -1,14 +1,16 @@
 """Dropout against a plain copy on the same threads, and against torch's functional dropout in one process.
 
 Every row is checked against the reference before it is timed. The copy is the fastest to be had: NumPy's,
-split over as many threads, or torch's where it is installed; where it is not, its column says so.
+split over as many threads, or torch's where it is installed; where it is not, its column says so. Results are
+fresh arrays, as a training step takes them.
 """
 
-import time
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from alternate import alternate
 
 import fastdl as fd
 from fastdl._dispatch import kernels
@@ -23,20 +25,7 @@ except ImportError:
 BIG, SMALL = 1 << 24, 1 << 14
 PROBABILITIES = (0.0, 1e-6, 0.1, 0.5, 0.9, 1.0)
 WHERE = {"seed": 1, "stream": 2, "step": 3}
-
-
-def medians(functions, rounds, calls=1):
-    """Median seconds per call of each function, called in turn."""
-    times = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(rounds):
-        for function, taken in zip(functions, times, strict=True):
-            start = time.perf_counter()
-            for _ in range(calls):
-                function()
-            taken.append((time.perf_counter() - start) / calls)
-    return [float(np.median(taken)) for taken in times]
+CALLS = 50  # of a call too short to be timed by itself
 
 
 def check(x, p):
@@ -49,77 +38,81 @@ def check(x, p):
 
 def copies(x, y, pool):
     """Copies of x to y on as many threads as dropout gets."""
-    parts = np.array_split(np.arange(x.size + 1), fd.get_num_threads())
-    slices = [slice(int(part[0]), min(int(part[-1]) + 1, x.size)) for part in parts]
-    functions = [lambda: list(pool.map(lambda part: np.copyto(y[part], x[part]), slices))]
+    bounds = [x.size * part // fd.get_num_threads() for part in range(fd.get_num_threads() + 1)]
+    slices = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    functions = {"numpy's copy": lambda: list(pool.map(lambda part: np.copyto(y[part], x[part]), slices))}
     if torch is not None:
         torch.set_num_threads(fd.get_num_threads())
         to, of = torch.from_numpy(y), torch.from_numpy(x)
-        functions.append(lambda: to.copy_(of))
+        functions["torch's copy"] = lambda: to.copy_(of)
     return functions
 
 
-def peers(x, p):
+def ours(x, dy, p):
+    def both():
+        fd.dropout_forward(x, p, **WHERE)
+        fd.dropout_backward(dy, p, **WHERE)
+
+    return {"forward": lambda: fd.dropout_forward(x, p, **WHERE), "both": both}
+
+
+def peers(x, dy, p):
     """torch's dropout of x, and the same with its backward."""
     if torch is None:
-        return []
-    plain, tracked, dy = torch.from_numpy(x), torch.from_numpy(x).requires_grad_(), torch.ones(x.size)
+        return {}
+    plain, tracked, slope = torch.from_numpy(x), torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
 
     def both():
         tracked.grad = None
-        torch.nn.functional.dropout(tracked, p, True).backward(dy)
+        torch.nn.functional.dropout(tracked, p, True).backward(slope)
 
-    return [lambda: torch.nn.functional.dropout(plain, p, True), both]
+    return {"torch": lambda: torch.nn.functional.dropout(plain, p, True), "torch both": both}
 
 
-def report(label, taken, copy_count):
-    copy, (forward, both), theirs = min(taken[:copy_count]), taken[copy_count:][:2], taken[copy_count + 2 :]
-    against = "torch: not here"
-    if theirs:
-        against = f"torch {theirs[0] / forward:5.1f} x, with backward {theirs[1] / both:5.1f} x"
-    print(
-        f"\n{label:22s} {forward * 1e6:9.1f} us, with backward {both * 1e6:9.1f} us, "
-        f"{copy / forward:4.2f} of a copy   {against}   [{kernels.level}, {fd.get_num_threads()} threads]"
+def report(label, taken, calls=1):
+    copy = min(value.median for name, value in taken.items() if name.endswith("copy"))
+    forward, both = taken["forward"], taken["both"]
+    text = (
+        f"{forward.median / calls * 1e6:9.1f} us ({forward.low / calls * 1e6:.1f} to {forward.high / calls * 1e6:.1f})"
     )
-    return {"of_copy": copy / forward}
+    text += f", with backward {both.median / calls * 1e6:9.1f} us, {copy / forward.median:4.2f} of a copy"
+    if "torch" in taken:
+        text += f"; {taken['torch'].median / forward.median:5.1f} x torch"
+        text += f", with backward {taken['torch both'].median / both.median:5.1f} x"
+    else:
+        text += "; torch is not installed here, so it is not compared"
+    print(f"\n{label:22s} {kernels.level}, {fd.get_num_threads()} threads: {text}")
+    return {"of_copy": copy / forward.median}
 
 
 @pytest.mark.parametrize("p", PROBABILITIES)
 def test_16m(benchmark, p):
-    x = np.random.default_rng(0).standard_normal(BIG, np.float32)
-    y, dx = aligned_empty(BIG, x.dtype), aligned_empty(BIG, x.dtype)
+    x, dy = np.random.default_rng(0).standard_normal((2, BIG), np.float32)
     check(x, p)
-
-    def forward():
-        fd.dropout_forward(x, p, **WHERE, out=y)
-
-    def both():
-        fd.dropout_forward(x, p, **WHERE, out=y)
-        fd.dropout_backward(x, p, **WHERE, out=dx)
-
     with ThreadPoolExecutor(fd.get_num_threads()) as pool:
-        plain = copies(x, dx, pool)
-        ours = medians([*plain, forward, both], rounds=9)
-    theirs = medians(peers(x, p), rounds=3)
-    benchmark.extra_info.update(report(f"16 M float32, p = {p:g}", ours + theirs, len(plain)))
-    benchmark.pedantic(forward, rounds=3)
+        contenders = {**copies(x, aligned_empty(BIG, x.dtype), pool), **ours(x, dy, p), **peers(x, dy, p)}
+        taken = alternate(contenders, seconds=3.0)
+    benchmark.extra_info.update(report(f"16 M float32, p = {p:g}", taken))
+    benchmark.pedantic(contenders["forward"], rounds=3)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_16k(benchmark, p):
-    x = np.random.default_rng(0).standard_normal(SMALL, np.float32)
+    x, dy = np.random.default_rng(0).standard_normal((2, SMALL), np.float32)
     y = np.empty_like(x)
     check(x, p)
 
-    def forward():
-        return fd.dropout_forward(x, p, **WHERE)
+    def repeated(call):
+        def run():
+            for _ in range(CALLS):
+                call()
 
-    def both():
-        return fd.dropout_backward(fd.dropout_forward(x, p, **WHERE), p, **WHERE)
+        return run
 
-    taken = medians([lambda: np.copyto(y, x), forward, both, *peers(x, p)], rounds=15, calls=30)
-    benchmark.extra_info.update(report(f"16 K float32, p = {p:g}", taken, 1))
-    benchmark(forward)
+    contenders = {"copy": lambda: np.copyto(y, x), **ours(x, dy, p), **peers(x, dy, p)}
+    taken = alternate({name: repeated(call) for name, call in contenders.items()}, seconds=1.0)
+    benchmark.extra_info.update(report(f"16 K float32, p = {p:g}", taken, CALLS))
+    benchmark(contenders["forward"])
 
 
 def test_drawn_again_or_kept(benchmark):
@@ -146,10 +139,11 @@ def test_drawn_again_or_kept(benchmark):
     drawn = y.copy()
     from_bytes()
     np.testing.assert_array_equal(drawn, y)
-    taken = medians([again, from_bytes, from_bits], rounds=5)
+    taken = alternate({"again": again, "bytes": from_bytes, "bits": from_bits})
     print(
-        f"\nbackward of 16 M, mask drawn again {taken[0] * 1e3:.1f} ms (no memory), "
-        f"bytes kept {taken[1] * 1e3:.1f} ms (16 MiB), bits kept {taken[2] * 1e3:.1f} ms (2 MiB)"
+        f"\nbackward of 16 M, mask drawn again {taken['again'].median * 1e3:.1f} ms (no memory), "
+        f"bytes kept {taken['bytes'].median * 1e3:.1f} ms (16 MiB), "
+        f"bits kept {taken['bits'].median * 1e3:.1f} ms (2 MiB)"
     )
     benchmark.pedantic(again, rounds=3)
 
@@ -158,12 +152,15 @@ def test_drawn_again_or_kept(benchmark):
 def test_generator(benchmark, method):
     rng, theirs = fd.random.Generator(1), np.random.Generator(np.random.Philox(1))
     name = {"uniform": "random", "normal": "standard_normal"}[method]
-    taken = medians(
-        [
-            lambda: getattr(rng, method)(size=1 << 20),
-            lambda: getattr(theirs, name)(size=1 << 20, dtype=np.float32),
-        ],
-        rounds=7,
+    taken = alternate(
+        {
+            "fastdl": lambda: getattr(rng, method)(size=1 << 20),
+            "numpy": lambda: getattr(theirs, name)(size=1 << 20, dtype=np.float32),
+        },
+        seconds=1.0,
     )
-    print(f"\n1 M {method}: {taken[0] * 1e3:.2f} ms; numpy's Philox generator {taken[1] * 1e3:.2f} ms")
+    print(
+        f"\n1 M {method}: {taken['fastdl'].median * 1e3:.2f} ms; "
+        f"numpy's Philox generator {taken['numpy'].median * 1e3:.2f} ms"
+    )
     benchmark.pedantic(lambda: getattr(rng, method)(size=1 << 20), rounds=3)

@@ -1,17 +1,16 @@
 """Norms against NumPy, torch (where installed) and the speed at which memory can be read.
 
-Each line alternates the libraries in one process and reports medians, after checking that they agree.
+Each row alternates the libraries in one process and reports medians and quartiles, after checking that they agree.
 """
 
 import math
-import statistics
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from alternate import alternate
 
 import fastdl as fd
+from fastdl._dispatch import kernels
 from fastdl.reference import norms as reference
 
 try:
@@ -21,27 +20,9 @@ except ImportError:
     print("torch is not installed: its columns are left out")
 
 SIZE = 16 * 2**20
-ORDERS = [0, 0.5, 1, 2, 3, 4, 5, 7, 2.5, 1.5, math.inf, -math.inf, -1, -2.5]
+ORDERS = [0, 0.5, 1, 2, 3, 4, 5, 7, 12, 2.5, 1.5, 7.5, math.inf, -math.inf, -1, -2.5]
 THREADS = 2
-
-
-def medians(functions, rounds=7):
-    """Median seconds of each function, called in turns, once the others' idle threads have fallen asleep."""
-    times = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            time.sleep(0.1)
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def reader(x):
-    """Reads all of x on THREADS threads and does as little as it can: the sum of its products by OpenBLAS."""
-    pieces = np.array_split(x, THREADS)
-    pool = ThreadPoolExecutor(THREADS)
-    return lambda: list(pool.map(lambda piece: np.dot(piece, piece), pieces))
+CALLS = 500  # of a call too short to be timed by itself
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,21 +40,24 @@ def flat():
     return np.random.default_rng(0).standard_normal(SIZE).astype(np.float32)
 
 
-def compare(benchmark, what, nbytes, ours, functions, want):
+def compare(benchmark, what, nbytes, ours, peers, want):
     assert np.allclose(ours(), want, rtol=1e-4), what
-    seconds = medians({"fastdl": ours, **functions})
-    line = ", ".join(f"{name} {nbytes / value / 1e9:.2f}" for name, value in seconds.items())
-    ratios = ", ".join(
-        f"{value / seconds['fastdl']:.2f} x {name}" for name, value in seconds.items() if name != "fastdl"
-    )
-    print(f"\n{what}: GB/s {line}; speed {ratios}")
-    benchmark.extra_info.update(seconds)
+    taken = alternate({"fastdl": ours, **peers}, seconds=1.0)
+    mine = taken["fastdl"]
+    text = f"{mine.median * 1e3:.2f} ms ({mine.low * 1e3:.2f} to {mine.high * 1e3:.2f}), "
+    text += f"{nbytes / mine.median / 1e9:.1f} GB/s"
+    for name, value in taken.items():
+        if name != "fastdl":
+            text += f"; {name} {value.median * 1e3:.2f} ms, {value.median / mine.median:.2f} x"
+    print(f"\n{what}: {text}")
+    benchmark.extra_info.update({name: value.median for name, value in taken.items()})
     benchmark.pedantic(ours, rounds=3)
 
 
 @pytest.mark.parametrize("ord", ORDERS)
 def test_16m_float32(benchmark, flat, ord):
-    peers = {"reading": reader(flat), "numpy": lambda: np.linalg.norm(flat, ord)}
+    words = flat.view(np.uint64)
+    peers = {"reading": lambda: kernels.system.read_words(words, THREADS), "numpy": lambda: np.linalg.norm(flat, ord)}
     if torch:
         tensor = torch.from_numpy(flat)
         peers["torch"] = lambda: torch.linalg.vector_norm(tensor, ord)
@@ -106,17 +90,18 @@ def test_call_on_1000_elements(benchmark, flat, function):
     orders = {fd.l0: 0, fd.l1: 1, fd.linf: math.inf}
     ord = orders.get(function, 2)
     assert np.allclose(function(x), np.linalg.norm(x.astype(np.float64), ord))
-    calls = range(1000)
 
     def repeated(call):
         def run():
-            for _ in calls:
+            for _ in range(CALLS):
                 call()
 
         return run
 
-    seconds = medians({"fastdl": repeated(lambda: function(x)), "numpy": repeated(lambda: np.linalg.norm(x, ord))})
-    ours, theirs = seconds["fastdl"] * 1e3, seconds["numpy"] * 1e3
+    taken = alternate(
+        {"fastdl": repeated(lambda: function(x)), "numpy": repeated(lambda: np.linalg.norm(x, ord))}, seconds=0.5
+    )
+    ours, theirs = (taken[name].median / CALLS * 1e6 for name in ("fastdl", "numpy"))
     print(f"\n1,000 elements, {function.__name__}: {ours:.2f} us, numpy {theirs:.2f}")
     benchmark(function, x)
 

@@ -4,12 +4,12 @@ Every function is checked against the reference before it is timed. Peers are ti
 one process, on as many threads; where torch is missing, its column says so.
 """
 
-import time
-
 import numpy as np
 import pytest
+from alternate import alternate
 
 import fastdl as fd
+from fastdl.nn._parameter import Arena, Parameter
 from fastdl.optim import Optimizer
 from fastdl.reference import optim as reference
 
@@ -20,7 +20,7 @@ except ImportError:
 
 BIG = 1 << 24  # elements: 64 MB of float32 an array, far beyond any cache
 SMALL = (40, 3000)  # tensors, elements each
-REST = 0.01  # seconds before each timing: the other library's idle threads stop spinning on our cores
+CALLS = 20  # of a step too short to be timed by itself
 
 # name, class, settings, arrays read + written, torch's name, torch's settings (the fastest of all is taken)
 FUSED, FOREACH, LOOP = {"fused": True}, {"foreach": True}, {"foreach": False}
@@ -51,21 +51,6 @@ RULES = [
 NAMES = [rule[0] for rule in RULES]
 
 
-def medians(functions, rounds, calls=1):
-    """Median seconds per call of each function, called in turn."""
-    times = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(rounds):
-        for function, taken in zip(functions, times, strict=True):
-            time.sleep(REST)
-            start = time.perf_counter()
-            for _ in range(calls):
-                function()
-            taken.append((time.perf_counter() - start) / calls)
-    return [float(np.median(taken)) for taken in times]
-
-
 def normals(*shape):
     return np.random.default_rng(0).standard_normal(shape, np.float32)
 
@@ -89,16 +74,28 @@ def make(name, pairs, settings) -> Optimizer:
 def torch_steps(name, settings, forms, pairs):
     """Step functions of torch's optimizer on copies of these arrays, one for each form it has."""
     if torch is None or name is None:
-        return []
+        return {}
     torch.set_num_threads(fd.get_num_threads())
     params = [torch.nn.Parameter(torch.from_numpy(param.copy())) for param, _ in pairs]
     for param, (_, grad) in zip(params, pairs, strict=True):
         param.grad = torch.from_numpy(grad.copy())
-    return [getattr(torch.optim, name)(params, lr=1e-6, **settings, **form).step for form in forms]
+    return {f"torch {form}": getattr(torch.optim, name)(params, lr=1e-6, **settings, **form).step for form in forms}
 
 
-def against(ours, theirs):
-    return f"{min(theirs) / ours:5.2f} x torch" if theirs else "torch: not here" if torch is None else ""
+def repeated(call):
+    def run():
+        for _ in range(CALLS):
+            call()
+
+    return run
+
+
+def against(taken, ours):
+    """How many times as long the fastest of torch's takes."""
+    theirs = [value.median for name, value in taken.items() if name.startswith("torch {")]
+    if theirs:
+        return f"{min(theirs) / ours.median:5.2f} x torch"
+    return "torch: not here" if torch is None else ""
 
 
 @pytest.fixture(scope="module")
@@ -113,18 +110,17 @@ def test_bandwidth(benchmark, big, rule):
     param, grad = big
     source, target = grad, np.empty_like(grad)
     step = make(optimizer, [(param, grad)], settings).step
-    peers = torch_steps(theirs, their_settings, forms, [(param, grad)])
-    copies = [lambda: np.copyto(target, source)]
+    contenders = {"copy": lambda: np.copyto(target, source), "fastdl": step}
     if torch is not None:
         to, of = torch.from_numpy(target), torch.from_numpy(source)
-        copies.append(lambda: to.copy_(of))
-    taken = medians([*copies, step, *peers], rounds=5)
-    copy, ours = min(taken[: len(copies)]), taken[len(copies)]
-    rate, copy_rate = passes * 4 * BIG / ours / 1e9, 2 * 4 * BIG / copy / 1e9
+        contenders["torch's copy"] = lambda: to.copy_(of)
+    taken = alternate(contenders | torch_steps(theirs, their_settings, forms, [(param, grad)]))
+    ours, copy = taken["fastdl"], min(taken[name].median for name in contenders if name.endswith("copy"))
+    rate, copy_rate = passes * 4 * BIG / ours.median / 1e9, 2 * 4 * BIG / copy / 1e9
     benchmark.extra_info.update(gigabytes_per_second=rate, of_copy=rate / copy_rate)
     print(
-        f"\n{name:17s} {ours * 1e3:6.1f} ms  {rate:5.1f} GB/s, {rate / copy_rate:4.2f} of a copy's "
-        f"{copy_rate:4.1f}   {against(ours, taken[len(copies) + 1 :])}"
+        f"\n{name:17s} {ours.median * 1e3:6.1f} ms ({ours.low * 1e3:.1f} to {ours.high * 1e3:.1f})  {rate:5.1f} GB/s, "
+        f"{rate / copy_rate:4.2f} of a copy's {copy_rate:4.1f}   {against(taken, ours)}"
     )
     benchmark.pedantic(step, rounds=3)
 
@@ -132,33 +128,23 @@ def test_bandwidth(benchmark, big, rule):
 def test_clip_and_adam(benchmark, big):
     check("Adam", {"clip_norm": 1.0})
     param, grad = big
-    step = make("Adam", [(param, grad)], {"clip_norm": 1.0}).step
-    peers = []
-    if torch is not None:
-        (adam,) = torch_steps("Adam", {}, (FUSED,), [(param, grad)])
-        params = adam.__self__.param_groups[0]["params"]
-        fresh = params[0].grad.clone()
+    contenders = {"fastdl": make("Adam", [(param, grad)], {"clip_norm": 1.0}).step}
+    adam = torch_steps("Adam", {}, (FUSED,), [(param, grad)]).get(f"torch {FUSED}")
+    if adam:
 
         def clip_then_step():
-            torch.nn.utils.clip_grad_norm_(params, 1.0)
+            # torch multiplies the gradients whatever their norm, so that every run does the same work.
+            torch.nn.utils.clip_grad_norm_(adam.__self__.param_groups[0]["params"], 1.0)
             adam()
 
-        def renew():
-            params[0].grad.copy_(fresh)  # torch's clipping changed them, and the next would not clip
-
-        peers = [clip_then_step]
-    ours, theirs = [], []
-    for _ in range(6):
-        ours += medians([step], 1)
-        if peers:
-            renew()
-            time.sleep(REST)
-            start = time.perf_counter()
-            clip_then_step()
-            theirs.append(time.perf_counter() - start)
-    ours, theirs = float(np.median(ours)), [float(np.median(theirs))] if theirs else []
-    print(f"\nclip + Adam       {ours * 1e3:6.1f} ms   {against(ours, theirs)}")
-    benchmark.pedantic(step, rounds=3)
+        contenders["torch {clip}"] = clip_then_step
+    taken = alternate(contenders)
+    ours = taken["fastdl"]
+    print(
+        f"\nclip + Adam       {ours.median * 1e3:6.1f} ms ({ours.low * 1e3:.1f} to {ours.high * 1e3:.1f})   "
+        f"{against(taken, ours)}"
+    )
+    benchmark.pedantic(contenders["fastdl"], rounds=3)
 
 
 @pytest.mark.parametrize("layout", ["arena", "list"])
@@ -166,13 +152,37 @@ def test_clip_and_adam(benchmark, big):
 def test_forty_small_tensors(benchmark, rule, layout):
     name, optimizer, settings, _, theirs, their_settings, _ = rule
     check(optimizer, settings)
-    count, size = SMALL
-    params, grads = normals(2, count, size).copy()
-    pairs = list(zip(params, grads, strict=True))
-    step = make(optimizer, [(params, grads)] if layout == "arena" else pairs, settings).step
+    pairs = [(param, grad) for param, grad in zip(*normals(2, *SMALL).copy(), strict=True)]
     forms = (FUSED, FOREACH) if theirs in ("SGD", "Adam") else (FOREACH, LOOP)
-    taken = medians([step, *torch_steps(theirs, their_settings, forms, pairs)], rounds=15, calls=30)
-    print(f"\n{name:9s} 40 x 3,000, {layout:5s} {taken[0] * 1e6:6.1f} us   {against(taken[0], taken[1:])}")
+    contenders = torch_steps(theirs, their_settings, forms, pairs)
+    if layout == "list":
+        step = make(optimizer, pairs, settings).step
+    else:
+        arena = Arena([(str(i), Parameter("weight", param)) for i, (param, _) in enumerate(pairs)])
+        for one, (_, grad) in zip(arena, pairs, strict=True):
+            one.grad = grad
+        move = make(optimizer, arena, settings).step
+
+        def claim():
+            for one in arena:  # as a backward would: otherwise the step would set the gradients to 0
+                one.claim_grad()
+
+        def step():
+            claim()
+            move()
+
+        contenders["claim"] = claim
+    contenders["fastdl"] = step
+    taken = alternate({key: repeated(call) for key, call in contenders.items()})
+    ours = taken["fastdl"]
+    if "claim" in taken:  # which is the backward's part
+        ours = ours._replace(
+            **{part: getattr(ours, part) - taken["claim"].median for part in ("median", "low", "high")}
+        )
+    print(
+        f"\n{name:9s} 40 x 3,000, {layout:5s} {ours.median / CALLS * 1e6:6.1f} us "
+        f"({ours.low / CALLS * 1e6:.1f} to {ours.high / CALLS * 1e6:.1f})   {against(taken, ours)}"
+    )
     benchmark.pedantic(step, rounds=20, iterations=30)
 
 
@@ -181,8 +191,8 @@ def test_overhead(benchmark, size):
     param, grad = normals(2, size).copy()
     check("Adam", {})
     step = make("Adam", [(param, grad)], {}).step
-    (taken,) = medians([step], rounds=15, calls=200)
-    print(f"\nAdam on {size:6,d} elements {taken * 1e6:6.1f} us")
+    taken = alternate({"fastdl": repeated(step)}, seconds=0.3)["fastdl"]
+    print(f"\nAdam on {size:6,d} elements {taken.median / CALLS * 1e6:6.1f} us")
     benchmark.pedantic(step, rounds=20, iterations=200)
 
 
@@ -203,6 +213,7 @@ def test_rows_of_an_embedding(benchmark):
     lazy()
     reference.adam_update_rows(twin[0], rows, values, twin[1], twin[2], step=1)
     assert np.array_equal(table, twin[0])
-    taken = medians([lazy, whole], rounds=5)
-    print(f"\n512 of 100,000 rows of 64: {taken[0] * 1e6:6.1f} us, the dense rule {taken[1] * 1e6:8.1f} us")
+    taken = alternate({"lazy": lazy, "whole": whole}, seconds=1.0)
+    rows_only, everything = taken["lazy"].median, taken["whole"].median
+    print(f"\n512 of 100,000 rows of 64: {rows_only * 1e6:6.1f} us, the dense rule {everything * 1e6:8.1f} us")
     benchmark.pedantic(lazy, rounds=10)

@@ -1,14 +1,14 @@
 """fastdl: train small and middle-sized recurrent and dense models on CPUs, fast.
 
 Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropout``, ``optim``, ``dense``,
-``recurrent``), each mirrored in :mod:`fastdl.reference` as obvious NumPy; above them stand ``nn`` (layers),
-``training`` (fit, checkpoints) and the command line.
+``recurrent``, ``sequence``), each mirrored in :mod:`fastdl.reference` as obvious NumPy; above them stand ``nn``
+(layers), ``training`` (fit, checkpoints) and the command line.
 """
 
 import importlib
 from types import ModuleType
 
-from . import dense, dropout, nn, norms, optim, random, recurrent
+from . import dense, dropout, nn, norms, optim, random, recurrent, sequence
 from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
@@ -16,6 +16,7 @@ from .dense import *
 from .dropout import *
 from .norms import *
 from .recurrent import *
+from .sequence import *
 
 __version__ = "0.1.0"
 
@@ -30,11 +31,12 @@ __all__ = [
     "optim",
     "random",
     "recurrent",
+    "sequence",
     "set_num_threads",
     "show_config",
 ]
 # The functions of these topics are public here too; those of optim stay in fd.optim, as in torch.
-__all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__
+__all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__ + sequence.__all__
 
 # Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
 _LAZY = ("cli", "curvature", "models", "text", "training")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+REDUCTIONS = ("mean", "sum", "none")
 
 
 def float_array(
@@ -112,6 +113,8 @@ def number(
     open_high: bool = False,
 ) -> float:
     """A real number in [low, high] (or the open side asked for); NaN is refused."""
+    if value.__class__ is float and low < value < high:  # the rule: the rest is for what stands at the edge
+        return value
     try:
         result = float(operator.index(value)) if hasattr(value, "__index__") else float(value)
     except (TypeError, ValueError):
@@ -128,6 +131,8 @@ def number(
 
 def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
     """An integer in [low, high]."""
+    if value.__class__ is int and (low is None or value >= low) and (high is None or value <= high):
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}: got {value!r}, expected an int")
     result = operator.index(value)
@@ -142,3 +147,12 @@ def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     if value not in allowed:
         raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | None, float | None]:
+    """How to draw from logits: a temperature, and what the choice is confined to."""
+    return (
+        number("temperature", temperature, 0.0),
+        None if top_k is None else integer("top_k", top_k, 1),
+        None if top_p is None else number("top_p", top_p, 0.0, 1.0, open_low=True),
+    )

@@ -11,7 +11,17 @@ import numpy as np
 from ._dispatch import kernels, mirrored
 from ._memory import aligned_empty, scratch
 from ._threads import threads_for
-from ._validate import check_apart, choice, float_array, index_array, integer, number, out_array
+from ._validate import (
+    REDUCTIONS,
+    check_apart,
+    check_shape,
+    choice,
+    float_array,
+    index_array,
+    integer,
+    number,
+    out_array,
+)
 
 __all__ = [
     "embedding_backward",
@@ -33,7 +43,6 @@ _GRAIN_PRODUCT = 500_000
 _GRAIN_ELEMENTS = 20_000
 
 _NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
-REDUCTIONS = ("mean", "sum", "none")
 
 
 @mirrored
@@ -335,6 +344,7 @@ def softmax_cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
+    lengths: np.ndarray | None = None,
 ) -> tuple[Any, np.ndarray]:
     """Cross-entropy of softmax(logits) with integer targets, and its gradient by the logits (6.2).
 
@@ -349,6 +359,9 @@ def softmax_cross_entropy(
         Share of the target's mass spread evenly over all classes.
     reduction : {"mean", "sum", "none"}, default "mean"
         The mean is over the targets that count.
+    lengths : ndarray of int (B,), optional
+        For logits (T, B, C): targets of sequence b count up to step lengths[b] only, and what stands past it
+        is not read.
 
     Returns
     -------
@@ -379,16 +392,13 @@ def softmax_cross_entropy(
     classes = logits.shape[-1]
     choice("reduction", reduction, REDUCTIONS)
     smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
-    if ignore_index is None:
-        ignored = -1
+    ignored = -1 if ignore_index is None else integer("ignore_index", ignore_index)
+    if ignore_index is None and lengths is None:
         targets = index_array("targets", targets, classes, logits.shape[:-1])
         count = targets.size
     else:
-        ignored = integer("ignore_index", ignore_index)
-        counted = np.asarray(targets) != ignored
-        index_array("targets", np.where(counted, targets, 0), classes, logits.shape[:-1])
-        targets = np.ascontiguousarray(targets, dtype=np.int64)
-        count = int(counted.sum())
+        targets = _masked(targets, ignored, lengths, logits.shape)
+        count = int((targets != ignored).sum())
     losses = np.empty(targets.shape)
     dlogits = aligned_empty(logits.shape, logits.dtype)
     scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
@@ -403,6 +413,21 @@ def softmax_cross_entropy(
     if reduction == "sum":
         return total, dlogits
     return total / count if count else float("nan"), dlogits
+
+
+def _masked(targets: Any, ignored: int, lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Targets as int64, with `ignored` past the lengths; only those that count must be classes."""
+    if not isinstance(targets, np.ndarray):
+        raise TypeError(f"targets: got {type(targets).__name__}, expected a numpy array of integers")
+    check_shape("targets", targets, shape[:-1])
+    counted = targets != ignored
+    if lengths is not None:
+        if len(shape) != 3:
+            raise ValueError(f"logits: got shape {shape}, expected (T, B, C), since lengths is given")
+        lengths = index_array("lengths", lengths, shape[0] + 1, (shape[1],))
+        counted &= np.arange(shape[0])[:, None] < lengths
+    index_array("targets", np.where(counted, targets, 0), shape[-1])
+    return np.where(counted, targets, ignored).astype(np.int64)
 
 
 @mirrored

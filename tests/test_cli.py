@@ -69,7 +69,7 @@ def start(*argv, **options):
     [
         (["--help"], ["train", "generate", "evaluate", "show-config", "bench"]),
         (["train", "text", "--help"], ["--hidden", "(256)", "--resume", "model.safetensors", "Ctrl-C"]),
-        (["generate", "--help"], ["--temperature", "--top-k", "--prompt", "--seed", "(0.8)"]),
+        (["generate", "--help"], ["--temperature", "--top-k", "--top-p", "--prompt", "--seed", "(0.8)"]),
         (["evaluate", "--help"], ["--held-out", "bits per character"]),
         (["bench", "--help"], ["about a minute"]),
         (["--version"], [fd.__version__]),
@@ -146,7 +146,7 @@ def test_generate(trained, capsys):
 
     assert write("--seed", "3").out == write("--seed", "3").out
     assert write("--seed", "3").out != write("--seed", "4").out
-    assert write("--temperature", "0").out == write("--top-k", "1").out
+    assert write("--temperature", "0").out == write("--top-k", "1").out == write("--top-p", "1e-9").out
     assert write("--prompt", "It was ").out.startswith("It was ")
     assert len(write().out) == 51
     assert r"does not know '\xfc' in the prompt" in write("--prompt", "It wüs").err
@@ -193,6 +193,7 @@ def test_bench(capsys, monkeypatch):
         (["generate"], "the following arguments are required: MODEL"),
         (["generate", "x", "--temperature", "-1"], "argument --temperature: got -1, expected at least 0"),
         (["generate", "x", "--top-k", "0"], "argument --top-k: got 0"),
+        (["generate", "x", "--top-p", "1.5"], "argument --top-p: got 1.5, expected more than 0 and at most 1"),
         (["bench", "--threads", "0"], "argument --threads: got 0"),
     ],
 )

@@ -175,6 +175,32 @@ def test_cross_entropy_equals_the_reference(level, shape, dtype, options):
     close(got[1], expected[1], dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [{}, {"ignore_index": 2}, {"reduction": "sum", "label_smoothing": 0.1}], ids=str)
+def test_cross_entropy_over_sequences_counts_true_tokens_only(level, options, dtype):
+    rng = np.random.default_rng(0)
+    logits, targets = rng.standard_normal((7, 4, 5)).astype(dtype), rng.integers(0, 5, (7, 4))
+    lengths = np.array([7, 0, 3, 1])
+    past = np.arange(7)[:, None] >= lengths
+    loss, gradient = dense.softmax_cross_entropy(logits, np.where(past, 999, targets), lengths=lengths, **options)
+    flat = dense.softmax_cross_entropy(logits[~past], targets[~past], **options)  # without any padding
+    assert loss == pytest.approx(flat[0], rel=1e-14)
+    np.testing.assert_array_equal(gradient[~past], flat[1])
+    assert not gradient[past].any()
+    wanted = reference.softmax_cross_entropy(logits, targets, lengths=lengths, **options)
+    np.testing.assert_allclose(loss, wanted[0], rtol=20 * np.finfo(dtype).eps)
+    close(gradient, wanted[1], dtype)
+    assert np.isnan(dense.softmax_cross_entropy(logits, targets, lengths=0 * lengths)[0])
+    for arguments, message in [
+        ((logits, targets, lengths + 1), "lengths: got values from 1 to 8, expected 0 to 7"),
+        ((logits[0], targets[0], lengths), r"logits: got shape \(4, 5\), expected \(T, B, C\)"),
+        ((logits, targets[:, :1], lengths), r"targets: got shape \(7, 1\), expected \(7, 4\)"),
+        ((logits, targets + 1, lengths), "targets: got values from .* expected 0 to 4"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            dense.softmax_cross_entropy(*arguments[:2], lengths=arguments[2])
+
+
 def test_cross_entropy_at_the_edges(level):
     logits = np.array([[1e30, 0.0, -np.inf], [-1e30, -1e30, -1e30], [700.0, -700.0, 0.0]])
     loss, gradient = dense.softmax_cross_entropy(logits, np.array([0, 1, 0]), reduction="none")
@@ -225,3 +251,9 @@ def test_losses_equal_torch(dtype):
         mine, gradient = dense.softmax_cross_entropy(logits, targets, **options)
         np.testing.assert_allclose(mine, loss.item(), rtol=TOLERANCE[dtype])
         close(gradient, tensor.grad.numpy(), dtype)
+    lengths = np.array([5, 1, 8, 3, 0])
+    padded = np.where(np.arange(8)[:, None] < lengths, targets.reshape(8, 5), -100)  # torch's default ignore_index
+    tensor = torch.from_numpy(logits).requires_grad_()
+    torch.nn.functional.cross_entropy(tensor, torch.from_numpy(padded.ravel())).backward()
+    gradient = dense.softmax_cross_entropy(logits.reshape(8, 5, 9), targets.reshape(8, 5), lengths=lengths)[1]
+    close(gradient.reshape(40, 9), tensor.grad.numpy(), dtype)

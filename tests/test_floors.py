@@ -14,10 +14,10 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"training", "curvature"},
-    {"models", "text"},
+    {"models", "text", "curvature"},
+    {"training"},
     {"nn"},
-    {"norms", "dropout", "optim", "dense", "recurrent", "random"},
+    {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config"},
     {"_validate", "_threads", "_memory", "_safetensors"},
     {"_dispatch"},
@@ -28,6 +28,7 @@ NEIGHBOURS = {
     ("dropout", "random"),
     ("models", "text"),
     ("optim", "norms"),
+    ("sequence", "random"),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import fastdl as fd
 
-TOPICS = ["dense", "dropout", "norms", "optim", "random", "recurrent"]
+TOPICS = ["dense", "dropout", "norms", "optim", "random", "recurrent", "sequence"]
 
 
 def mirrored_functions():

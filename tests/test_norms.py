@@ -10,7 +10,7 @@ import pytest
 import fastdl as fd
 from fastdl.reference import norms as reference
 
-ORDERS = [0, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 12.5, 40, math.inf, -math.inf, -1, -2, -1.5]
+ORDERS = [0, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 12.5, 40, math.inf, -math.inf, -1, -2, -1.5, -33.3]
 DTYPES = [np.float32, np.float64]
 # float32 sums run in double: one rounding, except where the terms are computed in float32.
 TOLERANCE = {np.float32: 3e-7, np.float64: 2e-14}

@@ -143,6 +143,18 @@ def test_projection_on_l0_keeps_the_first_of_equals():
         fd.project_ball(x, 2.5, 0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_projection_of_one_long_vector_has_the_same_bits_on_any_threads(level, dtype):
+    x = np.random.default_rng(3).standard_normal(300_001).astype(dtype)
+    results = []
+    for threads in (1, 2, 3):
+        fd.set_num_threads(threads)
+        results.append(fd.project_ball(x, 50.0, ord=1))
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
+    close(results[0], reference.project_ball(x, 50.0, ord=1), dtype)
+
+
 def test_thresholds_known_by_hand():
     x = np.array([3.0, 1.0, -1.0, -0.5])
     assert fd.prox_norm(x, 0.5, 0).tolist() == [3, 0, 0, 0]

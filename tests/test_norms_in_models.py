@@ -70,6 +70,29 @@ def test_training_with_penalties_shrinks_the_weights():
     assert norms[1] < 0.5 * norms[0]
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_training_with_constraints_keeps_them(accumulate):
+    model, x, y = model_and_batch()
+    seen = []
+
+    class Watch(fd.training.Callback):
+        def on_step_end(self, run):
+            seen.append(max(fd.l2(one.data, axis=0).max() for one in run.parameters))
+
+    fd.training.fit(
+        model,
+        fd.optim.SGD(model.parameters(), lr=5.0),
+        [(x, y)] * 4,
+        accumulate=accumulate,
+        constraints=[fd.norms.NonNegative(), fd.norms.MaxNorm(0.5, axis=0)],
+        callbacks=[Watch()],
+        progress=False,
+    )
+    assert len(seen) == 4 // accumulate
+    assert max(seen) <= 0.5 * (1 + 1e-6)
+    assert min(one.data.min() for one in model.parameters()) >= 0
+
+
 def test_constraints_and_report():
     model, _, _ = model_and_batch()
     weights = [one for one in model.parameters() if one.name == "weight"]

@@ -1,5 +1,7 @@
 """Optimizers as objects: groups, state, clipping, accumulation, non-finite steps, averages, and refusals."""
 
+import copy
+import itertools
 import math
 
 import numpy as np
@@ -54,6 +56,27 @@ def test_arena_is_its_arrays(case):
     for start, one in zip(arena.starts, arena, strict=True):
         inside[start : start + one.size] = True
     assert not arena.data[~inside].any()  # the padding
+
+
+def test_a_copied_optimizer_leaves_the_first_ones_arrays_alone():
+    pairs = [(np.zeros(3, np.float32), np.ones(3, np.float32)) for _ in range(3)]
+    copy.deepcopy(Adam(pairs, 0.1)).step()
+    assert not any(param.any() for param, _ in pairs)
+
+
+@pytest.mark.parametrize("case", CASES, ids=identify)
+def test_every_rule_trains_a_model(case):
+    """A recurrent net that learns to name the second of four symbols, from a loss of log 4."""
+    model = fd.nn.Sequential(fd.nn.Embedding(4, 8, rng=0), fd.nn.LSTM(8, 16, rng=1), fd.nn.Linear(16, 4, rng=2))
+    x = np.array(list(itertools.product(range(4), repeat=3))).T
+    y = np.broadcast_to(x[1], x.shape).copy()
+    rate = {"SGD": 2.0, "AdaDelta": 10.0, "AdaGrad": 0.1, "RMSProp": 0.01, "Lion": 0.005}
+    optimizer = case.optimizer(model.parameters(), rate.get(case.optimizer.__name__, 0.02), **case.settings)
+    for _ in range(150):
+        _, slope = fd.softmax_cross_entropy(model.forward(x)[1:], y[1:])
+        model.backward(np.concatenate([np.zeros_like(slope[:1]), slope]))
+        optimizer.step()
+    assert fd.softmax_cross_entropy(model.forward(x)[1:], y[1:])[0] < 0.1
 
 
 def test_gradients_nobody_wrote_count_as_zero():

@@ -165,13 +165,13 @@ def test_generate_is_seeded_and_keeps_to_top_k():
 
     assert write(rng=1) == write(rng=1)
     assert write(rng=1) != write(rng=2)
-    assert write(temperature=0) == write(top_k=1, rng=5) == write(temperature=1e-6, rng=9)
+    assert write(temperature=0) == write(top_k=1, rng=5) == write(top_p=1e-9, rng=2) == write(temperature=1e-6, rng=9)
     assert text.UNKNOWN not in write(rng=4, temperature=100.0)
     assert "".join(itertools.islice(model.generate("∞"), 3))
     assert "".join(itertools.islice(model.generate(""), 3))
 
 
-@pytest.mark.parametrize("options", [{"temperature": -1}, {"temperature": float("nan")}, {"top_k": 0}])
+@pytest.mark.parametrize("options", [{"temperature": -1}, {"temperature": float("nan")}, {"top_k": 0}, {"top_p": 0}])
 def test_generate_refuses_at_once(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         small_model().generate("a", **options)

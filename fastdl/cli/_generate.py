@@ -18,7 +18,13 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown:
         print(f"fastdl: the model does not know {', '.join(map(ascii, unknown))} in the prompt", file=sys.stderr)
     rng = None if arguments.seed is None else random.Generator(arguments.seed)
-    letters = model.generate(arguments.prompt, temperature=arguments.temperature, top_k=arguments.top_k, rng=rng)
+    letters = model.generate(
+        arguments.prompt,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        rng=rng,
+    )
     # A terminal that cannot show a character gets a question mark.
     if hasattr(sys.stdout, "reconfigure"):
         cast(TextIO, sys.stdout).reconfigure(errors="replace")  # type: ignore[attr-defined]

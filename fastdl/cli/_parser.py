@@ -118,6 +118,12 @@ def _add_generate(commands: Any) -> None:
         metavar="K",
         help="choose among the K likeliest characters only (all)",
     )
+    parser.add_argument(
+        "--top-p",
+        type=_number(float, 0, 1, open_low=True),
+        metavar="P",
+        help="choose among the fewest likeliest characters that together have probability P (all)",
+    )
     parser.add_argument("--seed", type=_number(int, 0), metavar="N", help="repeatable text (another every time)")
     _add_threads(parser)
     parser.set_defaults(run=_run_generate)

@@ -36,9 +36,10 @@ def result_array(name: str, x: np.ndarray, source: np.ndarray, out: np.ndarray |
     if out is None:
         return aligned_empty(x.shape, x.dtype)
     _validate.out_array("out", out, x.shape, x.dtype)
-    same = source.__array_interface__["data"][0] == out.__array_interface__["data"][0] and source is x
-    if not same:
-        _validate.check_apart(**{"out": out, name: source})
+    if out is not source and np.may_share_memory(out, source):
+        same = source is x and source.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+        if not same:
+            _validate.check_apart(**{"out": out, name: source})
     return out
 
 
@@ -87,6 +88,8 @@ def _scaled_mask(
 
 
 def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
+    if axes == ():
+        return ()
     items = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
     positions = [_validate.integer("broadcast_axes", axis, -ndim, ndim - 1) % ndim for axis in items]
     return tuple(sorted(set(positions)))

@@ -4,6 +4,9 @@ exp by x = n ln2 + r, abs(r) <= ln2 / 2, e^x = 2^n (1 + p(r)), with
 p(r) = e^r - 1 = r + r^2 (1/2 + r q(r)); q interpolates at Chebyshev nodes (relative error of p below 2e-9 for
 float, 2e-18 for double). NaN in gives NaN out.
 
+log(1 + u) on [0, 2], what a log-sum-exp of three needs: 2 atanh z with z = u / (2 + u), whose series in z^2 is
+interpolated likewise (error below 2e-18, apart from rounding).
+
 Error, tested over every float32: exp below 2 ulp, sigmoid below 3 ulp where the result is normal, tanh below
 3 ulp everywhere. Below the smallest normal number exp and sigmoid are off by less than that number.
 """
@@ -90,3 +93,23 @@ cdef inline cython.floating tanh_(const cython.floating x) noexcept nogil:
         return copysignf(y, x)
     else:
         return copysign(y, x)
+
+
+cdef inline double log1p_(const double u) noexcept nogil:
+    """log(1 + u) for u in [0, 2]; exactly 0 at 0."""
+    cdef double z = u / (2 + u)
+    cdef double w = z * z
+    cdef double q = 0.21098097885975796879 * w - 0.14450491183414467765
+    q = q * w + 0.13557903913692298391
+    q = q * w + 0.012292448728540531716
+    q = q * w + 0.054419154182345871822
+    q = q * w + 0.051607698811471620283
+    q = q * w + 0.058930996925900415975
+    q = q * w + 0.066658863527018841325
+    q = q * w + 0.076923459402706383328
+    q = q * w + 0.090909078815091881442
+    q = q * w + 0.111111111339389688
+    q = q * w + 0.14285714285490105024
+    q = q * w + 0.20000000000000864857
+    q = q * w + 0.33333333333333332781
+    return 2 * (q * w * z + z)

@@ -6,7 +6,7 @@ than a branch, so the loop around it vectorizes.
 from cython cimport floating
 from libc.math cimport fabs, sqrt, sqrtf
 
-from ._power cimport power, quick_power
+from ._power cimport power, quick_double, quick_float
 
 
 cdef enum:  # what is reduced
@@ -15,13 +15,17 @@ cdef enum:  # what is reduced
     SQUARE = 2    # x^2
     CUBE = 3      # |x|^3
     FOURTH = 4    # x^4
-    WHOLE = 5     # |x|^p, p a whole number above 4
-    POWER = 6     # |x|^p
-    QUICK = 7     # |x|^p, |p| <= 6.5, for float32 in float arithmetic, where NaN asks for POWER
-    ROOT = 8      # |x|^(1/2)
-    INVERSE = 9   # |x|^-1
-    LARGEST = 10  # max |x|, NaN if there is one
-    SMALLEST = 11  # min |x|, NaN if there is one
+    FIFTH = 5     # |x|^5
+    SIXTH = 6     # x^6
+    SEVENTH = 7   # |x|^7
+    EIGHTH = 8    # x^8
+    WHOLE = 9     # |x|^p, p a whole number above 8
+    POWER = 10    # |x|^p
+    QUICK = 11    # |x|^p, |p| <= 64, in the type's arithmetic; NaN asks for POWER
+    ROOT = 12     # |x|^(1/2)
+    INVERSE = 13  # |x|^-1
+    LARGEST = 14  # max |x|, NaN if there is one
+    SMALLEST = 15  # min |x|, NaN if there is one
 
 cdef enum:  # what a map writes; s is the row's level
     TIMES = 0     # x s
@@ -51,12 +55,20 @@ cdef inline double term(floating value, int kind, double p) noexcept nogil:
         return fabs(x) * x * x
     if kind == FOURTH:
         return (x * x) * (x * x)
+    if kind == FIFTH:
+        return (x * x) * (x * x) * fabs(x)
+    if kind == SIXTH:
+        return (x * x) * (x * x) * (x * x)
+    if kind == SEVENTH:
+        return (x * x) * (x * x) * (fabs(x) * x * x)
+    if kind == EIGHTH:
+        return ((x * x) * (x * x)) * ((x * x) * (x * x))
     if kind == ROOT:
         return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
     if kind == INVERSE:
         return 1.0 / fabs(x)
-    if kind == QUICK and floating is float:
-        return quick_power(modulus(value), p)
+    if kind == QUICK:
+        return quick_float(modulus(value), p) if floating is float else quick_double(fabs(x), p)
     return power(fabs(x), p)
 
 

@@ -16,8 +16,37 @@ cdef extern from "_power.h" nogil:
     double fd_two_to_double(double n)
 
 
-cdef inline double quick_power(float a, double p) noexcept nogil:
-    """a^p in float arithmetic for abs(p) <= 6.5, a normal or 0. NaN for any other a: then ask `power`."""
+cdef inline double log2_of(double m) noexcept nogil:
+    """log2 m, m in [sqrt(1/2), sqrt(2))."""
+    cdef double s = (m - 1.0) / (m + 1.0), z = s * s, z2 = z * z, q, t
+    q = (0.052631578947368421 + z * 0.047619047619047616)
+    q = (0.066666666666666667 + z * 0.058823529411764705) + z2 * q
+    q = (0.090909090909090909 + z * 0.076923076923076923) + z2 * q
+    t = (0.33333333333333333 + z * 0.2) + z2 * (0.14285714285714286 + z * 0.11111111111111111)
+    q = t + (z2 * z2) * q
+    return 2.8853900817779268 * (s + s * (z * q))
+
+
+cdef inline double two_to(double r) noexcept nogil:
+    """2^r, abs(r) <= 1/2 (a little more does no harm)."""
+    cdef double z, z2, q, t
+    r = r * 0.69314718055994531
+    z = r * r
+    z2 = z * z
+    q = (2.7557319223985891e-07 + r * 2.505210838544172e-08)
+    q = q + z * (2.0876756987868099e-09 + r * 1.6059043836821615e-10)
+    t = (1.3888888888888889e-03 + r * 1.9841269841269841e-04)
+    t = t + z * (2.4801587301587302e-05 + r * 2.7557319223985891e-06)
+    q = t + z2 * q
+    t = (0.5 + r * 1.6666666666666667e-01) + z * (4.1666666666666667e-02 + r * 8.3333333333333333e-03)
+    q = t + z2 * q
+    return 1.0 + (r + z * q)
+
+
+cdef inline double quick_float(float a, double p) noexcept nogil:
+    """a^p in float arithmetic, abs(p) <= 64, a normal or 0, with terms below 2^-1022 raised to about that.
+
+    NaN for any other a and for results above 2^1000: then ask `power`."""
     cdef float at_zero = <float> 0.0 if p > 0.0 else <float> INFINITY
     cdef float whole_p = <float> p, head = whole_p * <float> 4097.0, tail
     cdef float e, m, s, z, q, log2m, w, rest, n, r
@@ -38,30 +67,45 @@ cdef inline double quick_power(float a, double p) noexcept nogil:
     q = (<float> 0.5 + r * <float> 0.16666667) + z * (<float> 4.1666668e-2 + r * <float> 8.333334e-3)
     q = q + (z * z) * ((<float> 1.3888889e-3 + r * <float> 1.9841270e-4) + z * <float> 2.4801588e-5)
     q = <float> 1.0 + (r + z * q)
+    n = n if n > <float> -1022.0 else <float> -1022.0
+    n = n if n < <float> 1001.0 else <float> 1001.0
+    q = q if n <= <float> 1000.0 else <float> NAN
     q = q if a >= <float> 1.17549435e-38 else <float> NAN
     q = q if a <= <float> 3.40282347e38 else <float> NAN
     q = at_zero if a == 0 else q
     return <double> q * fd_two_to_double(<double> n)
 
 
+cdef inline double quick_double(double a, double p) noexcept nogil:
+    """`quick_float` in double arithmetic: `power` less what only subnormals and extreme results need."""
+    cdef double at_zero = 0.0 if p > 0.0 else INFINITY
+    cdef double head = <double> (<float> p), tail = p - head  # head has 24 bits: head * e is exact
+    cdef double e, m, log2m, w, rest, n, q
+    e = fd_split_double(a, &m)
+    log2m = log2_of(m)
+    w = head * e
+    rest = tail * e + p * log2m
+    n = ((w + rest) + 6755399441055744.0) - 6755399441055744.0
+    q = two_to((w - n) + rest)
+    n = n if n > -1022.0 else -1022.0
+    n = n if n < 1001.0 else 1001.0
+    q = q if n <= 1000.0 else NAN
+    q = q if a >= 2.2250738585072014e-308 else NAN
+    q = q if a <= 1.7976931348623157e308 else NAN
+    q = at_zero if a == 0.0 else q
+    return q * fd_two_to_double(n)
+
+
 cdef inline double power(double a, double p) noexcept nogil:
     """a^p for any a >= 0 and abs(p) up to 1e17; NaN for NaN."""
     cdef double at_zero = 0.0 if p > 0.0 else INFINITY, at_infinity = INFINITY if p > 0.0 else 0.0
     cdef double head = <double> (<float> p), tail = p - head  # head has 24 bits: head * e is exact
-    cdef double normal, e, m, s, z, z2, q, t, log2m, w, rest, n, r, half
+    cdef double normal, e, m, q, log2m, w, rest, n, r, half
     # Subnormals have no exponent of their own: they are lifted first.
     normal = a * 18014398509481984.0 if a < 2.2250738585072014e-308 else a
     e = fd_split_double(normal, &m)
     e = e - 54.0 if a < 2.2250738585072014e-308 else e
-    s = (m - 1.0) / (m + 1.0)
-    z = s * s
-    z2 = z * z
-    q = (0.052631578947368421 + z * 0.047619047619047616)
-    q = (0.066666666666666667 + z * 0.058823529411764705) + z2 * q
-    q = (0.090909090909090909 + z * 0.076923076923076923) + z2 * q
-    t = (0.33333333333333333 + z * 0.2) + z2 * (0.14285714285714286 + z * 0.11111111111111111)
-    q = t + (z2 * z2) * q
-    log2m = 2.8853900817779268 * (s + s * (z * q))
+    log2m = log2_of(m)
     # n is the whole part of the exponent, r what remains of it. Beyond +-2040 the result is 0 or infinite.
     w = head * e
     rest = tail * e + p * log2m
@@ -72,17 +116,7 @@ cdef inline double power(double a, double p) noexcept nogil:
     r = (w - n) + rest
     r = -1.0 if r < -1.0 else r
     r = 1.0 if r > 1.0 else r
-    r = r * 0.69314718055994531
-    z = r * r
-    z2 = z * z
-    q = (2.7557319223985891e-07 + r * 2.505210838544172e-08)
-    q = q + z * (2.0876756987868099e-09 + r * 1.6059043836821615e-10)
-    t = (1.3888888888888889e-03 + r * 1.9841269841269841e-04)
-    t = t + z * (2.4801587301587302e-05 + r * 2.7557319223985891e-06)
-    q = t + z2 * q
-    t = (0.5 + r * 1.6666666666666667e-01) + z * (4.1666666666666667e-02 + r * 8.3333333333333333e-03)
-    q = t + z2 * q
-    q = 1.0 + (r + z * q)
+    q = two_to(r)
     # 2^n in two factors that a double can hold, since n may lie outside its range.
     half = (n * 0.5 + 6755399441055744.0) - 6755399441055744.0
     q = q * fd_two_to_double(half)

@@ -1,4 +1,4 @@
-"""Point formulas that every update rule shares, and how a run of elements is cut for threads.
+"""Point formulas that every update rule shares.
 
 `plain` is a constant at every call: the compiler makes one loop without the options (scale, decay, L1) and
 one with them, so a plain rule pays nothing.
@@ -51,8 +51,3 @@ cdef inline floating moved(
 
 cdef inline bint is_plain(double scale, double l2, double keep, double shrink) noexcept nogil:
     return scale == 1 and l2 == 0 and keep == 1 and shrink == 0
-
-
-cdef inline Py_ssize_t cut(Py_ssize_t size, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-    """Where part `part` of `parts` starts: a multiple of 128 elements, whole cache lines for both types."""
-    return size if part == parts else size // 128 * part // parts * 128

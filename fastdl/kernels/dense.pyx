@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 
 from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_barrier, fd_team_size
 from ._math cimport exp_, sigmoid_, tanh_
+from ._softmax cimport exponentials
 from ._tile cimport (
     FD_MR,
     FD_NR_DOUBLE,
@@ -221,36 +222,9 @@ cdef double _row_loss(
     cython.floating scale, cython.floating* gradient,
 ) noexcept nogil:
     """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
-    cdef cython.floating lanes[FD_NR_FLOAT]
-    cdef cython.floating top = logits[0], total = 0, share
+    cdef cython.floating top, share, total = exponentials(logits, classes, gradient, &top)
     cdef double behind = 0  # mean distance of the logits from the top one
-    cdef Py_ssize_t j = 0
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for u in range(nr):
-        lanes[u] = top
-    while j + nr <= classes:
-        for u in range(nr):
-            lanes[u] = logits[j + u] if logits[j + u] > lanes[u] else lanes[u]
-        j += nr
-    for u in range(nr):
-        top = lanes[u] if lanes[u] > top else top
-    while j < classes:
-        top = logits[j] if logits[j] > top else top
-        j += 1
-    for j in range(classes):
-        gradient[j] = exp_(logits[j] - top)
-    for u in range(nr):
-        lanes[u] = 0
-    j = 0
-    while j + nr <= classes:
-        for u in range(nr):
-            lanes[u] = lanes[u] + gradient[j + u]
-        j += nr
-    for u in range(nr):
-        total = total + lanes[u]
-    while j < classes:
-        total = total + gradient[j]
-        j += 1
+    cdef Py_ssize_t j
     share = scale / total
     for j in range(classes):
         gradient[j] = gradient[j] * share

@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 from ._build cimport FD_LEVEL
 from ._normal cimport box_muller, unit_offset, unit_radius
 from ._philox cimport FOR_NOISE, FOR_TIES, LANES, Keys, philox_lanes, philox_scattered, schedule
-from ._stream cimport fd_lowest_bit, fd_prefetch, fd_stream, fd_stream_end
+from ._stream cimport fd_lowest_bit, fd_prefetch_apart, fd_stream, fd_stream_end
 
 LEVEL = FD_LEVEL.decode()
 
@@ -24,6 +24,7 @@ cdef enum:
     WORDS = 256
     GROUP = 1024
     TIE_MAP = 32
+    AHEAD = 8  # groups that are read ahead together: 32 KB of float32
 
 cdef struct Draw:
     # What a mask is a function of: seed, step, stream and p * 2^32.
@@ -99,66 +100,76 @@ cdef inline int dropped_ties(
 
 
 cdef inline void drop_quarter(
-    const uint32_t* words, int shift, uint32_t top, const floating* x, floating* y, floating scale
+    const uint32_t* words, int quarter, const floating* x, floating* y, floating scale, const Draw* draw
 ) noexcept nogil:
     """The 256 elements that go by one byte of each word, shifted to the top: the bytes below it then cannot
     reverse the inequality."""
     cdef floating kept, zero = 0
-    cdef int j
+    cdef uint32_t top = draw.threshold & <uint32_t> 0xFF000000
+    cdef int j, shift = 24 - 8 * quarter
+    if draw.threshold == 0:
+        for j in range(WORDS):
+            y[j] = x[j] * scale
+        return
     for j in range(WORDS):
         kept = x[j] * scale
         y[j] = kept if (words[j] << shift) >= top else zero
 
 
 cdef inline void drop_group(
-    uint64_t group, const floating* x, floating* y, floating scale, const Draw* draw
+    uint64_t group, const floating* x, floating* y, floating scale, const Draw* draw,
+    const floating* ahead, int share, bint past_caches,
 ) noexcept nogil:
-    """One whole group: y = where(r, x * scale, 0)."""
+    """One whole group: y = where(r, x * scale, 0).
+
+    A quarter at a time goes through a buffer: so y may be x, the compiler need not ask, and what is read ahead
+    (share `share` of the AHEAD groups that begin at `ahead`, if that is not NULL) and written past the caches
+    is spread over the work. In one go they fill the core's few line buffers, and it waits.
+    """
     cdef uint32_t[WORDS] words
     cdef int[GROUP] places
-    cdef int j, count
-    cdef uint32_t top = draw.threshold & <uint32_t> 0xFF000000
+    cdef floating[WORDS + 1] result  # the last one takes what is not of this quarter
+    cdef int j, place, quarter, count = 0
+    cdef Py_ssize_t lines = WORDS * sizeof(floating) // 64
     if draw.everything:
-        for j in range(GROUP):
-            y[j] = 0
-        return
-    if draw.threshold == 0:
-        for j in range(GROUP):
-            y[j] = x[j] * scale
-        return
-    philox_lanes(group * LANES, draw.step, draw.stream, &draw.keys, words)
-    drop_quarter(words, 24, top, x, y, scale)
-    drop_quarter(words, 16, top, x + WORDS, y + WORDS, scale)
-    drop_quarter(words, 8, top, x + 2 * WORDS, y + 2 * WORDS, scale)
-    drop_quarter(words, 0, top, x + 3 * WORDS, y + 3 * WORDS, scale)
-    count = dropped_ties(group, words, draw, places)
-    for j in range(count):
-        y[places[j]] = 0
+        for j in range(WORDS):
+            result[j] = 0
+    elif draw.threshold:
+        philox_lanes(group * LANES, draw.step, draw.stream, &draw.keys, words)
+        count = dropped_ties(group, words, draw, places)
+    for quarter in range(4):
+        if ahead:
+            fd_prefetch_apart(ahead, 4 * AHEAD * lines, (4 * share + quarter) * lines, lines)
+        if not draw.everything:
+            drop_quarter(words, quarter, x + quarter * WORDS, result, scale, draw)
+        for j in range(count):
+            place = places[j] - quarter * WORDS
+            result[place if 0 <= place < WORDS else WORDS] = 0
+        if past_caches:
+            fd_stream(y + quarter * WORDS, result, WORDS * sizeof(floating))
+        else:
+            memcpy(y + quarter * WORDS, result, WORDS * sizeof(floating))
 
 
 cdef inline void drop_range(
     const floating* x, floating* y, Py_ssize_t n, Py_ssize_t first, Py_ssize_t last,
     floating scale, const Draw* draw, bint past_caches,
 ) noexcept nogil:
-    """Groups first .. last - 1 of n elements, the last group perhaps short. Each goes through a buffer, so
-    that y may be x and the compiler need not ask."""
-    cdef floating[GROUP] result, short_group
-    cdef const floating* source
-    cdef Py_ssize_t group, start, count
+    """Groups first .. last - 1 of n elements, the last group perhaps short."""
+    cdef floating[GROUP] short_group
+    cdef const floating* ahead
+    cdef Py_ssize_t group, start, share
+    cdef bint read_ahead = past_caches and not draw.everything
     for group in range(first, last):
         start = group * GROUP
-        count = min(n - start, <Py_ssize_t> GROUP)
-        if past_caches and group + 2 < last:
-            fd_prefetch(x + start + 2 * GROUP, GROUP * sizeof(floating))
-        source = x + start
-        if count < GROUP:
-            memcpy(short_group, source, count * sizeof(floating))
-            source = short_group
-        drop_group(group, source, result, scale, draw)
-        if past_caches and count == GROUP:
-            fd_stream(y + start, result, GROUP * sizeof(floating))
+        share = (group - first) % AHEAD
+        if n - start < GROUP:
+            memcpy(short_group, x + start, (n - start) * sizeof(floating))
+            drop_group(group, short_group, short_group, scale, draw, NULL, 0, False)
+            memcpy(y + start, short_group, (n - start) * sizeof(floating))
         else:
-            memcpy(y + start, result, count * sizeof(floating))
+            ahead = x + start + (AHEAD - share) * GROUP if read_ahead and group + 2 * AHEAD <= last else NULL
+            drop_group(group, x + start, y + start, scale, draw, ahead, <int> share, past_caches)
     if past_caches:
         fd_stream_end()
 

@@ -14,9 +14,10 @@ from libc.math cimport INFINITY, fabs
 
 from ._build cimport FD_LEVEL
 from ._norms cimport (
-    ABS, CLIP, COUNT, CUBE, DIVIDE, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK, ROOT, SIGN,
-    SIGN_AT, SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
+    ABS, CLIP, COUNT, CUBE, DIVIDE, EIGHTH, FIFTH, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK,
+    ROOT, SEVENTH, SIGN, SIGN_AT, SIXTH, SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
 )
+from ._stream cimport fd_prefetch_apart
 
 LEVEL = FD_LEVEL.decode()
 
@@ -24,6 +25,7 @@ cdef enum:
     BLOCK = 8192  # 32 KB of float32: long enough to hide the fold, short enough to share out
     LANES = 32    # doubles: four AVX-512 registers
     TILE = 1024   # columns side by side: 8 KB of sums, a page of float32
+    ABREAST = 8   # rows added to the columns' sums in one go
     WIDE = 64     # lanes of the largest and the smallest, which stay in the type
 
 BLOCK_SIZE = BLOCK
@@ -39,12 +41,23 @@ cdef inline double fold(double* total) noexcept nogil:
     return total[0]
 
 
-cdef inline double sum_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
+cdef inline void fetch(
+    const floating* next, Py_ssize_t n, Py_ssize_t i, Py_ssize_t width
+) noexcept nogil:
+    """While elements i to i + width of a block of n are summed, its share of what is summed next."""
+    cdef Py_ssize_t line = 64 // sizeof(floating)
+    fd_prefetch_apart(next, n // line, i // line, width // line)
+
+
+cdef inline double sum_of(
+    const floating* x, const floating* next, Py_ssize_t n, int kind, double p
+) noexcept nogil:
     cdef double total[LANES]
     cdef Py_ssize_t i, j, whole = n // LANES * LANES
     for j in range(LANES):
         total[j] = 0.0
     for i in range(n // LANES):
+        fetch(next, n, i * LANES, LANES)
         for j in range(LANES):
             total[j] += term(x[i * LANES + j], kind, p)
     for j in range(n - whole):
@@ -66,7 +79,9 @@ cdef inline void raise_to(double* base, double* raised, Py_ssize_t p) noexcept n
             base[j] *= base[j]
 
 
-cdef inline double whole_power_of(const floating* x, Py_ssize_t n, Py_ssize_t p) noexcept nogil:
+cdef inline double whole_power_of(
+    const floating* x, const floating* next, Py_ssize_t n, Py_ssize_t p
+) noexcept nogil:
     cdef double total[LANES]
     cdef double base[LANES]
     cdef double raised[LANES]
@@ -74,6 +89,7 @@ cdef inline double whole_power_of(const floating* x, Py_ssize_t n, Py_ssize_t p)
     for j in range(LANES):
         total[j] = 0.0
     for i in range(n // LANES):
+        fetch(next, n, i * LANES, LANES)
         for j in range(LANES):
             base[j] = fabs(x[i * LANES + j])
         raise_to(base, raised, p)
@@ -87,12 +103,15 @@ cdef inline double whole_power_of(const floating* x, Py_ssize_t n, Py_ssize_t p)
     return fold(total)
 
 
-cdef inline double extreme_of(const floating* x, Py_ssize_t n, int kind) noexcept nogil:
+cdef inline double extreme_of(
+    const floating* x, const floating* next, Py_ssize_t n, int kind
+) noexcept nogil:
     cdef floating best[WIDE]
     cdef Py_ssize_t i, j, whole = n // WIDE * WIDE
     for j in range(WIDE):
         best[j] = <floating> 0.0 if kind == LARGEST else <floating> INFINITY
     for i in range(n // WIDE):
+        fetch(next, n, i * WIDE, WIDE)
         for j in range(WIDE):
             best[j] = further(best[j], x[i * WIDE + j], kind)
     for j in range(n - whole):
@@ -102,31 +121,42 @@ cdef inline double extreme_of(const floating* x, Py_ssize_t n, int kind) noexcep
     return <double> best[0]
 
 
-cdef inline double block_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
+cdef inline double block_of(
+    const floating* x, const floating* next, Py_ssize_t n, int kind, double p
+) noexcept nogil:
+    """The reduction of x; `next` is where the one after it begins, of which the cache is told."""
     # One call per kind: with the kind a constant, the choice inside the loop folds away.
     if kind == LARGEST:
-        return extreme_of(x, n, LARGEST)
+        return extreme_of(x, next, n, LARGEST)
     if kind == SMALLEST:
-        return extreme_of(x, n, SMALLEST)
+        return extreme_of(x, next, n, SMALLEST)
     if kind == COUNT:
-        return sum_of(x, n, COUNT, p)
+        return sum_of(x, next, n, COUNT, p)
     if kind == ABS:
-        return sum_of(x, n, ABS, p)
+        return sum_of(x, next, n, ABS, p)
     if kind == SQUARE:
-        return sum_of(x, n, SQUARE, p)
+        return sum_of(x, next, n, SQUARE, p)
     if kind == CUBE:
-        return sum_of(x, n, CUBE, p)
+        return sum_of(x, next, n, CUBE, p)
     if kind == FOURTH:
-        return sum_of(x, n, FOURTH, p)
-    if kind == QUICK and floating is float:
-        return sum_of(x, n, QUICK, p)
+        return sum_of(x, next, n, FOURTH, p)
+    if kind == FIFTH:
+        return sum_of(x, next, n, FIFTH, p)
+    if kind == SIXTH:
+        return sum_of(x, next, n, SIXTH, p)
+    if kind == SEVENTH:
+        return sum_of(x, next, n, SEVENTH, p)
+    if kind == EIGHTH:
+        return sum_of(x, next, n, EIGHTH, p)
+    if kind == QUICK:
+        return sum_of(x, next, n, QUICK, p)
     if kind == ROOT:
-        return sum_of(x, n, ROOT, p)
+        return sum_of(x, next, n, ROOT, p)
     if kind == INVERSE:
-        return sum_of(x, n, INVERSE, p)
+        return sum_of(x, next, n, INVERSE, p)
     if kind == WHOLE:
-        return whole_power_of(x, n, <Py_ssize_t> p)
-    return sum_of(x, n, POWER, p)
+        return whole_power_of(x, next, n, <Py_ssize_t> p)
+    return sum_of(x, next, n, POWER, p)
 
 
 cdef inline double combined(const double* part, Py_ssize_t n, int kind) noexcept nogil:
@@ -150,7 +180,7 @@ def reduce_block(const floating[::1] x, int kind, double p):
     """One block: 1 to BLOCK elements, on the calling thread."""
     cdef double result
     with nogil:
-        result = block_of(&x[0], x.shape[0], kind, p)
+        result = block_of(&x[0], &x[0], x.shape[0], kind, p)
     return result
 
 
@@ -162,7 +192,10 @@ cdef inline void reduce_piece(
     const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, Py_ssize_t job
 ) noexcept nogil:
     cdef Py_ssize_t row = job // parts.shape[1], piece = job % parts.shape[1], start = piece * BLOCK
-    parts[row, piece] = block_of(&x[row, start], min(<Py_ssize_t> BLOCK, x.shape[1] - start), kind, p)
+    cdef Py_ssize_t n = min(<Py_ssize_t> BLOCK, x.shape[1] - start)
+    cdef const floating* block = &x[row, start]
+    cdef bint last = job + 1 == parts.shape[0] * parts.shape[1]
+    parts[row, piece] = block_of(block, block if last else block + n, n, kind, p)
 
 
 def reduce_rows(
@@ -183,18 +216,28 @@ def reduce_rows(
 
 
 # ---- Columns ------------------------------------------------------------------------------------------
+cdef inline double added(double total, double x, int kind, double p) noexcept nogil:
+    return further(total, x, kind) if kind >= LARGEST else total + term(x, kind, p)
+
+
 cdef inline void column_sums(
     const floating* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t width, int kind, double p, double* out
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
+    # ABREAST rows at a time: the sums are loaded and stored once for all of them, and their pages are read at
+    # once, which is faster than one after the other (see fd_prefetch_apart).
+    cdef Py_ssize_t i, j, k
+    cdef double total
     for j in range(width):
         out[j] = <double> INFINITY if kind == SMALLEST else 0.0
-    for i in range(n):
+    for i in range(n // ABREAST):
         for j in range(width):
-            if kind >= LARGEST:
-                out[j] = further(out[j], <double> x[i * stride + j], kind)
-            else:
-                out[j] += term(x[i * stride + j], kind, p)
+            total = out[j]
+            for k in range(ABREAST):
+                total = added(total, x[(i * ABREAST + k) * stride + j], kind, p)
+            out[j] = total
+    for i in range(n // ABREAST * ABREAST, n):
+        for j in range(width):
+            out[j] = added(out[j], x[i * stride + j], kind, p)
 
 
 cdef inline void column_piece(
@@ -221,7 +264,15 @@ cdef inline void column_piece(
         column_sums(start, inner, n, width, CUBE, p, out)
     elif kind == FOURTH:
         column_sums(start, inner, n, width, FOURTH, p, out)
-    elif kind == QUICK and floating is float:
+    elif kind == FIFTH:
+        column_sums(start, inner, n, width, FIFTH, p, out)
+    elif kind == SIXTH:
+        column_sums(start, inner, n, width, SIXTH, p, out)
+    elif kind == SEVENTH:
+        column_sums(start, inner, n, width, SEVENTH, p, out)
+    elif kind == EIGHTH:
+        column_sums(start, inner, n, width, EIGHTH, p, out)
+    elif kind == QUICK:
         column_sums(start, inner, n, width, QUICK, p, out)
     else:
         column_sums(start, inner, n, width, POWER, p, out)
@@ -304,32 +355,49 @@ def map_rows(
 
 
 # ---- Thresholds ---------------------------------------------------------------------------------------
-cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) noexcept nogil:
+cdef inline void count_above(const floating* x, Py_ssize_t n, double t, double* out) noexcept nogil:
+    """out = the sum of the |x| above t, and their number; NaN counts as above."""
+    cdef double above[LANES]
+    cdef double number[LANES]
+    cdef double one
+    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    for j in range(LANES):
+        above[j] = 0.0
+        number[j] = 0.0
+    for i in range(n // LANES):
+        for j in range(LANES):
+            one = fabs(x[i * LANES + j])
+            above[j] += 0.0 if one <= t else one
+            number[j] += 0.0 if one <= t else 1.0
+    for j in range(n - whole):
+        one = fabs(x[whole + j])
+        above[j] += 0.0 if one <= t else one
+        number[j] += 0.0 if one <= t else 1.0
+    out[0] = fold(above)
+    out[1] = fold(number)
+
+
+cdef inline double threshold_of(
+    const floating* x, Py_ssize_t n, double radius, double[:, ::1] parts, int threads
+) noexcept nogil:
     """The t >= 0 at which sum max(|x| - t, 0) = radius; 0 if the sum is below it already.
 
     Newton's method on that convex, piecewise linear function (Michelot 1986): t = (sum of the |x| above t,
-    less the radius) / their number. It climbs, and ends after finitely many steps: the number only falls."""
-    cdef double above[LANES]
-    cdef double number[LANES]
-    cdef double t = 0.0, new, one, total
-    cdef Py_ssize_t i, j, whole = n // LANES * LANES
+    less the radius) / their number. It climbs, and ends after finitely many steps: the number only falls.
+    parts (blocks, 2) is scratch."""
+    cdef double t = 0.0, new, total, number
+    cdef Py_ssize_t block, blocks = parts.shape[0]
     while True:
-        for j in range(LANES):
-            above[j] = 0.0
-            number[j] = 0.0
-        for i in range(n // LANES):
-            for j in range(LANES):
-                one = fabs(x[i * LANES + j])
-                above[j] += 0.0 if one <= t else one
-                number[j] += 0.0 if one <= t else 1.0
-        for j in range(n - whole):
-            one = fabs(x[whole + j])
-            above[j] += 0.0 if one <= t else one
-            number[j] += 0.0 if one <= t else 1.0
-        total = fold(above)
-        if fold(number) == 0.0 or total <= radius:
+        for block in prange(blocks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            count_above(x + block * BLOCK, min(<Py_ssize_t> BLOCK, n - block * BLOCK), t, &parts[block, 0])
+        total = 0.0
+        number = 0.0
+        for block in range(blocks):
+            total += parts[block, 0]
+            number += parts[block, 1]
+        if number == 0.0 or total <= radius:
             return t
-        new = (total - radius) / number[0]
+        new = (total - radius) / number
         if new <= t:
             return t
         t = new
@@ -337,11 +405,21 @@ cdef inline double threshold_of(const floating* x, Py_ssize_t n, double radius) 
             return t
 
 
-def thresholds(const floating[:, ::1] x, double radius, double[::1] out, int threads):
-    """out[r] = the soft threshold that projects row r on the L1 ball of the radius (Duchi 2008)."""
-    cdef Py_ssize_t row
-    for row in prange(x.shape[0], num_threads=threads, schedule="static", nogil=True):
-        out[row] = threshold_of(&x[row, 0], x.shape[1], radius)
+def thresholds(
+    const floating[:, ::1] x, double radius, double[:, :, ::1] parts, double[::1] out, int threads
+):
+    """out[r] = the soft threshold that projects row r on the L1 ball of the radius (Duchi 2008).
+
+    Threads share rows, or the blocks of a row where there are fewer rows than threads; parts, scratch, is
+    (rows, blocks of a row, 2)."""
+    cdef Py_ssize_t row, n = x.shape[1], rows = x.shape[0]
+    if rows < threads:
+        with nogil:
+            for row in range(rows):
+                out[row] = threshold_of(&x[row, 0], n, radius, parts[row], threads)
+    else:
+        for row in prange(rows, num_threads=threads, schedule="static", nogil=True):
+            out[row] = threshold_of(&x[row, 0], n, radius, parts[row], 1)
 
 
 # ---- Penalties ----------------------------------------------------------------------------------------

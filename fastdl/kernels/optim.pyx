@@ -1,19 +1,23 @@
 """Update rules with momentum and the Adam family, (3.1) to (3.3), (3.8) to (3.11): one pass over memory each.
 
-The arrays of one call (param, grad, state) are flat, of one size, and do not overlap; all but grad are
-overwritten. Every rule ends with the same four scalars, see `_update.pxd`:
+The arrays of one call (param, grad, state) are flat and do not overlap; all but grad are overwritten. What is
+updated lies in pieces, one row of `pieces` each: its length, then for each array, in the order of the arguments,
+how many elements from the array's start it begins. That may be beyond its end: so one call updates any number of
+separate arrays, each piece given by its distance from the first of its kind.
+
+Every rule ends with the same four scalars, see `_update.pxd`:
 
     scale, l2     the gradient used is scale grad + l2 param
     keep, shrink  param becomes prox(keep param - change), the prox of shrink |param|
 
-Elements do not depend on each other, so any cut over threads gives the same bits.
+Elements do not depend on each other, so any share of the pieces among threads gives the same bits.
 """
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
 from ._build cimport FD_LEVEL
-from ._update cimport cut, gradient, is_plain, larger, moved, root
+from ._update cimport gradient, is_plain, larger, moved, root
 
 LEVEL = FD_LEVEL.decode()
 
@@ -21,41 +25,36 @@ LEVEL = FD_LEVEL.decode()
 # ---- SGD (3.1) ---------------------------------------------------------------------------------------
 
 cdef inline void sgd_loop(
-    floating* p, const floating* g, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, Py_ssize_t n,
     floating lr, floating scale, floating l2, floating keep, floating shrink, bint plain,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(start, stop):
+    for i in range(n):
         p[i] = moved(p[i], lr * gradient(g[i], p[i], scale, l2, plain), keep, shrink, plain)
 
 
 cdef void sgd_part(
-    floating* p, const floating* g, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, Py_ssize_t n,
     floating lr, floating scale, floating l2, floating keep, floating shrink, bint plain,
 ) noexcept nogil:
     if plain:
-        sgd_loop(p, g, start, stop, lr, scale, l2, keep, shrink, True)
+        sgd_loop(p, g, n, lr, scale, l2, keep, shrink, True)
     else:
-        sgd_loop(p, g, start, stop, lr, scale, l2, keep, shrink, False)
+        sgd_loop(p, g, n, lr, scale, l2, keep, shrink, False)
 
 
 def sgd(
-    floating[::1] param, const floating[::1] grad,
+    floating[::1] param, const floating[::1] grad, const Py_ssize_t[:, ::1] pieces,
     double lr, double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """change = lr g"""
-    cdef Py_ssize_t n = param.shape[0]
     cdef bint plain = is_plain(scale, l2, keep, shrink)
-    cdef int k
-    if n == 0:
+    cdef Py_ssize_t k
+    if pieces.shape[0] == 0:
         return
-    if num_threads == 1:
-        with nogil:
-            sgd_part(&param[0], &grad[0], 0, n, <floating> lr,
-                     <floating> scale, <floating> l2, <floating> keep, <floating> shrink, plain)
-        return
-    for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads):
-        sgd_part(&param[0], &grad[0], cut(n, k, num_threads), cut(n, k + 1, num_threads), <floating> lr,
+    for k in prange(pieces.shape[0], nogil=True, schedule="static", num_threads=num_threads,
+                    use_threads_if=num_threads > 1):
+        sgd_part(&param[0] + pieces[k, 1], &grad[0] + pieces[k, 2], pieces[k, 0], <floating> lr,
                  <floating> scale, <floating> l2, <floating> keep, <floating> shrink, plain)
 
 
@@ -70,20 +69,20 @@ def sgd_rows(
         return
     for k in prange(rows.shape[0], nogil=True, schedule="static", num_threads=num_threads,
                     use_threads_if=num_threads > 1):
-        sgd_part(&param[rows[k], 0], &values[k, 0], 0, param.shape[1], <floating> lr,
+        sgd_part(&param[rows[k], 0], &values[k, 0], param.shape[1], <floating> lr,
                  <floating> scale, <floating> l2, <floating> keep, <floating> shrink, plain)
 
 
 # ---- Momentum (3.2) and Nesterov (3.3) -----------------------------------------------------------------
 
 cdef inline void momentum_loop(
-    floating* p, const floating* g, floating* v, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* v, Py_ssize_t n,
     floating rate, floating mu, floating gain,
     floating scale, floating l2, floating keep, floating shrink, bint nesterov, bint plain,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef floating fresh, velocity, change
-    for i in range(start, stop):
+    for i in range(n):
         fresh = gain * gradient(g[i], p[i], scale, l2, plain)
         velocity = mu * v[i] + fresh
         v[i] = velocity
@@ -92,41 +91,34 @@ cdef inline void momentum_loop(
 
 
 cdef void momentum_part(
-    floating* p, const floating* g, floating* v, Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* v, Py_ssize_t n,
     floating rate, floating mu, floating gain,
     floating scale, floating l2, floating keep, floating shrink, bint nesterov, bint plain,
 ) noexcept nogil:
     if nesterov and plain:
-        momentum_loop(p, g, v, start, stop, rate, mu, gain, scale, l2, keep, shrink, True, True)
+        momentum_loop(p, g, v, n, rate, mu, gain, scale, l2, keep, shrink, True, True)
     elif nesterov:
-        momentum_loop(p, g, v, start, stop, rate, mu, gain, scale, l2, keep, shrink, True, False)
+        momentum_loop(p, g, v, n, rate, mu, gain, scale, l2, keep, shrink, True, False)
     elif plain:
-        momentum_loop(p, g, v, start, stop, rate, mu, gain, scale, l2, keep, shrink, False, True)
+        momentum_loop(p, g, v, n, rate, mu, gain, scale, l2, keep, shrink, False, True)
     else:
-        momentum_loop(p, g, v, start, stop, rate, mu, gain, scale, l2, keep, shrink, False, False)
+        momentum_loop(p, g, v, n, rate, mu, gain, scale, l2, keep, shrink, False, False)
 
 
 def momentum(
-    floating[::1] param, const floating[::1] grad, floating[::1] velocity,
+    floating[::1] param, const floating[::1] grad, floating[::1] velocity, const Py_ssize_t[:, ::1] pieces,
     double rate, double mu, double gain, bint nesterov,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """v = mu v + gain g; change = rate v, or rate (gain g + mu v) for Nesterov"""
-    cdef Py_ssize_t n = param.shape[0]
     cdef bint plain = is_plain(scale, l2, keep, shrink)
-    cdef int k
-    if n == 0:
+    cdef Py_ssize_t k
+    if pieces.shape[0] == 0:
         return
-    if num_threads == 1:
-        with nogil:
-            momentum_part(&param[0], &grad[0], &velocity[0], 0, n,
-                          <floating> rate, <floating> mu, <floating> gain,
-                          <floating> scale, <floating> l2, <floating> keep, <floating> shrink,
-                          nesterov, plain)
-        return
-    for k in prange(num_threads, nogil=True, schedule="static", num_threads=num_threads):
-        momentum_part(&param[0], &grad[0], &velocity[0], cut(n, k, num_threads), cut(n, k + 1, num_threads),
-                      <floating> rate, <floating> mu, <floating> gain,
+    for k in prange(pieces.shape[0], nogil=True, schedule="static", num_threads=num_threads,
+                    use_threads_if=num_threads > 1):
+        momentum_part(&param[0] + pieces[k, 1], &grad[0] + pieces[k, 2], &velocity[0] + pieces[k, 3],
+                      pieces[k, 0], <floating> rate, <floating> mu, <floating> gain,
                       <floating> scale, <floating> l2, <floating> keep, <floating> shrink, nesterov, plain)
 
 
@@ -139,15 +131,14 @@ cdef enum:  # what the change is made of
     UNADAPTED  # rate m: RAdam's first steps
 
 cdef inline void adam_loop(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
-    Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t n,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef floating gi, mi, vi, change
-    for i in range(start, stop):
+    for i in range(n):
         gi = gradient(g[i], p[i], scale, l2, plain)
         mi = b1 * m[i] + c1 * gi
         vi = b2 * v[i] + c2 * (gi * gi)
@@ -166,45 +157,40 @@ cdef inline void adam_loop(
 
 
 cdef void adam_part(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
-    Py_ssize_t start, Py_ssize_t stop,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t n,
     floating rate, floating fresh, floating b1, floating c1, floating b2, floating c2,
     floating top, floating stretch, floating eps,
     floating scale, floating l2, floating keep, floating shrink, int form, bint plain,
 ) noexcept nogil:
     if form == ADAM and plain:
-        adam_loop(p, g, m, v, v_max, start, stop, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
+        adam_loop(p, g, m, v, v_max, n, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
                   scale, l2, keep, shrink, ADAM, True)
     elif form == ADAM:
-        adam_loop(p, g, m, v, v_max, start, stop, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
+        adam_loop(p, g, m, v, v_max, n, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
                   scale, l2, keep, shrink, ADAM, False)
     elif form == AMSGRAD:
-        adam_loop(p, g, m, v, v_max, start, stop, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
+        adam_loop(p, g, m, v, v_max, n, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
                   scale, l2, keep, shrink, AMSGRAD, False)
     elif form == NADAM:
-        adam_loop(p, g, m, v, v_max, start, stop, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
+        adam_loop(p, g, m, v, v_max, n, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
                   scale, l2, keep, shrink, NADAM, False)
     else:
-        adam_loop(p, g, m, v, v_max, start, stop, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
+        adam_loop(p, g, m, v, v_max, n, rate, fresh, b1, c1, b2, c2, top, stretch, eps,
                   scale, l2, keep, shrink, UNADAPTED, False)
 
 
 cdef void adam_all(
-    floating* p, const floating* g, floating* m, floating* v, floating* v_max, Py_ssize_t n,
+    floating* p, const floating* g, floating* m, floating* v, floating* v_max,
+    const Py_ssize_t[:, ::1] pieces,
     double rate, double fresh, double beta1, double beta2, double top, double stretch, double eps,
     double scale, double l2, double keep, double shrink, int form, int num_threads,
 ) noexcept nogil:
     cdef bint plain = is_plain(scale, l2, keep, shrink)
-    cdef int k
-    if num_threads == 1:
-        adam_part(p, g, m, v, v_max, 0, n, <floating> rate, <floating> fresh,
-                  <floating> beta1, <floating> (1 - beta1), <floating> beta2, <floating> (1 - beta2),
-                  <floating> top, <floating> stretch, <floating> eps,
-                  <floating> scale, <floating> l2, <floating> keep, <floating> shrink, form, plain)
-        return
-    for k in prange(num_threads, schedule="static", num_threads=num_threads):
-        adam_part(p, g, m, v, v_max, cut(n, k, num_threads), cut(n, k + 1, num_threads),
-                  <floating> rate, <floating> fresh,
+    cdef Py_ssize_t k, last = pieces.shape[1] - 1  # v_max's column; where there is none, v's, as v_max is v
+    for k in prange(pieces.shape[0], schedule="static", num_threads=num_threads,
+                    use_threads_if=num_threads > 1):
+        adam_part(p + pieces[k, 1], g + pieces[k, 2], m + pieces[k, 3], v + pieces[k, 4],
+                  v_max + pieces[k, last], pieces[k, 0], <floating> rate, <floating> fresh,
                   <floating> beta1, <floating> (1 - beta1), <floating> beta2, <floating> (1 - beta2),
                   <floating> top, <floating> stretch, <floating> eps,
                   <floating> scale, <floating> l2, <floating> keep, <floating> shrink, form, plain)
@@ -212,49 +198,53 @@ cdef void adam_all(
 
 def adam(
     floating[::1] param, const floating[::1] grad, floating[::1] m, floating[::1] v,
+    const Py_ssize_t[:, ::1] pieces,
     double rate, double beta1, double beta2, double stretch, double eps,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; change = rate m / (stretch sqrt(v) + eps)"""
-    if param.shape[0]:
+    if pieces.shape[0]:
         with nogil:
-            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], param.shape[0], rate, 0, beta1, beta2, 1,
+            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, 0, beta1, beta2, 1,
                      stretch, eps, scale, l2, keep, shrink, ADAM, num_threads)
 
 
 def amsgrad(
     floating[::1] param, const floating[::1] grad, floating[::1] m, floating[::1] v, floating[::1] v_max,
+    const Py_ssize_t[:, ::1] pieces,
     double rate, double beta1, double beta2, double top, double stretch, double eps,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; v_max = max(v_max, top v); change = rate m / (stretch sqrt(v_max) + eps)"""
-    if param.shape[0]:
+    if pieces.shape[0]:
         with nogil:
-            adam_all(&param[0], &grad[0], &m[0], &v[0], &v_max[0], param.shape[0], rate, 0, beta1, beta2, top,
+            adam_all(&param[0], &grad[0], &m[0], &v[0], &v_max[0], pieces, rate, 0, beta1, beta2, top,
                      stretch, eps, scale, l2, keep, shrink, AMSGRAD, num_threads)
 
 
 def nadam(
     floating[::1] param, const floating[::1] grad, floating[::1] m, floating[::1] v,
+    const Py_ssize_t[:, ::1] pieces,
     double rate, double fresh, double beta1, double beta2, double stretch, double eps,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; change = (rate m + fresh g) / (stretch sqrt(v) + eps)"""
-    if param.shape[0]:
+    if pieces.shape[0]:
         with nogil:
-            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], param.shape[0], rate, fresh, beta1, beta2, 1,
+            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, fresh, beta1, beta2, 1,
                      stretch, eps, scale, l2, keep, shrink, NADAM, num_threads)
 
 
 def unadapted(
     floating[::1] param, const floating[::1] grad, floating[::1] m, floating[::1] v,
+    const Py_ssize_t[:, ::1] pieces,
     double rate, double beta1, double beta2,
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; change = rate m"""
-    if param.shape[0]:
+    if pieces.shape[0]:
         with nogil:
-            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], param.shape[0], rate, 0, beta1, beta2, 1,
+            adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, 0, beta1, beta2, 1,
                      1, 0, scale, l2, keep, shrink, UNADAPTED, num_threads)
 
 
@@ -265,14 +255,18 @@ def adam_rows(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """`adam` on the rows named, which are distinct; the others' m and v do not decay"""
+    cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k, row
     if rows.shape[0] == 0 or param.shape[1] == 0:
         return
     for k in prange(rows.shape[0], nogil=True, schedule="static", num_threads=num_threads,
                     use_threads_if=num_threads > 1):
         row = rows[k]
-        adam_all(&param[row, 0], &values[k, 0], &m[row, 0], &v[row, 0], &v[row, 0], param.shape[1],
-                 rate, 0, beta1, beta2, 1, stretch, eps, scale, l2, keep, shrink, ADAM, 1)
+        adam_part(&param[row, 0], &values[k, 0], &m[row, 0], &v[row, 0], &v[row, 0], param.shape[1],
+                  <floating> rate, <floating> 0,
+                  <floating> beta1, <floating> (1 - beta1), <floating> beta2, <floating> (1 - beta2),
+                  <floating> 1, <floating> stretch, <floating> eps,
+                  <floating> scale, <floating> l2, <floating> keep, <floating> shrink, ADAM, plain)
 
 
 # ---- Sums of rows with the same number ------------------------------------------------------------------

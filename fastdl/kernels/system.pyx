@@ -4,8 +4,10 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdlib cimport free
 from libc.stddef cimport size_t
+from libc.stdint cimport uint64_t
 
 from ._build cimport FD_LEVEL, FD_OPENMP, fd_has_avx2, fd_has_avx512, fd_max_threads, fd_pause_workers
+from ._stream cimport fd_prefetch_apart
 from ._tile cimport FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, madd
 
 
@@ -163,3 +165,34 @@ def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
     if total != total:  # never: but the compiler must not see that, or it would drop the work
         raise FloatingPointError("multiply_adds: lost its numbers")
     return count * FD_MR * (FD_NR_DOUBLE if double_precision else FD_NR_FLOAT)
+
+
+# ---- How fast memory can be read --------------------------------------------------------------------------------
+
+cdef enum:
+    READ = 4096  # words a thread takes at a time: 32 KB, so that what is read ahead lies on eight pages
+    WIDE = 64
+
+
+cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
+    """READ words combined by `or`, which is next to no work, while the next READ are asked for."""
+    cdef uint64_t[WIDE] seen
+    cdef Py_ssize_t i, j
+    for j in range(WIDE):
+        seen[j] = 0
+    for i in range(READ // WIDE):
+        fd_prefetch_apart(words + READ, READ // 8, i * (WIDE // 8), WIDE // 8)
+        for j in range(WIDE):
+            seen[j] |= words[i * WIDE + j]
+    for j in range(1, WIDE):
+        seen[0] |= seen[j]
+    return seen[0]
+
+
+def read_words(const uint64_t[::1] words, int num_threads):
+    """The `or` of the words (a whole number of READ), for benchmarks: the speed at which memory can be read."""
+    cdef uint64_t seen = 0
+    cdef Py_ssize_t piece
+    for piece in prange(words.shape[0] // READ, nogil=True, num_threads=num_threads, schedule="static"):
+        seen |= read_piece(&words[piece * READ])
+    return seen

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import _safetensors, nn, random
-from .._validate import integer, number
+from .._validate import integer, number, sampling
+from ..sequence import sample
 from ..text import TextBatches, Vocabulary
 
 _FORMAT = "fastdl CharLM 1"
@@ -111,6 +112,7 @@ class CharLM(nn.Module):
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
+        top_p: float | None = None,
         rng: Any = None,
     ) -> Iterator[str]:
         """Write, character after character, without end.
@@ -124,6 +126,8 @@ class CharLM(nn.Module):
             Logits are divided by it: below 1 the likely becomes likelier, 0 always takes the likeliest.
         top_k : int, optional
             Choose among the `top_k` likeliest characters only.
+        top_p : float in (0, 1], optional
+            Choose among the fewest likeliest characters that together have this probability.
         rng : None, int or fastdl.random.Generator, default None
             Where the choices come from.
 
@@ -149,18 +153,16 @@ class CharLM(nn.Module):
         >>> len(text), set(text) <= set("abc")
         (20, True)
         """
-        temperature = number("temperature", temperature, 0.0)
-        top_k = len(self.vocabulary) if top_k is None else integer("top_k", top_k, 1)
-        return self._write(self.vocabulary.encode(prompt or "\n"), temperature, top_k, random.as_generator(rng))
+        how = sampling(temperature, top_k, top_p)
+        return self._write(self.vocabulary.encode(prompt or "\n"), how, random.as_generator(rng))
 
-    def _write(self, codes: np.ndarray, temperature: float, top_k: int, rng: random.Generator) -> Iterator[str]:
+    def _write(self, codes: np.ndarray, how: tuple[Any, Any, Any], rng: random.Generator) -> Iterator[str]:
         self.eval()
         state = None
         while True:
             logits, state = self.forward(codes[:, None], state, return_state=True)
-            code = 1 + _sample(logits[-1, 0, 1:].astype(np.float64), temperature, top_k, rng)  # never "unknown"
-            yield self.vocabulary.characters[code - 1]
-            codes = np.array([code])
+            codes = 1 + sample(logits[-1, :, 1:], *how, rng)  # never "unknown"
+            yield self.vocabulary.characters[int(codes[0]) - 1]
 
     # ---- files --------------------------------------------------------------------------------------
     def metadata(self) -> dict[str, str]:
@@ -240,14 +242,3 @@ def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, sett
     ]
     if found != wanted:
         raise ValueError(f"embedding, linear weights and layers are {found}, expected {wanted}")
-
-
-def _sample(logits: np.ndarray, temperature: float, top_k: int, rng: random.Generator) -> int:
-    """An index drawn from softmax(logits / temperature) over the `top_k` largest."""
-    if temperature == 0:
-        return int(logits.argmax())
-    order = np.argsort(-logits, kind="stable")[:top_k]
-    weights = np.exp((logits[order] - logits[order[0]]) / temperature)
-    sums = np.cumsum(weights)
-    place = np.searchsorted(sums, rng.uniform(dtype=np.float64) * sums[-1], side="right")
-    return int(order[min(place, order.size - 1)])

@@ -1,5 +1,6 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
 
+from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module, Sequential
@@ -19,8 +20,10 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdditiveAttention",
     "AlphaDropout",
     "Arena",
+    "DotAttention",
     "DropConnect",
     "Dropout",
     "Embedding",

@@ -52,7 +52,8 @@ class Embedding(Module):
         self.num_embeddings = integer("num_embeddings", num_embeddings, 1)
         self.embedding_dim = integer("embedding_dim", embedding_dim, 1)
         shape = (self.num_embeddings, self.embedding_dim)
-        self.weight = Parameter("weight", as_generator(rng).normal(0.0, 1.0, shape, float_dtype(dtype)))
+        values = as_generator(rng).normal(0.0, 1.0, shape, float_dtype(dtype))
+        self.weight = Parameter("weight", values, by_rows=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x: integers of any shape; returns (*x.shape, D)."""
@@ -63,8 +64,9 @@ class Embedding(Module):
 
     def backward(self, dy: np.ndarray) -> None:
         """Adds to the table's gradient; integers have none, so there is nothing to return."""
-        out, accumulate = self.weight.claim_grad()
-        dense.embedding_backward(dy, self._pop(), self.weight.data, out, accumulate)
+        x = self._pop()
+        out, accumulate = self.weight.claim_grad(rows=x)
+        dense.embedding_backward(dy, x, self.weight.data, out, accumulate)
 
     def _describe(self) -> str:
         return f"Embedding({self.num_embeddings}, {self.embedding_dim})"

@@ -24,6 +24,8 @@ class Parameter:
         Initial values, float32 or float64; copied.
     transposed : bool, default False
         Whether torch stores the transpose of this array; ``state_dict`` then does too.
+    by_rows : bool, default False
+        Whether gradients are written to some rows at a time, as an embedding's are (see :meth:`claim_grad`).
 
     Attributes
     ----------
@@ -38,13 +40,15 @@ class Parameter:
     ((3, 2), (3, 2))
     """
 
-    def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False) -> None:
+    def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False, by_rows: bool = False) -> None:
         self.name = name
         self.transposed = transposed
+        self.by_rows = by_rows
         self._data = aligned_zeros(data.shape, data.dtype)
         self._data[...] = data
         self._grad = aligned_zeros(data.shape, data.dtype)
         self._written = False
+        self._rows: list[np.ndarray] | None = None  # those written since the renewal; None: any may have been
         self._arena: Arena | None = None
 
     @property
@@ -62,7 +66,7 @@ class Parameter:
     @grad.setter
     def grad(self, values: Any) -> None:
         self._grad[...] = _fitting(f"{self.name}.grad", values, self._grad)
-        self._written = True
+        self._written, self._rows = True, None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,10 +80,23 @@ class Parameter:
     def dtype(self) -> np.dtype:
         return self._data.dtype
 
-    def claim_grad(self) -> tuple[np.ndarray, bool]:
-        """The gradient to write into, and whether to add to it (True from the second write of a step on)."""
+    def claim_grad(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
+        """The gradient to write into, and whether to add to it (True from the second write of a step on).
+
+        Who writes something else than 0 into some rows only names them, in an array of integers of any shape.
+        """
         accumulate, self._written = self._written, True
+        if rows is None:
+            self._rows = None
+        elif not accumulate:
+            self._rows = [rows]
+        elif self._rows is not None:
+            self._rows.append(rows)
         return self._grad, accumulate
+
+    def written_rows(self) -> np.ndarray | None:
+        """Distinct rows of the gradient written for this step; None where any may have been."""
+        return None if self._rows is None else np.unique(np.concatenate([rows.reshape(-1) for rows in self._rows]))
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype})"
@@ -87,7 +104,7 @@ class Parameter:
     def _settle(self) -> None:
         if not self._written:
             self._grad[...] = 0
-            self._written = True
+            self._written, self._rows = True, [np.zeros(0, np.int64)]
 
     def _move(self, arena: "Arena", data: np.ndarray, grad: np.ndarray) -> None:
         data[...] = self._data

@@ -8,7 +8,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._threads import threads_for
 from .._validate import FLOATS, float_array, number, out_array
-from ._reduction import GRAIN, kernel, norm_of, order
+from ._reduction import GRAIN, kernel, norm_of, order, small
 
 # PyTorch's constant (torch.nn.utils.clip_grad_norm_).
 EPSILON = 1e-6
@@ -48,7 +48,8 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
     5.0
     """
     if isinstance(arrays, np.ndarray):
-        return norm_of([float_array("arrays", arrays)], order(ord, 0))
+        value = small(arrays, ord) if ord == 2 else None
+        return norm_of([float_array("arrays", arrays)], order(ord, 0)) if value is None else value
     return norm_of([float_array(f"arrays[{i}]", one) for i, one in enumerate(arrays)], order(ord, 0))
 
 

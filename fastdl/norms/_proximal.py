@@ -8,7 +8,7 @@ from .._dispatch import mirrored
 from .._threads import threads_for
 from .._validate import integer, number
 from ._axes import Axis, as_rows, axes_of, from_rows, map_rows, norms_along, real_array
-from ._reduction import CLIP, GRAIN, HARD, SOFT, TIMES, kernel, order
+from ._reduction import BLOCK, CLIP, GRAIN, HARD, SOFT, TIMES, kernel, order
 from ._shrinkage import projected, shrunk
 from ._values import conjugate
 
@@ -170,7 +170,8 @@ def _shrinkage_factors(norms: np.ndarray, step: float) -> np.ndarray:
 def _thresholds(rows: np.ndarray, radius: float) -> np.ndarray:
     out = np.zeros(rows.shape[0])
     if rows.size:
-        kernel("thresholds", rows.dtype)(rows, radius, out, threads_for(rows.size, GRAIN))
+        parts = np.empty((len(rows), -(-rows.shape[1] // BLOCK), 2))
+        kernel("thresholds", rows.dtype)(rows, radius, parts, out, threads_for(rows.size, GRAIN))
     return out
 
 

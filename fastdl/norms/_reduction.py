@@ -17,7 +17,8 @@ from .._threads import threads_for
 from .._validate import number
 
 # As in kernels/_norms.pxd.
-COUNT, ABS, SQUARE, CUBE, FOURTH, WHOLE, POWER, QUICK, ROOT, INVERSE, LARGEST, SMALLEST = range(12)
+COUNT, ABS, SQUARE, CUBE, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, WHOLE, POWER, QUICK, ROOT, INVERSE = range(14)
+LARGEST, SMALLEST = 14, 15
 TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
 
 GRAIN = 1 << 16  # elements that pay for one more thread (measured)
@@ -26,8 +27,11 @@ BLOCK = kernels.norms.BLOCK_SIZE
 TINY = 2.0**-1000
 # From here on |x|^p sums to the largest term in any length a computer holds.
 ALL_BUT_INFINITE = 1e17
+_SURE = BLOCK * TINY
+_NUMBERS = (float, int)  # not bool
 
-_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 0.5: ROOT, -1: INVERSE}
+_KINDS: dict[float, int] = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
+_KINDS |= {0.5: ROOT, -1: INVERSE}
 _KINDS |= {math.inf: LARGEST, -math.inf: SMALLEST}
 _C_NAMES = {"f": "float", "d": "double"}
 
@@ -37,9 +41,9 @@ def kernel(name: str, dtype: np.dtype) -> Any:
     return getattr(kernels.norms, name)[_C_NAMES[dtype.char]]
 
 
-def order(ord: Any, low: float = -math.inf) -> float:
+def order(ord: Any, low: float = -math.inf, name: str = "ord") -> float:
     """The order of a vector norm as a float, at least `low`; NaN is refused."""
-    p = number("ord", ord, low)
+    p = number(name, ord, low)
     return math.copysign(math.inf, p) if abs(p) > ALL_BUT_INFINITE else p
 
 
@@ -50,7 +54,26 @@ def kind_of(p: float) -> int:
         return _KINDS[p]
     if p.is_integer() and 0 < p <= 64:
         return WHOLE
-    return QUICK if abs(p) <= 6.5 else POWER
+    return QUICK if abs(p) <= 64 else POWER
+
+
+def small(x: Any, p: Any) -> float | None:
+    """The norm of one block of a plain vector; None where that is not what came, or where it needs care.
+
+    For it, checking first would take longer than the norm: so the kernel's own checks serve.
+    """
+    try:
+        if x.ndim != 1 or not 0 < x.size <= BLOCK or p.__class__ not in _NUMBERS:
+            return None
+        kind = _KINDS[p] if p in _KINDS else kind_of(p)
+        value = kernels.norms.REDUCE_BLOCK[x.dtype.char](x, kind, p)
+    except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
+        return None
+    if kind <= ABS or kind >= LARGEST:
+        return value
+    if not _SURE < value < math.inf:
+        return None
+    return math.sqrt(value) if kind == SQUARE else root(value, p)
 
 
 def total(x: np.ndarray, kind: int, p: float) -> float:

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import FLOATS, choice, number
+from .._validate import FLOATS, choice
 from ._axes import Axis, axes_of, norms_along, real_array
-from ._reduction import ABS, BLOCK, COUNT, LARGEST, SQUARE, TINY, kernels, norm_of, order
+from ._reduction import norm_of, order, small
 
-_SMALL_KINDS = {0: COUNT, 1: ABS, 2: SQUARE, math.inf: LARGEST}
-_SURE = BLOCK * TINY
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
 
 
@@ -64,6 +62,10 @@ def norm(
     >>> fd.norm(x, 1, axis=0).tolist(), float(fd.norm(x, np.inf))
     ([7.0, 5.0], 9.0)
     """
+    if axis is None and dtype is None and not keepdims:
+        value = small(x, 2.0 if ord is None else ord)
+        if value is not None:
+            return _scalar(value, x.dtype.char)
     if ord is None:
         return _vector(x, 2.0, axis, keepdims, dtype)
     x = real_array("x", x)
@@ -193,7 +195,7 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
     >>> round(float(fd.lp(np.array([1.0, -8.0]), 3)), 4)
     8.0052
     """
-    return _vector(x, order(number("p", p, 0)), axis, keepdims, dtype)
+    return _vector(x, order(p, 0, "p"), axis, keepdims, dtype)
 
 
 @mirrored
@@ -234,10 +236,10 @@ def conjugate(p: float) -> float:
 
 
 def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
-    if axis is None and dtype is None and not keepdims and p in _SMALL_KINDS:
-        value = _small(x, _SMALL_KINDS[p])
+    if axis is None and dtype is None and not keepdims:
+        value = small(x, p)
         if value is not None:
-            return value
+            return _scalar(value, x.dtype.char)
     x = real_array("x", x)
     kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
     if axis is not None:
@@ -247,22 +249,6 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
         raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
     value = _scalar(norm_of((x if x.flags.c_contiguous else x.ravel(order="K"),), p), kind.char)
     return np.full((1,) * x.ndim, value, kind) if keepdims else value
-
-
-def _small(x: Any, kind: int) -> Any:
-    """The norm of one block of a plain vector, or None: checking first would take longer than the norm."""
-    try:
-        if x.ndim != 1 or x.size > BLOCK:
-            return None
-        char = x.dtype.char
-        value = kernels.norms.REDUCE_BLOCK[char](x, kind, 2.0)
-    except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
-        return None
-    if kind == SQUARE:
-        if not _SURE < value < math.inf:
-            return None
-        value = math.sqrt(value)
-    return _scalar(value, char)
 
 
 def _matrix(x: np.ndarray, ord: Any, axis: Any, keepdims: bool, dtype: Any) -> Any:

@@ -6,9 +6,10 @@ the parameters in place. Every rule has a function, `<rule>_update`, that works 
 
 from . import schedules
 from ._optimizer import Optimizer
+from ._rows import sum_rows
 from .adadelta import AdaDelta, adadelta_update
-from .adagrad import AdaGrad, adagrad_update
-from .adam import Adam, AdamW, adam_update
+from .adagrad import AdaGrad, adagrad_update, adagrad_update_rows
+from .adam import Adam, AdamW, adam_update, adam_update_rows
 from .adamax import Adamax, adamax_update
 from .amsgrad import AMSGrad, amsgrad_update
 from .averages import ExponentialAverage, StochasticAverage, average_update
@@ -17,9 +18,8 @@ from .lion import Lion, lion_update
 from .nadam import NAdam, nadam_update
 from .radam import RAdam, radam_update
 from .rmsprop import RMSProp, rmsprop_update
-from .rows import adagrad_update_rows, adam_update_rows, sgd_update_rows, sum_rows
 from .scheduler import ReduceOnPlateau, Scheduler
-from .sgd import SGD, sgd_update
+from .sgd import SGD, sgd_update, sgd_update_rows
 
 __all__ = [
     "SGD",

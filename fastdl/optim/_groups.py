@@ -8,25 +8,48 @@ import numpy as np
 
 from .._memory import aligned_zeros
 from .._validate import FLOATS, out_array
+from ._pieces import pieces_of
 
 Pair = tuple[np.ndarray, np.ndarray]
+Piece = tuple[np.ndarray, np.ndarray, Any]  # the third: the parameter, where it is updated by rows, else None
 Choice = Callable[[str, Any], bool] | Collection[str | int]
 
 
 class Run:
-    """Flat views of one contiguous piece of parameters and gradients, and its state."""
+    """Flat views of one contiguous piece of parameters and gradients, and its state.
 
-    def __init__(self, pair: Pair, states: Sequence[str]) -> None:
-        self.param, self.grad = (array.reshape(-1) for array in pair)
+    `table` is the parameter it belongs to where only rows that were written to are updated, otherwise None.
+    """
+
+    def __init__(self, piece: Piece, states: Sequence[str]) -> None:
+        param, grad, self.table = piece
+        self.param, self.grad = param.reshape(-1), grad.reshape(-1)
         self.states = {name: aligned_zeros(self.param.size, self.param.dtype) for name in states}
         self.arrays = (self.param, self.grad, *self.states.values())  # as the kernels take them
+
+
+class Batch:
+    """Runs of one type, none of them empty, that one kernel call updates."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self.arrays = runs[0].arrays
+        self.pieces = pieces_of([run.arrays for run in runs])
+        self.size = sum(run.param.size for run in runs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Batch, (self.runs,)  # a copy's arrays lie elsewhere, so it has pieces of its own
 
 
 class Group:
     """Parameters that share settings: `settings`, a dict, and `lr`, its learning rate."""
 
-    def __init__(self, pieces: Sequence[Pair], settings: dict[str, Any], states: Sequence[str]) -> None:
-        self.runs = [Run(pair, states) for pair in pieces]
+    def __init__(self, pieces: Sequence[Piece], settings: dict[str, Any], states: Sequence[str]) -> None:
+        self.runs = [Run(piece, states) for piece in pieces]
+        whole = [run for run in self.runs if run.param.size and run.table is None]
+        of_a_type = [[run for run in whole if run.param.dtype == kind] for kind in FLOATS]
+        self.batches = [Batch(runs) for runs in of_a_type if runs]
+        self.tables = [Batch([run]) for run in self.runs if run.param.size and run.table is not None]
         self.settings = settings
 
     @property
@@ -76,12 +99,13 @@ class Memory:
             self.gradients: np.ndarray | list[np.ndarray] = [grad for _, grad in self._pairs]
         else:
             self.gradients = self._arena.grad
-            self._held = [one.data for one in self._arena]
-            if not self._arena.is_current():
-                self._refuse_stale()
+            self._refuse_stale()
 
-    def split(self, choices: Sequence[Choice]) -> list[list[Pair]]:
-        """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined."""
+    def split(self, choices: Sequence[Choice], lazy: bool = False) -> list[list[Piece]]:
+        """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined.
+
+        If `lazy`, parameters whose gradients are written by rows stay by themselves.
+        """
         if self._arena is None:
             named: list[tuple[str, Any]] = [(str(i), param) for i, (param, _) in enumerate(self._pairs)]
         else:
@@ -91,28 +115,29 @@ class Memory:
             next((k + 1 for k, take in enumerate(takes) if take(i, name, one)), 0)
             for i, (name, one) in enumerate(named)
         ]
-        pieces: list[list[Pair]] = [[] for _ in range(len(choices) + 1)]
+        pieces: list[list[Piece]] = [[] for _ in range(len(choices) + 1)]
         if self._arena is None:
-            for group, pair in zip(owner, self._pairs, strict=True):
-                pieces[group].append(pair)
+            if lazy:
+                raise ValueError("lazy: got True with a list of arrays, expected a model's parameters()")
+            for group, (param, grad) in zip(owner, self._pairs, strict=True):
+                pieces[group].append((param, grad, None))
             return pieces
+        tables = [one if lazy and one.by_rows else None for one in self._arena]
         bounds = [*self._arena.starts, self._arena.data.size]
-        first = 0
-        for i, group in enumerate(owner):
-            if i + 1 == len(owner) or owner[i + 1] != group:
-                place = slice(bounds[first], bounds[i + 1])
-                pieces[group].append((self._arena.data[place], self._arena.grad[place]))
-                first = i + 1
+        for (group, table), same in itertools.groupby(range(len(owner)), lambda i: (owner[i], tables[i])):
+            if table is not None:
+                pieces[group].append((table.data, table.grad, table))
+                continue
+            members = list(same)
+            place = slice(bounds[members[0]], bounds[members[-1] + 1])
+            pieces[group].append((self._arena.data[place], self._arena.grad[place], None))
         return pieces
 
     def settle(self) -> None:
         """Make the gradients readable."""
-        if self._arena is None:
-            return
-        for one, held in zip(self._arena, self._held, strict=True):
-            if one.data is not held:
-                self._refuse_stale()
-        self._arena.settle_gradients()
+        self._refuse_stale()
+        if self._arena is not None:
+            self._arena.settle_gradients()
 
     def renew(self) -> None:
         """After a step: let the next backward overwrite an arena's gradients."""
@@ -127,7 +152,8 @@ class Memory:
             grad.fill(0)
 
     def _refuse_stale(self) -> None:
-        raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
+        if self._arena is not None and not self._arena.is_current():
+            raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
 
 
 def check_keys(name: str, saved: Mapping[str, Any], expected: Sequence[str]) -> None:

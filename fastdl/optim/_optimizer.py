@@ -1,4 +1,4 @@
-"""Optimizers as objects: groups of parameters, their state, one kernel call per contiguous run of memory."""
+"""Optimizers as objects: groups of parameters, their state, one kernel call for all of one type."""
 
 import inspect
 import math
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .._dispatch import get_backend
 from .._validate import choice, integer, number
 from ..norms import global_norm
-from ._groups import Group, Memory, check_keys
+from ._groups import Batch, Group, Memory, check_keys
 from ._rule import Rule, check_settings, run_kernel, shared_scalars
 
 _COUNTS = ("steps", "skipped", "waiting")
@@ -41,6 +41,9 @@ class Optimizer:
     accumulate : int, default 1
         Only every so many calls of `step` are steps, on gradients divided by this number: the mean over
         micro-batches. An arena's gradients add up meanwhile; of a list, the caller adds them.
+    lazy : bool, default False
+        Update only those rows of an embedding's table that a batch named (`fastdl.nn.Embedding`), as the rule's
+        ``*_update_rows`` function does and says how it differs: for plain SGD, AdaGrad, Adam and AdamW.
     **settings
         The keyword arguments of the rule's function, `update`. Every rule has:
 
@@ -86,6 +89,7 @@ class Optimizer:
 
     rule: ClassVar[Rule]
     update: ClassVar[Callable[..., None]]
+    update_rows: ClassVar[Callable[..., None] | None] = None  # the same on some rows of a table
     defaults: ClassVar[dict[str, Any]] = {}  # where a class differs from its function
 
     def __init__(
@@ -98,6 +102,7 @@ class Optimizer:
         clip_order: float = 2,
         nonfinite: str = "allow",
         accumulate: int = 1,
+        lazy: bool = False,
         **settings: Any,
     ) -> None:
         if lr is not None:
@@ -111,7 +116,11 @@ class Optimizer:
         self.nonfinite = choice("nonfinite", nonfinite, ("allow", "skip", "raise"))
         self.accumulate = integer("accumulate", accumulate, 1)
         self._memory = Memory(parameters)
-        chosen = self._memory.split([one["params"] for one in groups])
+        by_rows = inspect.signature(self.update_rows).parameters if self.update_rows else ()
+        self._row_arguments = frozenset(by_rows)
+        if choice("lazy", lazy, (True, False)):
+            self._check_lazy([common, *own])
+        chosen = self._memory.split([one["params"] for one in groups], lazy)
         self.groups = [
             Group(pieces, values, self.rule.states(values))
             for pieces, values in zip(chosen, [common, *own], strict=True)
@@ -134,6 +143,11 @@ class Optimizer:
         settings = base | dict(given)
         check_settings(self.rule, settings)
         return settings
+
+    def _check_lazy(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        states = {state for one in settings for state in self.rule.states(one)}
+        if self.update_rows is None or not states <= self._row_arguments:
+            raise ValueError(f"lazy: got True, for which {type(self).__name__} with these settings has no rule")
 
     @property
     def lr(self) -> float:
@@ -182,15 +196,30 @@ class Optimizer:
         self._memory.renew()
 
     def _update(self, group: Group, scale: float) -> None:
+        batches = [*group.batches, *[batch for batch in group.tables if not self._updated_rows(group, batch, scale)]]
         if get_backend() == "reference":
-            for run in group.runs:
+            for run in (run for batch in batches for run in batch.runs):
                 named = run.states | group.settings
                 self.update(run.param, run.grad, **named, step=self.steps, grad_scale=scale)
             return
         kernel, scalars = self.rule.plan(self.steps, group.settings)
         scalars += shared_scalars(group.settings, scale)
-        for run in group.runs:
-            run_kernel(self.rule.module, kernel, run.arrays, scalars)
+        for batch in batches:
+            run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars)
+
+    def _updated_rows(self, group: Group, batch: Batch, scale: float) -> bool:
+        """Update the rows that were written to; False, and nothing done, where any may have been."""
+        (run,) = batch.runs
+        rows = run.table.written_rows()
+        if rows is None or self.update_rows is None:
+            return False
+        shape = run.table.shape
+        states = {name: array.reshape(shape) for name, array in run.states.items()}
+        settings = {name: value for name, value in group.settings.items() if name in self._row_arguments}
+        values = run.grad.reshape(shape)[rows]
+        param = run.param.reshape(shape)
+        self.update_rows(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
+        return True
 
     def zero_grad(self) -> None:
         """Forget the gradients: an arena's next backward overwrites them, a list's arrays are set to 0."""

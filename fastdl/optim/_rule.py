@@ -14,6 +14,7 @@ import numpy as np
 from .._dispatch import kernels
 from .._threads import threads_for
 from .._validate import check_apart, choice, float_array, integer, number, out_array
+from ._pieces import pieces_of_one
 
 VARIANTS = ("torch", "keras", "optax", "paper", "course")
 GRAIN = 16384  # elements a thread should get at least: below, starting the team costs more than it saves
@@ -88,11 +89,12 @@ def _specialized(level: str, module: str, name: str, char: str) -> Callable[...,
     return getattr(getattr(kernels, module), name)["float" if char == "f" else "double"]
 
 
-def run_kernel(module: str, name: str, arrays: Sequence[np.ndarray], scalars: tuple[float, ...]) -> None:
-    """Call kernels.<module>.<name> on flat arrays of one size that were validated."""
-    size = arrays[0].size
+def run_kernel(
+    module: str, name: str, arrays: Sequence[np.ndarray], pieces: np.ndarray, size: int, scalars: tuple[float, ...]
+) -> None:
+    """Call kernels.<module>.<name> on flat arrays that were validated, for the `pieces`, of this size together."""
     threads = threads_for(size, GRAIN) if size >= 2 * GRAIN else 1
-    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, *scalars, threads)
+    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, pieces, *scalars, threads)
 
 
 def apply_rule(
@@ -122,4 +124,5 @@ def apply_rule(
     check_apart(**written, grad=read)
     arrays = [array.reshape(-1) for array in (written.pop("param"), read, *written.values())]
     kernel, scalars = rule.plan(step, settings)
-    run_kernel(rule.module, kernel, arrays, scalars + shared_scalars(settings, grad_scale))
+    pieces = pieces_of_one(param.size, len(arrays))
+    run_kernel(rule.module, kernel, arrays, pieces, param.size, scalars + shared_scalars(settings, grad_scale))

@@ -7,6 +7,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import number
 from ._optimizer import Optimizer
+from ._rows import apply_rows
 from ._rule import Rule, Settings, apply_rule, check_eps
 
 
@@ -102,6 +103,83 @@ def adagrad_update(
     )
 
 
+@mirrored
+def adagrad_update_rows(
+    param: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+    square_sum: np.ndarray,
+    *,
+    step: int = 1,
+    lr: float = 0.01,
+    lr_decay: float = 0.0,
+    eps: float | None = None,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of AdaGrad (3.4) on some rows of a table, in place.
+
+    Parameters
+    ----------
+    param : ndarray, shape (N, D), float32 or float64
+        The table; only the rows named are read and overwritten.
+    rows : ndarray of int, shape (K,)
+        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
+    values : ndarray, shape (K, D)
+        The gradients of these rows.
+    square_sum : ndarray, shape (N, D)
+        As in :func:`adagrad_update`; overwritten in the rows named.
+    step : int, default 1
+    lr : float, default 0.01
+    lr_decay : float, default 0.0
+    eps : float, optional
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`.
+        They act on the rows named.
+    variant
+        See :func:`adagrad_update`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    The rows named become what :func:`adagrad_update` would make of them; no other row changes. For the others
+    the gradient is 0, so the dense rule would not change them either.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> table, square_sum = np.zeros((2, 3, 2))
+    >>> fd.optim.adagrad_update_rows(table, np.array([1]), np.ones((1, 2)), square_sum, lr=0.5)
+    >>> table[1]
+    array([-0.5, -0.5])
+    """
+    apply_rows(
+        ADAGRAD_RULE,
+        param,
+        rows,
+        values,
+        {"square_sum": square_sum},
+        step,
+        grad_scale,
+        lr=lr,
+        lr_decay=lr_decay,
+        eps=eps,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
 class AdaGrad(Optimizer):
     """AdaGrad (3.4); the formulas of :func:`adagrad_update`.
 
@@ -128,6 +206,7 @@ class AdaGrad(Optimizer):
 
     rule = ADAGRAD_RULE
     update = staticmethod(adagrad_update)
+    update_rows = staticmethod(adagrad_update_rows)
 
     def __init__(
         self,

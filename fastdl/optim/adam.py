@@ -7,6 +7,7 @@ import numpy as np
 
 from .._dispatch import mirrored
 from ._optimizer import Optimizer
+from ._rows import apply_rows
 from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
 
 
@@ -110,6 +111,85 @@ def adam_update(
     )
 
 
+@mirrored
+def adam_update_rows(
+    param: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    *,
+    step: int,
+    lr: float = 0.001,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float | None = None,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of lazy Adam (3.8) on some rows of a table, in place.
+
+    Parameters
+    ----------
+    param : ndarray, shape (N, D), float32 or float64
+        The table; only the rows named are read and overwritten.
+    rows : ndarray of int, shape (K,)
+        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
+    values : ndarray, shape (K, D)
+        The gradients of these rows.
+    m, v : ndarray, shape (N, D)
+        As in :func:`adam_update`; overwritten in the rows named.
+    step : int
+        Number of this step, from 1, whichever rows it touches.
+    lr : float, default 0.001
+    betas : pair of float in [0, 1), default (0.9, 0.999)
+    eps : float, optional
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`.
+        They act on the rows named.
+    variant
+        See :func:`adam_update`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    The rows named become what :func:`adam_update` would make of them; no other row changes. The dense rule
+    differs: it lets the m and v of the other rows decay, and moves those rows by what is left of m.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> table, m, v = np.zeros((3, 4, 2))
+    >>> fd.optim.adam_update_rows(table, np.array([2]), np.ones((1, 2)), m, v, step=1, lr=0.5)
+    >>> table[2].round(6)
+    array([-0.5, -0.5])
+    """
+    apply_rows(
+        ADAM_RULE,
+        param,
+        rows,
+        values,
+        {"m": m, "v": v},
+        step,
+        grad_scale,
+        lr=lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
 class Adam(Optimizer):
     """Adam (3.8); the formulas of :func:`adam_update`.
 
@@ -134,6 +214,7 @@ class Adam(Optimizer):
 
     rule = ADAM_RULE
     update = staticmethod(adam_update)
+    update_rows = staticmethod(adam_update_rows)
 
 
 class AdamW(Adam):

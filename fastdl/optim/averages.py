@@ -10,6 +10,7 @@ from .._dispatch import mirrored
 from .._memory import aligned_zeros
 from .._validate import FLOATS, check_apart, float_array, integer, number, out_array
 from ._groups import Memory
+from ._pieces import pieces_of_one
 from ._rule import run_kernel
 
 
@@ -42,7 +43,8 @@ def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> Non
     out_array("average", average, None, kind)
     read = float_array("param", param, average.shape, kind)
     check_apart(average=average, param=read)
-    run_kernel("optim_adaptive", "average", (average.reshape(-1), read.reshape(-1)), (weight,))
+    arrays = (average.reshape(-1), read.reshape(-1))
+    run_kernel("optim_adaptive", "average", arrays, pieces_of_one(read.size, 2), read.size, (weight,))
 
 
 class _Average:
@@ -50,7 +52,7 @@ class _Average:
 
     def __init__(self, parameters: Any) -> None:
         pieces = Memory(parameters).split([])[0]
-        self._params = [param.reshape(-1) for param, _ in pieces]
+        self._params = [param.reshape(-1) for param, *_ in pieces]
         self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
         for average, param in zip(self.arrays, self._params, strict=True):
             average[...] = param

@@ -5,6 +5,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import choice, number
 from ._optimizer import Optimizer
+from ._rows import apply_rows
 from ._rule import Rule, Settings, apply_rule
 
 
@@ -125,6 +126,78 @@ def sgd_update(
     )
 
 
+@mirrored
+def sgd_update_rows(
+    param: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+    *,
+    step: int = 1,
+    lr: float = 0.01,
+    weight_decay: float = 0.0,
+    decoupled_weight_decay: bool = False,
+    l1: float = 0.0,
+    maximize: bool = False,
+    grad_scale: float = 1.0,
+    variant: str = "torch",
+) -> None:
+    """One step of plain SGD (3.1) on some rows of a table, in place.
+
+    Parameters
+    ----------
+    param : ndarray, shape (N, D), float32 or float64
+        The table; only the rows named are read and overwritten.
+    rows : ndarray of int, shape (K,)
+        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
+    values : ndarray, shape (K, D)
+        The gradients of these rows.
+    step : int, default 1
+    lr : float, default 0.01
+    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
+        See :class:`fastdl.optim.Optimizer`.
+        They act on the rows named.
+    variant
+        See :func:`sgd_update`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers that do not fit; nothing was written then.
+
+    Notes
+    -----
+    The rows named become what :func:`sgd_update` would make of them; no other row changes.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> table = np.zeros((3, 2))
+    >>> fd.optim.sgd_update_rows(table, np.array([1, 1]), np.ones((2, 2)), lr=0.5)
+    >>> table
+    array([[ 0.,  0.],
+           [-1., -1.],
+           [ 0.,  0.]])
+    """
+    apply_rows(
+        SGD_RULE,
+        param,
+        rows,
+        values,
+        {},
+        step,
+        grad_scale,
+        lr=lr,
+        momentum=0.0,
+        dampening=0.0,
+        nesterov=False,
+        weight_decay=weight_decay,
+        decoupled_weight_decay=decoupled_weight_decay,
+        l1=l1,
+        maximize=maximize,
+        variant=variant,
+    )
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum and Nesterov's momentum; the formulas of :func:`sgd_update`.
 
@@ -149,3 +222,4 @@ class SGD(Optimizer):
 
     rule = SGD_RULE
     update = staticmethod(sgd_update)
+    update_rows = staticmethod(sgd_update_rows)

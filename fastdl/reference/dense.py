@@ -55,11 +55,13 @@ def relu_backward(dy, y):
     return dy * (y > 0)
 
 
-def softmax_cross_entropy(logits, targets, ignore_index=None, label_smoothing=0.0, reduction="mean"):
+def softmax_cross_entropy(logits, targets, ignore_index=None, label_smoothing=0.0, reduction="mean", lengths=None):
     z = logits.astype(np.float64)
     z = z - z.max(-1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
     counted = np.ones(targets.shape, bool) if ignore_index is None else targets != ignore_index
+    if lengths is not None:
+        counted = counted & (np.arange(len(targets))[:, None] < lengths)
     wanted = np.eye(z.shape[-1])[np.where(counted, targets, 0)]
     wanted = (1 - label_smoothing) * wanted + label_smoothing / z.shape[-1]
     losses = np.where(counted, -(wanted * log_p).sum(-1), 0.0)

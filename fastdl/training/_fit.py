@@ -28,6 +28,7 @@ def fit(
     accumulate: int = 1,
     carry_state: bool = False,
     penalties: Sequence[Any] = (),
+    constraints: Sequence[Any] = (),
     callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
@@ -66,7 +67,10 @@ def fit(
         zeros. The batches must be successive windows (T, B) of the same B sequences.
     penalties : sequence, optional
         Objects with ``add(parameters) -> float``, called after the backward pass: they add their gradient to
-        the parameters' and return their value.
+        the parameters' and return their value. See :mod:`fastdl.norms`.
+    constraints : sequence, optional
+        Objects with ``apply(parameters)``, called after every optimizer step: they put the parameters back where
+        they may be, :class:`fastdl.norms.MaxNorm` for one.
     callbacks : sequence of Callback, optional
         Called in order, see :class:`fastdl.training.Callback`.
     checkpoint : str or path-like, optional
@@ -138,6 +142,7 @@ def fit(
         max_norm=max_norm,
         accumulate=accumulate,
         penalties=penalties,
+        constraints=constraints,
         callbacks=callbacks,
         carry_state=carry_state,
     )

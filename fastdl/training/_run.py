@@ -45,12 +45,13 @@ class Run:
         max_norm: float | None,
         accumulate: int,
         penalties: Sequence[Any],
+        constraints: Sequence[Any],
         callbacks: Sequence[Callback],
         carry_state: bool,
     ) -> None:
         self.model, self.optimizer, self.loss_function = model, optimizer, loss
         self.max_norm, self.accumulate, self.carry_state = max_norm, accumulate, carry_state
-        self.penalties, self.callbacks = list(penalties), list(callbacks)
+        self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
         self.parameters = model.parameters()
         self.history = History()
         self.epoch = self.batch = self.step = self.tokens = 0
@@ -109,6 +110,8 @@ class Run:
         if self.max_norm is not None:
             optim.clip_grad_norm_(parameters, self.max_norm)
         self.optimizer.step()
+        for one in self.constraints:
+            one.apply(parameters)
         self.batch += len(group)
         self.step += 1
         self.tokens += targets

@@ -1,0 +1,73 @@
+"""What the examples share: their arguments, the digits, and figures."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+
+def arguments(description):
+    """--short, for a trial of some seconds, and --out, the folder for pictures."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a trial of some seconds: worse figures")
+    parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for pictures (%(default)s)")
+    return parser
+
+
+def pyplot():
+    """matplotlib.pyplot, drawing into files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def digits():
+    """Scikit-learn's 1,797 digits: images (N, 8, 8) of whole numbers from 0 to 16, labels (N,)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return data.images.astype(np.int64), data.target
+
+
+def second_half(labels):
+    """Indices to train and to test on: the second half of the digits was written by others."""
+    return np.split(np.arange(len(labels)), [len(labels) // 2])
+
+
+def stratified_half(labels, seed):
+    """Indices to train and to test on: a random half of every class."""
+    rng = np.random.default_rng(seed)
+    halves = [np.array_split(rng.permutation(np.flatnonzero(labels == c)), 2) for c in np.unique(labels)]
+    return [np.concatenate(part) for part in zip(*halves, strict=True)]
+
+
+def distorted(images, copies, seed):
+    """The images scaled to [0, 1], and copies of them turned, sheared, scaled and moved a little at random."""
+    images = images / 16
+    rng = np.random.default_rng(seed)
+    results = [images]
+    for _ in range(copies):
+        count = len(images)
+        angle, shear, size = (rng.normal(0, s, count)[:, None, None] for s in (0.15, 0.2, 0.1))
+        down, right = rng.normal(0, 0.6, (2, count))[:, :, None, None]
+        y, x = np.mgrid[:8, :8] - 3.5
+        cos, sin = np.cos(angle) / np.exp(size), np.sin(angle) / np.exp(size)
+        results.append(
+            _interpolated(images, cos * y + sin * x + down + 3.5, cos * x - sin * y + shear * y + right + 3.5)
+        )
+    return np.concatenate(results).astype(np.float32)
+
+
+def _interpolated(images, y, x):
+    """Bilinear values of each image at its points; 0 outside."""
+    padded = np.pad(images, ((0, 0), (1, 2), (1, 2)))
+    y, x = np.clip(y, -1, 8) + 1, np.clip(x, -1, 8) + 1
+    row, column = y.astype(int), x.astype(int)
+    below, beside = y - row, x - column
+    which = np.arange(len(images))[:, None, None]
+    top = (1 - beside) * padded[which, row, column] + beside * padded[which, row, column + 1]
+    bottom = (1 - beside) * padded[which, row + 1, column] + beside * padded[which, row + 1, column + 1]
+    return (1 - below) * top + below * bottom

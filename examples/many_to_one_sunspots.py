@@ -1,0 +1,79 @@
+"""Many-to-one: the yearly sunspot numbers forecast one year ahead.
+
+Trained on 1700-1920, tested on 1921-1955, against an autoregression of order 12 fitted by least squares to the same
+years and the value eleven years before (seasonal-naive). The average relative variance (ARV) is the mean squared error
+over the variance of the whole series.
+"""
+
+import numpy as np
+from _common import arguments, pyplot
+
+import fastdl as fd
+
+FIRST, TRAINED, TESTED = 1700, 1920, 1955
+CYCLE = 11  # years
+
+
+def sunspots():
+    from statsmodels.datasets import sunspots
+
+    return sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
+
+
+def autoregression(series, trained, order=12):
+    """One-step forecasts of a linear autoregression with intercept, fitted to the first `trained` values."""
+    windows = np.lib.stride_tricks.sliding_window_view(series, order)[:-1]
+    inputs = np.column_stack([windows, np.ones(len(windows))])
+    fitted = slice(trained - order)
+    weights = np.linalg.lstsq(inputs[fitted], series[order:][fitted], rcond=None)[0]
+    return np.concatenate([np.full(order, np.nan), inputs @ weights])
+
+
+def forecast(series, trained, seed, epochs):
+    """The LSTM's, on square roots: counts vary with their size, their roots do not."""
+    roots = np.sqrt(series)
+    model = fd.models.Forecaster(window=12, rng=seed)
+    model.fit(roots[:trained], epochs=epochs)
+    return np.maximum(model.predict(roots)[:-1], 0) ** 2
+
+
+def draw(series, forecasts, path):
+    """The data from 1880 on, and the forecasts beside them."""
+    years = np.arange(FIRST, FIRST + len(series))
+    plot = pyplot()
+    figure, axes = plot.subplots(figsize=(9, 4))
+    axes.plot(years[180 : TESTED + 1 - FIRST], series[180 : TESTED + 1 - FIRST], "k", label="sunspot number")
+    for name, values in forecasts.items():
+        axes.plot(np.arange(TRAINED + 1, TESTED + 1), values, label=name, linewidth=1)
+    axes.set(xlabel="year", title="Forecasts one year ahead")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+    plot.close(figure)
+    print(f"picture: {path}")
+
+
+def main(argv=None):
+    options = arguments(__doc__).parse_args(argv)
+    series = sunspots()
+    trained, test = TRAINED - FIRST + 1, slice(TRAINED - FIRST + 1, TESTED - FIRST + 1)
+
+    def arv(values):
+        return float(np.mean((values[test] - series[test]) ** 2) / series.var())
+
+    seeds, epochs = (range(1), 10) if options.short else (range(5), 100)
+    lstm = [forecast(series, trained, seed, epochs) for seed in seeds]
+    linear = autoregression(series, trained)
+    naive = np.concatenate([np.full(CYCLE, np.nan), series[:-CYCLE]])
+    results = {"LSTM": float(np.mean([arv(one) for one in lstm])), "AR(12)": arv(linear), "naive": arv(naive)}
+    print(
+        f"ARV {TRAINED + 1}-{TESTED}: LSTM {results['LSTM']:.4f}, mean of {' '.join(f'{arv(one):.4f}' for one in lstm)}"
+    )
+    print(f"AR(12) {results['AR(12)']:.4f}, the value {CYCLE} years before {results['naive']:.4f}")
+    forecasts = {"LSTM": np.mean(lstm, 0)[test], "AR(12)": linear[test], f"{CYCLE} years before": naive[test]}
+    draw(series, forecasts, options.out / "sunspots.png")
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+from ..baseline.sequence import *
+from ..baseline.sequence import LEVEL as LEVEL

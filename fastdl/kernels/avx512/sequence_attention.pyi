@@ -1,0 +1,2 @@
+from ..baseline.sequence_attention import *
+from ..baseline.sequence_attention import LEVEL as LEVEL

@@ -1,0 +1,6 @@
+from numpy import ndarray
+
+LEVEL: str
+
+def work_size(steps: int, labels: int) -> int: ...
+def ctc_loss(logits: ndarray, targets: ndarray, input_lengths: ndarray, target_lengths: ndarray, blank: int, scales: ndarray, zero_infinity: bool, losses: ndarray, gradient: ndarray, log_totals: ndarray, work: ndarray, num_threads: int) -> None: ...

@@ -1,0 +1,99 @@
+"""One-to-one: a vector in, a class out."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn, random, training
+from .._validate import float_array, integer
+from ._fitting import class_array, in_batches, train
+
+
+class Classifier(nn.Module):
+    """A dense network that classifies vectors (one-to-one, MATH 5.2).
+
+    Parameters
+    ----------
+    features, classes : int
+        Length of a vector, and number of classes.
+    hidden : int, default 256
+        Units of a hidden layer, rectified.
+    layers : int, default 2
+        Hidden layers.
+    dropout : float, default 0.3
+        Probability of dropping a hidden unit in training.
+    noise : float, default 0.0
+        Standard deviation of noise added to the inputs in training, in their units.
+    rng : None, int or fastdl.random.Generator, default None
+        Where weights, masks, noise and the order of the examples come from.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    >>> model = fd.models.Classifier(2, 2, hidden=16, dropout=0.0, rng=0)
+    >>> history = model.fit(x, [0, 1, 1, 0], epochs=200, learning_rate=0.02)  # exclusive or
+    >>> model.predict(x)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        hidden: int = 256,
+        layers: int = 2,
+        dropout: float = 0.3,
+        noise: float = 0.0,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
+        self.rng = rng = random.as_generator(rng)
+        chain: list[nn.Module] = [nn.GaussianNoise(noise, rng=rng)]
+        for k in range(integer("layers", layers, 1)):
+            chain += [nn.Linear(hidden if k else features, hidden, rng=rng), nn.ReLU(), nn.Dropout(dropout, rng=rng)]
+        self.layers = nn.Sequential(*chain, nn.Linear(hidden, classes, rng=rng))
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Logits (N, classes) of vectors (N, features)."""
+        return self.layers.forward(x)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Gradient by the vectors."""
+        return self.layers.backward(dy)
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: Any,
+        *,
+        epochs: int = 60,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.05,
+        label_smoothing: float = 0.1,
+        progress: bool = False,
+    ) -> training.History:
+        """Train on vectors (N, features) and their classes (N,), by AdamW under a one-cycle schedule."""
+        x = self._vectors(x)
+        y = class_array("y", y, self.classes, len(x))
+
+        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
+            return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
+
+        return train(
+            self, loss, len(x), lambda chosen: (x[chosen], y[chosen]), epochs=epochs, batch_size=batch_size,
+            learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+        )  # fmt: skip
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The likeliest class of each vector, int64 (N,)."""
+        self.eval()
+        return np.concatenate(
+            [self.forward(part).argmax(1) for part in in_batches(self._vectors(x))] or [np.empty(0, int)]
+        )
+
+    def _vectors(self, x: Any) -> np.ndarray:
+        return float_array("x", np.asarray(x, np.float32), (None, self.features))

@@ -1,0 +1,209 @@
+"""Many-to-many, different lengths: an encoder, attention, a decoder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn, random, sequence, training
+from .._validate import choice, integer, number
+from ._fitting import IGNORED, in_batches, padded, token_sequences, train
+
+
+class Seq2Seq(nn.Module):
+    """Reads a sequence of tokens and writes another, of another length (many-to-many, MATH 5.2).
+
+    A bidirectional LSTM encodes the source; its final states start the decoder's LSTM. Each state of that looks over
+    the encoder's outputs, and both together give the next token (global attention, Luong 2015).
+
+    Parameters
+    ----------
+    source_tokens, target_tokens : int
+        Sizes of the two vocabularies: sequences are integers from 0 to size - 1. A token that begins and ends the
+        target is added.
+    embedding : int, default 32
+        Size of a token's vector.
+    hidden : int, default 128
+        Size of the states; an even number, half for each direction of the encoder.
+    attention : {"dot", "additive"}, default "dot"
+    teacher_forcing : float in [0, 1], default 1
+        Probability that a training step reads the true token before, instead of the model's own likeliest
+        (scheduled sampling, Bengio 2015). At 1 all steps of the decoder run at once.
+    dropout : float, default 0.0
+        Probability of dropping an element before the output layer in training.
+    rng : None, int or fastdl.random.Generator, default None
+        Where weights, masks, forced tokens and the order of the examples come from.
+
+    References
+    ----------
+    I. Sutskever et al., "Sequence to sequence learning with neural networks", 2014; M.-T. Luong et al., "Effective
+    approaches to attention-based neural machine translation", 2015; S. Bengio et al., "Scheduled sampling for
+    sequence prediction with recurrent neural networks", 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> sources = [np.array(values) for values in ([0, 1], [1, 2, 2], [2], [2, 0])]
+    >>> model = fd.models.Seq2Seq(3, 3, embedding=8, hidden=16, rng=0)
+    >>> history = model.fit(sources, [values[::-1] for values in sources], epochs=150, learning_rate=0.02)
+    >>> model.predict(sources[:2])
+    [array([1, 0]), array([2, 2, 1])]
+    """
+
+    def __init__(
+        self,
+        source_tokens: int,
+        target_tokens: int,
+        embedding: int = 32,
+        hidden: int = 128,
+        attention: str = "dot",
+        teacher_forcing: float = 1.0,
+        dropout: float = 0.0,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.source_tokens = integer("source_tokens", source_tokens, 1)
+        self.target_tokens = self.boundary = integer("target_tokens", target_tokens, 1)
+        self.hidden = integer("hidden", hidden, 2)
+        if hidden % 2:
+            raise ValueError(f"hidden: got {hidden}, expected an even number")
+        self.teacher_forcing = number("teacher_forcing", teacher_forcing, 0.0, 1.0)
+        self.rng = rng = random.as_generator(rng)
+        self.source_embedding = nn.Embedding(source_tokens, embedding, rng=rng)
+        self.encoder = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
+        self.target_embedding = nn.Embedding(target_tokens + 1, embedding, rng=rng)
+        self.decoder = nn.LSTM(embedding, hidden, rng=rng)
+        if choice("attention", attention, ("dot", "additive")) == "dot":
+            self.attention: nn.Module = nn.DotAttention()
+        else:
+            self.attention = nn.AdditiveAttention(hidden, hidden, hidden, rng=rng)
+        self.output = nn.Sequential(
+            nn.Linear(2 * hidden, hidden, rng=rng),
+            nn.Tanh(),
+            nn.Dropout(dropout, rng=rng),
+            nn.Linear(hidden, target_tokens + 1, rng=rng),
+        )
+
+    # ---- the two passes -----------------------------------------------------------------------------
+    def forward(self, x: Any) -> np.ndarray:
+        """Logits (T, B, target_tokens + 1).
+
+        Parameters
+        ----------
+        x : (sources (S, B), lengths (B,), before (T, B)), all of int
+            Padded sources, their lengths, and the true token before each of the target's.
+        """
+        sources, lengths, before = x
+        encoded, state = self.encode(sources, lengths)
+        if self.teacher_forcing == 1:
+            pieces = [before]
+        else:
+            pieces = [before[t : t + 1] for t in range(len(before))]
+            forced = self.rng.uniform(size=before.shape) < self.teacher_forcing
+        logits: list[np.ndarray] = []
+        for t, piece in enumerate(pieces):
+            if logits:
+                piece = np.where(forced[t], piece, logits[-1].argmax(-1))
+            some, state = self.decode(piece, state, encoded, lengths)
+            logits.append(some)
+        if self.training:
+            self._tape.append([len(piece) for piece in pieces])
+        return np.concatenate(logits)
+
+    def backward(self, dy: np.ndarray) -> None:
+        """Add to the gradients; `dy` is the gradient by the logits. Choices of tokens have none."""
+        pieces = self._pop()
+        end, dencoded, dstate = len(dy), np.zeros((), np.float32), None
+        for size in reversed(pieces):
+            dh, dcontext = np.split(self.output.backward(dy[end - size : end]), 2, axis=2)
+            dquery, dsource = self.attention.backward(np.ascontiguousarray(dcontext))
+            dembedded, dstate = self.decoder.backward(dh + dquery, dstate, return_state=True)
+            self.target_embedding.backward(dembedded)
+            dencoded = dencoded + dsource
+            end -= size
+        self.source_embedding.backward(self.encoder.backward(dencoded, self._split(dstate)))
+
+    def encode(self, sources: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """What the decoder needs of the sources (S, B): outputs (S, B, hidden) and initial state."""
+        embedded = self.source_embedding.forward(sources)
+        encoded, (h, c) = self.encoder.forward(embedded, lengths=lengths, return_state=True)
+        return encoded, (np.concatenate(list(h), 1)[None], np.concatenate(list(c), 1)[None])
+
+    def decode(
+        self, tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray], encoded: np.ndarray, lengths: np.ndarray
+    ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Logits after each of the tokens (T, B), which follow each other, and the state after the last."""
+        h, state = self.decoder.forward(self.target_embedding.forward(tokens), state, return_state=True)
+        context = self.attention.forward(h, encoded, lengths)
+        return self.output.forward(np.concatenate([h, context], 2)), state
+
+    def _split(self, dstate: Any) -> Any:
+        """The decoder's state (1, B, hidden) as the two of the encoder's directions, (2, B, hidden / 2)."""
+        return tuple(np.stack(np.split(array[0], 2, axis=1)) for array in dstate)
+
+    # ---- use ----------------------------------------------------------------------------------------
+    def fit(
+        self,
+        sources: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray],
+        *,
+        epochs: int = 10,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.01,
+        progress: bool = False,
+    ) -> training.History:
+        """Train on sources (S,) and their targets (T,) of any lengths, by AdamW under a one-cycle schedule."""
+        sources = token_sequences("sources", sources, self.source_tokens)
+        targets = token_sequences("targets", targets, self.target_tokens)
+        if len(sources) != len(targets):
+            raise ValueError(f"targets: got {len(targets)}, expected {len(sources)}, as many as sources")
+
+        def collate(chosen: np.ndarray) -> Any:
+            before = [np.append(self.boundary, targets[i]) for i in chosen]
+            after = [np.append(targets[i], self.boundary) for i in chosen]
+            inputs = (*padded([sources[i] for i in chosen]), padded(before)[0])
+            return inputs, padded(after, IGNORED)[0]
+
+        def loss(logits: np.ndarray, wanted: np.ndarray) -> tuple[Any, np.ndarray]:
+            return dense.softmax_cross_entropy(logits, wanted, ignore_index=IGNORED)
+
+        return train(
+            self, loss, len(sources), collate, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+            weight_decay=weight_decay, progress=progress,
+        )  # fmt: skip
+
+    def predict(
+        self, sources: Sequence[np.ndarray], *, max_length: int = 64, width: int = 1, length_penalty: float = 0.0
+    ) -> list[np.ndarray]:
+        """Write a target for each source.
+
+        Parameters
+        ----------
+        sources : sequence of ndarray of int (S,)
+        max_length : int, default 64
+            Tokens a target gets at most.
+        width, length_penalty
+            Of :func:`fastdl.beam_search`; a width of 1 takes the likeliest token at every step.
+
+        Returns
+        -------
+        list of ndarray of int
+        """
+        self.eval()
+        found = []
+        for part in in_batches(token_sequences("sources", sources, self.source_tokens)):
+            batch, lengths = padded(part)
+            encoded, initial = self.encode(batch, lengths)
+            state = {"decoder": initial, "encoded": encoded, "lengths": lengths}
+            first = np.full(len(part), self.boundary)
+            results = sequence.beam_search(
+                self._step, first, state, max_length, self.boundary, width=width, length_penalty=length_penalty
+            )
+            found += [best[0][0] for best in results]
+        return found
+
+    def _step(self, tokens: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        logits, decoder = self.decode(tokens[None], state["decoder"], state["encoded"], state["lengths"])
+        return logits[0], {**state, "decoder": decoder}

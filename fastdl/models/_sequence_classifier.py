@@ -1,0 +1,98 @@
+"""Many-to-one: a sequence in, a class out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn, random, training
+from .._validate import integer
+from ._fitting import class_array, in_batches, padded, train, vector_sequences
+
+
+class SequenceClassifier(nn.Module):
+    """An LSTM that reads a sequence of vectors and names its class at the end (many-to-one, MATH 5.2).
+
+    Parameters
+    ----------
+    features, classes : int
+        Length of a step's vector, and number of classes.
+    hidden : int, default 128
+        Size of the LSTM's state.
+    dropout : float, default 0.3
+        Probability of dropping an element of the last state in training.
+    noise : float, default 0.0
+        Standard deviation of noise added to the inputs in training, in their units.
+    rng : None, int or fastdl.random.Generator, default None
+        Where weights, masks, noise and the order of the examples come from.
+
+    Examples
+    --------
+    Which of the two numbers came first?
+
+    >>> import numpy as np, fastdl as fd
+    >>> x = [np.array(values, np.float32)[:, None] for values in ([1, 0, 0], [0, 0, 1], [1, 0], [0, 1])]
+    >>> model = fd.models.SequenceClassifier(1, 2, hidden=8, dropout=0.0, rng=0)
+    >>> history = model.fit(x, [0, 1, 0, 1], epochs=100, learning_rate=0.02)
+    >>> model.predict(x)
+    array([0, 1, 0, 1])
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        hidden: int = 128,
+        dropout: float = 0.3,
+        noise: float = 0.0,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
+        self.rng = rng = random.as_generator(rng)
+        self.noise = nn.GaussianNoise(noise, rng=rng)
+        self.lstm = nn.LSTM(features, hidden, output="last", rng=rng)
+        self.dropout = nn.Dropout(dropout, rng=rng)
+        self.linear = nn.Linear(hidden, classes, rng=rng)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Logits (B, classes) of x = (sequences (T, B, features), lengths (B,))."""
+        steps, lengths = x
+        last = self.lstm.forward(self.noise.forward(steps), lengths=lengths)
+        return self.linear.forward(self.dropout.forward(last))
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Gradient by the sequences; `dy` is that by the logits."""
+        return self.noise.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
+
+    def fit(
+        self,
+        x: Sequence[np.ndarray],
+        y: Any,
+        *,
+        epochs: int = 60,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.05,
+        label_smoothing: float = 0.1,
+        progress: bool = False,
+    ) -> training.History:
+        """Train on sequences (T, features), of any lengths, and their classes, by AdamW under a one-cycle schedule."""
+        x = vector_sequences("x", x, self.features)
+        y = class_array("y", y, self.classes, len(x))
+
+        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
+            return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
+
+        return train(
+            self, loss, len(x), lambda chosen: (padded([x[i] for i in chosen]), y[chosen]), epochs=epochs,
+            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+        )  # fmt: skip
+
+    def predict(self, x: Sequence[np.ndarray]) -> np.ndarray:
+        """The likeliest class of each sequence, int64 (N,)."""
+        self.eval()
+        return np.concatenate(
+            [self.forward(padded(part)).argmax(1) for part in in_batches(vector_sequences("x", x, self.features))]
+        )

@@ -1,0 +1,133 @@
+"""One-to-many: a label in, a sequence out."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn, random, sequence, training
+from .._validate import index_array, integer, sampling
+from ._fitting import class_array, train
+
+
+class SequenceGenerator(nn.Module):
+    """An LSTM that writes a sequence of whole-numbered vectors for a label (one-to-many, MATH 5.2).
+
+    Each step reads the label and the vector before, zeros at first, and gives every feature a distribution over
+    its levels. It is trained on the true vector before (teacher forcing), and writes from its own.
+
+    Parameters
+    ----------
+    classes : int
+        Labels.
+    steps, features, levels : int
+        A sequence is (steps, features) integers from 0 to levels - 1.
+    hidden : int, default 128
+        Size of the LSTM's state.
+    dropout : float, default 0.2
+        Probability of dropping an element of the states in training.
+    rng : None, int or fastdl.random.Generator, default None
+        Where weights, masks and the order of the examples come from.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> sequences = np.array([[[0], [1], [2]], [[2], [1], [0]]])  # up for label 0, down for label 1
+    >>> model = fd.models.SequenceGenerator(2, steps=3, features=1, levels=3, hidden=16, dropout=0.0, rng=0)
+    >>> history = model.fit([0, 1], sequences, epochs=150, learning_rate=0.02)
+    >>> model.generate([1, 0], temperature=0)[:, :, 0]
+    array([[2, 1, 0],
+           [0, 1, 2]])
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        steps: int,
+        features: int,
+        levels: int,
+        hidden: int = 128,
+        dropout: float = 0.2,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.classes, self.steps = integer("classes", classes, 1), integer("steps", steps, 1)
+        self.features, self.levels = integer("features", features, 1), integer("levels", levels, 2)
+        self.rng = rng = random.as_generator(rng)
+        self.lstm = nn.LSTM(features + classes, hidden, rng=rng)
+        self.dropout = nn.Dropout(dropout, rng=rng)
+        self.linear = nn.Linear(hidden, features * levels, rng=rng)
+
+    def forward(self, x: Any, state: Any = None, *, return_state: bool = False) -> Any:
+        """Logits (T, B, features, levels) of x = (labels (B,), vectors before (T, B, features))."""
+        labels, before = x
+        T, B, _ = before.shape
+        inputs = np.zeros((T, B, self.features + self.classes), np.float32)
+        inputs[..., : self.features] = before / np.float32(self.levels - 1)
+        inputs[:, np.arange(B), self.features + labels] = 1
+        h, state = self.lstm.forward(inputs, state, return_state=True)
+        logits = self.linear.forward(self.dropout.forward(h)).reshape(T, B, self.features, self.levels)
+        return (logits, state) if return_state else logits
+
+    def backward(self, dy: np.ndarray) -> None:
+        """Add to the gradients; `dy` is the gradient by the logits."""
+        self.lstm.backward(self.dropout.backward(self.linear.backward(dy.reshape(*dy.shape[:2], -1))))
+
+    def fit(
+        self,
+        labels: Any,
+        values: np.ndarray,
+        *,
+        epochs: int = 60,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.05,
+        progress: bool = False,
+    ) -> training.History:
+        """Train on labels (N,) and their sequences (N, steps, features), by AdamW under a one-cycle schedule."""
+        values = index_array("values", np.asarray(values), self.levels, (None, self.steps, self.features))
+        targets = np.ascontiguousarray(values.swapaxes(0, 1))
+        labels = class_array("labels", labels, self.classes, targets.shape[1])
+        before = np.concatenate([np.zeros_like(targets[:1]), targets[:-1]])
+        return train(
+            self, dense.softmax_cross_entropy, len(labels),
+            lambda chosen: ((labels[chosen], before[:, chosen]), targets[:, chosen]), epochs=epochs,
+            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+        )  # fmt: skip
+
+    def generate(
+        self,
+        labels: Any,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        rng: Any = None,
+    ) -> np.ndarray:
+        """Write a sequence for each label.
+
+        Parameters
+        ----------
+        labels : sequence of int (N,)
+        temperature, top_k, top_p, rng
+            As for :func:`fastdl.sample`, which draws every feature.
+
+        Returns
+        -------
+        ndarray of int64 (N, steps, features)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is out of its range.
+        """
+        labels = class_array("labels", labels, self.classes, len(labels))
+        how = sampling(temperature, top_k, top_p)
+        rng = random.as_generator(rng)
+        self.eval()
+        written = np.zeros((self.steps + 1, len(labels), self.features), np.int64)
+        state = None
+        for t in range(self.steps):
+            logits, state = self.forward((labels, written[t : t + 1]), state, return_state=True)
+            written[t + 1] = sequence.sample(logits[0], *how, rng)
+        return np.ascontiguousarray(written[1:].swapaxes(0, 1))

@@ -1,0 +1,114 @@
+"""Many-to-many, synchronised: a tag for every token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dense, nn, random, training
+from .._validate import integer, number
+from ._fitting import IGNORED, in_batches, padded, token_sequences, train
+
+
+class Tagger(nn.Module):
+    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, MATH 5.2).
+
+    Parameters
+    ----------
+    tokens, tags : int
+        Sizes of the vocabulary and of the tag set. Token 0 stands for what is not in the vocabulary.
+    embedding : int, default 64
+        Size of a token's vector.
+    hidden : int, default 128
+        Size of the states; an even number, half for each direction.
+    dropout : float, default 0.2
+        Probability of dropping an element before the output layer in training.
+    unknown : float, default 0.05
+        Probability that a token is read as token 0 in training, so that the model learns to tag from what is
+        around it.
+    rng : None, int or fastdl.random.Generator, default None
+        Where weights, masks and the order of the examples come from.
+
+    Examples
+    --------
+    A 1 is tagged by what follows it.
+
+    >>> import numpy as np, fastdl as fd
+    >>> sentences = [np.array(values) for values in ([1, 2, 2], [1, 3], [3, 1, 3, 1, 2])]
+    >>> tags = [np.array(values) for values in ([0, 1, 1], [2, 1], [1, 2, 1, 0, 1])]
+    >>> model = fd.models.Tagger(4, 3, embedding=8, hidden=8, dropout=0.0, unknown=0.0, rng=0)
+    >>> history = model.fit(sentences, tags, epochs=100, learning_rate=0.02)
+    >>> model.predict([np.array([1, 3, 1, 2])])
+    [array([2, 1, 0, 1])]
+    """
+
+    def __init__(
+        self,
+        tokens: int,
+        tags: int,
+        embedding: int = 64,
+        hidden: int = 128,
+        dropout: float = 0.2,
+        unknown: float = 0.05,
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.tokens, self.tags = integer("tokens", tokens, 1), integer("tags", tags, 1)
+        self.unknown = number("unknown", unknown, 0.0, 1.0)
+        if integer("hidden", hidden, 2) % 2:
+            raise ValueError(f"hidden: got {hidden}, expected an even number")
+        self.rng = rng = random.as_generator(rng)
+        self.embedding = nn.Embedding(tokens, embedding, rng=rng)
+        self.lstm = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
+        self.dropout = nn.Dropout(dropout, rng=rng)
+        self.linear = nn.Linear(hidden, tags, rng=rng)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Logits (T, B, tags) of x = (tokens (T, B), lengths (B,))."""
+        tokens, lengths = x
+        if self.training and self.unknown:
+            tokens = np.where(self.rng.uniform(size=tokens.shape) < self.unknown, 0, tokens)
+        h = self.lstm.forward(self.embedding.forward(tokens), lengths=lengths)
+        return self.linear.forward(self.dropout.forward(h))
+
+    def backward(self, dy: np.ndarray) -> None:
+        """Add to the gradients; `dy` is the gradient by the logits."""
+        self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
+
+    def fit(
+        self,
+        sentences: Sequence[np.ndarray],
+        tags: Sequence[np.ndarray],
+        *,
+        epochs: int = 10,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.01,
+        progress: bool = False,
+    ) -> training.History:
+        """Train on sentences (T,) and their tags (T,), of any lengths, by AdamW under a one-cycle schedule."""
+        sentences = token_sequences("sentences", sentences, self.tokens)
+        wanted = token_sequences("tags", tags, self.tags)
+        if [len(one) for one in sentences] != [len(one) for one in wanted]:
+            raise ValueError("tags: expected as many sentences, and as many tags in each, as there are tokens")
+
+        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
+            return dense.softmax_cross_entropy(logits, targets, ignore_index=IGNORED)
+
+        def collate(chosen: np.ndarray) -> Any:
+            return padded([sentences[i] for i in chosen]), padded([wanted[i] for i in chosen], IGNORED)[0]
+
+        return train(
+            self, loss, len(sentences), collate, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+            weight_decay=weight_decay, progress=progress,
+        )  # fmt: skip
+
+    def predict(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The likeliest tag of each token, a list of int64 (T,)."""
+        self.eval()
+        found = []
+        for part in in_batches(token_sequences("sentences", sentences, self.tokens)):
+            best = self.forward(padded(part)).argmax(-1)
+            found += [best[: len(one), b] for b, one in enumerate(part)]
+        return found

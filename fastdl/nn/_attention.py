@@ -1,0 +1,157 @@
+"""Attention layers: a query looks over a source of true lengths."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import sequence
+from .._validate import float_array, integer
+from ..random import Generator, as_generator
+from ._layers import Linear, float_dtype
+from ._module import Module
+from ._parameter import Parameter
+
+
+class DotAttention(Module):
+    """Attention by dot products, without parameters: the source is keys and values at once.
+
+    Parameters
+    ----------
+    scaled : bool, default False
+        Divide the products by the square root of the size (Vaswani 2017).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> source, queries = np.ones((7, 2, 4), np.float32), np.ones((3, 2, 4), np.float32)
+    >>> fd.nn.DotAttention().forward(queries, source, np.array([7, 5])).shape
+    (3, 2, 4)
+    """
+
+    def __init__(self, scaled: bool = False) -> None:
+        super().__init__()
+        self.scaled = bool(scaled)
+
+    def forward(
+        self, x: np.ndarray, source: np.ndarray, lengths: np.ndarray | None = None, *, return_weights: bool = False
+    ) -> Any:
+        """The source's mean under each query's weights.
+
+        Parameters
+        ----------
+        x : ndarray (T, B, H)
+            Queries: all of a decoder's steps at once, or one with T = 1. Call it as often as there are steps, and
+            backward as often, the last first.
+        source : ndarray (S, B, H)
+        lengths : ndarray of int (B,), optional
+            Source steps of each sequence; all S by default.
+        return_weights : bool, default False
+            Whether to return (context, weights) with the weights (T, B, S).
+
+        Returns
+        -------
+        context : ndarray (T, B, H)
+        """
+        context, weights = sequence.dot_attention_forward(x, source, source, lengths, self.scaled)
+        if self.training:
+            self._tape.append((weights, x, source, lengths))
+        return (context, weights) if return_weights else context
+
+    def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dy: gradient by the context; returns (dx, dsource)."""
+        weights, x, source, lengths = self._pop()
+        dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
+        return dx, dkeys + dvalues
+
+    def _describe(self) -> str:
+        return f"DotAttention({'scaled=True' if self.scaled else ''})"
+
+
+class AdditiveAttention(Module):
+    """Attention by a small network (Bahdanau 2015): scores v . tanh(W_q x + b + W_k source).
+
+    Parameters
+    ----------
+    query_size, source_size : int
+        Sizes of the queries and of the source's states.
+    size : int
+        Hidden units of the scoring network.
+    rng : None, int or fastdl.random.Generator
+        Source of the initial values, those of Linear.
+    dtype : float32 (default) or float64
+
+    Attributes
+    ----------
+    query, key : Linear
+        W_q with b, and W_k.
+    v : Parameter (size,)
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> source, queries = np.ones((7, 2, 6), np.float32), np.ones((3, 2, 4), np.float32)
+    >>> fd.nn.AdditiveAttention(4, 6, 5, rng=0).forward(queries, source, np.array([7, 5])).shape
+    (3, 2, 6)
+    """
+
+    v: Parameter
+
+    def __init__(
+        self,
+        query_size: int,
+        source_size: int,
+        size: int,
+        *,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__()
+        self.size = integer("size", size, 1)
+        source, kind = as_generator(rng), float_dtype(dtype)
+        self.query = Linear(query_size, size, rng=source, dtype=kind)
+        self.key = Linear(source_size, size, bias=False, rng=source, dtype=kind)
+        bound = 1 / math.sqrt(size)
+        self.v = Parameter("v", source.uniform(-bound, bound, size, kind))
+
+    def forward(
+        self, x: np.ndarray, source: np.ndarray, lengths: np.ndarray | None = None, *, return_weights: bool = False
+    ) -> Any:
+        """The source's mean under each query's weights.
+
+        Parameters
+        ----------
+        x : ndarray (T, B, query_size)
+            Queries: all of a decoder's steps at once, or one with T = 1. Call it as often as there are steps, and
+            backward as often, the last first.
+        source : ndarray (S, B, source_size)
+        lengths : ndarray of int (B,), optional
+            Source steps of each sequence; all S by default.
+        return_weights : bool, default False
+            Whether to return (context, weights) with the weights (T, B, S).
+
+        Returns
+        -------
+        context : ndarray (T, B, source_size)
+        """
+        source = float_array("source", source, (None, None, self.key.in_features), self.v.dtype)
+        x = float_array("x", x, (None, source.shape[1], self.query.in_features), self.v.dtype)
+        query, keys = self.query.forward(x), self.key.forward(source)
+        context, weights = sequence.additive_attention_forward(query, keys, source, self.v.data, lengths)
+        if self.training:
+            self._tape.append((weights, query, keys, source, lengths))
+        return (context, weights) if return_weights else context
+
+    def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dy: gradient by the context; returns (dx, dsource)."""
+        weights, query, keys, source, lengths = self._pop()
+        dquery, dkeys, dsource, dv = sequence.additive_attention_backward(
+            dy, weights, query, keys, source, self.v.data, lengths
+        )
+        dv_sum, accumulate = self.v.claim_grad()
+        dv_sum[...] = dv_sum + dv if accumulate else dv
+        dsource += self.key.backward(dkeys)
+        return self.query.backward(dquery), dsource
+
+    def _describe(self) -> str:
+        return f"AdditiveAttention({self.query.in_features}, {self.key.in_features}, {self.size})"

@@ -1,0 +1,80 @@
+"""Updates of only those rows of a table that were touched: for embeddings.
+
+What differs from the dense rules. Plain SGD: nothing, unless there is a weight decay or an L1 term, which act
+on touched rows only. AdaGrad: nothing but that. Adam: a row that is not touched keeps its m and v and does
+not move, where the dense rule would let m and v decay and go on moving it (the "lazy" Adam of TensorFlow and
+torch.optim.SparseAdam); the corrections still count every step.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._dispatch import mirrored
+from .._memory import aligned_zeros
+from .._threads import threads_for
+from .._validate import FLOATS, check_apart, check_shape, float_array, index_array, integer, number, out_array
+from ._rule import GRAIN, Rule, check_settings, shared_scalars, specialized
+
+
+@mirrored
+def sum_rows(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the values of rows that are named more than once.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (K,)
+        Row numbers, at least 0, in any order.
+    values : ndarray, shape (K, D), float32 or float64
+
+    Returns
+    -------
+    rows : ndarray of int64, shape (U,)
+        The distinct row numbers, increasing.
+    sums : ndarray, shape (U, D)
+        The sums, each added in the order given.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> rows, sums = fd.optim.sum_rows(np.array([7, 2, 7]), np.array([[1.0], [2.0], [3.0]]))
+    >>> rows, sums.ravel()
+    (array([2, 7]), array([2., 4.]))
+    """
+    values = float_array("values", values)
+    numbers = index_array("rows", rows, np.iinfo(np.int64).max, (None,))
+    check_shape("values", values, (numbers.size, None))
+    distinct, place = np.unique(numbers, return_inverse=True)
+    sums = aligned_zeros((distinct.size, values.shape[1]), values.dtype)
+    specialized("optim", "add_rows", values.dtype.char)(sums, place, values)
+    return distinct, sums
+
+
+def apply_rows(
+    rule: Rule,
+    param: np.ndarray,
+    rows: np.ndarray,
+    values: np.ndarray,
+    states: Mapping[str, np.ndarray],
+    step: int,
+    grad_scale: float,
+    **settings: Any,
+) -> None:
+    """One validated update of some rows: the body of every public ``*_update_rows`` function."""
+    check_settings(rule, settings)
+    integer("step", step, 1)
+    number("grad_scale", grad_scale)
+    kind = param.dtype if isinstance(param, np.ndarray) and param.dtype in FLOATS else FLOATS[0]
+    out_array("param", param, (None, None), kind)
+    for name, state in states.items():
+        out_array(name, state, param.shape, kind)
+    numbers = index_array("rows", rows, len(param), (None,))
+    read = float_array("values", values, (numbers.size, param.shape[1]), kind)
+    check_apart(param=param, **states, values=read)
+    if np.any(numbers[1:] <= numbers[:-1]):
+        numbers, read = sum_rows(numbers, read)
+    kernel, scalars = rule.plan(step, settings)
+    threads = threads_for(read.size, GRAIN)
+    scalars += shared_scalars(settings, grad_scale)
+    specialized(rule.module, f"{kernel}_rows", kind.char)(param, numbers, read, *states.values(), *scalars, threads)

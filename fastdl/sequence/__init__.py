@@ -1,0 +1,28 @@
+"""Sequences whose lengths differ: CTC, attention, decoding (MATH 5.2, 5.7).
+
+Arrays are time-major, (T, B, ...), and `lengths` (B,) says how much of each column is real, in any order.
+Cross-entropy over sequences is :func:`fastdl.softmax_cross_entropy` with its `lengths` or `ignore_index`.
+Equations: docs/sequence.md.
+"""
+
+from ._attention import (
+    additive_attention_backward,
+    additive_attention_forward,
+    dot_attention_backward,
+    dot_attention_forward,
+)
+from ._ctc import ctc_beam_search, ctc_greedy_decode, ctc_loss
+from ._decoding import beam_search, decode, sample
+
+__all__ = [
+    "additive_attention_backward",
+    "additive_attention_forward",
+    "beam_search",
+    "ctc_beam_search",
+    "ctc_greedy_decode",
+    "ctc_loss",
+    "decode",
+    "dot_attention_backward",
+    "dot_attention_forward",
+    "sample",
+]

@@ -1,0 +1,34 @@
+"""The examples, in their short form: they run, and give the figures they promise to print."""
+
+import importlib
+
+import pytest
+
+import fastdl as fd
+
+pytest.importorskip("sklearn")
+pytest.importorskip("statsmodels")
+pytest.importorskip("babel")
+pytest.importorskip("matplotlib")
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "picture"),
+    [
+        ("one_to_one_digits", {"accuracy": 0.85}, None),
+        ("one_to_many_digits", {"recognised": 0.4}, "digits.png"),
+        ("many_to_one_digits", {"second half": 0.6, "stratified half": 0.6}, None),
+        ("many_to_one_sunspots", {"LSTM": 0, "AR(12)": 0.118, "naive": 0.38}, "sunspots.png"),
+        ("many_to_many_tagging", {"names": 0.7, "baseline": 0.3}, None),
+        ("dates", {"all": 0}, None),
+    ],
+)
+@pytest.mark.filterwarnings("default")  # of the libraries that bring the data
+def test_examples_run_in_their_short_form(name, least, picture, tmp_path, capsys):
+    fd.set_num_threads(1)  # they are small, and the machine may be busy
+    results = importlib.import_module(name).main(["--short", "--out", str(tmp_path)])
+    for key, value in least.items():
+        assert results[key] >= value, (key, results)
+    if picture:
+        assert (tmp_path / picture).stat().st_size > 10_000
+    assert capsys.readouterr().out
