@@ -214,6 +214,7 @@ def test_the_order_is_write_flush_rename_flush_folder(tmp_path, monkeypatch):
     assert steps == ["file", "replace", "folder"]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # a peer imported by another test may have threads
 def test_leftovers_of_killed_writers_are_removed_and_others_are_not(tmp_path):
     child = os.fork()
     if child == 0:
