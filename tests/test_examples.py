@@ -21,6 +21,7 @@ pytest.importorskip("matplotlib")
         ("many_to_one_sunspots", {"LSTM": 0, "AR(12)": 0.118, "naive": 0.38}, "sunspots.png"),
         ("many_to_many_tagging", {"names": 0.7, "baseline": 0.3}, None),
         ("dates", {"all": 0}, None),
+        ("long_lags", {"adding": 0, "temporal order": 0, "copying": 0}, None),
     ],
 )
 @pytest.mark.filterwarnings("default")  # of the libraries that bring the data
