@@ -11,7 +11,7 @@ from .._threads import threads_for
 
 Term = tuple[np.ndarray, np.ndarray]
 
-_GRAIN = 500_000  # multiply-adds a thread should have, as in the dense topic
+_GRAIN = 1_000_000  # multiply-adds a thread should have, as in the recurrent topic
 _NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
 
 

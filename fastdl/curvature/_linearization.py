@@ -18,7 +18,7 @@ from ._affine import add_outer, sum_of_products
 
 Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
 
-_GRAIN = 500_000  # multiply-adds a thread should have, as in the dense topic
+_GRAIN = 1_000_000  # multiply-adds a thread should have, as in the recurrent topic
 
 
 class Linearization:

@@ -16,7 +16,7 @@ from ._linearization import Linearization, register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
 
-_GRAIN = 500_000  # multiply-adds a thread should have in a walk
+_GRAIN = 2_000_000  # multiply-adds a thread should have in a walk, which may meet at a barrier every step
 
 
 class Weights(NamedTuple):
