@@ -115,6 +115,76 @@ def test_truncation_is_what_windows_with_carried_state_give(kind):
     np.testing.assert_allclose(whole.parameters().grad, windows.parameters().grad, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_truncation_gives_each_sequence_of_a_ragged_batch_what_it_gets_alone(kind, reverse):
+    x, dy = data(11, 6)[0], np.random.default_rng(1).standard_normal((11, 6, 5))
+    lengths = np.array([11, 3, 4, 1, 7, 8])
+    model = layer(kind, num_layers=1, truncate=4, reverse=reverse)
+    model.forward(x, lengths=lengths)
+    dx, dstate = model.backward(dy, return_state=True)
+    for b, length in enumerate(lengths):
+        model.forward(x[:length, b : b + 1])
+        alone, one = model.backward(np.ascontiguousarray(dy[:length, b : b + 1]), return_state=True)
+        np.testing.assert_allclose(dx[:length, b : b + 1], alone, rtol=1e-12, atol=1e-14)
+        for whole, single in zip(np.atleast_1d(dstate), np.atleast_1d(one), strict=True):
+            np.testing.assert_allclose(whole[..., b : b + 1, :], single, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"checkpoint": True}, {"output": "last"}, {"bidirectional": True}], ids=str)
+def test_gradients_of_cells_join_those_of_states(options):
+    x, _ = data()
+    plain, other = layer("LSTM"), layer("LSTM", **options)
+    rng = np.random.default_rng(5)
+    y, (h, c), cells = other.forward(x, return_state=True, return_cells=True)
+    dcells, dh, dc = rng.standard_normal(cells.shape), rng.standard_normal(h.shape), rng.standard_normal(c.shape)
+    dx = other.backward(0 * y, (dh, dc), dcells)
+    direction = rng.standard_normal(x.shape)
+    found = []
+    for step in (1e-6, -1e-6):
+        _, (h, c), cells = other.eval().forward(x + step * direction, return_state=True, return_cells=True)
+        found.append((cells * dcells).sum() + (h * dh).sum() + (c * dc).sum())
+    assert (dx * direction).sum() == pytest.approx((found[0] - found[1]) / 2e-6, rel=1e-6)
+    assert plain.parameters().size > 0
+
+
+def test_gradients_of_a_wrong_shape_are_refused_and_change_nothing():
+    model = layer("GRU", bidirectional=True)
+    x, _ = data()
+    y = model.forward(x)
+    for bad in (y[:3], y[..., :5], y.astype(np.float32), 3.0):
+        with pytest.raises((TypeError, ValueError), match="dy: got"):
+            model.backward(bad)
+    with pytest.raises(ValueError, match="dcells: got an array, but GRU"):
+        model.backward(y, dcells=y)
+    assert model.backward(y).shape == x.shape
+
+
+def test_gradients_that_were_assigned_are_added_to():
+    model = layer("GRU", num_layers=1)
+    x, _ = data()
+    y = model.forward(x)
+    model.zero_grad()
+    model.backward(y)
+    expected = {name: p.grad.copy() for name, p in model._parameters.items()}
+    for given in ("bias_l0", "weight_ih_l0"):
+        model.zero_grad()
+        model._parameters[given].grad = 0 * model._parameters[given].grad + 5
+        model.forward(x)
+        model.backward(y)
+        for name, p in model._parameters.items():
+            np.testing.assert_allclose(p.grad, expected[name] + 5 * (name == given), rtol=1e-12, err_msg=name)
+
+
+def test_layers_from_ten_on_have_weights_of_their_own():
+    model = fd.nn.GRU(2, 3, 12, rng=0)
+    values = model.parameters().data.copy()
+    model.import_weights("keras", model.export_weights("keras", 1), 1)
+    np.testing.assert_array_equal(model.parameters().data, values)
+    with pytest.raises(ValueError, match="layer: got 12, expected from 0 to 11"):
+        model.export_weights("keras", 12)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_steps_continue_a_sequence(kind):
     model = layer(kind, learned_state=True, dropout=0.5).eval()

@@ -186,6 +186,8 @@ def test_subnormals_are_flushed_inside_and_the_mode_is_restored(level):
         ({"W_x": np.zeros((32, 6), np.float32)}, ValueError, "W_x: got shape"),
         ({"W_h": np.zeros((8, 33), np.float32)}, ValueError, "W_h: got shape"),
         ({"b": np.zeros(31, np.float32)}, ValueError, "b: got shape"),
+        ({"c0": None}, TypeError, "c0: got NoneType"),
+        ({"x": np.zeros((4, 3, 0), np.float32)}, ValueError, r"x: got shape \(4, 3, 0\), expected at least one column"),
     ],
 )
 def test_wrong_input_is_refused(change, error, message):
@@ -208,6 +210,7 @@ def test_wrong_gradients_are_refused_before_anything_is_written():
         ({"out": (out[0], out[1], read_only)}, ValueError),
         ({"out": (out[0], out[1].T, out[2])}, ValueError),
         ({"out": (arguments[3], out[1], out[2])}, ValueError),
+        ({"out": 5}, TypeError),
     ]:
         with pytest.raises(error):
             recurrent.lstm_backward(**{"dh": dh, "dc": dc[-1], "tape": tape, "out": out, **bad})

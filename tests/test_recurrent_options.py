@@ -224,10 +224,10 @@ def test_wrong_options_are_refused(change, error, message):
 
 def test_tapes_of_other_cells_are_refused():
     gru, lstm = (Problem(cell, {}, (2, 1, 2, 2), np.float64) for cell in ("gru", "lstm"))
-    with pytest.raises(TypeError, match=r"tape: got that of cell 4, expected the tape of lstm_forward"):
+    with pytest.raises(TypeError, match=r"tape: got that of GRU, expected the tape of lstm_forward"):
         recurrent.lstm_backward(lstm.dh, None, gru.forward()[-1])
     out = [np.zeros_like(lstm.arguments[name]) for name in ("W_x", "W_h", "b")]
-    with pytest.raises(ValueError, match=r"out\[3\]: got an array, expected None"):
+    with pytest.raises(ValueError, match="out, dprojection: got an array, expected None"):
         recurrent.lstm_backward(lstm.dh, None, lstm.forward()[-1], (*out, np.zeros(1)))
 
 

@@ -27,27 +27,37 @@ from ._walk cimport GRU_AFTER, LSTM_COUPLED, RNN_RELU, Walk
 cdef inline void rnn_point(const Walk* w, cython.floating* gates, cython.floating* value) noexcept nogil:
     """(5.1): value = f(a)."""
     cdef cython.floating a[FD_NR_FLOAT]
+    cdef cython.floating clip = <cython.floating> w.clip
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for u in range(nr):
         a[u] = gates[u]
     if w.cell == RNN_RELU:
-        if w.clip != 0:
-            bound(<cython.floating*> a, w.clip)
         for u in range(nr):
             gates[u] = value[u] = a[u] if a[u] > 0 or a[u] != a[u] else 0  # NaN passes
+        if clip != 0:
+            for u in range(nr):
+                if a[u] > clip:
+                    value[u], gates[u] = clip, -1  # a mark that no relu returns
     else:
         tanh_gate(value, gates, <cython.floating*> a, w)
+
+
+cdef inline void clear_padding(cython.floating* da, const Walk* w, Py_ssize_t blocks, Py_ssize_t width) noexcept nogil:
+    """Zero the lanes of a panel of da beyond the units: da is an operand of products over whole panels."""
+    cdef Py_ssize_t b, u
+    for b in range(blocks):
+        for u in range(width, w.nr):
+            da[b * w.padded + u] = 0
 
 
 cdef inline void rnn_point_backward(const Walk* w, const cython.floating* gates, const cython.floating* y,
                                     cython.floating* da) noexcept nogil:
     cdef cython.floating value[FD_NR_FLOAT]
     cdef cython.floating slope[FD_NR_FLOAT]
-    cdef cython.floating clip = <cython.floating> w.clip
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     if w.cell == RNN_RELU:
         for u in range(nr):
-            slope[u] = 1 if gates[u] > 0 and (clip == 0 or gates[u] < clip) else 0
+            slope[u] = 1 if gates[u] > 0 else 0
     else:
         unmark_tanh(<cython.floating*> value, <cython.floating*> slope, gates, w)
     for u in range(nr):
@@ -117,7 +127,7 @@ cdef inline void lstm_point_backward(
     """(5.4), from y, the gradient by h's new value; dc becomes that of t - 1, da gets the gates'. fresh, if anything:
     what c was before zoneout, of which the output gate's peephole reads.
 
-    Padding lanes of da must be zero, since da is an operand of products: they are, because y and dc are zero there.
+    Padding lanes of da are no numbers to rely on: clear_padding sets them to zero.
     """
     cdef cython.floating i[FD_NR_FLOAT]
     cdef cython.floating f[FD_NR_FLOAT]

@@ -20,7 +20,7 @@ from ._build cimport (
 )
 from ._cells cimport gru_point, gru_reset, lstm_point, rnn_point
 from ._gate_norm cimport normalise, plain_gate
-from ._lanes cimport emit
+from ._lanes cimport emit, load
 from ._tile cimport FD_NR_FLOAT, offset, pack_panel, product
 from ._walk cimport (
     after,
@@ -229,8 +229,7 @@ cdef void _walk(
                     for q in range(mine.out_panel0, mine.out_panel1):
                         width, column = min(w.nr, w.outputs - q * w.nr), q * w.nr
                         new = h + (after(w, t) + mine.row0 + r) * w.outputs + column
-                        for u in range(width):
-                            value[u] = new[u]
+                        load(<cython.floating*> value, <const cython.floating*> new, width)
                         emit(w, <cython.floating*> value, h + (before(w, t) + mine.row0 + r) * w.outputs + column, new,
                              write + (mine.row0 + r) * operand_row + column,
                              offset(state_mask, (mine.row0 + r) * w.outputs + column), (row + r) * w.outputs + column,
@@ -241,7 +240,7 @@ cdef void _walk(
 
 cdef void _first_operand(const Walk* w, Py_ssize_t row0, Py_ssize_t row1, const cython.floating* h,
                          const cython.floating* state_mask, cython.floating* operand) noexcept nogil:
-    """The initial h as the first step multiplies it; zero beyond its units, as emit leaves it."""
+    """The initial h as the first step multiplies it."""
     cdef Py_ssize_t r, u, pitch_ = pitch(w.out_panels, w.nr)
     for r in range(row0, row1):
         for u in range(w.outputs):

@@ -18,6 +18,7 @@ from ._build cimport (
     fd_team_size,
 )
 from ._cells cimport (
+    clear_padding,
     gru_point,
     gru_point_backward,
     gru_reset,
@@ -232,6 +233,8 @@ cdef void _step(
             _gate_points(w, values, parameters, <const cython.floating*> y, h + old * w.outputs,
                          offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, here * w.hidden),
                          dh + place * w.outputs, dc_row, point, fresh, here * w.hidden, u, width)
+            if width < w.nr:
+                clear_padding(point + u, w, plain_blocks(w), width)
         if w.normed:
             if w.cell == GRU_BEFORE:
                 normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, w.gates + 2,
@@ -258,6 +261,8 @@ cdef void _step(
                     w, values + u, h + old * w.hidden + u, offset(state_mask, place * w.hidden + u),
                     <const cython.floating*> drh + r * w.padded + u, dh + place * w.hidden + u, point + u,
                     work + at.rh + (slot + r) * w.padded + u, min(w.nr, w.hidden - u))
+                if w.hidden - u < w.nr:
+                    clear_padding(point + u, w, 1, w.hidden - u)
             if w.normed:
                 normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, 0, w.gates + 2,
                                    da + r * w.row)

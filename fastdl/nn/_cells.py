@@ -228,11 +228,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
 
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         dh_last, dc_last = options.pop("dstates") or (None, None)
-        if dc is None:
-            dc = dc_last
-        elif dc_last is not None:
-            raise ValueError("dstate: cannot be given together with dcells; add its c to the last of dcells")
-        found = recurrent.lstm_backward(dh, dc, tape, dh_last=dh_last, **options)
+        found = recurrent.lstm_backward(dh, dc, tape, dh_last=dh_last, dc_last=dc_last, **options)
         return found[0], found[1:3]
 
     def _describe(self) -> str:

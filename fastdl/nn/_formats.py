@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, choice
+from .._validate import check_shape, choice, integer
 from ._module import Module
 
 # Where gate g of fastdl's order stands in theirs.
@@ -118,6 +118,8 @@ class FormatsMixin(Module):
             raise ValueError(f"arrays: missing {missing or 'none'}, unknown {unknown or 'none'}")
         given = {name: np.asarray(arrays.get(name, np.zeros_like(like))) for name, like in expected.items()}
         for name, array in given.items():
+            if array.dtype.kind not in "fiu":
+                raise TypeError(f"arrays[{name!r}]: got dtype {array.dtype}, expected real numbers")
             check_shape(f"arrays[{name!r}]", array, expected[name].shape)
         order, places = self._layout(layout, layer)
         H = self.hidden_size  # type: ignore[attr-defined]
@@ -139,13 +141,14 @@ class FormatsMixin(Module):
     def _layout(self, layout: str, layer: int) -> tuple[tuple[int, ...], list[str]]:
         choice("layout", layout, ("keras", "onnx"))
         kind = type(self).__name__
-        barred = {name: getattr(self, name, None) for name in ("proj_size", "layer_norm", "learned_state", "coupled")}
-        if layout == "keras":
-            barred["peepholes"] = getattr(self, "peepholes", None)
+        names = ["proj_size", "layer_norm", "learned_state", "coupled", "cell_clip"]
+        names += ["peepholes", "clip"] if layout == "keras" else []
+        barred = {name: getattr(self, name, None) for name in names}
         for name, value in barred.items():
             if value:
                 raise ValueError(f"layout: {layout} has no place for {name}={value}")
-        return _ORDER[layout, kind], [p for p in self._places() if p.startswith(f"_l{layer}")]  # type: ignore[attr-defined]
+        layer = integer("layer", layer, 0, self.num_layers - 1)  # type: ignore[attr-defined]
+        return _ORDER[layout, kind], [f"_l{layer}{suffix}" for suffix, _ in self.directions]  # type: ignore[attr-defined]
 
     def _two_biases(self) -> bool:
         return bool(getattr(self, "reset_after", False))

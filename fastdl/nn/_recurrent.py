@@ -161,17 +161,18 @@ class Recurrent(Runs):
         Returns
         -------
         y : ndarray (T, B, W), or (B, W) with ``output="last"``
-            Outputs of the last layer. W is hidden_size or proj_size, twice that for two directions by "concat".
+            Outputs of the last layer: where backward reads them, so do not write to them before it. W is hidden_size
+            or proj_size, twice that for two directions by "concat".
         state, cells : only if asked for
             ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
         """
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
+        if self.output == "last" and x.shape[1 if self.batch_first else 0] == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
         x = self._turned(x)
         T, B = x.shape[:2]
         if return_cells and self._states == 1:
             raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
-        if self.output == "last" and T == 0:
-            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
         if lengths is not None:
             lengths = check_lengths("lengths", lengths, T, B, 0)
         ends = return_state or self.output == "last"
@@ -262,13 +263,22 @@ class Recurrent(Runs):
         -------
         dx : ndarray (T, B, input_size)
         """
-        runs, (T, B), from_start = self._pop()
+        if not self._tape:
+            self._pop()  # which says so
+        T, B = self._tape[-1][1]
+        dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
+        if dcells is not None:
+            if self._states == 1:
+                raise ValueError(f"dcells: got an array, but {type(self).__name__} has no cell state")
+            lead = (B, T) if self.batch_first else (T, B)
+            dcells = float_array("dcells", dcells, (*lead, self.hidden_size * len(self.directions)), self.dtype)
         D, top = len(self.directions), (self.num_layers - 1) * len(self.directions)
         given = None if dstate is None else self._checked_state(dstate, B, "dstate")
+        runs, _, from_start = self._pop()
         if self.output == "last":
             given = self._zero_state(B) if given is None else given
             given = (given[0].copy(), *given[1:])
-            for d, part in enumerate(self._split(np.asarray(dy))):
+            for d, part in enumerate(self._split(dy)):
                 given[0][top + d] += part
             parts = [np.zeros((T, B, given[0].shape[2]), self.dtype)] * D
         else:
@@ -295,6 +305,12 @@ class Recurrent(Runs):
                     place_[...] = place_ + one.sum(0) if accumulate else one.sum(0)
         dx = self._turned(parts[0])
         return (dx, self._stacked(first)) if return_state else dx
+
+    def _out_shape(self, T: int, B: int) -> tuple[int, ...]:
+        width = (self.proj_size or self.hidden_size) * (len(self.directions) if self.merge == "concat" else 1)
+        if self.output == "last":
+            return B, width
+        return (B, T, width) if self.batch_first else (T, B, width)
 
     def _zero_state(self, batch: int) -> tuple[np.ndarray, ...]:
         widths = [self.proj_size or self.hidden_size, self.hidden_size][: self._states]

@@ -31,6 +31,7 @@ class _Run(NamedTuple):
 
     x: np.ndarray
     segments: list[_Segment]
+    lengths: np.ndarray | None
     options: dict[str, Any]
     weight_mask: np.ndarray | None
     where: dict[str, Any] | None
@@ -90,7 +91,8 @@ class Runs(Module):
         size = self._segment_size(T) if training else T
         if size >= T:
             h, c, tape = self._function(x, states, weights, training, lengths=lengths, reverse=backwards, **options)
-            run = _Run(x, [_Segment(0, T, lengths, states, tape)], options, weight_mask, where) if training else None
+            whole = [_Segment(0, T, lengths, states, tape)]
+            run = _Run(x, whole, lengths, options, weight_mask, where) if training else None
             return h, c, self._ends(h, c, states, lengths, backwards) if ends else states, run
         segments, outputs, cells = [], [], []
         begins = range(0, T, size)
@@ -107,7 +109,7 @@ class Runs(Module):
             outputs.reverse()
             cells.reverse()
         all_c = None if c is None else np.concatenate(cells)
-        return np.concatenate(outputs), all_c, states, _Run(x, segments, options, weight_mask, where)
+        return np.concatenate(outputs), all_c, states, _Run(x, segments, lengths, options, weight_mask, where)
 
     @staticmethod
     def _ends(h: np.ndarray, c: np.ndarray | None, before: tuple, lengths: Any, backwards: bool) -> tuple:
@@ -174,7 +176,11 @@ class Runs(Module):
         """Gradients of one layer in one direction: dx and those of its initial states."""
         claims = [None if p is None else p.claim_grad() for p in self._found(place)]
         places: list[Any] = [None if claim is None else claim[0] for claim in claims]
-        accumulate = before_all = claims[0][1]  # type: ignore[index]
+        accumulate = any(claim is not None and claim[1] for claim in claims)
+        for claim in claims:
+            if accumulate and claim is not None and not claim[1]:
+                claim[0][...] = 0  # one that nobody wrote yet, among others that somebody did
+        before_all = accumulate
         masked = None
         if run.weight_mask is not None:  # the product's gradient is that of the masked weights
             masked, places[1] = places[1], np.zeros_like(places[1]) if accumulate else np.empty_like(places[1])
@@ -196,9 +202,11 @@ class Runs(Module):
             )  # fmt: skip
             accumulate = True
             if self.truncate is not None and segment is not run.segments[0]:
-                # Gradients end at a window's edge, except those of sequences that had ended before it.
-                idle = np.zeros(dx.shape[1], bool) if lengths is None else lengths == 0
-                states = tuple(one * idle[:, None] for one in states)
+                # Gradients end at a window's edge, except those of sequences that had not come from beyond it: they
+                # end before this window, or in reverse begin within it.
+                edge = end if backwards else begin
+                own = np.zeros(dx.shape[1], bool) if run.lengths is None else run.lengths <= edge
+                states = tuple(one * own[:, None] for one in states)
             pieces.append(dx)
         if masked is not None and run.weight_mask is not None:
             masked[...] = masked + places[1] * run.weight_mask if before_all else places[1] * run.weight_mask

@@ -177,9 +177,9 @@ def gru_backward(
     >>> bool(np.allclose(gradients.dx.ravel(), gradients.db[:3].sum()))
     True
     """
-    whole = None if out is None else type(out)((*out[:3], None, None, *out[3:4]))
+    whole = _run.without_options(out)
     cells = (_run.GRU_AFTER, _run.GRU_BEFORE)
     dx, dh0, _, dW_x, dW_h, db, _, _, dgains = _run.backward(
-        cells, dh, None, tape, whole, accumulate, input_gradient, dh_last, ("gru_forward", "GRU")
+        cells, dh, None, tape, whole, accumulate, input_gradient, dh_last, None, "gru_forward"
     )
     return GRUGradients(dx, dh0, dW_x, dW_h, db, dgains)

@@ -172,6 +172,7 @@ def lstm_backward(
     accumulate: bool = False,
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
+    dc_last: np.ndarray | None = None,
 ) -> LSTMGradients:
     """Gradients of :func:`lstm_forward`, backward through time.
 
@@ -190,8 +191,8 @@ def lstm_backward(
         Add to `out` instead of overwriting it.
     input_gradient : bool, default True
         Whether dx is wanted; False returns None for it and saves a third of the input products.
-    dh_last : ndarray (B, R), optional
-        Gradient by each sequence's final hidden state, in addition to `dh`.
+    dh_last, dc_last : ndarray (B, R), (B, H), optional
+        Gradient by each sequence's final hidden and cell state, in addition to `dh` and `dc`.
 
     Returns
     -------
@@ -225,5 +226,5 @@ def lstm_backward(
     """
     cells = (_run.LSTM, _run.LSTM_COUPLED)
     return LSTMGradients(
-        *_run.backward(cells, dh, dc, tape, out, accumulate, input_gradient, dh_last, ("lstm_forward", "LSTM"))
+        *_run.backward(cells, dh, dc, tape, out, accumulate, input_gradient, dh_last, dc_last, "lstm_forward")
     )

@@ -160,9 +160,9 @@ def rnn_backward(
     >>> fd.rnn_backward(np.ones_like(h), tape).db.round(4)
     array([0.6695])
     """
-    whole = None if out is None else type(out)((*out[:3], None, None, *out[3:4]))
+    whole = _run.without_options(out)
     cells = (_run.RNN_TANH, _run.RNN_RELU)
     dx, dh0, _, dW_x, dW_h, db, _, _, dgains = _run.backward(
-        cells, dh, None, tape, whole, accumulate, input_gradient, dh_last, ("rnn_forward", "RNN")
+        cells, dh, None, tape, whole, accumulate, input_gradient, dh_last, None, "rnn_forward"
     )
     return RNNGradients(dx, dh0, dW_x, dW_h, db, dgains)

@@ -14,6 +14,8 @@ from ._sequences import Rows, rows_of
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
 GATES = (1, 1, 4, 3, 3, 3)
 BIASES = (1, 1, 4, 3, 4, 3)
+_CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
+_GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md).
 GRAIN = 1_000_000
@@ -158,6 +160,9 @@ def forward(
     G = GATES[cell]
     W_h = float_array("W_h", W_h, (None, None), dtype)
     H = W_h.shape[1] // G
+    if not (I and H):
+        name, array = ("W_h", W_h) if I else ("x", x)
+        raise ValueError(f"{name}: got shape {array.shape}, expected at least one column")
     rows = rows_of(lengths, reverse, T, B) if lengths is not None or reverse else None
     options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
     R = H if options.projection is None else options.projection.shape[1]
@@ -165,7 +170,7 @@ def forward(
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
-    if c0 is not None:
+    if cell in (LSTM, LSTM_COUPLED):
         c0 = float_array("c0", c0, (B, H), dtype)
     walk = x if rows is None else rows.gather(x)
     walk = walk.reshape(-1, I)
@@ -183,7 +188,7 @@ def forward(
         cell, options.gains is not None, steps, B, N, I, H, P, offsets, x.itemsize
     )
     gates = aligned_empty((N if training else window, row), dtype)
-    if N and I and H:
+    if N:
         num_threads = threads_for(N * G * H * (I + R), GRAIN)
         kernels.recurrent.forward(
             cell, B, offsets, walk, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
@@ -206,11 +211,12 @@ def backward(
     accumulate: bool,
     input_gradient: bool,
     dh_last: np.ndarray | None,
-    names: tuple[str, str],
+    dc_last: np.ndarray | None,
+    name: str,
 ) -> tuple[Any, ...]:
     """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not."""
     if not isinstance(tape, RecurrentTape) or tape.cell not in cells:
-        raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {names[0]}(..., training=True)")
+        raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {name}(..., training=True)")
     cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
     dtype, G, (N, I), R = x.dtype, GATES[cell], x.shape, h.shape[1]  # noqa: E741
     H = W_h.shape[1] // G
@@ -227,17 +233,20 @@ def backward(
             dc_above = (dc if rows is None else rows.gather(dc)).reshape(-1, H)
         else:
             dc0[...] = dc if rows is None else rows.sort(dc)
+    if dc_last is not None and dc0 is not None:
+        dc_last = float_array("dc_last", dc_last, (B, H), dtype)
+        dc0 += dc_last if rows is None else rows.sort(dc_last)
     places = (W_x, W_h, b, options.projection, options.peepholes, options.gains)
     if out is None:
         gradients: list[Any] = [None if a is None else aligned_empty(a.shape, dtype) for a in places]
         accumulate = False
     else:
-        gradients = _places(out, places, dtype)
+        gradients = _places(out, places, dtype, {"dh": dh, "x": x, "tape.h": h, "tape.gates": gates})
     if gradients[4] is not None and not accumulate:
         gradients[4][...] = 0  # a coupled cell has no forget gate whose peephole could get one
     dy = (dh if rows is None else rows.gather(dh)).reshape(-1, R)
     dx: Any = aligned_empty(x.shape, dtype) if input_gradient else None
-    if N and I and H:
+    if N:
         offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
         P = 0 if options.projection is None else R
         num_threads = threads_for(N * G * H * (I + R), GRAIN)
@@ -263,21 +272,40 @@ def backward(
 
 
 def _kind(tape: Any) -> str:
-    return f"that of cell {tape.cell}" if isinstance(tape, RecurrentTape) else type(tape).__name__
+    return f"that of {_CELLS[tape.cell]}" if isinstance(tape, RecurrentTape) else type(tape).__name__
 
 
-def _places(out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype) -> list[Any]:
+def _places(
+    out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype, apart_from: dict[str, np.ndarray]
+) -> list[Any]:
     if isinstance(out, Apart):
         return [*out, *[None] * (len(places) - len(out))]
+    if not isinstance(out, (tuple, list)):
+        raise TypeError(f"out: got {type(out).__name__}, expected a tuple of arrays")
     if len(out) > len(places):
         raise ValueError(f"out: got {len(out)} arrays, expected at most {len(places)}")
-    out = [*out, *[None] * (len(places) - len(out))]
-    checked = []
-    for k, (given, place) in enumerate(zip(out, places, strict=True)):
+    checked: list[Any] = []
+    for given, place, label in zip([*out, *[None] * (len(places) - len(out))], places, _GRADIENTS, strict=True):
         if (given is None) != (place is None):
             wanted = "None" if place is None else "an array"
-            raise ValueError(f"out[{k}]: got {'None' if given is None else 'an array'}, expected {wanted}")
-        checked.append(None if place is None else out_array(f"out[{k}]", given, place.shape, dtype))
-    named = {f"out[{k}]": array for k, array in enumerate(checked) if array is not None}
-    check_apart(**named, **{f"the weights ({k})": a for k, a in enumerate(places) if a is not None})
+            raise ValueError(f"out, {label}: got {'None' if given is None else 'an array'}, expected {wanted}")
+        checked.append(None if place is None else out_array(f"out, {label}", given, place.shape, dtype))
+    found = {f"out, {label}": array for label, array in zip(_GRADIENTS, checked, strict=True) if array is not None}
+    check_apart(**found)
+    for label, place in zip(_GRADIENTS, places, strict=True):
+        if place is not None:
+            apart_from[label[1:]] = place
+    for label, array in found.items():
+        for name, other in apart_from.items():
+            check_apart(**{label: array, name: other})
     return checked
+
+
+def without_options(out: Any) -> Any:
+    """(dW_x, dW_h, db, dgains), as of cells that have no other parameters, with places for the others."""
+    if not isinstance(out, (tuple, list)):
+        return out  # None, or what is refused for its type
+    if len(out) > 4:
+        raise ValueError(f"out: got {len(out)} arrays, expected at most 4")
+    kind = Apart if isinstance(out, Apart) else tuple
+    return kind((*out[:3], None, None, *out[3:]))

@@ -31,8 +31,8 @@ def lstm_forward(
     return h, c, tape if training else None
 
 
-def lstm_backward(dh, dc, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
-    return _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient)
+def lstm_backward(dh, dc, tape, out=None, accumulate=False, input_gradient=True, dh_last=None, dc_last=None):
+    return _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient, dc_last)
 
 
 def gru_forward(
@@ -82,9 +82,7 @@ def _forward(cell, x, h0, c0, lengths, reverse, masks):
         times = list(range(n))[::-1] if reverse else list(range(n))
         state, steps = (h0[group], None if c0 is None else c0[group]), []
         for t in times:
-            own = {
-                k: m if m is None or np.ndim(m) == 0 else (m if k == "state" else m[t])[group] for k, m in masks.items()
-            }
+            own = {k: _at(m if k == "state" or np.ndim(m) < 3 else m[t], group) for k, m in masks.items()}
             before = state
             state, kept = cell.step(x[t, group], *before, own)
             h[t, group] = state[0]
@@ -99,15 +97,16 @@ def _at(mask, group):
     return mask if np.ndim(mask) == 0 else mask[group]
 
 
-def _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient):
+def _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient, dc_last=None):
     cell, x, h0, c0, tapes = tape
     dx, dh0, dc0 = np.zeros_like(x), np.zeros_like(h0), None if c0 is None else np.zeros_like(c0)
     total = {name: np.zeros_like(value) for name, value in cell.parameters.items() if value is not None}
     for group, steps in tapes:
         dh_t = np.zeros_like(h0[group]) if dh_last is None else dh_last[group]
         dc_t = None if c0 is None else np.zeros_like(c0[group])
-        if dc is not None and dc.ndim == 2:
-            dc_t = dc[group]
+        for last in (dc_last, dc if dc is not None and dc.ndim == 2 else None):
+            if last is not None:
+                dc_t = dc_t + last[group]
         for t, before, own, kept in reversed(steps):
             dh_t = dh_t + dh[t, group]
             if dc is not None and dc.ndim == 3:
