@@ -74,7 +74,8 @@ def jax_step(twin, lr):
     from jax import numpy as jnp
 
     lstm, linear = twin.model[0], twin.model[1]
-    weights = [jnp.array(p.data) for p in (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_l0, linear.weight, linear.bias)]
+    parameters = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_l0, linear.weight, linear.bias)
+    weights = [jnp.array(p.data) for p in parameters]
 
     def loss_of(weights, x, y):
         W_x, W_h, b, W, c = weights
