@@ -240,3 +240,12 @@ def test_a_forget_gate_near_one_keeps_the_gradient():
         lstm.bias_l0.data[16:32] = bias
         rates.append(fd.curvature.gradient_flow(lstm, x).rate)
     assert rates[0] < rates[1] < rates[2] < 1.05
+
+
+def test_gradients_vanish_in_an_rnn_and_last_in_an_lstm_that_remembers():
+    x = np.random.default_rng(0).standard_normal((60, 2, 8))
+    rnn = fd.curvature.gradient_flow(fd.nn.RNN(8, 32, rng=0, dtype=np.float64), x)
+    lstm = fd.curvature.gradient_flow(fd.nn.LSTM(8, 32, forget_bias=2.0, rng=0, dtype=np.float64), x)
+    assert rnn.largest[49] < 1e-12
+    assert lstm.largest[49] > 1e-2
+    assert rnn.rate < 0.6 < 0.95 < lstm.rate < 1
