@@ -101,7 +101,7 @@ def main(argv=None):
         whole[-len(told) :] = gradient
         return loss, whole
 
-    _, steps = train(model, lambda: copying(rng, T, 32), recalled, 0.01, 30 if short else 10_000, 3e-3)
+    _, steps = train(model, lambda: copying(rng, T, 32), recalled, 0.03, 30 if short else 7_000, 3e-3)
     model.eval()
     x, told = copying(np.random.default_rng(99), T, 1000)
     results["copying"] = float((model.forward(x)[-8:].argmax(-1) == told).mean())
