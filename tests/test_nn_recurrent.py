@@ -134,7 +134,7 @@ def test_truncation_gives_each_sequence_of_a_ragged_batch_what_it_gets_alone(kin
 @pytest.mark.parametrize("options", [{"checkpoint": True}, {"output": "last"}, {"bidirectional": True}], ids=str)
 def test_gradients_of_cells_join_those_of_states(options):
     x, _ = data()
-    plain, other = layer("LSTM"), layer("LSTM", **options)
+    other = layer("LSTM", **options)
     rng = np.random.default_rng(5)
     y, (h, c), cells = other.forward(x, return_state=True, return_cells=True)
     dcells, dh, dc = rng.standard_normal(cells.shape), rng.standard_normal(h.shape), rng.standard_normal(c.shape)
@@ -145,7 +145,6 @@ def test_gradients_of_cells_join_those_of_states(options):
         _, (h, c), cells = other.eval().forward(x + step * direction, return_state=True, return_cells=True)
         found.append((cells * dcells).sum() + (h * dh).sum() + (c * dc).sum())
     assert (dx * direction).sum() == pytest.approx((found[0] - found[1]) / 2e-6, rel=1e-6)
-    assert plain.parameters().size > 0
 
 
 def test_gradients_of_a_wrong_shape_are_refused_and_change_nothing():

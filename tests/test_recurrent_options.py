@@ -234,15 +234,13 @@ def test_tapes_of_other_cells_are_refused():
 # ---- Peers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.peer
 @pytest.mark.parametrize("clip", [None, 0.6])
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_equals_the_operators_of_onnx(cell, direction, clip):
     """RNN, GRU (both values of linear_before_reset) and LSTM (peepholes, coupled gate, clip), by ONNX's equations.
 
-    The equations are those of the operators' specification (version 22), here in NumPy with ONNX's own layouts: its
-    reference evaluator leaves out clip, sequence_lens, input_forget and reverse.
+    The equations are those of the operators' specification (version 22), here in NumPy with ONNX's own layouts.
     """
     T, B, I, H = 6, 3, 4, 5  # noqa: E741
     rng = np.random.default_rng(0)

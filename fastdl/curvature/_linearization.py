@@ -32,23 +32,23 @@ class Linearization:
 
     def jvp(self, tx: np.ndarray | None, direction: Arrays | None) -> np.ndarray | None:
         """The tangent of the output, from those of the input and of the parameters."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no jvp")
 
     def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
         """The gradient by the input, if needed; those by the parameters are added to `out`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no backward")
 
     def jvp_backward(
         self, tdy: np.ndarray | None, direction: Arrays | None, out: Arrays | None, need_input: bool
     ) -> np.ndarray | None:
         """The tangent of `backward`: both results' along the direction, `tdy` being that of the output's gradient."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no jvp_backward")
 
     def sample_gradients(
         self, dy: np.ndarray, axis: int, out: Mapping[Parameter, "Slot"], need_input: bool
     ) -> np.ndarray | None:
         """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no sample_gradients")
 
 
 class Slot:
@@ -230,11 +230,11 @@ class _Activation(Linearization):
         self.dy: np.ndarray | None = None
 
     def _slope(self) -> np.ndarray:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no _slope")
 
     def _bend(self) -> np.ndarray | None:
         """f''; None for zero."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no _bend")
 
     def jvp(self, tx, direction):
         self.tx = tx

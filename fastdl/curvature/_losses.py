@@ -19,7 +19,7 @@ class LossAt:
         self.value, self.gradient = value, gradient
 
     def hvp(self, u: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines no hvp")
 
     def residual_scale(self) -> float:
         """s, for a loss that is s/2 times the sum of squares of z - targets; others have none."""

@@ -59,7 +59,7 @@ class Runs(Module):
         raise TypeError(f"{type(self).__name__} defines no cell")
 
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        """(dx, the states' gradients, the parameters' gradients)."""
+        """(dx, the states' gradients); the parameters' go to options["out"]."""
         raise TypeError(f"{type(self).__name__} defines no cell")
 
     # ---- forward and backward ----------------------------------------------------------------------------------
