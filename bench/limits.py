@@ -1,0 +1,80 @@
+"""What this machine can do at best, measured in the run that quotes it: copying, reading, multiply-adds."""
+
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl._memory import aligned_empty
+
+BYTES = 1 << 26  # of each array: more than any cache in front of memory
+
+
+class Limits(NamedTuple):
+    """Of the build and number of threads in force: the best of many short runs, in units a second."""
+
+    copy: float  # bytes read plus bytes written
+    read: float  # bytes
+    multiply_adds: float
+
+
+def measure(dtype: np.dtype, seconds: float = 0.3) -> Limits:
+    """Take the three limits now, `seconds` for each."""
+    return Limits(_copy(seconds), _read(seconds), multiply_adds(dtype == np.float64, seconds))
+
+
+def share(work_read: int, work_written: int, multiply_adds: int, seconds: float, limits: Limits) -> float:
+    """The least time the work can take on this machine, over the time it took.
+
+    The roofline: whichever of memory and arithmetic takes longer is the limit. What only reads is held to the
+    speed of reading, what writes too to that of copying.
+    """
+    memory = (work_read + work_written) / (limits.copy if work_written > work_read / 16 else limits.read)
+    return max(memory, multiply_adds / limits.multiply_adds) / seconds
+
+
+def multiply_adds(double: bool = False, seconds: float = 0.3) -> float:
+    """Multiply-adds a second of this build, all operands in registers."""
+    threads = fd.get_num_threads()
+    return _best(lambda: kernels.system.multiply_adds(200_000, double, threads) * threads, seconds)
+
+
+def _copy(seconds: float) -> float:
+    """NumPy's copy, split over the threads."""
+    threads = fd.get_num_threads()
+    source, target = aligned_empty(BYTES // 8, np.dtype(np.float64)), aligned_empty(BYTES // 8, np.dtype(np.float64))
+    source[:] = 1.0
+    bounds = [source.size * part // threads for part in range(threads + 1)]
+    parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    with ThreadPoolExecutor(threads) as pool:
+
+        def run() -> float:
+            list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
+            return 2 * BYTES
+
+        return _best(run, seconds)
+
+
+def _read(seconds: float) -> float:
+    words, threads = np.ones(BYTES // 8, np.uint64), fd.get_num_threads()
+
+    def run() -> float:
+        assert kernels.system.read_words(words, threads) == 1
+        return BYTES
+
+    return _best(run, seconds)
+
+
+def _best(run: Callable[[], float], seconds: float) -> float:
+    """Units a second of the fastest run."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        done = run()
+        best = max(best, done / (time.perf_counter() - start))
+    return best
