@@ -13,6 +13,7 @@ import platform
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -90,7 +91,8 @@ def extensions():
         Extension(
             f"fastdl.kernels.{level}.{topic}",
             one.sources,
-            include_dirs=[str(KERNELS)],
+            include_dirs=[str(KERNELS), np.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
             extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
             extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],

@@ -1,12 +1,11 @@
 """Aligned memory: vector loads that straddle cache lines cost twice."""
 
-import math
 import threading
 from collections.abc import Sequence
 
 import numpy as np
 
-from .kernels.baseline.system import Block
+from .kernels.baseline.system import empty
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SMALL = 4096  # bytes below which alignment is left to NumPy
@@ -18,24 +17,18 @@ def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
     It starts at a multiple of 64 bytes, unless it is smaller than a page: a straddled line costs less there than
     asking the pool.
     """
-    extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    size = math.prod(extents) * dtype.itemsize
-    return np.empty(extents, dtype) if size < SMALL else _from_pool(extents, dtype, size)
+    return empty(shape if type(shape) is tuple else _extents(shape), dtype, SMALL)
 
 
 def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
     """Zeros that start at a multiple of 64 bytes, however few."""
-    extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    size = math.prod(extents) * dtype.itemsize
-    if size == 0:
-        return np.zeros(extents, dtype)
-    array = _from_pool(extents, dtype, size)
+    array = empty(_extents(shape), dtype, 0)
     array[...] = 0
     return array
 
 
-def _from_pool(extents: tuple[int, ...], dtype: np.dtype, size: int) -> np.ndarray:
-    return np.frombuffer(memoryview(Block(size)), dtype).reshape(extents)
+def _extents(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 _local = threading.local()

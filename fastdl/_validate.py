@@ -10,14 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from .kernels.baseline.system import is_index, is_plain
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 REDUCTIONS = ("mean", "sum", "none")
+
+
+class Apart(tuple[Any, ...]):
+    """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
 
 
 def float_array(
     name: str,
     value: Any,
-    shape: Sequence[int | None] | None = None,
+    shape: tuple[int | None, ...] | None = None,
     dtype: np.dtype | None = None,
 ) -> np.ndarray:
     """`value` as a C-contiguous, aligned, native float32 or float64 array: itself where it is one already.
@@ -25,14 +31,9 @@ def float_array(
     Other layouts are copied. `shape` gives the expected extents, None for any; `dtype` the expected type
     (default: either float type).
     """
-    # What is as it should be, the rule, goes through with a few comparisons.
-    if type(value) is np.ndarray:
-        kind = value.dtype
-        if kind in FLOATS and (dtype is None or kind == dtype) and (shape is None or _fits(value.shape, shape)):
-            flags = value.flags
-            if flags.c_contiguous and flags.aligned:
-                return value
-    elif not isinstance(value, np.ndarray):
+    if is_plain(value, dtype, shape):  # the rule; everything below is for what is not
+        return value
+    if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
     kind = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
     if kind not in FLOATS:
@@ -46,8 +47,10 @@ def float_array(
     return np.require(value, dtype=kind, requirements=["C", "ALIGNED"])
 
 
-def out_array(name: str, value: Any, shape: Sequence[int | None] | None, dtype: np.dtype) -> np.ndarray:
+def out_array(name: str, value: Any, shape: tuple[int | None, ...] | None, dtype: np.dtype) -> np.ndarray:
     """An array that is written in place, so it cannot be replaced by a copy: contiguous, writable, native."""
+    if is_plain(value, dtype, shape, True):
+        return value
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array to write into")
     if value.dtype != dtype or not value.dtype.isnative:
@@ -61,8 +64,10 @@ def out_array(name: str, value: Any, shape: Sequence[int | None] | None, dtype: 
     return value
 
 
-def index_array(name: str, value: Any, upper: int, shape: Sequence[int | None] | None = None) -> np.ndarray:
+def index_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
     """Integers in [0, upper) as a C-contiguous int64 array."""
+    if is_index(value, upper) and (shape is None or _fits(value.shape, shape)):
+        return value
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array of integers")
     if value.dtype.kind not in "iu":

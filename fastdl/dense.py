@@ -13,6 +13,7 @@ from ._memory import aligned_empty, scratch
 from ._threads import threads_for
 from ._validate import (
     REDUCTIONS,
+    Apart,
     check_apart,
     check_shape,
     choice,
@@ -126,6 +127,8 @@ def linear_backward(
         dW = aligned_empty(W.shape, x.dtype)
         db: Any = aligned_empty(W.shape[1], x.dtype)
         accumulate = False
+    elif isinstance(out, Apart):
+        dW, db = out
     else:
         dW = out_array("out[0]", out[0], W.shape, x.dtype)
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
@@ -409,7 +412,7 @@ def softmax_cross_entropy(
         )  # fmt: skip
     if reduction == "none":
         return losses, dlogits
-    total = float(losses.sum())
+    total = float(np.add.reduce(losses, axis=None))
     if reduction == "sum":
         return total, dlogits
     return total / count if count else float("nan"), dlogits

@@ -218,13 +218,18 @@ def embedding_backward(const cython.floating[:, ::1] dy, const int64_t[::1] inde
 
 
 cdef double _row_loss(
-    const cython.floating* logits, Py_ssize_t classes, Py_ssize_t target, cython.floating smoothing,
+    const cython.floating* logits, Py_ssize_t classes, int64_t target, int64_t ignore, cython.floating smoothing,
     cython.floating scale, cython.floating* gradient,
 ) noexcept nogil:
     """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
-    cdef cython.floating top, share, total = exponentials(logits, classes, gradient, &top)
+    cdef cython.floating top, share, total
     cdef double behind = 0  # mean distance of the logits from the top one
     cdef Py_ssize_t j
+    if target == ignore:
+        for j in range(classes):
+            gradient[j] = 0
+        return 0
+    total = exponentials(logits, classes, gradient, &top)
     share = scale / total
     for j in range(classes):
         gradient[j] = gradient[j] * share
@@ -243,12 +248,13 @@ def softmax_cross_entropy(
     double scale, double[::1] losses, cython.floating[:, ::1] gradient, int num_threads,
 ):
     """Each row's loss and its gradient times `scale`; both zero where the target is `ignore`."""
-    cdef Py_ssize_t r, j, rows = logits.shape[0], classes = logits.shape[1]
-    for r in prange(rows, nogil=True, num_threads=num_threads, schedule="static"):
-        if targets[r] == ignore:
-            losses[r] = 0
-            for j in range(classes):
-                gradient[r, j] = 0
-        else:
-            losses[r] = _row_loss(&logits[r, 0], classes, targets[r], <cython.floating> smoothing,
-                                  <cython.floating> scale, &gradient[r, 0])
+    cdef Py_ssize_t r
+    if num_threads == 1:  # starting a team of one would take longer than a few rows
+        with nogil:
+            for r in range(logits.shape[0]):
+                losses[r] = _row_loss(&logits[r, 0], logits.shape[1], targets[r], ignore, <cython.floating> smoothing,
+                                      <cython.floating> scale, &gradient[r, 0])
+        return
+    for r in prange(logits.shape[0], nogil=True, num_threads=num_threads, schedule="static"):
+        losses[r] = _row_loss(&logits[r, 0], logits.shape[1], targets[r], ignore, <cython.floating> smoothing,
+                              <cython.floating> scale, &gradient[r, 0])

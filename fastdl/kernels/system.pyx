@@ -1,10 +1,10 @@
 """The machine and the OpenMP runtime, as the compiled code sees them."""
-from cpython.buffer cimport PyBuffer_FillInfo
+cimport numpy as cnp
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdlib cimport free
 from libc.stddef cimport size_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from ._build cimport FD_LEVEL, FD_OPENMP, fd_has_avx2, fd_has_avx512, fd_max_threads, fd_pause_workers
 from ._stream cimport fd_prefetch_apart
@@ -113,9 +113,6 @@ cdef class Block:
         _kept_count += 1
         _kept_bytes += self.size
 
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.memory, self.length, 0, flags)
-
 
 cdef void _forget(int index) noexcept:
     global _kept_count, _kept_bytes
@@ -124,6 +121,73 @@ cdef void _forget(int index) noexcept:
     _kept_count -= 1
     for i in range(index, _kept_count):
         _kept[i], _kept_size[i] = _kept[i + 1], _kept_size[i + 1]
+
+
+# ---- Arrays as kernels take them ---------------------------------------------------------------------------------
+# Asked some twenty times in a training step: in Python, the questions took longer than a small layer.
+
+cnp.import_array()
+
+
+def is_plain(value, dtype=None, shape=None, bint written=False):
+    """Whether a kernel can take `value` as it lies: float32 or float64 (or only `dtype`), contiguous, aligned, native.
+
+    shape: a tuple of the expected extents, None for any. written: whether it must be writeable, too.
+    """
+    if not cnp.PyArray_CheckExact(value):
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray> value
+    cdef int kind = cnp.PyArray_TYPE(array), axis
+    if not (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) or not cnp.PyArray_ISCARRAY_RO(array):
+        return False
+    if dtype is not None and (<cnp.dtype?> dtype).type_num != kind:
+        return False
+    if written and not cnp.PyArray_ISWRITEABLE(array):
+        return False
+    if shape is None:
+        return True
+    cdef tuple wanted = shape
+    if len(wanted) != cnp.PyArray_NDIM(array):
+        return False
+    for axis in range(cnp.PyArray_NDIM(array)):
+        extent = wanted[axis]
+        if extent is not None and extent != cnp.PyArray_DIM(array, axis):
+            return False
+    return True
+
+
+def is_index(value, int64_t upper):
+    """Whether `value` is an int64 array that a kernel can read as it lies, of values from 0 to upper - 1."""
+    if not cnp.PyArray_CheckExact(value):
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray> value
+    if cnp.PyArray_TYPE(array) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(array):
+        return False
+    cdef const int64_t* index = <const int64_t*> cnp.PyArray_DATA(array)
+    cdef Py_ssize_t i
+    cdef bint good = True
+    with nogil:
+        for i in range(cnp.PyArray_SIZE(array)):  # to the end: a loop that may stop early is not a vector's
+            good = good and 0 <= index[i] < upper
+    return good
+
+
+def empty(tuple shape, cnp.dtype dtype, Py_ssize_t least):
+    """An uninitialised C-contiguous array of a plain type; from the pool, at a cache line, if it has `least` bytes."""
+    cdef cnp.npy_intp[32] extents
+    cdef Py_ssize_t axis, size = dtype.itemsize
+    cdef Block block
+    if len(shape) > 32:
+        raise ValueError(f"shape: got {len(shape)} axes, expected at most 32")
+    for axis in range(len(shape)):
+        extents[axis] = shape[axis]
+        size *= extents[axis]
+    if size < least:
+        return cnp.PyArray_EMPTY(<int> len(shape), extents, dtype.type_num, 0)
+    block = Block(size)
+    array = cnp.PyArray_SimpleNewFromData(<int> len(shape), extents, dtype.type_num, block.memory)
+    cnp.set_array_base(array, block)
+    return array
 
 
 # ---- What the arithmetic units can do ---------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import recurrent
-from .._validate import choice, number
+from .._validate import Apart, choice, number
 from ..random import Generator
 from ._formats import FormatsMixin
 from ._recurrent import Recurrent
@@ -112,7 +112,7 @@ class RNN(FormatsMixin, Recurrent):
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.rnn_backward(dh, tape, recurrent.Apart((*places[:3], places[5])), dh_last=dh_last, **options)
+        found = recurrent.rnn_backward(dh, tape, Apart((*places[:3], places[5])), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:
@@ -318,7 +318,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.gru_backward(dh, tape, recurrent.Apart((*places[:3], places[5])), dh_last=dh_last, **options)
+        found = recurrent.gru_backward(dh, tape, Apart((*places[:3], places[5])), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense
-from .._validate import FLOATS, integer
+from .._validate import FLOATS, Apart, integer
 from ..random import Generator, as_generator
 from ._module import Module
 from ._parameter import Parameter
@@ -124,7 +124,7 @@ class Linear(Module):
         x = self._pop()
         dW, accumulate = self.weight.claim_grad()
         db = self.bias.claim_grad()[0] if self.has_bias else None
-        return dense.linear_backward(dy, x, self.weight.data, (dW, db), accumulate)[0]
+        return dense.linear_backward(dy, x, self.weight.data, Apart((dW, db)), accumulate)[0]
 
     def _describe(self) -> str:
         return f"Linear({self.in_features}, {self.out_features}{'' if self.has_bias else ', bias=False'})"

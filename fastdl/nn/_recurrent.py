@@ -4,6 +4,7 @@ The cells themselves are in _cells.py, a single layer's run in _runs.py, other f
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,7 @@ class Recurrent(Runs):
         return y, cells, finals, runs
 
     def _stacked(self, states: list[tuple]) -> State:
-        stacked = tuple(np.stack(parts) for parts in zip(*states, strict=True))
+        stacked = tuple([_stacked(parts) for parts in zip(*states, strict=True)])
         return stacked if self._states == 2 else stacked[0]
 
     def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
@@ -340,14 +341,15 @@ class Recurrent(Runs):
                 return self._zero_state(batch)
             state = self.initial_state(batch)
             return state if self._states == 2 else (state,)
-        parts = state if self._states == 2 else (state,)
-        if len(parts) != self._states:
-            raise ValueError(f"{name}: got {len(parts)} arrays, expected (h, c)")
-        widths = (self.proj_size or self.hidden_size, self.hidden_size)
-        count = self.num_layers * len(self.directions)
-        return tuple(
-            float_array(f"{name}[{i}]" if self._states == 2 else name, one, (count, batch, widths[i]), self.dtype)
-            for i, one in enumerate(parts)
+        H, count = self.hidden_size, self.num_layers * len(self.directions)
+        width = self.proj_size or H
+        if self._states == 1:
+            return (float_array(name, state, (count, batch, width), self.dtype),)
+        if len(state) != 2:
+            raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
+        return (
+            float_array(f"{name}[0]", state[0], (count, batch, width), self.dtype),
+            float_array(f"{name}[1]", state[1], (count, batch, H), self.dtype),
         )
 
     def _turned(self, x: np.ndarray) -> np.ndarray:
@@ -365,3 +367,11 @@ class Recurrent(Runs):
         given |= {names.get(name, f"{name}_dropout"): rate for name, rate in self.rates.items() if rate}
         listed = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v!r}" for k, v in given.items()]
         return ", ".join([str(self.input_size), str(self.hidden_size), *listed])
+
+
+def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """np.stack, which takes as long as a small layer."""
+    out = np.empty((len(parts), *parts[0].shape), parts[0].dtype)
+    for i, part in enumerate(parts):
+        out[i] = part
+    return out

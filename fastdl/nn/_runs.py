@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import dropout as functional
 from .. import recurrent
+from .._validate import Apart
 from ._module import Module
 
 _NAMES = ("weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain")  # of a layer's parameters, as _function
@@ -114,7 +115,8 @@ class Runs(Module):
     @staticmethod
     def _ends(h: np.ndarray, c: np.ndarray | None, before: tuple, lengths: Any, backwards: bool) -> tuple:
         """The states after a run."""
-        return tuple(_last(one, old, lengths, backwards) for one, old in zip((h, c), before, strict=False))  # type: ignore[arg-type]
+        last = _last(h, before[0], lengths, backwards)
+        return (last,) if c is None else (last, _last(c, before[1], lengths, backwards))
 
     def _segment_size(self, T: int) -> int:
         """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""
@@ -197,7 +199,7 @@ class Runs(Module):
                     **self._cut(run.options, begin, end),
                 )[2]  # fmt: skip
             dx, states = self._function_backward(
-                dh[span], None if dc is None else dc[span], tape, out=recurrent.Apart(places), accumulate=accumulate,
+                dh[span], None if dc is None else dc[span], tape, out=Apart(places), accumulate=accumulate,
                 dstates=states,
             )  # fmt: skip
             accumulate = True

@@ -7,7 +7,6 @@ from ._gru import GRUGradients, gru_backward, gru_forward
 from ._last import last_step, last_step_backward
 from ._lstm import LSTMGradients, lstm_backward, lstm_forward
 from ._rnn import RNNGradients, rnn_backward, rnn_forward
-from ._run import Apart as Apart
 from ._run import RecurrentTape
 
 __all__ = [

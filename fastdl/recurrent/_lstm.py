@@ -139,28 +139,19 @@ def lstm_forward(
     >>> h[:, 0, 0].round(3)
     array([0.095, 0.148, 0.   , 0.   , 0.   ])
     """
-    given = _given(
-        projection, peepholes, gains, epsilon, clip, cell_clip, state_mask, candidate_mask, candidate_scale, zoneout_h,
-        zoneout_c,
-    )  # fmt: skip
+    given = {}
+    if not (
+        projection is peepholes is gains is clip is cell_clip is None
+        and state_mask is candidate_mask is zoneout_h is zoneout_c is None
+    ):
+        given = {
+            "projection": projection, "peepholes": peepholes, "gains": gains, "epsilon": epsilon, "clip": clip,
+            "cell_clip": cell_clip, "state_mask": state_mask, "candidate_mask": candidate_mask,
+            "candidate_scale": candidate_scale, "zoneout_h": zoneout_h, "zoneout_c": zoneout_c,
+        }  # fmt: skip
     cell = _run.LSTM_COUPLED if coupled else _run.LSTM
     h, c, tape = _run.forward(cell, x, h0, c0, W_x, W_h, b, training, lengths, reverse, given)
     return h, c, tape  # type: ignore[return-value]
-
-
-_OPTIONS = (
-    "projection", "peepholes", "gains", "epsilon", "clip", "cell_clip", "state_mask", "candidate_mask",
-    "candidate_scale", "zoneout_h", "zoneout_c",
-)  # fmt: skip
-_NOTHING = (None, None, None, 1e-5, None, None, None, None, 1.0, None, None)
-
-
-def _given(*options: Any) -> dict[str, Any]:
-    # Compared by identity first: the plain layer, the rule, pays one comparison of tuples.
-    for value, default in zip(options, _NOTHING, strict=True):
-        if value is not default and not (isinstance(default, float) and value == default):
-            return dict(zip(_OPTIONS, options, strict=True))
-    return {}
 
 
 @mirrored

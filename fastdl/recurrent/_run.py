@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import check_apart, check_shape, float_array, number, out_array
+from .._validate import Apart, check_apart, check_shape, float_array, number, out_array
 from ._sequences import Rows, rows_of
 
 # Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
@@ -40,10 +40,6 @@ class Options(NamedTuple):
 
 
 PLAIN = Options()
-
-
-class Apart(tuple[Any, ...]):
-    """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
 
 
 class RecurrentTape(NamedTuple):
