@@ -232,12 +232,16 @@ def embedding_backward(
     return dW
 
 
-def _elementwise(name: str, x: np.ndarray) -> np.ndarray:
-    x = float_array("x", x)
-    y = aligned_empty(x.shape, x.dtype)
-    if x.size:
-        getattr(kernels.dense, name)(x.reshape(-1), y.reshape(-1), threads_for(x.size, _GRAIN_ELEMENTS))
-    return y
+def _elementwise(name: str, **arrays: np.ndarray) -> np.ndarray:
+    """The kernel's result for one array, or for two of one shape."""
+    (name_of_first, first), *others = arrays.items()
+    first = float_array(name_of_first, first)
+    out = aligned_empty(first.shape, first.dtype)
+    checked = [first, *[float_array(label, one, first.shape, first.dtype) for label, one in others], out]
+    if out.size:
+        flat = [one.reshape(-1) for one in checked]
+        getattr(kernels.dense, name)(*flat, threads_for(out.size, _GRAIN_ELEMENTS))
+    return out
 
 
 @mirrored
@@ -259,7 +263,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     >>> fd.sigmoid(np.array([0.0, 2.0])).round(4)
     array([0.5   , 0.8808])
     """
-    return _elementwise("sigmoid", x)
+    return _elementwise("sigmoid", x=x)
 
 
 @mirrored
@@ -272,8 +276,7 @@ def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     >>> fd.sigmoid_backward(np.ones(1), np.full(1, 0.5))
     array([0.25])
     """
-    y = float_array("y", y)
-    return float_array("dy", dy, y.shape, y.dtype) * (y * (1 - y))
+    return _elementwise("sigmoid_backward", dy=dy, y=y)
 
 
 @mirrored
@@ -295,7 +298,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
     >>> fd.tanh(np.array([0.0, np.inf]))
     array([0., 1.])
     """
-    return _elementwise("tanh", x)
+    return _elementwise("tanh", x=x)
 
 
 @mirrored
@@ -308,8 +311,7 @@ def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     >>> fd.tanh_backward(np.ones(1), np.full(1, 0.5))
     array([0.75])
     """
-    y = float_array("y", y)
-    return float_array("dy", dy, y.shape, y.dtype) * (1 - y * y)
+    return _elementwise("tanh_backward", dy=dy, y=y)
 
 
 @mirrored
@@ -322,8 +324,7 @@ def relu(x: np.ndarray) -> np.ndarray:
     >>> fd.relu(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
-    x = float_array("x", x)
-    return np.maximum(x, 0, out=aligned_empty(x.shape, x.dtype))
+    return _elementwise("relu", x=x)
 
 
 @mirrored
@@ -336,8 +337,7 @@ def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     >>> fd.relu_backward(np.ones(2), np.array([0.0, 2.0]))
     array([0., 1.])
     """
-    y = float_array("y", y)
-    return float_array("dy", dy, y.shape, y.dtype) * (y > 0)
+    return _elementwise("relu_backward", dy=dy, y=y)
 
 
 @mirrored
@@ -458,9 +458,16 @@ def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean"
     prediction = float_array("prediction", prediction)
     target = float_array("target", target, prediction.shape, prediction.dtype)
     choice("reduction", reduction, REDUCTIONS)
-    difference = prediction - target
     if reduction == "none":
+        difference = prediction - target
         return difference * difference, 2 * difference
-    scale = 1.0 / max(difference.size, 1) if reduction == "mean" else 1.0
-    loss = float(np.sum(difference * difference, dtype=np.float64)) * scale
-    return loss if difference.size or reduction == "sum" else float("nan"), difference * (2 * scale)
+    size, gradient = prediction.size, aligned_empty(prediction.shape, prediction.dtype)
+    scale = 1.0 / max(size, 1) if reduction == "mean" else 1.0
+    if size == 0:
+        return 0.0 if reduction == "sum" else float("nan"), gradient
+    sums = np.empty(-(-size // kernels.dense.CHUNK_SIZE))
+    kernels.dense.squared_error(
+        prediction.reshape(-1), target.reshape(-1), scale, sums, gradient.reshape(-1),
+        threads_for(size, _GRAIN_ELEMENTS),
+    )  # fmt: skip
+    return float(np.add.reduce(sums)) * scale, gradient

@@ -95,15 +95,36 @@ def test_activations_on_awkward_arrays(level, name, dtype):
         info = np.finfo(dtype)
         np.testing.assert_allclose(y, expected, rtol=8 * info.eps, atol=2 * info.tiny, err_msg=label)
         np.testing.assert_array_equal(x, before)
-        dy = np.ones_like(y)
+        dy = np.cos(np.arange(y.size, dtype=dtype)).reshape(y.shape)
         derivative = getattr(dense, f"{name}_backward")(dy, y)
-        np.testing.assert_array_equal(derivative, getattr(reference, f"{name}_backward")(dy, y))
+        # 1 - y^2 may be fused: it is off by half a unit of y^2 otherwise.
+        expected = getattr(reference, f"{name}_backward")(dy, y)
+        np.testing.assert_allclose(derivative, expected, rtol=4 * info.eps, atol=info.eps, err_msg=label)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squared_error_on_awkward_arrays(level, dtype):
+    for label, x in awkward_arrays(dtype):
+        x = np.asarray(np.nan_to_num(x.astype(dtype), nan=0.5, posinf=3, neginf=-2).clip(-1e3, 1e3))
+        for reduction in ("mean", "sum", "none"):
+            found, expected = (one.mse_loss(x, x[..., ::-1] if x.ndim else x, reduction) for one in (dense, reference))
+            tiny = np.finfo(dtype).tiny  # below it the reference's squares vanish
+            np.testing.assert_allclose(found[0], expected[0], rtol=2 * TOLERANCE[dtype], atol=tiny, err_msg=label)
+            np.testing.assert_array_equal(found[1], expected[1], err_msg=label)
 
 
 def test_activations_give_the_same_bits_on_any_number_of_threads(level, monkeypatch):
     monkeypatch.setattr(dense, "_GRAIN_ELEMENTS", 1)
-    x = np.random.default_rng(0).standard_normal(5003).astype(np.float32) * 5
-    for function in (dense.sigmoid, dense.tanh):
+    x, dy = np.random.default_rng(0).standard_normal((2, 5003)).astype(np.float32) * 5
+    for function in (
+        dense.sigmoid,
+        dense.tanh,
+        dense.relu,
+        lambda y: dense.sigmoid_backward(dy, y),
+        lambda y: dense.tanh_backward(dy, y),
+        lambda y: dense.relu_backward(dy, y),
+        lambda y: np.append(*dense.mse_loss(y, dy)),
+    ):
         results = []
         for count in (1, 2, 3, 8):
             fd.set_num_threads(count)

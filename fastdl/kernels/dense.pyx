@@ -25,6 +25,9 @@ cdef enum:
     BLOCK_ROWS = 256    # rows of one block of the sum over the batch
     FEW_ROWS = 4        # up to so many rows packing the weights would cost more than it saves
     CHUNK = 1024        # elements of an elementwise loop that one thread takes at a time
+    LANES = 16          # sums side by side
+
+CHUNK_SIZE = CHUNK
 
 
 cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
@@ -193,6 +196,37 @@ def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
             y[i] = tanh_(x[i])
 
 
+def relu(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays
+
+
+def sigmoid_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                     int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] * (y[i] * (1 - y[i]))
+
+
+def tanh_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                  int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] * (1 - y[i] * y[i])
+
+
+def relu_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                  int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] if y[i] > 0 else 0
+
+
 def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
     """The exponential as softmax uses it: for x <= 0."""
     cdef Py_ssize_t i
@@ -258,3 +292,40 @@ def softmax_cross_entropy(
     for r in prange(logits.shape[0], nogil=True, num_threads=num_threads, schedule="static"):
         losses[r] = _row_loss(&logits[r, 0], logits.shape[1], targets[r], ignore, <cython.floating> smoothing,
                               <cython.floating> scale, &gradient[r, 0])
+
+
+# ---- Squared error --------------------------------------------------------------------------------------------
+
+
+def squared_error(const cython.floating[::1] prediction, const cython.floating[::1] target, double scale,
+                  double[::1] sums, cython.floating[::1] gradient, int num_threads):
+    """(6.3): the sum of the squares of every CHUNK, in order of the lanes, and gradient = 2 scale difference."""
+    cdef Py_ssize_t chunk, size = prediction.shape[0]
+    cdef cython.floating twice = <cython.floating> (2 * scale)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        sums[chunk] = _squares(&prediction[chunk * CHUNK], &target[chunk * CHUNK], min(CHUNK, size - chunk * CHUNK),
+                               twice, &gradient[chunk * CHUNK])
+
+
+cdef double _squares(const cython.floating* prediction, const cython.floating* target, Py_ssize_t size,
+                     cython.floating twice, cython.floating* gradient) noexcept nogil:
+    cdef double[LANES] lanes
+    cdef double total = 0
+    cdef Py_ssize_t i = 0, lane
+    cdef cython.floating difference
+    for lane in range(LANES):
+        lanes[lane] = 0
+    while i + LANES <= size:
+        for lane in range(LANES):
+            difference = prediction[i + lane] - target[i + lane]
+            gradient[i + lane] = difference * twice
+            lanes[lane] += <double> difference * <double> difference
+        i += LANES
+    while i < size:
+        difference = prediction[i] - target[i]
+        gradient[i] = difference * twice
+        total += <double> difference * <double> difference
+        i += 1
+    for lane in range(LANES):
+        total += lanes[lane]
+    return total
