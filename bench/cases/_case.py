@@ -12,10 +12,13 @@ SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 class Work(NamedTuple):
     """One call of a public function and the least it can cost.
 
-    `run` gives what the function returns (or, in place, what it changed), and under ``fd.backend("reference")``
-    what the twin does: so a row is asserted by comparing the two. The bytes are those of the arrays that must be
-    read and written once, the multiply-adds those of the formula; neither counts what a particular kernel
-    happens to do beside.
+    `run` gives what the function returns or, in place, what it changed. The same work built and run inside
+    ``fd.backend("reference")`` is that of the twin, so a row is asserted by building both and comparing one call
+    of each; a function without twin brings `expected`, another way to its result. `run` may be called any number
+    of times: what is changed in place drifts, but stays finite and costs the same.
+
+    The bytes are those of the arrays that must be read and written once, the multiply-adds those of the formula;
+    neither counts what a particular kernel happens to do beside.
     """
 
     run: Callable[[], Any]
@@ -23,6 +26,7 @@ class Work(NamedTuple):
     written: int = 0  # bytes
     multiply_adds: int = 0
     tolerance: float = 1e-5  # of the largest element, in float32; float64 is held to a millionth of it
+    expected: Callable[[], Any] | None = None
 
 
 class Case(NamedTuple):
