@@ -1,13 +1,12 @@
 """One row of every benchmark: a case of the table, asserted first, then timed and held to the machine's limits."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from alternate import Sample, alternate
-from cases import SINGLE, Case, Work
+from cases import SINGLE, Case
 from limits import Limits, binding, share
 
 import fastdl as fd
@@ -34,8 +33,8 @@ def measure(
     work = case.work(size, dtype)
     contenders = {"fastdl": work.run}
     if reference and taken <= seconds:
-        contenders["reference"] = _reference(case, size, dtype)
-    samples = alternate(contenders, seconds * len(contenders))
+        contenders["reference"] = work.expected or _reference(case, size, dtype)
+    samples = alternate(contenders, seconds * len(contenders), least=3)
     own = samples["fastdl"]
     other = samples.get("reference", Sample(taken, taken, taken, 1)).median if reference else None
     return {
@@ -79,7 +78,7 @@ def assert_result(case: Case, size: str | dict[str, int], dtype: np.dtype) -> fl
     work = case.work(size, dtype)
     tolerance = work.tolerance if dtype == SINGLE else min(work.tolerance, EXACT)
     found = list(_arrays(work.run()))
-    run = _reference(case, size, dtype)
+    run = work.expected or _reference(case, size, dtype)
     start = time.perf_counter()
     result = run()
     taken = time.perf_counter() - start
@@ -92,15 +91,15 @@ def assert_result(case: Case, size: str | dict[str, int], dtype: np.dtype) -> fl
 
 
 def _reference(case: Case, size: str | dict[str, int], dtype: np.dtype) -> Callable[[], Any]:
-    """The same call on the reference: the case's own comparison, or everything on the other backend."""
+    """The same call, built and run on the reference."""
     with fd.backend("reference"):
         work = case.work(size, dtype)
-    return work.expected or functools.partial(_on_reference, work)
 
+    def run() -> Any:
+        with fd.backend("reference"):
+            return work.run()
 
-def _on_reference(work: Work) -> Any:
-    with fd.backend("reference"):
-        return work.run()
+    return run
 
 
 def _arrays(result: Any) -> Iterator[np.ndarray]:

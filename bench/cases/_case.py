@@ -5,8 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastdl._memory import aligned_zeros
+
 SIZES = ("small", "medium", "large")
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+# Of elementwise work. Not whole vectors or blocks, so that what handles the rest runs too.
+VECTORS = {"small": {"n": 1003}, "medium": {"n": 40_003}, "large": {"n": 1 << 24}}
 
 
 class Work(NamedTuple):
@@ -77,6 +82,13 @@ def table() -> list[Case]:
     return list(_table)
 
 
-def random(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
-    """Standard normals, the same on every call."""
-    return np.random.default_rng(seed).standard_normal(shape, np.float64).astype(dtype)
+def normals(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
+    """Standard normals, the same on every call and aligned alike, as a model's parameters are."""
+    array = aligned_zeros(shape, dtype)
+    array[...] = np.random.default_rng(seed).standard_normal(shape)
+    return array
+
+
+def integers(bound: int, *shape: int, seed: int = 0) -> np.ndarray:
+    """Integers in [0, bound), the same on every call."""
+    return np.random.default_rng(seed).integers(0, bound, shape)
