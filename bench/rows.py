@@ -77,12 +77,12 @@ def assert_result(case: Case, size: str | dict[str, int], dtype: np.dtype) -> fl
     """
     work = case.work(size, dtype)
     tolerance = work.tolerance if dtype == SINGLE else min(work.tolerance, EXACT)
-    found = list(_arrays(work.run()))
+    found = list(arrays_of(work.run()))
     run = work.expected or _reference(case, size, dtype)
     start = time.perf_counter()
     result = run()
     taken = time.perf_counter() - start
-    expected = list(_arrays(result))
+    expected = list(arrays_of(result))
     assert len(found) == len(expected) > 0, f"{case.name}: {len(found)} results, the reference has {len(expected)}"
     for one, other in zip(found, expected, strict=True):
         largest = np.abs(other[np.isfinite(other)]).max(initial=0.0)
@@ -102,10 +102,10 @@ def _reference(case: Case, size: str | dict[str, int], dtype: np.dtype) -> Calla
     return run
 
 
-def _arrays(result: Any) -> Iterator[np.ndarray]:
+def arrays_of(result: Any) -> Iterator[np.ndarray]:
     """The arrays and numbers in what a function returns."""
     if isinstance(result, (tuple, list)):
         for part in result:
-            yield from _arrays(part)
+            yield from arrays_of(part)
     elif result is not None:
         yield np.asarray(result)
