@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cases import Work
-from report import draw, gather, records, reasons, sweeps, tables, write
+from report import draw, gather, reasons, records, sweeps, tables, write
 
 LIMITS = {"copy": 10e9, "read": 20e9, "multiply_adds": 50e9}
 HERE = {"machine": "Made-up Processor", "cores": 2, "commit": "abc1234"}
@@ -160,8 +160,8 @@ def test_what_the_peers_left_is_read(tmp_path, monkeypatch):
     names = SimpleNamespace(PEERS={"pytorch": SimpleNamespace(title="PyTorch")})
     monkeypatch.setitem(sys.modules, "peers", names)
     measured = {
-        "peer": "pytorch", "version": "2", "work": "LSTM", "shape": {"T": 64}, "dtype": "float32", "threads": 2, "unit": "s",
-        "fastdl_median": 0.5, "peer_median": 1.0, "ratio": 2.0, "note": "",
+        "peer": "pytorch", "version": "2", "work": "LSTM", "shape": {"T": 64}, "dtype": "float32", "threads": 2,
+        "unit": "s", "fastdl_median": 0.5, "peer_median": 1.0, "ratio": 2.0, "note": "",
     }  # fmt: skip
     about = {"commit": "abc1234", "build": "avx2"}
     (tmp_path / "pytorch.json").write_text(json.dumps({**about, "records": [measured, measured | {"unit": "B"}]}))
@@ -200,7 +200,8 @@ def test_gathering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
 
 def test_a_wrong_result_is_not_timed(tmp_path, monkeypatch, capsys):
     case = gather.table()[0]
-    broken = case._replace(build=lambda dtype, **_: unsteady(dtype))
+    counter = itertools.count()  # another result each time
+    broken = case._replace(build=lambda dtype, **_: Work(lambda: np.full(3, next(counter), dtype)))
     piece = gather.Piece(
         broken, {"n": 4}, np.dtype("f4"), {"kind": "row", "size": "large"}, [gather.Setting("baseline", 1)]
     )
@@ -215,12 +216,6 @@ def test_a_wrong_result_is_not_timed(tmp_path, monkeypatch, capsys):
         gather.kernels.switch(before[1])
     assert not path.exists()
     assert "WRONG RESULT" in capsys.readouterr().out
-
-
-def unsteady(dtype):
-    """Work that gives another result each time."""
-    counter = itertools.count()
-    return Work(lambda: np.full(3, next(counter), dtype))
 
 
 # ---- the pages ------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def _peers(rows: list[Record]) -> Any:
     for row in rows:
         works.setdefault(row["work"], []).append(row)
     order = sorted(works, key=lambda work: statistics.geometric_mean(row["ratio"] for row in works[work]))
-    figure, axes = _figure(9, 1.3 + 0.36 * len(order))
+    figure, (axes,) = _figure(9, 1.3 + 0.36 * len(order))
     markers = dict(zip(sorted({row["peer"] for row in rows}), MARKERS, strict=False))
     for place, work in enumerate(order):
         for row in works[work]:
@@ -194,7 +194,7 @@ def _threads(records: list[Record]) -> Any:
     ]
     seconds = {(row["case"], row["threads"]): row["seconds"] for row in chosen}
     cases = [name for name in SCALED if (name, 1) in seconds][::-1]
-    figure, axes = _figure(9, 1.3 + 0.32 * len(cases))
+    figure, (axes,) = _figure(9, 1.3 + 0.32 * len(cases))
     several = threads(records)[1:]
     for number, colour in zip(several, COLOURS, strict=False):
         places = [
@@ -250,7 +250,8 @@ def _round_numbers(axis: Any, low: float, high: float) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_short))
-    getattr(axis.axes, f"set_{axis.axis_name}lim")(low / 10 ** (0.04 * decades), high * 10 ** (0.04 * decades))
+    room = 10 ** (0.04 * max(decades, 1))
+    getattr(axis.axes, f"set_{axis.axis_name}lim")(low / room, high * room)
 
 
 def _short(value: float, _place: int) -> str:
@@ -265,15 +266,14 @@ def _threads_text(number: int) -> str:
     return f"{number} thread" + ("s" if number > 1 else "")
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, list[Any]]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)  # no window system is asked for
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)  # the reader's letters may be wider than matplotlib's
-    axes = figure.subplots(1, columns, squeeze=False)[0]
-    return figure, axes[0] if columns == 1 else axes
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def main() -> int:
