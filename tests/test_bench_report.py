@@ -21,7 +21,7 @@ def row(case="dense.tanh", share=0.9, limit="copy", **more):
     found = {
         "kind": "row", **HERE, "topic": case.partition(".")[0], "case": case, "size": "large", "sizes": {"n": 9},
         "dtype": "float32", "build": "avx2", "threads": 1, "seconds": seconds, "low": seconds, "high": seconds,
-        "runs": 9, "read": 4_000_000, "written": 4_000_000, "multiply_adds": 40_000_000 * (limit == "multiply_adds"),
+        "runs": 9, "read": 40_000_000, "written": 40_000_000, "multiply_adds": 40_000_000 * (limit == "multiply_adds"),
         "gbytes_s": 8.0, "gflops": 80.0 * (limit == "multiply_adds"), "limit": limit, "share": share,
         "limits": LIMITS, "reference_ratio": None,
     }  # fmt: skip
@@ -72,6 +72,7 @@ def test_below_the_limit_are_the_rows_below_it_alone():
 
 def test_a_limit_of_memory_counts_for_large_arrays_alone_and_arithmetic_for_all():
     assert cells(tables.below_limits([row(share=0.1, size="medium")])[0]) == []
+    assert cells(tables.below_limits([row(share=0.1, read=99, written=99)])[0]) == []
     assert cells(tables.below_limits([row(share=0.1, size="medium", limit="multiply_adds")])[0]) != []
 
 
@@ -107,6 +108,20 @@ def test_the_first_reason_that_fits_is_given(monkeypatch):
     assert reasons.of_limit(row()) == "wide"
     assert reasons.of_limit(row(limit="read")) is None
     assert "wide" in tables.below_limits([row(share=0.5)])[0]
+
+
+def test_patterns_of_the_reasons_reach_the_names_with_brackets():
+    assert "threshold" in reasons.of_limit(row("norms.project_ball[ord=1,axis=1]"))
+    assert "power" in reasons.of_limit(row("norms.norm[ord=2.5]"))
+    assert reasons.of_limit(row("norms.norm[ord=2]")) is None
+    assert "exponentials" in reasons.of_limit(row("recurrent.lstm_forward[layer norm]", limit="multiply_adds"))
+
+
+def test_every_reason_is_about_a_case_there_is():
+    names = [case.name for case in gather.table()]
+    for reason in reasons.OF_LIMIT:
+        for pattern in reason.what:
+            assert any(reasons.fnmatchcase(name, pattern) for name in names), pattern
 
 
 def test_a_reason_for_short_calls_is_not_one_for_bytes(monkeypatch):

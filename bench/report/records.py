@@ -16,6 +16,8 @@ BUILDS = ("baseline", "avx2", "avx512")
 DTYPES = ("float32", "float64")
 MEASURED = ("fastdl", "setup.py")  # what a measurement depends on: the commit of a record is the last that changed them
 
+BEYOND_CACHES = 1 << 24  # bytes: less is moved at the speed of a cache
+
 Record = dict[str, Any]
 
 
@@ -138,4 +140,5 @@ def peers(folder: Path = PEERS) -> list[Record]:
 
 def counts(record: Record) -> bool:
     """Whether the share of a row says something: a limit of memory does only where the arrays do not fit a cache."""
-    return record["limit"] == "multiply_adds" or record["size"] == "large"
+    moved = record["read"] + record["written"]
+    return record["limit"] == "multiply_adds" or (record["size"] == "large" and moved >= BEYOND_CACHES)
