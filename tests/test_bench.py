@@ -1,5 +1,8 @@
 """The benchmarks' table: complete, and right before anything is timed."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rows
@@ -8,6 +11,9 @@ from limits import Limits
 from test_mirror import mirrored_functions
 
 import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl.dropout._mask import _kernel
+from fastdl.optim._rule import _specialized
 
 LIMITS = Limits(copy=2e9, read=4e9, multiply_adds=1e9)
 EVERY = [pytest.param(case, dtype, id=f"{case.name}-{dtype}") for case in table() for dtype in case.dtypes]
@@ -25,6 +31,35 @@ def made_up(run, expected=None, **cost):
 
 def test_every_public_function_has_a_case():
     assert functions_without_case(table()) == set()
+
+
+class Spy:
+    """A kernel module that writes down what is asked of it."""
+
+    def __init__(self, module, asked):
+        self.module, self.asked = module, asked
+
+    def __getattr__(self, name):
+        self.asked.add(name)
+        return getattr(self.module, name)
+
+
+def test_every_kernel_is_reached_by_a_case():
+    folder = Path(fd.__file__).parent / "kernels"
+    asked, defined = set(), set()
+    _specialized.cache_clear()
+    _kernel.cache_clear()
+    try:
+        for path in folder.glob("*.pyx"):
+            if path.stem != "system":
+                setattr(kernels, path.stem, Spy(getattr(kernels, path.stem), asked))
+                defined |= set(re.findall(r"^def (\w+)\(", path.read_text(), re.MULTILINE))
+        for case in table():
+            case.work("small", SINGLE).run()
+    finally:
+        kernels.switch(kernels.level)
+    # reduce_block is held by norms as a table of its types; exp_nonpositive is there for the tests.
+    assert defined - asked == {"reduce_block", "exp_nonpositive"}
 
 
 def test_a_function_without_case_is_named():
