@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test bench lint debug wheel clean
+.PHONY: help train test bench bench-peers lint debug wheel clean
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,12 @@ test: $(STAMP)  ## Run the tests and the doctests
 
 bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s
+
+PEERS ?= pytorch jax keras thinc sklearn
+SECONDS ?= 2
+THREADS ?= $(shell nproc)
+bench-peers: $(STAMP)  ## The same work in other libraries, each in an environment of its own (PEERS="pytorch jax")
+	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS) --seconds $(SECONDS) --threads $(THREADS)
 
 lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .
