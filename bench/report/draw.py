@@ -177,7 +177,9 @@ def _peers(rows: list[Record]) -> Any:
     axes.axvline(1, color=BLACK, linewidth=1.2)
     _round_numbers(axes.xaxis, min(0.8, *(row["ratio"] for row in rows)), max(2.0, *(row["ratio"] for row in rows)))
     axes.set(
-        yticks=range(len(order)), yticklabels=order, xlabel="the peer's time over fastdl's: right of 1 fastdl is faster"
+        yticks=range(len(order)),
+        yticklabels=order,
+        xlabel="what the peer takes over what fastdl takes: right of 1 fastdl wins",
     )
     axes.set_ylim(-0.6, len(order) - 0.4)
     axes.grid(axis="y", visible=False)

@@ -12,9 +12,9 @@ PAGE = ROOT / "docs" / "performance.md"
 
 HOW = """\
 `make bench-report` measures and writes this page; nothing on it is written by hand but the reasons
-(`bench/report/reasons.py`). `make bench-peers` before it measures the other libraries. On another machine `python -m
-report.gather --out FILE` (in `bench/`) measures, and `make bench-report RECORDS="FILE FILE"` makes the page from the
-files of several machines.
+(`bench/report/reasons.py`). `make bench-peers` before it measures the other libraries. On another machine
+`python -m report.gather --out FILE` (in `bench/`) measures, and `make bench-report RECORDS="FILE FILE"` makes the page
+from the files of several machines.
 
 Times are medians. A limit (copying, reading, multiply-adds in registers) is measured in the same run, on the same
 build and threads; the share of the limit is the least time in which the machine could have done the work over the
