@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test bench lint debug wheel clean
+.PHONY: help train test bench bench-peers bench-report lint debug wheel clean
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,23 @@ test: $(STAMP)  ## Run the tests and the doctests
 
 bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s
+
+PEERS ?= pytorch jax keras thinc sklearn
+THREADS ?= $(shell nproc)
+bench-peers: SECONDS ?= 2
+bench-peers: $(STAMP)  ## The same work in other libraries, each in an environment of its own (PEERS="pytorch jax")
+	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS) --seconds $(SECONDS) --threads $(THREADS)
+
+# About 25 minutes on two cores; goes on where it was stopped. SECONDS=0.3 measures each row longer, FRESH=1 all of them
+# anew, QUICK=1 a few, to see whether it works; RECORDS="a.jsonl b.jsonl" takes the records of several machines instead.
+REPORT := PYTHONPATH=bench $(BIN)/python -m report
+PAGE := $(if $(QUICK),build/report/quick/performance,docs/performance)
+MEASURED := build/report/$(if $(QUICK),quick,records).jsonl
+bench-report: SECONDS ?= $(if $(QUICK),0.02,0.1)
+bench-report: $(STAMP)  ## Measure every kernel, and write docs/performance.md with its pictures
+	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
+	$(REPORT).draw $(or $(RECORDS),$(MEASURED)) --folder $(PAGE)
+	$(REPORT).write $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md
 
 lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@ Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is 
 ``fastdl.kernels.<level>.<topic>``. At run time ``fastdl._dispatch`` imports the best level the machine has.
 
 Environment: ``FASTDL_OPENMP=0`` builds without threads; ``FASTDL_DEBUG=1`` builds with bounds checks and
-the compiler's undefined-behaviour traps (``make debug``).
+the compiler's undefined-behaviour traps (``make debug``); ``FASTDL_SYMBOLS=1`` keeps the names and lines that
+a profiler shows (docs/profiling.md).
 """
 
 import copy
@@ -20,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastdl/kernels")
 DEBUG = os.environ.get("FASTDL_DEBUG", "0") == "1"
+SYMBOLS = os.environ.get("FASTDL_SYMBOLS", "0") == "1"
 
 # Level -> architecture flags. v3 is AVX2 + FMA, v4 is AVX-512 (F, BW, CD, DQ, VL).
 LEVELS = {"baseline": []}
@@ -30,7 +32,12 @@ if platform.machine() in ("x86_64", "AMD64"):
 # Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
 COMMON = ["-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
 COMMON += ["-Wno-maybe-uninitialized", "-Wno-attributes"]  # what Cython's C draws, not ours
-COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-O3", "-g0"]
+if DEBUG:
+    COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    LINK = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+else:
+    COMMON += ["-O3", "-g" if SYMBOLS else "-g0"]
+    LINK = [] if SYMBOLS else ["-s"]
 
 # What sums products or series may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
@@ -95,7 +102,7 @@ def extensions():
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
             extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
-            extra_link_args=["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if DEBUG else ["-s"],
+            extra_link_args=LINK,
         )
         for level, flags in LEVELS.items()
         for topic, one in zip(topics, translated, strict=True)

@@ -18,9 +18,9 @@ from fastdl._memory import aligned_empty
 from fastdl.reference import dropout as reference
 
 try:
-    import torch
+    from peers import pytorch
 except ImportError:
-    torch = None
+    pytorch = None
 
 BIG, SMALL = 1 << 24, 1 << 14
 PROBABILITIES = (0.0, 1e-6, 0.1, 0.5, 0.9, 1.0)
@@ -41,10 +41,9 @@ def copies(x, y, pool):
     bounds = [x.size * part // fd.get_num_threads() for part in range(fd.get_num_threads() + 1)]
     slices = [slice(*pair) for pair in itertools.pairwise(bounds)]
     functions = {"numpy's copy": lambda: list(pool.map(lambda part: np.copyto(y[part], x[part]), slices))}
-    if torch is not None:
-        torch.set_num_threads(fd.get_num_threads())
-        to, of = torch.from_numpy(y), torch.from_numpy(x)
-        functions["torch's copy"] = lambda: to.copy_(of)
+    if pytorch is not None:
+        pytorch.set_threads(fd.get_num_threads())
+        functions["torch's copy"] = pytorch.copy(x, y)
     return functions
 
 
@@ -58,15 +57,9 @@ def ours(x, dy, p):
 
 def peers(x, dy, p):
     """torch's dropout of x, and the same with its backward."""
-    if torch is None:
+    if pytorch is None:
         return {}
-    plain, tracked, slope = torch.from_numpy(x), torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
-
-    def both():
-        tracked.grad = None
-        torch.nn.functional.dropout(tracked, p, True).backward(slope)
-
-    return {"torch": lambda: torch.nn.functional.dropout(plain, p, True), "torch both": both}
+    return {"torch": pytorch.dropout_forward(x, p), "torch both": pytorch.dropout(x, dy, p).run}
 
 
 def report(label, taken, calls=1):

@@ -14,9 +14,9 @@ from fastdl._dispatch import kernels
 from fastdl.reference import norms as reference
 
 try:
-    import torch
+    from peers import pytorch
 except ImportError:
-    torch = None
+    pytorch = None
     print("torch is not installed: its columns are left out")
 
 SIZE = 16 * 2**20
@@ -29,8 +29,8 @@ CALLS = 500  # of a call too short to be timed by itself
 def _two_threads():
     before = fd.get_num_threads()
     fd.set_num_threads(THREADS)
-    if torch:
-        torch.set_num_threads(THREADS)
+    if pytorch:
+        pytorch.set_threads(THREADS)
     yield
     fd.set_num_threads(before)
 
@@ -58,9 +58,8 @@ def compare(benchmark, what, nbytes, ours, peers, want):
 def test_16m_float32(benchmark, flat, ord):
     words = flat.view(np.uint64)
     peers = {"reading": lambda: kernels.system.read_words(words, THREADS), "numpy": lambda: np.linalg.norm(flat, ord)}
-    if torch:
-        tensor = torch.from_numpy(flat)
-        peers["torch"] = lambda: torch.linalg.vector_norm(tensor, ord)
+    if pytorch:
+        peers["torch"] = pytorch.norm(flat, ord, None).run
     want = np.linalg.norm(flat.astype(np.float64), ord)
     compare(benchmark, f"16 M float32, order {ord}", flat.nbytes, lambda: fd.norm(flat, ord), peers, want)
 
@@ -70,9 +69,8 @@ def test_16m_float32(benchmark, flat, ord):
 def test_4096_by_4096_along_an_axis(benchmark, flat, ord, axis):
     x = flat.reshape(4096, 4096)
     peers = {"numpy": lambda: np.linalg.norm(x, ord, axis)}
-    if torch:
-        tensor = torch.from_numpy(x)
-        peers["torch"] = lambda: torch.linalg.vector_norm(tensor, ord, axis)
+    if pytorch:
+        peers["torch"] = pytorch.norm(x, ord, axis).run
     want = np.linalg.norm(x.astype(np.float64), ord, axis)
     compare(
         benchmark,

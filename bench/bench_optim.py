@@ -14,9 +14,9 @@ from fastdl.optim import Optimizer
 from fastdl.reference import optim as reference
 
 try:
-    import torch
+    from peers import pytorch
 except ImportError:
-    torch = None
+    pytorch = None
 
 BIG = 1 << 24  # elements: 64 MB of float32 an array, far beyond any cache
 SMALL = (40, 3000)  # tensors, elements each
@@ -73,13 +73,10 @@ def make(name, pairs, settings) -> Optimizer:
 
 def torch_steps(name, settings, forms, pairs):
     """Step functions of torch's optimizer on copies of these arrays, one for each form it has."""
-    if torch is None or name is None:
+    if pytorch is None or name is None:
         return {}
-    torch.set_num_threads(fd.get_num_threads())
-    params = [torch.nn.Parameter(torch.from_numpy(param.copy())) for param, _ in pairs]
-    for param, (_, grad) in zip(params, pairs, strict=True):
-        param.grad = torch.from_numpy(grad.copy())
-    return {f"torch {form}": getattr(torch.optim, name)(params, lr=1e-6, **settings, **form).step for form in forms}
+    pytorch.set_threads(fd.get_num_threads())
+    return {f"torch {form}": pytorch.optimizer_step(name, pairs, 1e-6, **settings, **form) for form in forms}
 
 
 def repeated(call):
@@ -95,7 +92,7 @@ def against(taken, ours):
     theirs = [value.median for name, value in taken.items() if name.startswith("torch {")]
     if theirs:
         return f"{min(theirs) / ours.median:5.2f} x torch"
-    return "torch: not here" if torch is None else ""
+    return "torch: not here" if pytorch is None else ""
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +108,8 @@ def test_bandwidth(benchmark, big, rule):
     source, target = grad, np.empty_like(grad)
     step = make(optimizer, [(param, grad)], settings).step
     contenders = {"copy": lambda: np.copyto(target, source), "fastdl": step}
-    if torch is not None:
-        to, of = torch.from_numpy(target), torch.from_numpy(source)
-        contenders["torch's copy"] = lambda: to.copy_(of)
+    if pytorch is not None:
+        contenders["torch's copy"] = pytorch.copy(source, target)
     taken = alternate(contenders | torch_steps(theirs, their_settings, forms, [(param, grad)]))
     ours, copy = taken["fastdl"], min(taken[name].median for name in contenders if name.endswith("copy"))
     rate, copy_rate = passes * 4 * BIG / ours.median / 1e9, 2 * 4 * BIG / copy / 1e9
@@ -131,13 +127,7 @@ def test_clip_and_adam(benchmark, big):
     contenders = {"fastdl": make("Adam", [(param, grad)], {"clip_norm": 1.0}).step}
     adam = torch_steps("Adam", {}, (FUSED,), [(param, grad)]).get(f"torch {FUSED}")
     if adam:
-
-        def clip_then_step():
-            # torch multiplies the gradients whatever their norm, so that every run does the same work.
-            torch.nn.utils.clip_grad_norm_(adam.__self__.param_groups[0]["params"], 1.0)
-            adam()
-
-        contenders["torch {clip}"] = clip_then_step
+        contenders["torch {clip}"] = pytorch.clipped(adam)
     taken = alternate(contenders)
     ours = taken["fastdl"]
     print(

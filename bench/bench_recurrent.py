@@ -9,28 +9,17 @@ import time
 import numpy as np
 import pytest
 from alternate import alternate, geometric_mean
+from peers.works import RECURRENT_SHAPES
 
 import fastdl as fd
 from fastdl._dispatch import kernels
 from fastdl.reference import recurrent as reference
 
 try:
-    import torch
+    from peers import pytorch
 except ImportError:
-    torch = None
+    pytorch = None
 
-SHAPES = [  # T, B, I, H
-    (1, 1, 32, 32),
-    (32, 1, 32, 32),
-    (16, 8, 64, 64),
-    (64, 16, 64, 64),
-    (64, 32, 128, 128),
-    (100, 64, 128, 256),
-    (64, 64, 256, 512),
-    (32, 128, 512, 512),
-    (200, 8, 64, 128),
-    (128, 1, 256, 256),
-]
 ratios: dict[str, list[float]] = {"torch": [], "reference": []}
 
 
@@ -48,24 +37,9 @@ def forward_backward(module, x, h0, c0, W_x, W_h, b, dy):
 
 
 def torch_forward_backward(x, h0, c0, W_x, W_h, b, dy):
-    lstm = torch.nn.LSTM(x.shape[2], h0.shape[1])
-    for name, value in (
-        ("weight_ih_l0", W_x.T),
-        ("weight_hh_l0", W_h.T),
-        ("bias_ih_l0", b),
-        ("bias_hh_l0", 0 * b),
-    ):
-        getattr(lstm, name).data = torch.from_numpy(value.copy())
-    tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
-
-    def run():
-        lstm.zero_grad(set_to_none=True)
-        tensor.grad = None
-        y, _ = lstm(tensor)
-        y.backward(gradient)
-        return y.detach().numpy(), tensor.grad.numpy()
-
-    return run
+    """The same in PyTorch, which starts from states of zero too."""
+    weights = {"weight_ih_l0": W_x.T, "weight_hh_l0": W_h.T, "bias_ih_l0": b, "bias_hh_l0": 0 * b}
+    return pytorch.recurrent("LSTM", weights, x, dy)
 
 
 def peak(seconds=0.3, double=False):
@@ -78,7 +52,7 @@ def peak(seconds=0.3, double=False):
     return best
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", RECURRENT_SHAPES, ids=str)
 def test_lstm_forward_and_backward(benchmark, shape):
     inputs = arrays(shape)
     ours, expected = forward_backward(fd, *inputs), forward_backward(reference, *inputs)
@@ -88,10 +62,11 @@ def test_lstm_forward_and_backward(benchmark, shape):
         "fastdl": lambda: forward_backward(fd, *inputs),
         "reference": lambda: forward_backward(reference, *inputs),
     }
-    if torch is not None:
-        torch.set_num_threads(fd.get_num_threads())
-        contenders["torch"] = torch_forward_backward(*inputs)
-        for one, other in zip(ours[:2], contenders["torch"](), strict=True):
+    if pytorch is not None:
+        pytorch.set_threads(fd.get_num_threads())
+        theirs = torch_forward_backward(*inputs)
+        contenders["torch"] = theirs.run
+        for one, other in zip(ours[:2], theirs.results("y", "dx"), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=3e-5 * max(1, np.abs(other).max()))
     taken = alternate(contenders)
     mine = taken["fastdl"]
@@ -105,11 +80,11 @@ def test_lstm_forward_and_backward(benchmark, shape):
             ratios[name].append(taken[name].median / mine.median)
             text += f"; {name} {taken[name].median * 1e3:.3f} ms, {ratios[name][-1]:.2f} x"
     print(f"\nLSTM {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {text}")
-    if torch is None:
+    if pytorch is None:
         print("  torch is not installed here, so it is not compared")
-    if shape == SHAPES[-1]:
+    if shape == RECURRENT_SHAPES[-1]:
         for name, values in ratios.items():
-            if len(values) == len(SHAPES):
+            if len(values) == len(RECURRENT_SHAPES):
                 print(f"  geometric mean over the ten shapes: {geometric_mean(values):.2f} x {name}")
     benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
     benchmark.pedantic(contenders["fastdl"], rounds=3)

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from alternate import alternate, geometric_mean
 from bench_recurrent import peak
+from peers.ours import passes
+from peers.works import GATES
 
 import fastdl as fd
 from fastdl._dispatch import kernels
 
 try:
-    import torch
+    from peers import pytorch
 except ImportError:
-    torch = None
+    pytorch = None
 
 GRID = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512
     (1, 1, 16, 16),
@@ -34,36 +36,7 @@ GRID = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512
     (64, 64, 256, 512),
     (32, 128, 512, 512),
 ]
-GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 ratios: dict[str, list[float]] = {kind: [] for kind in GATES}
-
-
-def ours(layer, x, dy, **given):
-    def run():
-        layer.zero_grad()
-        y = layer.forward(x, **given)
-        return y, layer.backward(dy)
-
-    return run
-
-
-def theirs(kind, layer, x, dy, lengths=None):
-    other = getattr(torch.nn, kind)(layer.input_size, layer.hidden_size)
-    other.load_state_dict({name: torch.from_numpy(array) for name, array in layer.state_dict().items()})
-    tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
-
-    def run():
-        other.zero_grad(set_to_none=True)
-        tensor.grad = None
-        if lengths is None:
-            y, _ = other(tensor)
-        else:
-            packed = torch.nn.utils.rnn.pack_padded_sequence(tensor, torch.from_numpy(lengths), enforce_sorted=False)
-            y, _ = torch.nn.utils.rnn.pad_packed_sequence(other(packed)[0], total_length=len(x))
-        y.backward(gradient)
-        return y.detach().numpy(), tensor.grad.numpy()
-
-    return run
 
 
 def problem(kind, shape, dtype=np.float32, **options):
@@ -81,22 +54,23 @@ def told(name, sample):
 @pytest.mark.parametrize("kind", GATES)
 def test_layer(benchmark, kind, shape):
     layer, x, dy = problem(kind, shape)
-    contenders = {"fastdl": ours(layer, x, dy)}
+    contenders = {"fastdl": passes(layer, x, dy)}
     with fd.backend("reference"):
         expected = contenders["fastdl"]()
     for one, other in zip(contenders["fastdl"](), expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
-    if torch is not None:
-        torch.set_num_threads(fd.get_num_threads())
-        contenders["torch"] = theirs(kind, layer, x, dy)
-        for one, other in zip(contenders["torch"](), expected, strict=True):
+    if pytorch is not None:
+        pytorch.set_threads(fd.get_num_threads())
+        theirs = pytorch.recurrent(kind, layer.state_dict(), x, dy)
+        contenders["torch"] = theirs.run
+        for one, other in zip(theirs.results("y", "dx"), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
     taken = alternate(contenders)
     T, B, I, H = shape  # noqa: E741
     work = 3 * T * B * GATES[kind] * H * (I + H)
     share = work / taken["fastdl"].median / peak()
     text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak"
-    if torch is not None:
+    if pytorch is not None:
         ratios[kind].append(taken["torch"].median / taken["fastdl"].median)
         text += f"; {told('torch', taken['torch'])}, {ratios[kind][-1]:.2f} x"
     print(f"\n{kind} {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {text}")
@@ -111,16 +85,17 @@ def test_ragged_batches(benchmark):
     layer, x, dy = problem("LSTM", (400, 32, 64, 128))
     lengths = np.random.default_rng(1).integers(1, 401, 32)
     dy *= (np.arange(400)[:, None] < lengths)[:, :, None]
-    contenders = {"dense": ours(layer, x, dy), "ragged": ours(layer, x, dy, lengths=lengths)}
-    if torch is not None:
-        torch.set_num_threads(fd.get_num_threads())
-        contenders["torch"] = theirs("LSTM", layer, x, dy, lengths)
-        for one, other in zip(contenders["ragged"](), contenders["torch"](), strict=True):
+    contenders = {"dense": passes(layer, x, dy), "ragged": passes(layer, x, dy, lengths=lengths)}
+    if pytorch is not None:
+        pytorch.set_threads(fd.get_num_threads())
+        theirs = pytorch.recurrent("LSTM", layer.state_dict(), x, dy, lengths)
+        contenders["torch"] = theirs.run
+        for one, other in zip(contenders["ragged"](), theirs.results("y", "dx"), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
     taken = alternate(contenders, seconds=4)
     ideal = taken["dense"].median * lengths.mean() / 400
     line = f"{told('ragged', taken['ragged'])}, {taken['ragged'].median / ideal:.2f} x the ideal"
-    if torch is not None:
+    if pytorch is not None:
         line += (
             f"; {told('torch PackedSequence', taken['torch'])}, {taken['torch'].median / taken['ragged'].median:.1f} x"
         )
@@ -155,7 +130,7 @@ def test_what_options_cost(benchmark, name):
     plain, x, dy = problem("LSTM", shape)
     other, x_other, _ = problem("LSTM", shape, **options)
     dy_other = dy[..., : options.get("proj_size", 256)].astype(x_other.dtype)
-    contenders = {"plain": ours(plain, x, dy), name: ours(other, x_other, np.ascontiguousarray(dy_other))}
+    contenders = {"plain": passes(plain, x, dy), name: passes(other, x_other, np.ascontiguousarray(dy_other))}
     assert all(np.isfinite(array).all() for array in contenders[name]())
     taken = alternate(contenders, seconds=3)
     ratio = taken[name].median / taken["plain"].median
@@ -171,7 +146,7 @@ def test_first_call_and_memory(benchmark):
 
     rng = np.random.default_rng(0)
     layer, x, dy = problem("GRU", (64, 16, 64, 64))
-    run = ours(layer, x, dy)
+    run = passes(layer, x, dy)
     start = time.perf_counter()
     first = run()
     first_time = time.perf_counter() - start

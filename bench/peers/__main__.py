@@ -1,0 +1,103 @@
+"""``make bench-peers``: a virtual environment for each peer under build/peers, and the comparison run inside it.
+
+A peer that cannot be installed gives one line, and the others go on.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fastdl as fd
+
+from . import PEERS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+ENVIRONMENTS = ROOT / "build" / "peers"
+
+
+FAILED = "the comparison FAILED, see above"
+POOLS = ("OMP", "OPENBLAS", "MKL", "BLIS")  # whose threads the environment bounds
+
+
+class InstallError(Exception):
+    """A peer could not be installed; the message is the installer's."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m peers", description=__doc__)
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"some of {', '.join(PEERS)}; default all")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of timing a row")
+    parser.add_argument("--threads", type=int, default=fd.get_num_threads(), help="of every library")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.peers) - set(PEERS):
+        parser.error(f"got {', '.join(sorted(unknown))}, expected some of {', '.join(PEERS)}")
+    os.sched_setaffinity(0, cores(arguments.threads))  # inherited: some libraries make a thread for every core
+    ends = {name: run(name, arguments.seconds, arguments.threads) for name in arguments.peers or PEERS}
+    print("\n" + "\n".join(f"{PEERS[name].title}: {end}" for name, end in ends.items()))
+    return int(FAILED in ends.values())
+
+
+def run(name: str, seconds: float, threads: int) -> str:
+    """Compare one peer; how that ended, in a line."""
+    try:
+        python = environment(name)
+    except InstallError as error:
+        return f"not compared, since it could not be installed: {error}"
+    found = ENVIRONMENTS / f"{name}.json"
+    command = [python, "-m", "peers.compare", name, f"--seconds={seconds}", f"--threads={threads}", f"--json={found}"]
+    done = subprocess.run(command, env=variables(threads))
+    return FAILED if done.returncode else f"records in {found.relative_to(ROOT)}"
+
+
+def environment(name: str) -> Path:
+    """The interpreter of the peer's environment, made if its requirements are not those it was made from."""
+    folder, requirements = ENVIRONMENTS / name, HERE / "requirements" / f"{name}.txt"
+    python, stamp = folder / "bin" / "python", folder / "requirements.txt"
+    wanted = requirements.read_text() + (HERE / "requirements" / "common.txt").read_text()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return python
+    print(f"Installing {PEERS[name].title} into {folder.relative_to(ROOT)}", flush=True)
+    # Of the interpreter that runs this: the kernels are built for its version.
+    _install([sys.executable, "-m", "venv", "--clear", folder])
+    _install([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
+    stamp.write_text(wanted)
+    return python
+
+
+def cores(threads: int) -> set[int]:
+    """As many of the cores this process may use, one hardware thread of each core before the second of any."""
+    seen: dict[str, int] = {}
+    ranks = []
+    for core in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")
+        own = siblings.read_text() if siblings.is_file() else str(core)
+        ranks.append((seen.setdefault(own, 0), core))
+        seen[own] += 1
+    return {core for _, core in sorted(ranks)[:threads]}
+
+
+def variables(threads: int) -> dict[str, str]:
+    """The environment of a comparison: this checkout's fastdl, as many threads in every pool, no chatter."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    pools = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "bench")])
+    quiet = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"}
+    return {**kept, **pools, **quiet, "PYTHONPATH": paths}
+
+
+def _install(command: list) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        raise InstallError(str(error)) from None
+    if done.returncode:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        errors = [line for line in said if "ERROR" in line] or said
+        raise InstallError(errors[-1] if errors else f"status {done.returncode}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

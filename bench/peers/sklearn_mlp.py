@@ -1,0 +1,21 @@
+"""The one work that scikit-learn has: a step of its multi-layer perceptron."""
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+from .works import Contender
+
+
+def set_threads(threads: int) -> None:
+    """Nothing to set: it works through the BLAS of NumPy and SciPy, which the environment bounds."""
+
+
+def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:
+    hidden, classes = weights["hidden.weight"].shape[0], np.arange(len(weights["output.weight"]))
+    model = MLPClassifier(hidden, alpha=0, batch_size=len(x), learning_rate_init=lr, shuffle=False, epsilon=1e-8)
+    model.partial_fit(x, y, classes=classes)  # makes the weights
+    for ours, theirs in zip(("hidden", "output"), (0, 1), strict=True):
+        model.coefs_[theirs][:] = weights[f"{ours}.weight"].T
+        model.intercepts_[theirs][:] = weights[f"{ours}.bias"]
+    del model._optimizer  # the next step starts a new one
+    return Contender(lambda: model.partial_fit(x, y).loss_, lambda loss: {"loss": np.asarray(loss)})

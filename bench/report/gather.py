@@ -1,0 +1,165 @@
+"""Measure what the report needs: ``python -m report.gather``, which goes on where an earlier run was stopped.
+
+A case's arrays are made once for all builds and numbers of threads, which are measured one after the other: making
+them takes longer than measuring, and a moment in which the machine is slow does not hit one build alone.
+"""
+
+import argparse
+import functools
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from cases import SINGLE, Case, table
+from limits import Limits
+from limits import measure as measure_limits
+from rows import line, measure
+
+import fastdl as fd
+from fastdl._dispatch import LEVELS, kernels
+
+from . import records
+from .sweeps import sweeps
+
+STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
+QUICK_CASES, QUICK_POINTS = 2, 3  # of a topic, of a sweep
+
+
+class Setting(NamedTuple):
+    build: str
+    threads: int
+
+
+class Piece(NamedTuple):
+    """A case at some sizes, to be measured in some settings, and what the records say beside the result."""
+
+    case: Case
+    sizes: dict[str, int]
+    dtype: np.dtype
+    about: dict[str, Any]  # kind, size, and of a sweep which and where
+    settings: list[Setting]
+    reference: bool = False
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    if arguments.fresh:
+        arguments.out.unlink(missing_ok=True)
+    here = records.stamp()
+    versions = {"fastdl": fd.__version__, "NumPy": np.__version__, "Python": platform.python_version()}
+    records.append(arguments.out, {"kind": "machine", **here, "versions": versions})
+    settings = _settings(arguments)
+    pieces = list(_pieces(settings, arguments.quick))
+    known = {records.key(record) for record in records.read([arguments.out])}
+    failures = 0
+    for number, piece in enumerate(pieces, 1):
+        left = [one for one in piece.settings if _key(piece, one, here) not in known]
+        if left:
+            print(f"[{number}/{len(pieces)}]", flush=True)
+            failures += not _take(piece._replace(settings=left), here, arguments)
+    for record in records.peers():
+        records.append(arguments.out, {**record, **here})
+    return min(failures, 1)
+
+
+def _take(piece: Piece, here: dict[str, Any], arguments: argparse.Namespace) -> bool:
+    """Measure a piece in its settings and keep the records; whether all results were right."""
+    case, good = _keeping(piece), True
+    for setting in piece.settings:
+        kernels.switch(setting.build)
+        fd.set_num_threads(setting.threads)
+        about = {**here, **piece.about, "topic": case.topic, **setting._asdict(), "dtype": piece.dtype.name}
+        limits = _limits(case.topic, setting, piece.dtype, arguments.seconds)
+        try:
+            row = measure(case, piece.sizes, piece.dtype, limits, arguments.seconds, piece.reference)
+        except AssertionError as error:
+            print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting.build}: WRONG RESULT, not timed\n{error}")
+            good = False
+            continue
+        row |= {**about, "sizes": piece.sizes, "limits": limits._asdict()}
+        records.append(arguments.out, row)
+        print(line(row), flush=True)
+    return good
+
+
+@functools.lru_cache(maxsize=32)
+def _limits(topic: str, setting: Setting, dtype: np.dtype, seconds: float) -> Limits:
+    """Of a setting in force, anew for each topic: a shared machine changes within the hour."""
+    return measure_limits(dtype, seconds)
+
+
+def _keeping(piece: Piece) -> Case:
+    """The case with its work at these sizes made once. The assertion's, at the small size, is made anew."""
+    case, sizes = piece.case, piece.sizes
+    if piece.reference or sizes == case.sizes["small"]:
+        return case
+    made = functools.cache(case.build)
+    return case._replace(build=lambda dtype, **asked: (made if asked == sizes else case.build)(dtype, **asked))
+
+
+# ---- what is to be measured -----------------------------------------------------------------------------
+def _settings(arguments: argparse.Namespace) -> list[Setting]:
+    """Builds and numbers of threads, the fastest first."""
+    found = fd.show_config(mode="dicts") or {}
+    builds = [build for build in reversed(LEVELS) if build in found["builds this processor runs"]]
+    threads = sorted(arguments.threads or _thread_counts(found["cores"]), reverse=True)
+    return [Setting(build, number) for build in (builds[:1] if arguments.quick else builds) for number in threads]
+
+
+def _thread_counts(cores: int) -> list[int]:
+    """1, 2, 4, 8 and so on up to the cores, also where these are no power of 2."""
+    return sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
+
+
+def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
+    """Every case at the large size in every setting, at the middle one beside the reference; then the sweeps."""
+    for case in _some(table()) if quick else table():
+        for dtype in case.dtypes:
+            large, medium = _affordable(case.sizes["large"]), case.sizes["medium"]
+            yield Piece(case, large, dtype, {"kind": "row", "size": "large"}, settings)
+            yield Piece(case, medium, dtype, {"kind": "row", "size": "medium"}, settings[:1], reference=True)
+    alone = [setting for setting in settings if setting.threads == 1][:1]
+    named = {case.name: case for case in table()}
+    for sweep in sweeps():
+        for value in sweep.values[:QUICK_POINTS] if quick else sweep.values:
+            about = {"kind": "sweep", "size": "sweep", "sweep": sweep.name, "axis": sweep.axis, "value": value}
+            for name in sweep.cases:
+                yield Piece(named[name], {**sweep.base, sweep.axis_name: value}, SINGLE, about, alone)
+
+
+def _affordable(sizes: dict[str, int]) -> dict[str, int]:
+    return {**sizes, "steps": min(sizes["steps"], STEPS)} if {"steps", "hidden"} <= sizes.keys() else sizes
+
+
+def _some(cases: Iterable[Case]) -> list[Case]:
+    """The first cases of each topic."""
+    topics: dict[str, list[Case]] = {}
+    for case in cases:
+        topics.setdefault(case.topic, []).append(case)
+    return [case for group in topics.values() for case in group[:QUICK_CASES]]
+
+
+def _key(piece: Piece, setting: Setting, here: dict[str, Any]) -> tuple:
+    names = {"case": piece.case.name, "topic": piece.case.topic, "dtype": piece.dtype.name, "sizes": piece.sizes}
+    return records.key({**here, **piece.about, **setting._asdict(), **names})
+
+
+def _integers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
+    parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
+    parser.add_argument("--threads", type=_integers, help="numbers of threads, as 1,2,4 (default: up to the cores)")
+    parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
+    parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
+    parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
