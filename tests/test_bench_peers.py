@@ -36,7 +36,9 @@ def test_a_loss_stands_out_in_its_row_and_in_the_summary():
 
 
 def test_sizes_are_told_in_megabytes_and_notes_once():
-    assert "73.1 MB" in records.line(row(73.1e6, 1e9, "installed size", "B"))
+    line = records.line(row(73.1e6, 1.46e9, "installed size", "B"))
+    assert "73.1 MB" in line
+    assert "1460 MB" in line
     rows = [row(1, 1, "LSTM", note="odd"), row(1, 1, "LSTM", note="odd"), row(1, 1, "GRU", note="odd"), row(1, 1)]
     assert records.notes(rows) == ["LSTM, GRU: odd"]
 
