@@ -41,10 +41,7 @@ def main() -> int:
         found.attempt(label(work.name, work.shape), lambda work=work: of_work(found, work, ours, theirs))
     print("\n".join([*notes(found.rows), *found.gaps(peer.title), summary(peer.title, found.rows)]))
     if arguments.json:
-        rows = [row._asdict() for row in found.rows]
-        whole = {"machine": machine(), "commit": commit(), "build": build, "seconds": arguments.seconds}
-        whole |= {"missing": found.missing, "failed": found.failed, "records": rows}
-        arguments.json.write_text(json.dumps(whole, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(found.told(), indent=1) + "\n")
     return 1 if found.failed else 0
 
 
@@ -70,6 +67,20 @@ class Found:
     def add(self, work: str, shape: dict[str, int], unit: str, taken: dict[str, Sample], **more: Any) -> None:
         self.rows.append(record(self.about, work, shape, unit, taken, **more))
         print(line(self.rows[-1]), flush=True)
+
+    def told(self) -> dict[str, Any]:
+        """All of it, as the file has it."""
+        config = fd.show_config(mode="dicts")
+        names = ("processor", "cores", "platform", "Python", "NumPy", "OpenMP", "builds this processor runs")
+        return {
+            "machine": {name: config[name] for name in names},
+            "commit": commit(),
+            "build": config["build"],
+            "seconds": self.seconds,
+            "missing": self.missing,
+            "failed": self.failed,
+            "records": [row._asdict() for row in self.rows],
+        }
 
     def gaps(self, title: str) -> list[str]:
         lines = [f"{title} does not offer: {', '.join(self.missing)}"] if self.missing else []
@@ -104,7 +115,8 @@ def of_work(found: Found, work: Work, ours: ModuleType, theirs: ModuleType) -> N
     if found.seconds is None:
         print(f"{label(work.name, work.shape):{WIDTH}}agrees{f', but {note}' if note else ''}")
         return
-    taken = alternate({side: contender.run for side, contender in contenders.items()}, found.seconds)
+    least = 5 if found.seconds >= 1 else 2  # less than a second is for a look, not for figures
+    taken = alternate({side: contender.run for side, contender in contenders.items()}, found.seconds, least)
     found.add(work.name, work.shape, "s", taken, **firsts, dtype="float32", note=note)
 
 
@@ -127,12 +139,6 @@ def agree(work: Work, contenders: dict[str, Contender]) -> dict[str, float]:
                 apart, bound = np.abs(mine - theirs).max(), work.tolerance * max(1, np.abs(mine).max())
                 assert apart <= bound, f"{name}: {apart:.2g} apart, with a tolerance of {bound:.2g}"
     return firsts
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    config = fd.show_config(mode="dicts")
-    return {name: config[name] for name in ("processor", "cores", "platform", "Python", "NumPy", "OpenMP")}
 
 
 def commit() -> str:

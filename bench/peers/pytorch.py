@@ -143,7 +143,11 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Contender:
 
 def norm(x: np.ndarray, order: float, axis: int | None) -> Contender:
     tensor = torch.from_numpy(x)
-    return Contender(lambda: torch.linalg.vector_norm(tensor, order, axis), lambda out: {"norm": out.numpy()})
+    note = "PyTorch's sums of so many float32 are up to some per cent off, so they are not compared"
+    doubtful = {"note": note, "loose": ("norm",)} if axis is None and x.size > 1 << 20 and np.isfinite(order) else {}
+    return Contender(
+        lambda: torch.linalg.vector_norm(tensor, order, axis), lambda out: {"norm": out.numpy()}, **doubtful
+    )
 
 
 def _tensors(arrays: dict) -> dict:

@@ -96,12 +96,17 @@ def notes(rows: list[Record]) -> list[str]:
 def _side(row: Record, side: str) -> str:
     median, low, high = (getattr(row, f"{side}_{part}") for part in ("median", "low", "high"))
     scale = _scale(median, row.unit)
-    return f"{_number(median, row.unit)} ({low / scale[0]:.3g}-{high / scale[0]:.3g})"
+    return f" {_number(median, row.unit)} ({_digits(low / scale[0])}-{_digits(high / scale[0])})"
 
 
 def _number(value: float, unit: str) -> str:
     scale, name = _scale(value, unit)
-    return f"{value / scale:.3g} {name}"
+    return f"{_digits(value / scale)} {name}"
+
+
+def _digits(value: float) -> str:
+    """Three of them, but no powers of ten."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:

@@ -91,10 +91,12 @@ def tiny() -> list[Work]:
 
 def dropped(x: np.ndarray, dy: np.ndarray, y: np.ndarray, dx: np.ndarray, p: float) -> dict[str, np.ndarray]:
     """What two libraries' dropout have in common, since their masks differ; the masks are checked here."""
+    seen = (x != 0) & (dy != 0)  # where a zero tells that an element was dropped
+    y, dx = y[seen] / x[seen], dx[seen] / dy[seen]
     kept = y != 0
-    assert (kept == (dx != 0))[dy != 0].all(), "forward and backward drop different elements"
+    assert (kept == (dx != 0)).all(), "forward and backward drop different elements"
     assert abs(kept.mean() - (1 - p)) < 6 * math.sqrt(p * (1 - p) / kept.size), f"kept {kept.mean()} with p={p}"
-    return {"scales": np.array([f(a[kept] / b[kept]) for a, b in ((y, x), (dx, dy)) for f in (np.min, np.max)])}
+    return {"scales": np.array([f(scales[kept]) for scales in (y, dx) for f in (np.min, np.max)])}
 
 
 # ---- problems -----------------------------------------------------------------------------------------------------
