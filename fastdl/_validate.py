@@ -16,10 +16,6 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 REDUCTIONS = ("mean", "sum", "none")
 
 
-class Apart(tuple[Any, ...]):
-    """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
-
-
 def float_array(
     name: str,
     value: Any,

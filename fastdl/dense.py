@@ -13,7 +13,6 @@ from ._memory import aligned_empty, scratch
 from ._threads import threads_for
 from ._validate import (
     REDUCTIONS,
-    Apart,
     check_apart,
     check_shape,
     choice,
@@ -44,6 +43,10 @@ _GRAIN_PRODUCT = 500_000
 _GRAIN_ELEMENTS = 20_000
 
 _NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
+
+
+class Apart(tuple[Any, ...]):
+    """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
 
 
 @mirrored

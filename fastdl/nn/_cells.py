@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import recurrent
-from .._validate import Apart, choice, number
+from .._validate import choice, number
 from ..random import Generator
+from ..recurrent import _run
 from ._formats import FormatsMixin
 from ._recurrent import Recurrent
 
@@ -94,6 +95,7 @@ class RNN(FormatsMixin, Recurrent):
         dtype: Any = np.float32,
     ) -> None:
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+        self._cell = _run.RNN_RELU if nonlinearity == "relu" else _run.RNN_TANH
         super().__init__(
             input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
             reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
@@ -112,7 +114,7 @@ class RNN(FormatsMixin, Recurrent):
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.rnn_backward(dh, tape, Apart((*places[:3], places[5])), dh_last=dh_last, **options)
+        found = recurrent.rnn_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:
@@ -199,6 +201,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
         dtype: Any = np.float32,
     ) -> None:
         self.peepholes, self.coupled = bool(peepholes), bool(coupled)
+        self._cell = _run.LSTM_COUPLED if coupled else _run.LSTM
         self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
         if coupled:
             self._gates = 3
@@ -297,6 +300,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         dtype: Any = np.float32,
     ) -> None:
         self.reset_after = bool(reset_after)
+        self._cell = _run.GRU_AFTER if reset_after else _run.GRU_BEFORE
         super().__init__(
             input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
             reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
@@ -318,7 +322,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         (dh_last,) = options.pop("dstates") or (None,)
         places = options.pop("out")
-        found = recurrent.gru_backward(dh, tape, Apart((*places[:3], places[5])), dh_last=dh_last, **options)
+        found = recurrent.gru_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
         return found[0], found[1:2]
 
     def _describe(self) -> str:

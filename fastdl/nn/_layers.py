@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import dense
-from .._validate import FLOATS, Apart, integer
+from .._validate import FLOATS, integer
 from ..random import Generator, as_generator
 from ._module import Module
-from ._parameter import Parameter
+from ._parameter import Parameter, claim_all
 
 
 def float_dtype(dtype: Any) -> np.dtype:
@@ -122,9 +122,8 @@ class Linear(Module):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dy: (..., out_features); returns dx."""
         x = self._pop()
-        dW, accumulate = self.weight.claim_grad()
-        db = self.bias.claim_grad()[0] if self.has_bias else None
-        return dense.linear_backward(dy, x, self.weight.data, Apart((dW, db)), accumulate)[0]
+        places, accumulate = claim_all((self.weight, self.bias if self.has_bias else None))
+        return dense.linear_backward(dy, x, self.weight.data, dense.Apart(places), accumulate)[0]
 
     def _describe(self) -> str:
         return f"Linear({self.in_features}, {self.out_features}{'' if self.has_bias else ', bias=False'})"

@@ -115,6 +115,27 @@ class Parameter:
         self._arena = arena
 
 
+def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
+    """What :meth:`Parameter.claim_grad` gives for each (None for None), with one answer to whether to add.
+
+    Where some were written for this step and some not, these start from zero.
+    """
+    accumulate = False
+    for one in parameters:
+        if one is not None and one._written:
+            accumulate = True
+    places: list[Any] = []
+    for one in parameters:
+        if one is None:
+            places.append(None)
+            continue
+        if accumulate and not one._written:
+            one._grad[...] = 0
+        one._written, one._rows = True, None
+        places.append(one._grad)
+    return places, accumulate
+
+
 def _fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":

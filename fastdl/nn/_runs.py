@@ -8,8 +8,12 @@ import numpy as np
 
 from .. import dropout as functional
 from .. import recurrent
-from .._validate import Apart
+from .._dispatch import get_backend
+from ..recurrent import RecurrentTape
+from ..recurrent._run import PLAIN, options_for, walk, walk_back
+from ..recurrent._sequences import rows_of
 from ._module import Module
+from ._parameter import claim_all
 
 _NAMES = ("weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain")  # of a layer's parameters, as _function
 _NOTHING: dict[str, Any] = {}
@@ -41,7 +45,10 @@ class _Run(NamedTuple):
 class Runs(Module):
     """What :class:`Recurrent` is built on: it has the stack, this runs one layer of it."""
 
+    _cell: int  # as fastdl.recurrent._run numbers them
     _gates: int
+    clip: float | None
+    cell_clip: float | None = None
     hidden_size: int
     num_layers: int
     proj_size: int
@@ -56,12 +63,44 @@ class Runs(Module):
     _names: dict[str, list[str]]
 
     def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        """(h, c or None, tape) of the topic's function."""
+        """(h, c or None, tape) of the topic's function, which the reference has, too."""
         raise TypeError(f"{type(self).__name__} defines no cell")
 
     def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
         """(dx, the states' gradients); the parameters' go to options["out"]."""
         raise TypeError(f"{type(self).__name__} defines no cell")
+
+    def _walk(
+        self, x: np.ndarray, states: tuple, weights: list, training: bool, lengths: Any, backwards: bool,
+        drawn: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        """(h, c or None, tape). What the topic's functions would check is the layer's own, so they are passed by.
+
+        To check it again would take longer than a small layer. drawn: options beside the layer's own, by name.
+        """
+        if get_backend() == "reference":
+            return self._function(x, states, weights, training, lengths=lengths, reverse=backwards, **drawn)
+        W_x, W_h, b, projection, peepholes, gains = weights
+        T, B = x.shape[:2]
+        rows = rows_of(lengths, backwards, T, B) if lengths is not None or backwards else None
+        options = PLAIN
+        if drawn or not projection is peepholes is gains is self.clip is self.cell_clip is None:
+            options = options_for(
+                self._cell, T, B, self.hidden_size, self.dtype, rows, projection, peepholes, gains, clip=self.clip,
+                cell_clip=self.cell_clip, **drawn,
+            )  # fmt: skip
+        c0 = states[1] if len(states) == 2 else None
+        return walk(self._cell, x, states[0], c0, W_x, W_h, b, training, rows, options)
+
+    def _walk_back(
+        self, dh: np.ndarray, dc: Any, tape: Any, places: list, accumulate: bool, dstates: tuple
+    ) -> tuple[np.ndarray, tuple]:
+        """(dx, the states' gradients); the parameters' go to `places`. dstates: by the final states, or empty."""
+        if not isinstance(tape, RecurrentTape):  # the reference's
+            return self._function_backward(dh, dc, tape, out=tuple(places), accumulate=accumulate, dstates=dstates)
+        dh_last, dc_last = (*dstates, None, None)[:2]
+        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, places, accumulate)
+        return dx, (dh0,) if dc0 is None else (dh0, dc0)
 
     # ---- forward and backward ----------------------------------------------------------------------------------
     def _run(
@@ -91,7 +130,7 @@ class Runs(Module):
         weights = self._weights(place, weight_mask)
         size = self._segment_size(T) if training else T
         if size >= T:
-            h, c, tape = self._function(x, states, weights, training, lengths=lengths, reverse=backwards, **options)
+            h, c, tape = self._walk(x, states, weights, training, lengths, backwards, options)
             whole = [_Segment(0, T, lengths, states, tape)]
             run = _Run(x, whole, lengths, options, weight_mask, where) if training else None
             return h, c, self._ends(h, c, states, lengths, backwards) if ends else states, run
@@ -101,7 +140,7 @@ class Runs(Module):
             end = min(begin + size, T)
             part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
             cut = self._cut(options, begin, end)
-            h, c, _ = self._function(x[begin:end], states, weights, False, lengths=part, reverse=backwards, **cut)
+            h, c, _ = self._walk(x[begin:end], states, weights, False, part, backwards, cut)
             segments.append(_Segment(begin, end, part, states, None))
             states = self._ends(h, c, states, part, backwards)
             outputs.append(h)
@@ -115,6 +154,9 @@ class Runs(Module):
     @staticmethod
     def _ends(h: np.ndarray, c: np.ndarray | None, before: tuple, lengths: Any, backwards: bool) -> tuple:
         """The states after a run."""
+        if lengths is None and len(h):
+            at = 0 if backwards else -1
+            return (h[at],) if c is None else (h[at], c[at])
         last = _last(h, before[0], lengths, backwards)
         return (last,) if c is None else (last, _last(c, before[1], lengths, backwards))
 
@@ -176,12 +218,7 @@ class Runs(Module):
         backwards: bool,
     ) -> tuple[np.ndarray, tuple]:
         """Gradients of one layer in one direction: dx and those of its initial states."""
-        claims = [None if p is None else p.claim_grad() for p in self._found(place)]
-        places: list[Any] = [None if claim is None else claim[0] for claim in claims]
-        accumulate = any(claim is not None and claim[1] for claim in claims)
-        for claim in claims:
-            if accumulate and claim is not None and not claim[1]:
-                claim[0][...] = 0  # one that nobody wrote yet, among others that somebody did
+        places, accumulate = claim_all(self._found(place))
         before_all = accumulate
         masked = None
         if run.weight_mask is not None:  # the product's gradient is that of the masked weights
@@ -194,14 +231,9 @@ class Runs(Module):
             span = slice(begin, end)
             if tape is None:
                 weights = weights or self._weights(place, run.weight_mask)
-                tape = self._function(
-                    run.x[span], before, weights, True, lengths=lengths, reverse=backwards,
-                    **self._cut(run.options, begin, end),
-                )[2]  # fmt: skip
-            dx, states = self._function_backward(
-                dh[span], None if dc is None else dc[span], tape, out=Apart(places), accumulate=accumulate,
-                dstates=states,
-            )  # fmt: skip
+                cut = self._cut(run.options, begin, end)
+                tape = self._walk(run.x[span], before, weights, True, lengths, backwards, cut)[2]
+            dx, states = self._walk_back(dh[span], None if dc is None else dc[span], tape, places, accumulate, states)
             accumulate = True
             if self.truncate is not None and segment is not run.segments[0]:
                 # Gradients end at a window's edge, except those of sequences that had not come from beyond it: they
@@ -246,12 +278,9 @@ class Runs(Module):
             self.seed, self.step_count = own["seed"], own["step"]
 
 
-def _last(h: np.ndarray, before: np.ndarray, lengths: np.ndarray | None, backwards: bool) -> np.ndarray:
+def _last(h: np.ndarray, before: np.ndarray, lengths: np.ndarray, backwards: bool) -> np.ndarray:
     """Each sequence's state after a segment; the one before it where nothing of it lies within."""
     if len(h) == 0:
         return before
-    if lengths is None:
-        last: np.ndarray = h[0 if backwards else -1]
-        return last
     last = recurrent.last_step(h, np.maximum(lengths, 1), backwards)
     return np.where((lengths > 0)[:, None], last, before)

@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import Apart, check_apart, check_shape, float_array, number, out_array
+from .._validate import check_apart, check_shape, float_array, number, out_array
 from ._sequences import Rows, rows_of
 
 # Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
@@ -168,9 +168,26 @@ def forward(
     h0 = float_array("h0", h0, (B, R), dtype)
     if cell in (LSTM, LSTM_COUPLED):
         c0 = float_array("c0", c0, (B, H), dtype)
-    walk = x if rows is None else rows.gather(x)
-    walk = walk.reshape(-1, I)
-    N = len(walk)
+    return walk(cell, x, h0, c0, W_x, W_h, b, training, rows, options)
+
+
+def walk(
+    cell: int,
+    x: np.ndarray,
+    h0: np.ndarray,
+    c0: np.ndarray | None,
+    W_x: np.ndarray,
+    W_h: np.ndarray,
+    b: np.ndarray,
+    training: bool,
+    rows: Rows | None,
+    options: Options,
+) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
+    """`forward` of arguments that fit: a layer that has checked its own comes straight here."""
+    (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
+    H = width // G
+    inputs = (x if rows is None else rows.gather(x)).reshape(-1, I)
+    N = len(inputs)
     h = aligned_empty((B + N, R), dtype)
     h[:B] = h0 if rows is None else rows.sort(h0)
     c = None
@@ -187,14 +204,14 @@ def forward(
     if N:
         num_threads = threads_for(N * G * H * (I + R), GRAIN)
         kernels.recurrent.forward(
-            cell, B, offsets, walk, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
+            cell, B, offsets, inputs, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
             options.projection, m, *options[1:],
         )  # fmt: skip
     if rows is None:
         all_h, all_c = h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H)
     else:
         all_h, all_c = rows.scatter(h[B:]), None if c is None else rows.scatter(c[B:])
-    tape = RecurrentTape(cell, walk, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
+    tape = RecurrentTape(cell, inputs, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
     return all_h, all_c, tape
 
 
@@ -213,31 +230,52 @@ def backward(
     """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not."""
     if not isinstance(tape, RecurrentTape) or tape.cell not in cells:
         raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {name}(..., training=True)")
-    cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
-    dtype, G, (N, I), R = x.dtype, GATES[cell], x.shape, h.shape[1]  # noqa: E741
-    H = W_h.shape[1] // G
+    dtype, R, (T, B), options = tape.x.dtype, tape.h.shape[1], tape.shape, tape.options
     dh = float_array("dh", dh, (T, B, R), dtype)
-    dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
     if dh_last is not None:
         dh_last = float_array("dh_last", dh_last, (B, R), dtype)
-        dh0[...] = dh_last if rows is None else rows.sort(dh_last)
-    if c is not None:
-        dc0 = np.zeros((B, H), dtype)
-    if dc is not None and dc0 is not None:
-        dc = float_array("dc", dc, (T, B, H) if np.ndim(dc) == 3 else (B, H), dtype)
-        if dc.ndim == 3:
-            dc_above = (dc if rows is None else rows.gather(dc)).reshape(-1, H)
-        else:
-            dc0[...] = dc if rows is None else rows.sort(dc)
-    if dc_last is not None and dc0 is not None:
-        dc_last = float_array("dc_last", dc_last, (B, H), dtype)
-        dc0 += dc_last if rows is None else rows.sort(dc_last)
-    places = (W_x, W_h, b, options.projection, options.peepholes, options.gains)
+    if tape.c is None:
+        dc = dc_last = None
+    else:
+        H = tape.c.shape[1]
+        if dc is not None:
+            dc = float_array("dc", dc, (T, B, H) if np.ndim(dc) == 3 else (B, H), dtype)
+        if dc_last is not None:
+            dc_last = float_array("dc_last", dc_last, (B, H), dtype)
+    places = (tape.W_x, tape.W_h, tape.b, options.projection, options.peepholes, options.gains)
     if out is None:
         gradients: list[Any] = [None if a is None else aligned_empty(a.shape, dtype) for a in places]
         accumulate = False
     else:
-        gradients = _places(out, places, dtype, {"dh": dh, "x": x, "tape.h": h, "tape.gates": gates})
+        gradients = _places(out, places, dtype, {"dh": dh, "x": tape.x, "tape.h": tape.h, "tape.gates": tape.gates})
+    return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
+
+
+def walk_back(
+    tape: RecurrentTape,
+    dh: np.ndarray,
+    dc: np.ndarray | None,
+    dh_last: np.ndarray | None,
+    dc_last: np.ndarray | None,
+    gradients: list[Any],
+    accumulate: bool,
+    input_gradient: bool = True,
+) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
+    cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
+    dtype, G, (N, I), (R, width) = x.dtype, GATES[cell], x.shape, W_h.shape  # noqa: E741
+    H = width // G
+    dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
+    if dh_last is not None:
+        dh0[...] = dh_last if rows is None else rows.sort(dh_last)
+    if c is not None:
+        dc0 = np.zeros((B, H), dtype)
+        if dc is not None and dc.ndim == 3:
+            dc_above = (dc if rows is None else rows.gather(dc)).reshape(-1, H)
+        elif dc is not None:
+            dc0[...] = dc if rows is None else rows.sort(dc)
+        if dc_last is not None:
+            dc0 += dc_last if rows is None else rows.sort(dc_last)
     if gradients[4] is not None and not accumulate:
         gradients[4][...] = 0  # a coupled cell has no forget gate whose peephole could get one
     dy = (dh if rows is None else rows.gather(dh)).reshape(-1, R)
@@ -264,7 +302,7 @@ def backward(
         dx = None if dx is None else rows.scatter(dx)
     elif dx is not None:
         dx = dx.reshape(T, B, I)
-    return dx, dh0, dc0, *gradients
+    return dx, dh0, dc0
 
 
 def _kind(tape: Any) -> str:
@@ -274,8 +312,6 @@ def _kind(tape: Any) -> str:
 def _places(
     out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype, apart_from: dict[str, np.ndarray]
 ) -> list[Any]:
-    if isinstance(out, Apart):
-        return [*out, *[None] * (len(places) - len(out))]
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"out: got {type(out).__name__}, expected a tuple of arrays")
     if len(out) > len(places):
@@ -303,5 +339,4 @@ def without_options(out: Any) -> Any:
         return out  # None, or what is refused for its type
     if len(out) > 4:
         raise ValueError(f"out: got {len(out)} arrays, expected at most 4")
-    kind = Apart if isinstance(out, Apart) else tuple
-    return kind((*out[:3], None, None, *out[3:]))
+    return (*out[:3], None, None, *out[3:])
