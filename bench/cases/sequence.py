@@ -21,7 +21,7 @@ SOURCES = {
     "ctc_loss",
     small={"steps": 11, "batch": 2, "classes": 19, "labels": 4},
     medium={"steps": 50, "batch": 5, "classes": 67, "labels": 15},
-    large={"steps": 400, "batch": 64, "classes": 256, "labels": 60},
+    large={"steps": 200, "batch": 32, "classes": 256, "labels": 30},
 )
 def ctc_loss(dtype: np.dtype, steps: int, batch: int, classes: int, labels: int) -> Work:
     logits, targets = normals(dtype, steps, batch, classes), 1 + integers(classes - 1, batch, labels)
@@ -41,6 +41,8 @@ def _attention(kind: str) -> None:
 
     def arguments(dtype: np.dtype, queries: int, batch: int, sources: int, width: int) -> tuple[list[Any], int]:
         arrays = [normals(dtype, steps, batch, width, seed=steps) for steps in (queries, sources, sources)]
+        if kind == "dot":
+            arrays[0] /= np.sqrt(width).astype(dtype)  # as `scaled` would
         vector = [normals(dtype, width)] if kind == "additive" else []
         lengths = np.full(batch, sources)
         lengths[-1] = sources // 2
