@@ -4,8 +4,7 @@
 number of threads. Peers are timed in turn with fastdl, in one process, where they are installed.
 """
 
-import time
-
+import limits
 import numpy as np
 import pytest
 from alternate import alternate, geometric_mean
@@ -42,16 +41,6 @@ def torch_forward_backward(x, h0, c0, W_x, W_h, b, dy):
     return pytorch.recurrent("LSTM", weights, x, dy)
 
 
-def peak(seconds=0.3, double=False):
-    """Multiply-adds per second of this build on this many threads, measured now: the best of short runs."""
-    best, end = 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        done = kernels.system.multiply_adds(200_000, double, fd.get_num_threads()) * fd.get_num_threads()
-        best = max(best, done / (time.perf_counter() - start))
-    return best
-
-
 @pytest.mark.parametrize("shape", RECURRENT_SHAPES, ids=str)
 def test_lstm_forward_and_backward(benchmark, shape):
     inputs = arrays(shape)
@@ -72,7 +61,7 @@ def test_lstm_forward_and_backward(benchmark, shape):
     mine = taken["fastdl"]
     T, B, I, H = shape  # noqa: E741
     work = 3 * T * B * 4 * H * (I + H)  # multiply-adds
-    share = work / mine.median / peak()
+    share = work / mine.median / limits.multiply_adds()
     text = f"{mine.median * 1e3:9.3f} ms ({mine.low * 1e3:.3f} to {mine.high * 1e3:.3f}, {mine.runs} runs)"
     text += f" {2 * work / mine.median / 1e9:6.1f} GFLOP/s, {100 * share:3.0f} % of the peak"
     for name in ("reference", "torch"):
@@ -88,6 +77,45 @@ def test_lstm_forward_and_backward(benchmark, shape):
                 print(f"  geometric mean over the ten shapes: {geometric_mean(values):.2f} x {name}")
     benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
     benchmark.pedantic(contenders["fastdl"], rounds=3)
+
+
+@pytest.mark.parametrize("shape", [s for s in RECURRENT_SHAPES if s[3] >= 256 and s[1] >= 32], ids=str)
+def test_against_its_products_alone(benchmark, shape):
+    """The whole layer against nothing but its matrix products, each one call of torch.mm (oneDNN or MKL).
+
+    That is what a layer built on the best products to be had would take if gates and copies took no time: how much
+    of the peak can be had on this machine, as a bound for the share that the layer reaches.
+    """
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(fd.get_num_threads())
+    T, B, I, H = shape  # noqa: E741
+    inputs = arrays(shape)
+    x, da = (torch.randn(T * B, n) for n in (I, 4 * H))
+    W_x, W_h = torch.from_numpy(inputs[3]), torch.from_numpy(inputs[4])
+    h = torch.randn(T, B, H)
+    gates, dh, dx, dW_x, dW_h = (torch.empty(s) for s in [(T * B, 4 * H), (T, B, H), (T * B, I), W_x.shape, W_h.shape])
+
+    def products():
+        torch.mm(x, W_x, out=gates)
+        for t in range(T):
+            torch.addmm(gates[t * B : (t + 1) * B], h[t], W_h, out=gates[t * B : (t + 1) * B])
+        for t in reversed(range(T)):
+            torch.mm(da[t * B : (t + 1) * B], W_h.T, out=dh[t])
+        torch.mm(da, W_x.T, out=dx)
+        torch.mm(x.T, da, out=dW_x)
+        torch.mm(h.reshape(T * B, H).T, da, out=dW_h)
+
+    products()
+    torch.testing.assert_close(dW_x, x.T @ da)
+    taken = alternate({"fastdl": lambda: forward_backward(fd, *inputs), "products": products}, seconds=4)
+    mine, theirs = taken["fastdl"].median, taken["products"].median
+    most = 3 * T * B * 4 * H * (I + H) / limits.multiply_adds()
+    print(
+        f"\nLSTM {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {100 * most / mine:.0f} % of the peak; "
+        f"its products alone in torch.mm {100 * most / theirs:.0f} %: {theirs / mine:.2f} x the layer's speed"
+    )
+    benchmark.extra_info.update(shape=shape, of_peak=most / mine, products_of_peak=most / theirs)
+    benchmark.pedantic(products, rounds=3)
 
 
 def test_states_that_decay_into_subnormals(benchmark):

@@ -5,10 +5,10 @@ Layers, not functions: what a user calls, forward and backward with all gradient
 
 import tracemalloc
 
+import limits
 import numpy as np
 import pytest
 from alternate import alternate, geometric_mean
-from bench_recurrent import peak
 from peers.ours import passes
 from peers.works import GATES
 
@@ -68,7 +68,7 @@ def test_layer(benchmark, kind, shape):
     taken = alternate(contenders)
     T, B, I, H = shape  # noqa: E741
     work = 3 * T * B * GATES[kind] * H * (I + H)
-    share = work / taken["fastdl"].median / peak()
+    share = work / taken["fastdl"].median / limits.multiply_adds()
     text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak"
     if pytorch is not None:
         ratios[kind].append(taken["torch"].median / taken["fastdl"].median)
