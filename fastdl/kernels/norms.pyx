@@ -8,6 +8,7 @@ sums are double for both types, in which a float32's square is exact and can nei
 Shapes: rows are x (rows, n), each reduced to one number; columns are x (outer, n, inner), reduced over n.
 The formulas themselves, with the kinds of sum and map, are in `_norms.pxd`.
 """
+cimport numpy as cnp
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs
@@ -19,6 +20,7 @@ from ._norms cimport (
 )
 from ._stream cimport fd_prefetch_apart
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
@@ -176,16 +178,24 @@ cdef inline double combined(const double* part, Py_ssize_t n, int kind) noexcept
 
 
 # ---- Rows ---------------------------------------------------------------------------------------------
-def reduce_block(const floating[::1] x, int kind, double p):
-    """One block: 1 to BLOCK elements, on the calling thread."""
-    cdef double result
-    with nogil:
-        result = block_of(&x[0], &x[0], x.shape[0], kind, p)
-    return result
+def reduce_block(x, int kind, double p):
+    """The reduction of one block, on the calling thread; None if x is not a plain vector of 1 to BLOCK elements.
 
-
-# Choosing a specialization by its arguments takes longer than the reduction.
-REDUCE_BLOCK = {"f": reduce_block["float"], "d": reduce_block["double"]}
+    Asked of NumPy directly: a typed view of x would take longer than the reduction.
+    """
+    if not cnp.PyArray_CheckExact(x):
+        return None
+    cdef cnp.ndarray array = <cnp.ndarray> x
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(array)
+    cdef const float* floats = <const float*> cnp.PyArray_DATA(array)
+    cdef const double* doubles = <const double*> cnp.PyArray_DATA(array)
+    if cnp.PyArray_NDIM(array) != 1 or n < 1 or n > BLOCK or not cnp.PyArray_ISCARRAY_RO(array):
+        return None
+    if cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT:
+        return block_of(floats, floats, n, kind, p)
+    if cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
+        return block_of(doubles, doubles, n, kind, p)
+    return None
 
 
 cdef inline void reduce_piece(

@@ -58,18 +58,15 @@ def kind_of(p: float) -> int:
 
 
 def small(x: Any, p: Any) -> float | None:
-    """The norm of one block of a plain vector; None where that is not what came, or where it needs care.
+    """The norm of one block; None where that is not what came, or where it needs care.
 
     For it, checking first would take longer than the norm: so the kernel's own checks serve.
     """
-    try:
-        if x.ndim != 1 or not 0 < x.size <= BLOCK or p.__class__ not in _NUMBERS:
-            return None
-        kind = _KINDS[p] if p in _KINDS else kind_of(p)
-        value = kernels.norms.REDUCE_BLOCK[x.dtype.char](x, kind, p)
-    except (AttributeError, KeyError, TypeError, ValueError):  # not an array, or not one a kernel can read
+    if p.__class__ not in _NUMBERS:
         return None
-    if kind <= ABS or kind >= LARGEST:
+    kind = _KINDS[p] if p in _KINDS else kind_of(float(p))
+    value: float | None = kernels.norms.reduce_block(x, kind, p)
+    if value is None or kind <= ABS or kind >= LARGEST:
         return value
     if not _SURE < value < math.inf:
         return None
@@ -81,7 +78,7 @@ def total(x: np.ndarray, kind: int, p: float) -> float:
     size = x.size
     if size <= BLOCK:
         flat = x if x.ndim == 1 else x.reshape(-1)
-        return kernels.norms.REDUCE_BLOCK[x.dtype.char](flat, kind, p) if size else 0.0
+        return kernels.norms.reduce_block(flat, kind, p) if size else 0.0
     parts = np.empty((1, -(-size // BLOCK)))
     out = np.empty(1)
     kernel("reduce_rows", x.dtype)(x.reshape(1, -1), kind, p, parts, out, threads_for(size, GRAIN))
