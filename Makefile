@@ -5,9 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test bench lint debug wheel clean
+BASE ?=
+CASES ?=
+STORE ?= build/bench
+
+.PHONY: help train test bench bench-save bench-compare instructions instructions-save lint debug wheel clean
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +29,19 @@ test: $(STAMP)  ## Run the tests and the doctests
 
 bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s
+
+bench-save: $(STAMP)  ## Store a run of every case, with machine, build and commit, in STORE (build/bench)
+	$(BIN)/python -m pytest bench/bench_functions.py -k "medium and $(or $(CASES),medium)" --benchmark-enable --benchmark-only \
+		--benchmark-autosave --benchmark-storage=$(STORE) --benchmark-quiet -q -s
+
+bench-compare: $(STAMP)  ## Time the working tree against BASE=<ref> (the last commit), CASES=<part> of the cases
+	$(BIN)/python bench/compare.py --base "$(or $(BASE),HEAD)" --cases "$(CASES)"
+
+instructions: $(STAMP)  ## Count instructions under valgrind against the kept numbers, or against BASE=<ref>
+	$(BIN)/python bench/instructions.py --base "$(BASE)" --cases "$(CASES)"
+
+instructions-save: $(STAMP)  ## Keep this tree's numbers of instructions
+	$(BIN)/python bench/instructions.py --save
 
 lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .
