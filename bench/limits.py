@@ -32,10 +32,22 @@ def share(work_read: int, work_written: int, multiply_adds: int, seconds: float,
     """The least time the work can take on this machine, over the time it took.
 
     The roofline: whichever of memory and arithmetic takes longer is the limit. What only reads is held to the
-    speed of reading, what writes too to that of copying.
+    speed of reading, what writes too to that of copying. Above 1 the data came from a cache.
     """
-    memory = (work_read + work_written) / (limits.copy if work_written > work_read / 16 else limits.read)
-    return max(memory, multiply_adds / limits.multiply_adds) / seconds
+    return max(_least(work_read, work_written, multiply_adds, limits).values()) / seconds
+
+
+def binding(work_read: int, work_written: int, multiply_adds: int, limits: Limits) -> str:
+    """Which of the limits that is: "copy", "read" or "multiply_adds"."""
+    least = _least(work_read, work_written, multiply_adds, limits)
+    return max(least, key=lambda name: least[name])
+
+
+def _least(work_read: int, work_written: int, multiply_adds: int, limits: Limits) -> dict[str, float]:
+    """Seconds by each limit that applies."""
+    memory = "copy" if work_written > work_read / 16 else "read"
+    bytes_moved = work_read + work_written
+    return {memory: bytes_moved / getattr(limits, memory), "multiply_adds": multiply_adds / limits.multiply_adds}
 
 
 def multiply_adds(double: bool = False, seconds: float = 0.3) -> float:

@@ -1,6 +1,7 @@
 """The command line, as a shell sees it: output, errors, exit status, signals."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import pytest
 import fastdl as fd
 from fastdl import _safetensors
 from fastdl.cli import main
+from fastdl.cli._bench._peers import PEERS, Peer
 
 SENTENCES = "It was the best of times, it was the worst of times.\n" * 60
 TINY = ["--embedding", "5", "--hidden", "8", "--seq-len", "16", "--batch", "4", "--quiet"]
@@ -164,14 +167,82 @@ def test_evaluate(trained, tmp_path, capsys):
     assert "over 4" in capsys.readouterr().out
 
 
-def test_bench(capsys, monkeypatch):
-    for name, value in {"SECONDS_A_ROW": 0.0, "LSTM_SHAPES": ((5, 3, 4, 6),) * 3, "HIDDEN": 8}.items():
-        monkeypatch.setattr(f"fastdl.cli._bench.{name}", value)
+@pytest.fixture
+def short_tour(monkeypatch):
+    """The tour on tiny work; its peers are what the test puts there."""
+    monkeypatch.setattr("fastdl.cli._bench.SECONDS", 0.0)
+    monkeypatch.setattr("fastdl.cli._bench.TURN", 0.001)
+    for name, value in {
+        "LSTM_SHAPES": ((5, 3, 4, 6), (5, 1, 4, 6), (1, 3, 4, 6)),
+        "HIDDEN": 8,
+        "ELEMENTS": 1000,
+    }.items():
+        monkeypatch.setattr(f"fastdl.cli._bench._rows.{name}", value)
+
+    def with_peers(*peers):
+        monkeypatch.setattr("fastdl.cli._bench.installed", lambda threads: list(peers))
+
+    return with_peers
+
+
+def test_bench(capsys, short_tour):
+    short_tour()
     assert main(["bench", "--threads", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert ", 2 threads, " in lines[0]
-    assert len(lines) == 5 + 8
-    assert all(re.search(r" [\d.]+ +[\d.]+ +[\d.]+", line) for line in lines[5:])
+    assert lines[2] == "Not installed: PyTorch, JAX, Keras, thinc, scikit-learn"
+    assert all(re.search(r" [\d.]+ +[\d.]+ +[\d.]+[< ]$", line) for line in lines[6:15])
+    assert re.match(r"reference: [\d.]+ x as long in geometric mean of 9 rows; fastdl loses \d", lines[17])
+
+
+def test_bench_shows_what_a_peer_wins_and_what_it_gets_wrong(capsys, short_tour, tmp_path):
+    works = SimpleNamespace(
+        norm=lambda x: lambda: 1e9, dropout=lambda x: lambda: None, adam=lambda *arrays: lambda: time.sleep(0.01)
+    )
+    short_tour(Peer("JAX", "1.2.3", works, "threads of its own"))
+    assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
+    out = capsys.readouterr().out
+    assert "JAX 1.2.3" in out
+    assert "Not installed: PyTorch, Keras, thinc, scikit-learn" in out
+    assert re.search(r"global norm.* differs +\n", out)
+    assert re.search(r"dropout.* 0\.\d+<\n", out)
+    assert re.search(r"Adam.* \d+\.\d+ \n", out)
+    assert re.search(r"softmax.* - +\n", out)
+    assert re.search(
+        r"JAX: [\d.]+ x as long in geometric mean of 2 rows; fastdl loses 1\.\nJAX: threads of its own", out
+    )
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["peers"] == {"JAX": "1.2.3"}
+    seconds = {row["work"].split(",")[0]: row["seconds"] for row in found["rows"]}
+    assert len(found["rows"]) == 9
+    assert seconds["Adam"]["JAX"] > seconds["Adam"]["fastdl"] > 0
+    assert seconds["global norm"]["JAX"] is None
+
+
+def test_bench_fails_where_fastdl_is_wrong(capsys, short_tour, monkeypatch):
+    short_tour()
+    monkeypatch.setattr(
+        "fastdl.cli._bench._fastdl.norm", lambda x: lambda: 1.0 if fd.get_backend() == "compiled" else 2.0
+    )
+    assert main(["bench"]) == 1
+    assert re.search(r"global norm\S* .*differs", capsys.readouterr().out)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", PEERS)
+def test_bench_agrees_with_a_peer(name):
+    """In a process of its own: peers bring threads, warnings and, together, a minute of imports."""
+    pytest.importorskip(PEERS[name][0], exc_type=ImportError)
+    script = f"""
+from fastdl.cli import _bench, main
+_bench.SECONDS = 0.0
+_bench._rows.LSTM_SHAPES, _bench._rows.HIDDEN, _bench._rows.ELEMENTS = ((5, 3, 4, 6),), 8, 1000
+_bench._peers.PEERS = {{"{name}": {PEERS[name]!r}}}
+main(["bench", "--threads", "1"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert re.search(rf"\n{name}: [\d.]+ x as long in geometric mean of \d rows", done.stdout), done.stderr
+    assert "differs" not in done.stdout
 
 
 # ---- errors -----------------------------------------------------------------------------------------

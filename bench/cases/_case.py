@@ -5,17 +5,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastdl._memory import aligned_zeros
+
 SIZES = ("small", "medium", "large")
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+# Of elementwise work. Not whole vectors or blocks, so that what handles the rest runs too.
+VECTORS = {"small": {"n": 1003}, "medium": {"n": 40_003}, "large": {"n": 1 << 24}}
+PERIOD = 1_000_003  # of the numbers drawn: no row of a matrix is like another
 
 
 class Work(NamedTuple):
     """One call of a public function and the least it can cost.
 
-    `run` gives what the function returns (or, in place, what it changed), and under ``fd.backend("reference")``
-    what the twin does: so a row is asserted by comparing the two. The bytes are those of the arrays that must be
-    read and written once, the multiply-adds those of the formula; neither counts what a particular kernel
-    happens to do beside.
+    `run` gives what the function returns or, in place, what it changed. The same work built and run inside
+    ``fd.backend("reference")`` is that of the twin, so a row is asserted by building both and comparing one call
+    of each; a function without twin brings `expected`, another way to its result. `run` may be called any number
+    of times: what is changed in place drifts, but stays finite and costs the same.
+
+    The bytes are those of the arrays that must be read and written once, the multiply-adds those of the formula;
+    neither counts what a particular kernel happens to do beside.
     """
 
     run: Callable[[], Any]
@@ -23,6 +32,7 @@ class Work(NamedTuple):
     written: int = 0  # bytes
     multiply_adds: int = 0
     tolerance: float = 1e-5  # of the largest element, in float32; float64 is held to a millionth of it
+    expected: Callable[[], Any] | None = None
 
 
 class Case(NamedTuple):
@@ -73,6 +83,17 @@ def table() -> list[Case]:
     return list(_table)
 
 
-def random(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
-    """Standard normals, the same on every call."""
-    return np.random.default_rng(seed).standard_normal(shape, np.float64).astype(dtype)
+def normals(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
+    """Standard normals, the same on every call and aligned alike, as a model's parameters are.
+
+    They come again after a million: more would take longer to draw than most functions take to run.
+    """
+    array = aligned_zeros(shape, dtype)
+    drawn = np.random.default_rng(seed).standard_normal(min(array.size, PERIOD)).astype(dtype)
+    array[...] = np.resize(drawn, shape)
+    return array
+
+
+def integers(bound: int, *shape: int, seed: int = 0) -> np.ndarray:
+    """Integers in [0, bound), the same on every call."""
+    return np.random.default_rng(seed).integers(0, bound, shape)

@@ -4,19 +4,28 @@ import numpy as np
 
 import fastdl as fd
 
-from ._case import Work, case, random
+from ._case import VECTORS, Work, case, integers, normals
 
 ROWS = {
-    "small": {"rows": 8, "inputs": 32, "outputs": 32},
-    "medium": {"rows": 128, "inputs": 128, "outputs": 128},
+    "small": {"rows": 9, "inputs": 33, "outputs": 37},
+    "medium": {"rows": 131, "inputs": 128, "outputs": 128},
     "large": {"rows": 2048, "inputs": 512, "outputs": 512},
 }
-VECTORS = {"small": {"n": 1000}, "medium": {"n": 100_000}, "large": {"n": 1 << 24}}
+WORDS = {
+    "small": {"words": 35, "vocabulary": 11, "width": 19},
+    "medium": {"words": 1000, "vocabulary": 500, "width": 67},
+    "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
+}
+CLASSES = {
+    "small": {"rows": 11, "classes": 43},
+    "medium": {"rows": 501, "classes": 104},
+    "large": {"rows": 1 << 14, "classes": 1024},
+}
 
 
 @case("dense", "linear_forward", **ROWS)
 def linear_forward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
-    x, W, b = random(dtype, rows, inputs), random(dtype, inputs, outputs, seed=1), random(dtype, outputs, seed=2)
+    x, W, b = normals(dtype, rows, inputs), normals(dtype, inputs, outputs, seed=1), normals(dtype, outputs, seed=2)
     return Work(
         lambda: fd.linear_forward(x, W, b),
         read=x.nbytes + W.nbytes + b.nbytes,
@@ -25,7 +34,61 @@ def linear_forward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Wor
     )
 
 
-@case("dense", "tanh", **VECTORS)
-def tanh(dtype: np.dtype, n: int) -> Work:
-    x = random(dtype, n)
-    return Work(lambda: fd.tanh(x), read=x.nbytes, written=x.nbytes)
+@case("dense", "linear_backward", **ROWS)
+def linear_backward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
+    dy, x, W = (
+        normals(dtype, rows, outputs),
+        normals(dtype, rows, inputs, seed=1),
+        normals(dtype, inputs, outputs, seed=2),
+    )
+    return Work(
+        lambda: fd.linear_backward(dy, x, W),
+        read=dy.nbytes + x.nbytes + W.nbytes,
+        written=x.nbytes + W.nbytes + outputs * x.itemsize,
+        multiply_adds=2 * rows * inputs * outputs,
+    )
+
+
+@case("dense", "embedding_forward", **WORDS)
+def embedding_forward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
+    index, W = integers(vocabulary, words), normals(dtype, vocabulary, width)
+    taken = words * width * W.itemsize
+    return Work(lambda: fd.embedding_forward(index, W), read=index.nbytes + taken, written=taken)
+
+
+@case("dense", "embedding_backward", **WORDS)
+def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
+    index, W, dy = integers(vocabulary, words), normals(dtype, vocabulary, width), normals(dtype, words, width, seed=1)
+    return Work(lambda: fd.embedding_backward(dy, index, W), read=index.nbytes + dy.nbytes, written=W.nbytes)
+
+
+def _activation(name: str) -> None:
+    forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
+
+    @case("dense", name, **VECTORS)
+    def activation(dtype: np.dtype, n: int) -> Work:
+        x = normals(dtype, n)
+        return Work(lambda: forward(x), read=x.nbytes, written=x.nbytes)
+
+    @case("dense", f"{name}_backward", **VECTORS)
+    def slope(dtype: np.dtype, n: int) -> Work:
+        dy, y = normals(dtype, n), forward(normals(dtype, n, seed=1))
+        return Work(lambda: backward(dy, y), read=2 * y.nbytes, written=y.nbytes)
+
+
+for _name in ("tanh", "sigmoid", "relu"):
+    _activation(_name)
+
+
+@case("dense", "softmax_cross_entropy", **CLASSES)
+def softmax_cross_entropy(dtype: np.dtype, rows: int, classes: int) -> Work:
+    logits, targets = normals(dtype, rows, classes), integers(classes, rows)
+    return Work(
+        lambda: fd.softmax_cross_entropy(logits, targets), read=logits.nbytes + targets.nbytes, written=logits.nbytes
+    )
+
+
+@case("dense", "mse_loss", **VECTORS)
+def mse_loss(dtype: np.dtype, n: int) -> Work:
+    prediction, target = normals(dtype, n), normals(dtype, n, seed=1)
+    return Work(lambda: fd.mse_loss(prediction, target), read=2 * target.nbytes, written=target.nbytes)

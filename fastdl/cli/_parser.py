@@ -42,9 +42,11 @@ def make_parser() -> Parser:
     bench = commands.add_parser(
         "bench",
         help="measure this machine (about a minute)",
-        description="Time the kernels against plain NumPy, and against PyTorch where it is installed. "
-        "Takes about a minute; run it on an idle machine. 'make bench' in the source tree runs the full set.",
+        description="Time the kernels against plain NumPy, and against PyTorch, JAX, Keras on TensorFlow, thinc and "
+        "scikit-learn where they are installed. Takes about a minute; run it on an idle machine. 'make bench' in the "
+        "source tree runs the full set.",
     )
+    bench.add_argument("--json", metavar="FILE", help="also write the result there, for programs")
     _add_threads(bench)
     bench.set_defaults(run=_run_bench)
     return parser

@@ -1,0 +1,163 @@
+"""Norms of all orders, their gradients, proximal maps and projections, penalties and constraints.
+
+What needs a norm before it can begin reads its array twice, and that is counted.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import fastdl as fd
+
+from ._case import VECTORS, Work, case, normals
+
+MATRICES = {
+    "small": {"rows": 17, "columns": 67},
+    "medium": {"rows": 211, "columns": 237},
+    "large": {"rows": 4096, "columns": 4096},
+}
+SQUARES = {
+    "small": {"rows": 19, "columns": 17},
+    "medium": {"rows": 131, "columns": 128},
+    "large": {"rows": 1024, "columns": 1024},
+}
+ORDERS = (0, 1, 2, 3, 2.5, math.inf)  # of users; each has a kernel
+OTHER_ORDERS = (4, 9, 0.5, 100.5, -1, -math.inf)  # the kernels beside, along no axis alone
+
+
+def _value(function: Callable[..., Any], variant: str = "", **options: Any) -> None:
+    """A number of a vector."""
+
+    @case("norms", function.__name__, variant, **VECTORS)
+    def build(dtype: np.dtype, n: int) -> Work:
+        x = normals(dtype, n)
+        return Work(lambda: function(x, **options), read=x.nbytes)
+
+
+def _values(axis: int, order: float) -> None:
+    """The norms along an axis of a matrix."""
+
+    @case("norms", "norm", f"ord={order},axis={axis}", **MATRICES)
+    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
+        x = normals(dtype, rows, columns)
+        return Work(lambda: fd.norm(x, order, axis=axis), read=x.nbytes, written=(columns, rows)[axis] * x.itemsize)
+
+
+def _map(function: Callable[..., np.ndarray], passes: int, variant: str = "", **options: Any) -> None:
+    """An array of an array, in so many passes, the last of which writes."""
+    sizes = MATRICES if "axis" in options else VECTORS
+
+    @case("norms", function.__name__, variant, **sizes)
+    def build(dtype: np.dtype, **shape: int) -> Work:
+        x = normals(dtype, *shape.values())
+        return Work(lambda: function(x, **options), read=passes * x.nbytes, written=x.nbytes)
+
+
+for _order in (*ORDERS, *OTHER_ORDERS):
+    _value(fd.norm, f"ord={_order}", ord=_order)
+for _axis, _order in itertools.product((0, 1), ORDERS):
+    _values(_axis, _order)
+for _function in (fd.l0, fd.l1, fd.l2, fd.linf, fd.dual_norm, fd.global_norm):
+    _value(_function)
+_value(fd.lp, "p=3", p=3)
+
+_map(fd.norm_gradient, 1, "ord=1", ord=1)
+_map(fd.norm_gradient, 2, "ord=2")
+_map(fd.norm_gradient, 2, "ord=2.5", ord=2.5)
+_map(fd.norm_gradient, 2, "ord=inf", ord=math.inf)
+_map(fd.norm_gradient, 2, "ord=2,axis=1", axis=1)
+_map(fd.normalize, 2)
+_map(fd.normalize, 2, "axis=0", axis=0)
+_map(fd.normalize, 2, "axis=1", axis=1)
+_map(fd.prox_norm, 1, "ord=0", step=0.3, ord=0)
+_map(fd.prox_norm, 1, "ord=1", step=0.3, ord=1)
+_map(fd.prox_norm, 2, "ord=2", step=0.3)
+_map(fd.prox_norm, 2, "ord=inf", step=0.3, ord=math.inf)
+_map(fd.prox_norm, 2, "ord=2,axis=1", step=0.3, axis=1)
+_map(fd.prox_half_squared_l2, 1, step=0.3)
+_map(fd.project_ball, 2, "ord=1", ord=1)
+_map(fd.project_ball, 2, "ord=2")
+_map(fd.project_ball, 1, "ord=inf", ord=math.inf)
+_map(fd.project_ball, 2, "ord=1,axis=1", ord=1, axis=1)
+
+
+# ---- In place. Bounds shrink from call to call, by a millionth: else there would be nothing to do after the first.
+
+
+def _shrinking(bound: float) -> Iterator[float]:
+    while True:
+        bound *= 1 - 1e-6
+        yield bound
+
+
+@case("norms", "clip_by_global_norm_", **VECTORS)
+def clip_by_global_norm_(dtype: np.dtype, n: int) -> Work:
+    gradient = normals(dtype, n)
+    bounds = _shrinking(float(np.linalg.norm(gradient)))
+    return Work(
+        lambda: (fd.clip_by_global_norm_(gradient, next(bounds)), gradient),
+        read=2 * gradient.nbytes,
+        written=gradient.nbytes,
+    )
+
+
+def _max_norm(axis: int | None) -> None:
+    @case("norms", "max_norm_", "" if axis is None else f"axis={axis}", **MATRICES)
+    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
+        w = normals(dtype, rows, columns)
+        bounds = _shrinking(float(np.linalg.norm(w, axis=axis).min()))
+
+        def run() -> np.ndarray:
+            fd.max_norm_(w, next(bounds), axis=axis)
+            return w
+
+        return Work(run, read=2 * w.nbytes, written=w.nbytes)
+
+
+def _constraint(function: Callable[..., None], passes: int, variant: str = "", **options: Any) -> None:
+    @case("norms", function.__name__, variant, **MATRICES)
+    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
+        w = normals(dtype, rows, columns)
+
+        def run() -> np.ndarray:
+            function(w, **options)
+            return w
+
+        return Work(run, read=passes * w.nbytes, written=w.nbytes)
+
+
+def _penalty(function: Callable[..., float], passes: int, variant: str = "", **options: Any) -> None:
+    """Passes are those over w; the gradient is read and written once."""
+
+    @case("norms", function.__name__, variant, **MATRICES)
+    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
+        w, gradient = normals(dtype, rows, columns), normals(dtype, rows, columns, seed=1)
+        return Work(
+            lambda: (function(w, gradient, **options), gradient),
+            read=(passes + 1) * w.nbytes,
+            written=w.nbytes,
+        )
+
+
+for _axis in (None, 0, 1):
+    _max_norm(_axis)
+_constraint(fd.unit_norm_, 2)
+_constraint(fd.unit_norm_, 2, "axis=1", axis=1)
+_constraint(fd.non_negative_, 1)
+_penalty(fd.add_elastic_net_, 1, l1=1e-4, l2=1e-4)
+_penalty(fd.add_group_lasso_, 2, weight=1e-4)
+_penalty(fd.add_group_lasso_, 2, "axis=1", weight=1e-4, axis=1)
+
+
+@case("norms", "add_orthogonal_", **SQUARES)
+def add_orthogonal_(dtype: np.dtype, rows: int, columns: int) -> Work:
+    w, gradient = normals(dtype, rows, columns), normals(dtype, rows, columns, seed=1)
+    return Work(
+        lambda: (fd.add_orthogonal_(w, gradient, 1e-4), gradient),
+        read=2 * w.nbytes,
+        written=w.nbytes,
+        multiply_adds=2 * rows * columns**2,
+    )

@@ -1,0 +1,154 @@
+"""Recurrent layers with every option that has a kernel of its own, forward and backward through time.
+
+A tape may be used any number of times, so a backward's forward runs once, when the work is built.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastdl as fd
+
+from ._case import Work, case, integers, normals
+
+SHAPES = {
+    "small": {"steps": 3, "batch": 5, "inputs": 9, "hidden": 19},
+    "medium": {"steps": 16, "batch": 15, "inputs": 64, "hidden": 67},
+    "large": {"steps": 64, "batch": 64, "inputs": 512, "hidden": 512},
+}
+# The reference takes ragged sequences one by one: a minute of them at the largest size above.
+RAGGED = SHAPES | {"large": {"steps": 64, "batch": 32, "inputs": 256, "hidden": 256}}
+STATES = {
+    "small": {"steps": 5, "batch": 7, "hidden": 19},
+    "medium": {"steps": 16, "batch": 15, "hidden": 67},
+    "large": {"steps": 64, "batch": 256, "hidden": 1024},
+}
+
+
+class Layer(NamedTuple):
+    """Arguments of a forward call, and what they cost."""
+
+    arguments: tuple[np.ndarray, ...]  # x, h0, [c0,] W_x, W_h, b
+    options: dict[str, Any]
+    multiply_adds: int  # forward
+    output: int  # bytes of h, and of c where there is one
+    kept: int  # bytes the tape holds beside: the gates, and what a projection is made of
+
+
+def _layer(
+    dtype: np.dtype, gates: int, biases: int, cell_state: bool, steps: int, batch: int, inputs: int, hidden: int,
+    option: str = "",
+) -> Layer:  # fmt: skip
+    """A layer with standard normal inputs, weights of a size that keeps the gates alive, and one option by name."""
+    out = hidden // 2 + 1 if option == "projection" else hidden
+    rows = steps * batch
+    options: dict[str, Any] = {}
+    if option == "projection":
+        options["projection"] = normals(dtype, hidden, out, seed=6) / np.sqrt(hidden).astype(dtype)
+    elif option == "peepholes":
+        options["peepholes"] = normals(dtype, 3, hidden, seed=6) / 10  # more, and rounding grows from step to step
+    elif option == "layer norm":
+        options["gains"] = 1 + normals(dtype, 2, gates, hidden, seed=6) / 10
+    elif option == "zoneout":
+        options["zoneout_h"] = integers(10, steps, batch, hidden, seed=6) == 0
+    elif option == "ragged":  # quarters, in no order
+        options["lengths"] = np.resize(-(-steps * np.array([3, 1, 4, 2]) // 4), batch)
+        rows = int(options["lengths"].sum())
+    scale = 1 / np.sqrt(inputs + out).astype(dtype)
+    x, h0, c0 = (
+        normals(dtype, steps, batch, inputs),
+        normals(dtype, batch, out, seed=1),
+        normals(dtype, batch, hidden, seed=2),
+    )
+    W_x, W_h = (
+        normals(dtype, inputs, gates * hidden, seed=3) * scale,
+        normals(dtype, out, gates * hidden, seed=4) * scale,
+    )
+    b = normals(dtype, biases * hidden, seed=5)
+    projected = hidden * out if option == "projection" else 0
+    return Layer(
+        (x, h0, c0, W_x, W_h, b) if cell_state else (x, h0, W_x, W_h, b),
+        options,
+        rows * ((inputs + out) * gates * hidden + projected),
+        rows * (out + hidden * cell_state) * dtype.itemsize,
+        rows * hidden * (gates + bool(projected)) * dtype.itemsize,
+    )
+
+
+def _enter(name: str, variant: str, gates: int, biases: int, **options: Any) -> None:
+    """The forward and the backward of a cell."""
+    forward, backward = getattr(fd, f"{name}_forward"), getattr(fd, f"{name}_backward")
+    cell_state = name == "lstm"
+    sizes = RAGGED if variant == "ragged" else SHAPES
+
+    def layer(dtype: np.dtype, shape: dict[str, int]) -> Layer:
+        made = _layer(dtype, gates, biases, cell_state, **shape, option=variant)
+        return made._replace(options={**made.options, **options})
+
+    @case("recurrent", f"{name}_forward", variant, **sizes)
+    def run_forward(dtype: np.dtype, **shape: int) -> Work:
+        made = layer(dtype, shape)
+        return Work(
+            lambda: forward(*made.arguments, **made.options)[:-1],  # without the tape
+            read=_bytes(made.arguments, made.options),
+            written=made.output + made.kept,
+            multiply_adds=made.multiply_adds,
+        )
+
+    @case("recurrent", f"{name}_backward", variant, **sizes)
+    def run_backward(dtype: np.dtype, **shape: int) -> Work:
+        made = layer(dtype, shape)
+        h, *_, tape = forward(*made.arguments, **made.options)
+        slopes = [normals(dtype, *h.shape, seed=7), None][: 1 + cell_state]  # of h, and none of c
+        inputs = _bytes(made.arguments, made.options)
+        return Work(
+            lambda: backward(*slopes, tape),
+            read=inputs + 2 * made.output + made.kept,
+            written=inputs,
+            multiply_adds=2 * made.multiply_adds,
+            tolerance=1e-4,
+        )
+
+
+def _bytes(arguments: tuple[np.ndarray, ...], options: dict[str, Any]) -> int:
+    return sum(one.nbytes for one in (*arguments, *options.values()) if isinstance(one, np.ndarray))
+
+
+for _variant in ("", "layer norm", "peepholes", "projection", "ragged", "zoneout"):
+    _enter("lstm", _variant, 4, 4)
+_enter("lstm", "coupled", 3, 3, coupled=True)
+_enter("gru", "", 3, 4)
+_enter("gru", "reset before", 3, 3, reset_after=False)
+_enter("gru", "layer norm", 3, 4)
+_enter("gru", "ragged", 3, 4)
+_enter("rnn", "tanh", 1, 1)
+_enter("rnn", "relu", 1, 1, nonlinearity="relu")
+_enter("rnn", "layer norm", 1, 1)
+
+
+@case("recurrent", "lstm_forward", "without tape", **SHAPES)
+def inference(dtype: np.dtype, **shape: int) -> Work:
+    made = _layer(dtype, 4, 4, True, **shape)
+    return Work(
+        lambda: fd.lstm_forward(*made.arguments, training=False),
+        read=_bytes(made.arguments, {}),
+        written=made.output,
+        multiply_adds=made.multiply_adds,
+    )
+
+
+def _lengths(steps: int, batch: int) -> np.ndarray:
+    return integers(steps, batch) + 1
+
+
+@case("recurrent", "last_step", **STATES)
+def last_step(dtype: np.dtype, steps: int, batch: int, hidden: int) -> Work:
+    h, lengths = normals(dtype, steps, batch, hidden), _lengths(steps, batch)
+    taken = batch * hidden * dtype.itemsize
+    return Work(lambda: fd.last_step(h, lengths), read=taken, written=taken)
+
+
+@case("recurrent", "last_step_backward", **STATES)
+def last_step_backward(dtype: np.dtype, steps: int, batch: int, hidden: int) -> Work:
+    slope, lengths = normals(dtype, batch, hidden), _lengths(steps, batch)
+    return Work(lambda: fd.last_step_backward(slope, steps, lengths), read=slope.nbytes, written=steps * slope.nbytes)

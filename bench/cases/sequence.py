@@ -1,0 +1,78 @@
+"""Connectionist temporal classification, and attention. (Decoding has no kernel, so it has no case.)"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fastdl as fd
+
+from ._case import Work, case, integers, normals
+
+SOURCES = {
+    "small": {"queries": 3, "batch": 3, "sources": 7, "width": 19},
+    "medium": {"queries": 12, "batch": 5, "sources": 31, "width": 67},
+    "large": {"queries": 64, "batch": 64, "sources": 128, "width": 256},
+}
+
+
+@case(
+    "sequence",
+    "ctc_loss",
+    small={"steps": 11, "batch": 2, "classes": 19, "labels": 4},
+    medium={"steps": 50, "batch": 5, "classes": 67, "labels": 15},
+    large={"steps": 200, "batch": 32, "classes": 256, "labels": 30},
+)
+def ctc_loss(dtype: np.dtype, steps: int, batch: int, classes: int, labels: int) -> Work:
+    logits, targets = normals(dtype, steps, batch, classes), 1 + integers(classes - 1, batch, labels)
+    lengths = steps - integers(steps // 4 + 1, batch, seed=1), labels - integers(labels // 2 + 1, batch, seed=2)
+    return Work(
+        lambda: fd.ctc_loss(logits, targets, *lengths),
+        read=logits.nbytes + targets.nbytes,
+        written=logits.nbytes,
+        tolerance=1e-4,
+    )
+
+
+def _attention(kind: str) -> None:
+    """Keys that are values too; every source is seen, but of the last sequence a half."""
+    forward: Callable[..., Any] = getattr(fd, f"{kind}_attention_forward")
+    backward: Callable[..., Any] = getattr(fd, f"{kind}_attention_backward")
+
+    def arguments(dtype: np.dtype, queries: int, batch: int, sources: int, width: int) -> tuple[list[Any], int]:
+        arrays = [normals(dtype, steps, batch, width, seed=steps) for steps in (queries, sources, sources)]
+        if kind == "dot":
+            arrays[0] /= np.sqrt(width).astype(dtype)  # as `scaled` would
+        vector = [normals(dtype, width)] if kind == "additive" else []
+        lengths = np.full(batch, sources)
+        lengths[-1] = sources // 2
+        return [*arrays, *vector, lengths], queries * int(lengths.sum()) * width
+
+    @case("sequence", f"{kind}_attention_forward", **SOURCES)
+    def run_forward(dtype: np.dtype, **shape: int) -> Work:
+        given, product = arguments(dtype, **shape)
+        query, weights = given[0].nbytes, shape["queries"] * shape["batch"] * shape["sources"] * dtype.itemsize
+        return Work(
+            lambda: forward(*given),
+            read=sum(one.nbytes for one in given),
+            written=query + weights,
+            multiply_adds=2 * product,
+        )
+
+    @case("sequence", f"{kind}_attention_backward", **SOURCES)
+    def run_backward(dtype: np.dtype, **shape: int) -> Work:
+        given, product = arguments(dtype, **shape)
+        context, weights = forward(*given)
+        slope = normals(dtype, *context.shape, seed=1)
+        inputs = sum(one.nbytes for one in given)
+        return Work(
+            lambda: backward(slope, weights, *given),
+            read=slope.nbytes + weights.nbytes + inputs,
+            written=inputs,
+            multiply_adds=4 * product,
+            tolerance=1e-4,
+        )
+
+
+_attention("dot")
+_attention("additive")

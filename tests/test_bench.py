@@ -1,0 +1,140 @@
+"""The benchmarks' table: complete, and right before anything is timed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rows
+from cases import DOUBLE, SINGLE, SIZES, Case, Work, table
+from limits import Limits
+from test_mirror import mirrored_functions
+
+import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl.dropout._mask import _kernel
+from fastdl.optim._rule import _specialized
+
+LIMITS = Limits(copy=2e9, read=4e9, multiply_adds=1e9)
+EVERY = [pytest.param(case, dtype, id=f"{case.name}-{dtype}") for case in table() for dtype in case.dtypes]
+
+
+def functions_without_case(cases):
+    entered = {(case.topic, case.function) for case in cases}
+    return {(topic, name) for topic, name, _ in mirrored_functions()} - entered
+
+
+def made_up(run, expected=None, **cost):
+    """A case of one call, at one size."""
+    return Case("dense", "made_up", "", lambda dtype: Work(run, expected=expected, **cost), {"small": {}}, (DOUBLE,))
+
+
+def test_every_public_function_has_a_case():
+    assert functions_without_case(table()) == set()
+
+
+class Spy:
+    """A kernel module that writes down what is asked of it."""
+
+    def __init__(self, module, asked):
+        self.module, self.asked = module, asked
+
+    def __getattr__(self, name):
+        self.asked.add(name)
+        return getattr(self.module, name)
+
+
+def test_every_kernel_is_reached_by_a_case():
+    folder = Path(fd.__file__).parent / "kernels"
+    asked, defined = set(), set()
+    _specialized.cache_clear()
+    _kernel.cache_clear()
+    try:
+        for path in folder.glob("*.pyx"):
+            if path.stem != "system":
+                setattr(kernels, path.stem, Spy(getattr(kernels, path.stem), asked))
+                defined |= set(re.findall(r"^def (\w+)\(", path.read_text(), re.MULTILINE))
+        for case in table():
+            case.work("small", SINGLE).run()
+    finally:
+        kernels.switch(kernels.level)
+    # reduce_block is held by norms as a table of its types; exp_nonpositive is there for the tests.
+    assert defined - asked == {"reduce_block", "exp_nonpositive"}
+
+
+def test_a_function_without_case_is_named():
+    rest = [case for case in table() if case.function != "gru_backward"]
+    assert functions_without_case(rest) == {("recurrent", "gru_backward")}
+
+
+def test_names_tell_cases_apart_and_sizes_grow():
+    names = [case.name for case in table()]
+    assert len(set(names)) == len(names)
+    for case in table():
+        assert tuple(case.sizes) == SIZES, case.name
+        small, medium, large = (list(case.sizes[size].items()) for size in SIZES)
+        for (name, least), (same, middle), (again, most) in zip(small, medium, large, strict=True):
+            assert name == same == again, case.name
+            assert 0 < least <= middle <= most, f"{case.name}: {name}"
+
+
+@pytest.mark.parametrize(("case", "dtype"), EVERY)
+def test_the_result_is_the_reference_s(case, dtype):
+    rows.assert_result(case, "small", dtype)
+
+
+@pytest.mark.parametrize(("case", "dtype"), EVERY)
+def test_a_case_may_be_run_many_times(case, dtype):
+    work = case.work("small", dtype)
+    assert work.read + work.written > 0
+    for _ in range(30):
+        result = work.run()
+    for array in rows.arrays_of(result):
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("wrong", [np.array([1.0, 2.1]), np.array([1.0, np.nan]), (), (np.ones(2), np.ones(2))])
+def test_a_wrong_result_is_not_timed(wrong):
+    case = made_up(lambda: wrong if fd.get_backend() == "compiled" else np.array([1.0, 2.0]))
+    with pytest.raises(AssertionError, match="made_up"):
+        rows.measure(case, "small", DOUBLE, LIMITS, seconds=0)
+
+
+def test_a_function_without_twin_is_compared_with_what_the_case_brings():
+    right, wrong = made_up(lambda: 3.0, lambda: 3.0), made_up(lambda: 3.0, lambda: 4.0)
+    rows.assert_result(right, "small", DOUBLE)
+    with pytest.raises(AssertionError):
+        rows.assert_result(wrong, "small", DOUBLE)
+
+
+@pytest.mark.parametrize(
+    ("cost", "limit", "least"),
+    [
+        ({"read": 4000, "written": 4000}, "copy", 4e-6),
+        ({"read": 8000}, "read", 2e-6),
+        ({"read": 8000, "written": 8}, "read", 2.002e-6),
+        ({"read": 8000, "multiply_adds": 5000}, "multiply_adds", 5e-6),
+    ],
+)
+def test_a_row_is_held_to_the_limit_that_binds(cost, limit, least):
+    row = rows.measure(made_up(lambda: 1.0, **cost), "small", DOUBLE, LIMITS, seconds=0)
+    assert row["limit"] == limit
+    assert row["share"] * row["seconds"] == pytest.approx(least)
+    assert row["gbytes_s"] * row["seconds"] == pytest.approx(1e-9 * (cost["read"] + cost.get("written", 0)))
+    assert row["gflops"] * row["seconds"] == pytest.approx(2e-9 * cost.get("multiply_adds", 0))
+    assert row["low"] <= row["seconds"] <= row["high"]
+    assert row["threads"] == fd.get_num_threads()
+    assert row["reference_ratio"] > 0
+    assert "the reference" in rows.line(row)
+
+
+def test_without_reference_there_is_no_ratio():
+    row = rows.measure(made_up(lambda: 1.0, read=8), "small", DOUBLE, LIMITS, seconds=0, reference=False)
+    assert row["reference_ratio"] is None
+    assert "the reference" not in rows.line(row)
+
+
+def test_sizes_of_one_s_own():
+    case = next(case for case in table() if case.name == "dense.tanh")
+    row = rows.measure(case, {"n": 5}, SINGLE, LIMITS, seconds=0)
+    assert (row["size"], row["read"]) == ({"n": 5}, 20)
