@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .trees import environment
@@ -22,16 +23,24 @@ def available() -> bool:
 
 def count(tree: Path, part: str = "") -> dict[str, int]:
     """Instructions by "case dtype", of the fastdl built in `tree`, for the names that contain `part`."""
-    with tempfile.TemporaryDirectory() as folder:
-        marks, out = Path(folder) / "marks.so", Path(folder) / "out"
+    # Once without valgrind: to compile what is imported later would lay out memory otherwise.
+    subprocess.run([sys.executable, "-c", "import cases"], check=True, cwd=tree, env=environment(tree))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        marks = Path(folder) / "marks.so"
         subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", marks, HERE / "marks.c"], check=True)
-        command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--dump-line=no"]
-        command += ["--combine-dumps=yes", f"--callgrind-out-file={out}"]
-        command += [sys.executable, HERE / "counted.py", marks, part]
-        subprocess.run(command, check=True, cwd=tree, env=environment(tree, FASTDL_ISA=LEVEL))
-        with out.open() as lines:
-            counts = parse(lines, f"/fastdl/kernels/{LEVEL}/")
-        return {name: count for name, count in counts.items() if count}  # the rest is NumPy's work alone
+        parts = list(pool.map(lambda dtype: _run(tree, Path(folder), dtype, part), ("float32", "float64")))
+    counts = {name: count for counts in parts for name, count in counts.items()}
+    return {name: counts[name] for name in sorted(counts) if counts[name]}  # the rest is NumPy's work alone
+
+
+def _run(tree: Path, folder: Path, dtype: str, part: str) -> dict[str, int]:
+    """The counts of one type, by a process of its own."""
+    out = folder / dtype
+    command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes"]
+    command += [f"--callgrind-out-file={out}", sys.executable, HERE / "counted.py", folder / "marks.so", dtype, part]
+    subprocess.run(command, check=True, cwd=tree, env=environment(tree, FASTDL_ISA=LEVEL))
+    with out.open() as lines:
+        return parse(lines, f"/fastdl/kernels/{LEVEL}/")
 
 
 def parse(lines: Iterable[str], within: str) -> dict[str, int]:
