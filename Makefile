@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test bench bench-peers bench-report lint debug wheel clean
+.PHONY: help train test bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
+	wheel clean
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +43,22 @@ bench-report: $(STAMP)  ## Measure every kernel, and write docs/performance.md w
 	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
 	$(REPORT).draw $(or $(RECORDS),$(MEASURED)) --folder $(PAGE)
 	$(REPORT).write $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md
+
+BASE ?=
+CASES ?=
+STORE ?= build/bench
+bench-save: $(STAMP)  ## Store a run of every case, with machine, build and commit, in STORE (build/bench)
+	$(BIN)/python -m pytest bench/bench_functions.py -k "medium and $(or $(CASES),medium)" --benchmark-enable --benchmark-only \
+		--benchmark-autosave --benchmark-storage=$(STORE) --benchmark-quiet -q -s
+
+bench-compare: $(STAMP)  ## Time the working tree against BASE=<ref> (the last commit), CASES=<part> of the cases
+	$(BIN)/python bench/compare.py --base "$(or $(BASE),HEAD)" --cases "$(CASES)"
+
+instructions: $(STAMP)  ## Count instructions under valgrind against the kept numbers, or against BASE=<ref>
+	$(BIN)/python bench/instructions.py --base "$(BASE)" --cases "$(CASES)"
+
+instructions-save: $(STAMP)  ## Keep this tree's numbers of instructions
+	$(BIN)/python bench/instructions.py --save
 
 lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff check .
