@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from cases import SIZES, Case, table
 from tracking import trees
-from tracking.ratios import Ratio, ratio, verdict
+from tracking.ratios import Ratio, ratio, suspected, verdict
 
-LIMIT = 1.10  # of the bound on new / base
+LIMIT = 1.10  # of new / base, beyond which its bound must be too
 TURNS = (16, 24, 32)  # of each side at the first look at a case, and at the further ones if it seems changed
 SECONDS = 0.01  # of a turn
 
@@ -88,7 +88,7 @@ def look(base: Side, new: Side, row: Row, turns: int) -> Look | None:
 
 
 def compare(base: Path, rows: list[Row], threads: int) -> dict[Row, list[Look]]:
-    """Look at every row, then again, by fresh processes and for longer, at those that seem changed."""
+    """Look at every row; then again, by fresh processes and for longer, at those that seem changed."""
     found: dict[Row, list[Look]] = {row: [] for row in rows}
     for turns in TURNS:
         with ExitStack() as stack:
@@ -96,7 +96,7 @@ def compare(base: Path, rows: list[Row], threads: int) -> dict[Row, list[Look]]:
             for row in rows:
                 if (seen := look(*sides, row, turns)) is not None:
                     found[row].append(seen)
-        rows = [row for row in rows if verdict(_ratios(found[row]), LIMIT) in ("slower", "faster")]
+        rows = [row for row in rows if suspected(_ratios(found[row]), LIMIT)]
     return found
 
 

@@ -165,11 +165,28 @@ def test_noise_alone_never_fails():
     assert all(ratios.verdict(looks(layout[seed], 0.15, 1000 * seed), compare.LIMIT) == "same" for seed in range(1000))
 
 
-def test_one_slow_look_is_not_enough():
-    slow, calm = Ratio(1.2, 1.3, 1.4), Ratio(0.9, 1.0, 1.1)
-    assert ratios.verdict([slow, slow, calm], compare.LIMIT) == "same"
-    assert ratios.verdict([slow, slow, slow], compare.LIMIT) == "slower"
-    assert ratios.verdict([], compare.LIMIT) == "new"
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("", "new"),
+        ("S", "same"),
+        ("SSS", "slower"),
+        ("SSN", "slower"),
+        ("SNN", "same"),
+        ("SSC", "same"),
+        ("FFF", "faster"),
+        ("SFS", "same"),
+    ],
+)
+def test_looks_must_agree(seen, expected):
+    """Slow, noisy and slow, calm, fast: one look neither fails a case nor saves it."""
+    named = {
+        "S": Ratio(1.2, 1.3, 1.4),
+        "N": Ratio(0.9, 1.3, 2.0),
+        "C": Ratio(0.9, 1.0, 1.1),
+        "F": Ratio(0.7, 0.8, 0.85),
+    }
+    assert ratios.verdict([named[one] for one in seen], compare.LIMIT) == expected
 
 
 def test_bounds_hold_the_median_as_often_as_they_say():

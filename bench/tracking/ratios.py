@@ -5,6 +5,7 @@ import statistics
 from typing import NamedTuple
 
 CONFIDENCE = 0.95
+AGREEING = 2  # looks whose bound must be beyond the limit
 
 
 class Ratio(NamedTuple):
@@ -13,6 +14,10 @@ class Ratio(NamedTuple):
     low: float
     middle: float
     high: float
+
+    @property
+    def inverse(self) -> "Ratio":
+        return Ratio(1 / self.high, 1 / self.middle, 1 / self.low if self.low else math.inf)
 
 
 def ratio(base: list[float], new: list[float]) -> Ratio:
@@ -30,12 +35,21 @@ def ratio(base: list[float], new: list[float]) -> Ratio:
     return Ratio(values[k - 1], statistics.median(values), values[n - k])
 
 
+def suspected(looks: list[Ratio], limit: float) -> bool:
+    """Whether every look so far was beyond the limit, on the same side."""
+    middles = [look.middle for look in looks]
+    return bool(middles) and (min(middles) > limit or max(middles) < 1 / limit)
+
+
 def verdict(looks: list[Ratio], limit: float) -> str:
-    """What the looks at a case agree on: each came from fresh processes, which places memory anew."""
+    """What the looks at a case agree on: each came from fresh processes, which places memory anew.
+
+    Every median must be beyond the limit, and the bounds of two looks: a single noisy look neither fails a case
+    nor saves it.
+    """
     if not looks:
         return "new"
-    if all(look.low > limit for look in looks):
-        return "slower"
-    if all(look.high < 1 / limit for look in looks):
-        return "faster"
+    for name, seen in (("slower", looks), ("faster", [look.inverse for look in looks])):
+        if all(one.middle > limit for one in seen) and sum(one.low > limit for one in seen) >= AGREEING:
+            return name
     return "same"
