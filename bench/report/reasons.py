@@ -57,7 +57,6 @@ OF_LIMIT = (
     Reason("the softmax's exponentials are no multiply-adds", ("sequence.dot_*",)),
     Reason("each time step needs the one before, in logarithms and double", ("sequence.ctc_loss",)),
     Reason("an exponential an element is more work than moving it", ("dense.tanh", "dense.sigmoid", "dense.softmax_*")),
-    Reason("NumPy on one thread, relu in one pass and the others in several", ("dense.relu*", "dense.mse_loss")),
     Reason("rows lie scattered in the table", ("dense.embedding_*", "dropout.embedding_*", "optim.*_rows")),
     Reason(
         "normals from random words: a logarithm, a root and a cosine each",
