@@ -17,7 +17,7 @@ from tracking import trees
 from tracking.ratios import Ratio, ratio, suspected, verdict
 
 LIMIT = 1.10  # of new / base, beyond which its bound must be too
-TURNS = (16, 24, 32)  # of each side at the first look at a case, and at the further ones if it seems changed
+TURNS = (16, 32, 64)  # of each side at the first look at a case, and at the further ones if it seems changed
 SECONDS = 0.01  # of a turn
 
 
@@ -83,8 +83,8 @@ def look(base: Side, new: Side, row: Row, turns: int) -> Look | None:
             if taken is None:
                 return None
             times[side].append(taken)
-    ratios = ratio(times[base], times[new])
-    return Look(min(times[base]), min(times[new]), ratios)
+    best = min(times[base]), min(times[new])
+    return Look(*best, ratio(times[base], times[new]).held_to(best[1] / best[0]))
 
 
 def compare(base: Path, rows: list[Row], threads: int) -> dict[Row, list[Look]]:

@@ -202,6 +202,13 @@ def test_too_few_turns_say_nothing():
     assert ratios.ratio([1.0] * 4, [2.0] * 4) == Ratio(0.0, 2.0, math.inf)
 
 
+def test_a_ratio_goes_no_further_than_that_of_the_best_times():
+    assert Ratio(1.2, 1.3, 1.4).held_to(1.05) == Ratio(1.05, 1.05, 1.4)
+    assert Ratio(1.2, 1.3, 1.4).held_to(1.35) == Ratio(1.2, 1.3, 1.4)
+    assert Ratio(1.2, 1.3, 1.4).held_to(0.9) == Ratio(0.9, 1.0, 1.4)
+    assert Ratio(0.7, 0.8, 0.85).held_to(0.9) == Ratio(0.7, 0.9, 0.9)
+
+
 class FakeSide:
     """A worker that answers made-up times."""
 

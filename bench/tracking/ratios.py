@@ -19,12 +19,19 @@ class Ratio(NamedTuple):
     def inverse(self) -> "Ratio":
         return Ratio(1 / self.high, 1 / self.middle, 1 / self.low if self.low else math.inf)
 
+    def held_to(self, best: float) -> "Ratio":
+        """The same, but no further from 1 than the ratio of the two best times: what others do only ever adds."""
+        if self.middle >= 1:
+            return Ratio(min(self.low, best), max(1.0, min(self.middle, best)), self.high)
+        return Ratio(self.low, min(1.0, max(self.middle, best)), max(self.high, best))
+
 
 def ratio(base: list[float], new: list[float]) -> Ratio:
     """Of times whose pairs were taken one after the other.
 
-    The chance that the true median lies below the k-th smallest of n values is that of fewer than k heads in n
-    tosses. The bound is the largest k for which it is under 5 %: the fifth smallest of 16.
+    For independent values the chance that the true median lies below the k-th smallest of n is that of fewer than
+    k heads in n tosses. The bound is the largest k for which it is under 5 %: the fifth smallest of 16. Neighbours
+    are not quite independent (a busy moment outlasts a turn), so a bound decides nothing alone.
     """
     values = sorted(after / before for before, after in zip(base, new, strict=True))
     n = len(values)
