@@ -168,7 +168,27 @@ def test_a_later_record_takes_the_place_of_the_same_measurement(tmp_path):
 
 def test_commits_of_a_machine_are_not_mixed():
     other = row(machine="Another", commit="old0000")
-    assert records.latest([row(commit="old0000"), other, row()]) == [other, row()]
+    kept = records.latest([row(commit="old0000"), other, row()])
+    assert [(one["machine"], one["commit"]) for one in kept] == [
+        ("Another", "old0000"),
+        (HERE["machine"], HERE["commit"]),
+    ]
+
+
+def test_shares_are_of_the_best_limits_of_a_setting():
+    low, high = ({**LIMITS, "copy": LIMITS["copy"] * factor} for factor in (0.1, 1.0))
+    poor, good, other = row(limits=low), row("dense.relu", limits=high), row(limits=low, threads=2)
+    moved = (poor["read"] + poor["written"]) / poor["seconds"]
+    assert [one["share"] for one in records.settled([poor, good, other])] == pytest.approx(
+        [moved / high["copy"], moved / high["copy"], moved / low["copy"]]
+    )
+
+
+def test_peers_at_the_same_work_are_several_records(tmp_path):
+    path = tmp_path / "some.jsonl"
+    for one in (peer("JAX", 1.5), peer("PyTorch", 1.2), peer("JAX", 1.6)):
+        records.append(path, one)
+    assert [(one["peer"], one["ratio"]) for one in records.read([path])] == [("JAX", 1.6), ("PyTorch", 1.2)]
 
 
 def test_what_the_peers_left_is_read(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from limits import Limits, binding, share
+
 import fastdl as fd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +34,33 @@ def read(paths: Iterable[Path]) -> list[Record]:
 
 
 def latest(records: list[Record]) -> list[Record]:
-    """Of each machine the records of the commit that was measured last: a page must not mix commits."""
+    """Of each machine the records of the commit that was measured last: a page must not mix commits.
+
+    Their shares are of the best limits that were seen in their setting: what else a machine does only ever lowers
+    one, and a moment's limit would flatter the rows beside it.
+    """
     last = {machine(record): record["commit"] for record in records}
-    return [record for record in records if record["commit"] == last[machine(record)]]
+    return settled([record for record in records if record["commit"] == last[machine(record)]])
+
+
+def settled(records: list[Record]) -> list[Record]:
+    """The records with every measured setting's limits, and the shares of them, made one."""
+    best: dict[tuple, Limits] = {}
+    for record in records:
+        if "limits" in record:
+            seen = Limits(**record["limits"])
+            best[_setting(record)] = Limits(*map(max, seen, best.get(_setting(record), seen)))
+    return [_held_to(record, best[_setting(record)]) if "limits" in record else record for record in records]
+
+
+def _setting(record: Record) -> tuple:
+    return machine(record), record["build"], record["threads"], record["dtype"]
+
+
+def _held_to(record: Record, limits: Limits) -> Record:
+    work = record["read"], record["written"], record["multiply_adds"]
+    found = {"limit": binding(*work, limits), "share": share(*work, record["seconds"], limits)}
+    return {**record, **found, "limits": limits._asdict()}
 
 
 def append(path: Path, record: Record) -> None:
@@ -55,6 +81,7 @@ def key(record: Record) -> tuple:
         "build",
         "threads",
         "case",
+        "peer",
         "dtype",
         "size",
         "sweep",
