@@ -57,6 +57,17 @@ OF_LIMIT = (
     Reason("the softmax's exponentials are no multiply-adds", ("sequence.dot_*",)),
     Reason("each time step needs the one before, in logarithms and double", ("sequence.ctc_loss",)),
     Reason("an exponential an element is more work than moving it", ("dense.tanh", "dense.sigmoid", "dense.softmax_*")),
+    Reason(
+        "a plain store first reads the line it is to write, which a copy's streaming store does not",
+        ("dense.relu*", "dense.sigmoid_backward", "dense.tanh_backward", "dense.mse_loss"),
+        limit="copy",
+    ),
+    Reason(
+        "the tile's share of the peak: torch.mm (oneDNN, MKL) reaches 45 to 59 % of it on such products",
+        ("dense.linear_*",),
+        build="avx512",
+        limit="multiply_adds",
+    ),
     Reason("rows lie scattered in the table", ("dense.embedding_*", "dropout.embedding_*", "optim.*_rows")),
     Reason(
         "normals from random words: a logarithm, a root and a cosine each",
@@ -88,6 +99,11 @@ OF_LIMIT = (
     ),
 )
 OF_PEER = (
+    Reason(
+        "its matrix products take nearly all of it, and torch.mm is no faster (bench_recurrent.py -k products)",
+        ("LSTM", "RNN"),
+        shape="*H 512",
+    ),
     Reason("the call itself: Python checks the arguments and makes the results", shorter=30e-6),
     Reason("both move the same bytes at the speed of memory", ("*, a step", "norm of *"), shape="n 16,777,216"),
 )
