@@ -33,7 +33,7 @@ bench-peers: SECONDS ?= 2
 bench-peers: $(STAMP)  ## The same work in other libraries, each in an environment of its own (PEERS="pytorch jax")
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS) --seconds $(SECONDS) --threads $(THREADS)
 
-# About 25 minutes on two cores; goes on where it was stopped. SECONDS=0.3 measures each row longer, FRESH=1 all of them
+# 15 minutes on two cores with SECONDS=0.03; goes on where it was stopped. SECONDS=0.3 measures rows longer, FRESH=1 all
 # anew, QUICK=1 a few, to see whether it works; RECORDS="a.jsonl b.jsonl" takes the records of several machines instead.
 REPORT := PYTHONPATH=bench $(BIN)/python -m report
 PAGE := $(if $(QUICK),build/report/quick/performance,docs/performance)

@@ -21,7 +21,7 @@ OPTIONS = [
 SHAPES = [(1, 1, 1), (1, 32, 64), (3, 5, 7), (4, 33, 32), (5, 32, 33), (300, 20, 96), (517, 64, 130)]
 
 
-def close(one, other, dtype):
+def assert_close(one, other, dtype):
     scale = max(1.0, float(np.abs(other).max(initial=0)))
     np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype] * scale)
 
@@ -45,12 +45,12 @@ def test_linear_equals_the_reference_at_any_number_of_threads(level, shape, dtyp
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
     y, dx, dW, db, dW1, db1 = results[0]
-    close(y, reference.linear_forward(x, W, b), dtype)
-    close(dense.linear_forward(x, W), reference.linear_forward(x, W), dtype)
+    assert_close(y, reference.linear_forward(x, W, b), dtype)
+    assert_close(dense.linear_forward(x, W), reference.linear_forward(x, W), dtype)
     for one, other in zip((dx, dW, db), reference.linear_backward(dy, x, W), strict=True):
-        close(one, other, dtype)
-    close(dW1, dW + 1, dtype)
-    close(db1, db + 1, dtype)
+        assert_close(one, other, dtype)
+    assert_close(dW1, dW + 1, dtype)
+    assert_close(db1, db + 1, dtype)
 
 
 def test_linear_takes_any_leading_axes(level):
@@ -77,7 +77,7 @@ def test_embedding_adds_repeated_indices(level, dtype):
         np.testing.assert_array_equal(dense.embedding_backward(dy, index, W), expected)
     out = np.ones_like(W)
     dense.embedding_backward(dy, index, W, out, accumulate=True)
-    close(out, expected + 1, dtype)
+    assert_close(out, expected + 1, dtype)
     for bad in (np.array([11]), np.array([-1])):
         with pytest.raises(ValueError, match=r"index: got values from .* expected 0 to 10"):
             dense.embedding_forward(bad, W)
@@ -193,7 +193,7 @@ def test_cross_entropy_equals_the_reference(level, shape, dtype, options):
         reference.softmax_cross_entropy(logits, targets, **options),
     )
     np.testing.assert_allclose(got[0], expected[0], rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps)
-    close(got[1], expected[1], dtype)
+    assert_close(got[1], expected[1], dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -210,7 +210,7 @@ def test_cross_entropy_over_sequences_counts_true_tokens_only(level, options, dt
     assert not gradient[past].any()
     wanted = reference.softmax_cross_entropy(logits, targets, lengths=lengths, **options)
     np.testing.assert_allclose(loss, wanted[0], rtol=20 * np.finfo(dtype).eps)
-    close(gradient, wanted[1], dtype)
+    assert_close(gradient, wanted[1], dtype)
     assert np.isnan(dense.softmax_cross_entropy(logits, targets, lengths=0 * lengths)[0])
     for arguments, message in [
         ((logits, targets, lengths + 1), "lengths: got values from 1 to 8, expected 0 to 7"),
@@ -271,10 +271,10 @@ def test_losses_equal_torch(dtype):
         loss.backward()
         mine, gradient = dense.softmax_cross_entropy(logits, targets, **options)
         np.testing.assert_allclose(mine, loss.item(), rtol=TOLERANCE[dtype])
-        close(gradient, tensor.grad.numpy(), dtype)
+        assert_close(gradient, tensor.grad.numpy(), dtype)
     lengths = np.array([5, 1, 8, 3, 0])
     padded = np.where(np.arange(8)[:, None] < lengths, targets.reshape(8, 5), -100)  # torch's default ignore_index
     tensor = torch.from_numpy(logits).requires_grad_()
     torch.nn.functional.cross_entropy(tensor, torch.from_numpy(padded.ravel())).backward()
     gradient = dense.softmax_cross_entropy(logits.reshape(8, 5, 9), targets.reshape(8, 5), lengths=lengths)[1]
-    close(gradient.reshape(40, 9), tensor.grad.numpy(), dtype)
+    assert_close(gradient.reshape(40, 9), tensor.grad.numpy(), dtype)

@@ -14,7 +14,7 @@ CONVEX = [1, 1.3, 2, 3, math.inf]
 AXES = [None, 0, 1]
 
 
-def close(got, want, dtype, scale=1.0):
+def assert_close(got, want, dtype, scale=1.0):
     assert got.dtype == dtype
     assert got.shape == want.shape
     tolerance = scale * (2e-6 if dtype is np.float32 else 1e-12)
@@ -34,7 +34,7 @@ def sample(dtype=np.float64, shape=(7, 40), seed=0):
 def test_gradients_agree_with_the_reference(level, dtype, axis, ord):
     for shape in [(7, 40), (3, 9001), (40, 7)]:
         x = sample(dtype, shape)
-        close(fd.norm_gradient(x, ord, axis), reference.norm_gradient(x, ord, axis), dtype, 5)
+        assert_close(fd.norm_gradient(x, ord, axis), reference.norm_gradient(x, ord, axis), dtype, 5)
 
 
 @pytest.mark.parametrize("ord", [0.5, 1, 1.3, 2, 3, math.inf])
@@ -78,9 +78,9 @@ def test_gradients_do_not_overflow(level):
 def test_maps_agree_with_the_reference(level, dtype, axis, ord):
     x = sample(dtype, (6, 33) if ord in {0, 1, 2, math.inf} else (2, 4))  # the reference bisects, slowly
     for step in (0.0, 0.3, 5.0, 1e3):
-        close(fd.prox_norm(x, step, ord, axis), reference.prox_norm(x, step, ord, axis), dtype, 10)
+        assert_close(fd.prox_norm(x, step, ord, axis), reference.prox_norm(x, step, ord, axis), dtype, 10)
     for radius in (0, 1, 4, 1000):
-        close(fd.project_ball(x, radius, ord, axis), reference.project_ball(x, radius, ord, axis), dtype, 10)
+        assert_close(fd.project_ball(x, radius, ord, axis), reference.project_ball(x, radius, ord, axis), dtype, 10)
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -152,7 +152,7 @@ def test_projection_of_one_long_vector_has_the_same_bits_on_any_threads(level, d
         results.append(fd.project_ball(x, 50.0, ord=1))
     assert np.array_equal(results[0], results[1])
     assert np.array_equal(results[0], results[2])
-    close(results[0], reference.project_ball(x, 50.0, ord=1), dtype)
+    assert_close(results[0], reference.project_ball(x, 50.0, ord=1), dtype)
 
 
 def test_thresholds_known_by_hand():
@@ -205,7 +205,7 @@ def test_constraints(level, dtype, axis, ord):
             ours, theirs = x.copy(), x.copy()
             getattr(fd, function)(ours, *args)
             getattr(reference, function)(theirs, *args)
-            close(ours, theirs, dtype)
+            assert_close(ours, theirs, dtype)
         np.testing.assert_allclose(fd.lp(fd.normalize(x, ord, axis), ord, axis), 1, rtol=1e-6)
     zeros = np.zeros((2, 3), dtype)
     fd.unit_norm_(zeros)
@@ -248,7 +248,7 @@ def test_penalties_add_value_and_gradient(level, dtype, penalty, twin):
         w = sample(dtype, shape) if min(shape) > 1 else np.array([[-0.7]], dtype)
         ours, theirs = np.full(shape, 0.5, dtype), np.full(shape, 0.5, dtype)
         assert penalty.add([(w, ours)]) == pytest.approx(twin(w, theirs), rel=1e-5)
-        close(ours, theirs, dtype, 50)
+        assert_close(ours, theirs, dtype, 50)
 
 
 @pytest.mark.parametrize(("penalty", "twin"), PENALTIES)

@@ -354,3 +354,18 @@ def test_equals_torch(kind, layers, bidirectional, ragged, proj_size, dtype):
     for one, other in pairs:
         other = other.detach().numpy()
         np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype] * max(1, np.abs(other).max()))
+
+
+@pytest.mark.parametrize(("function", "states", "gates"), [("rnn", 1, 1), ("gru", 1, 3), ("lstm", 2, 4)])
+def test_numbers_are_checked_where_nothing_uses_them(function, states, gates):
+    x, state = np.ones((2, 1, 3)), np.zeros((1, 4))
+    bias = np.zeros(16 if function != "rnn" else 4)
+    arguments = (x, *[state] * states, np.ones((3, 4 * gates)), np.ones((4, 4 * gates)), bias)
+    run = getattr(fd, f"{function}_forward")
+    for bad in (-1.0, "a"):
+        with pytest.raises((TypeError, ValueError), match="epsilon: got"):
+            run(*arguments, epsilon=bad)
+        if function != "rnn":
+            with pytest.raises((TypeError, ValueError), match="candidate_scale: got"):
+                run(*arguments, candidate_scale="a")
+    np.testing.assert_array_equal(run(*arguments)[0], run(*arguments, epsilon=1e-3)[0])

@@ -46,7 +46,7 @@ def same_bits(function):
     return results[0]
 
 
-def close(got, wanted, tolerance):
+def assert_close(got, wanted, tolerance):
     for one, other in zip(got, wanted, strict=True):
         finite = np.abs(other)[np.isfinite(other)]
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(1, finite.max(initial=0)))
@@ -74,7 +74,7 @@ def test_ctc_equals_the_reference_at_any_number_of_threads(level, shape, dtype, 
     for reduction, zero_infinity in itertools.product(("mean", "sum", "none"), (False, True)):
         got = same_bits(lambda: fd.ctc_loss(*case, reduction, zero_infinity))  # noqa: B023
         assert got[1].dtype == dtype
-        close(got, reference.ctc_loss(*case, reduction, zero_infinity), TOLERANCE[dtype])
+        assert_close(got, reference.ctc_loss(*case, reduction, zero_infinity), TOLERANCE[dtype])
 
 
 @pytest.mark.peer
@@ -88,7 +88,7 @@ def test_ctc_equals_torch(shape):
         loss = torch.nn.functional.ctc_loss(z.log_softmax(-1), *rest)
         loss.sum().backward()
         got = fd.ctc_loss(logits, targets, *lengths, blank, reduction, zero_infinity)
-        close(got, (loss.detach().numpy(), z.grad.numpy()), 1e-10)
+        assert_close(got, (loss.detach().numpy(), z.grad.numpy()), 1e-10)
 
 
 def labelling(path, blank):
@@ -198,15 +198,15 @@ def test_attention_equals_the_reference_at_any_number_of_threads(level, shape, d
     (*inputs, v, dcontext), lengths = attention_case(shape, dtype)
     for scaled in (False, True):
         got = same_bits(lambda: fd.dot_attention_forward(*inputs, lengths, scaled))  # noqa: B023
-        close(got, reference.dot_attention_forward(*inputs, lengths, scaled), TOLERANCE[dtype])
+        assert_close(got, reference.dot_attention_forward(*inputs, lengths, scaled), TOLERANCE[dtype])
         backward = (dcontext, got[1], *inputs, lengths, scaled)
         gradients = same_bits(lambda: fd.dot_attention_backward(*backward))  # noqa: B023
-        close(gradients, reference.dot_attention_backward(*backward), TOLERANCE[dtype])
+        assert_close(gradients, reference.dot_attention_backward(*backward), TOLERANCE[dtype])
     got = same_bits(lambda: fd.additive_attention_forward(*inputs, v, lengths))
-    close(got, reference.additive_attention_forward(*inputs, v, lengths), TOLERANCE[dtype])
+    assert_close(got, reference.additive_attention_forward(*inputs, v, lengths), TOLERANCE[dtype])
     backward = (dcontext, got[1], *inputs, v, lengths)
     gradients = same_bits(lambda: fd.additive_attention_backward(*backward))
-    close(gradients, reference.additive_attention_backward(*backward), TOLERANCE[dtype])
+    assert_close(gradients, reference.additive_attention_backward(*backward), TOLERANCE[dtype])
     past = np.arange(shape[2])[:, None] >= lengths
     assert not any(gradient[past].any() for gradient in gradients[1:3])
 
@@ -223,7 +223,7 @@ def test_attention_equals_torch():
     context.backward(torch.tensor(dcontext))
     got, weights = fd.dot_attention_forward(*inputs, lengths, scaled=True)
     gradients = fd.dot_attention_backward(dcontext, weights, *inputs, lengths, scaled=True)
-    close((got, *gradients), (context.detach().numpy(), *(x.grad.numpy() for x in (q, k, values))), 1e-12)
+    assert_close((got, *gradients), (context.detach().numpy(), *(x.grad.numpy() for x in (q, k, values))), 1e-12)
     for tensor in (q, k, values):
         tensor.grad = None
     scores = (torch.tanh(q[:, None] + k[None]) @ vector).permute(2, 0, 1).masked_fill(~mask, -torch.inf)
@@ -231,7 +231,9 @@ def test_attention_equals_torch():
     context.backward(torch.tensor(dcontext))
     got, weights = fd.additive_attention_forward(*inputs, v, lengths)
     gradients = fd.additive_attention_backward(dcontext, weights, *inputs, v, lengths)
-    close((got, *gradients), (context.detach().numpy(), *(x.grad.numpy() for x in (q, k, values, vector))), 1e-12)
+    assert_close(
+        (got, *gradients), (context.detach().numpy(), *(x.grad.numpy() for x in (q, k, values, vector))), 1e-12
+    )
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ def gru_forward(
     array([0.124 , 0.1952, 0.2361, 0.2596, 0.2731])
     """
     given = {}
-    if not (gains is clip is state_mask is candidate_mask is zoneout_h is None):
+    plain = gains is clip is state_mask is candidate_mask is zoneout_h is None
+    if not (plain and epsilon == 1e-5 and candidate_scale == 1.0):
         given = {
             "gains": gains, "epsilon": epsilon, "clip": clip, "state_mask": state_mask,
             "candidate_mask": candidate_mask, "candidate_scale": candidate_scale, "zoneout_h": zoneout_h,
