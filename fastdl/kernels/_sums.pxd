@@ -37,17 +37,17 @@ cdef inline void pack_states(
 
 
 cdef inline void weight_products(
-    const cython.floating* packed, Py_ssize_t height, const cython.floating* panel, Py_ssize_t rows,
+    const cython.floating* packed, Py_ssize_t height, const cython.floating* panels, Py_ssize_t rows,
     cython.floating* dW, Py_ssize_t dW_row, Py_ssize_t width, Py_ssize_t nr, bint add,
 ) noexcept nogil:
-    """dW[height, width] (+)= rows^T @ panel: `packed` has the rows in strips, BLOCK_ROWS * MR apart."""
+    """dW[height, width] (+)= rows^T @ panels: `packed` has the rows in strips, BLOCK_ROWS * MR apart."""
     cdef Py_ssize_t i = 0
     cdef const cython.floating* from_ = NULL
     if add:
         from_ = dW
     while i < height:
-        product(packed + i * BLOCK_ROWS, 1, FD_MR, min(FD_MR, height - i), panel, nr, 0, rows, dW + i * dW_row, dW_row,
-                width, offset(from_, i * dW_row), dW_row)
+        product(packed + i * BLOCK_ROWS, 1, FD_MR, min(FD_MR, height - i), panels, nr, BLOCK_ROWS * nr, rows,
+                dW + i * dW_row, dW_row, width, offset(from_, i * dW_row), dW_row)
         i += FD_MR
 
 

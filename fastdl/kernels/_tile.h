@@ -1,11 +1,13 @@
 /* The matrix tile: MR rows x NR columns of C = start + A @ B stay in registers while k is walked once.
  *
- *   level     registers        float tile   double tile   accumulators
- *   avx512    32 x 64 bytes    12 x 32      12 x 16       24
- *   avx2      16 x 32 bytes     6 x 16       6 x  8       12
- *   baseline  16 x 16 bytes     4 x  8       4 x  4        8
+ *   level     registers        float tile   double tile   accumulators   two panels wide
+ *   avx512    32 x 64 bytes    12 x 32      12 x 16       24             6 x 64, 6 x 32
+ *   avx2      16 x 32 bytes     6 x 16       6 x  8       12             2 x 32, 2 x 16
+ *   baseline  16 x 16 bytes     4 x  8       4 x  4        8             2 x 16, 2 x  8
  *
- * One width for all would spill float64 and the SSE build to memory and run ten times slower. This is the one place
+ * One width for all would spill float64 and the SSE build to memory and run ten times slower. Six rows of two panels
+ * need 10 loads for 24 multiply-adds, twelve rows of one need 14, and addresses of twelve rows that no longer fit into
+ * registers: 91 % of the peak instead of 81 %. AVX2 has too few registers for that. This is the one place
  * where vectors are spelled out: as plain loops, whether they became vectors hung on the compiler's unrolling
  * limits (gcc 12 made scalars of the 16-wide AVX2 tile: 20 times slower). The rest is in _tile.pxd.
  */
@@ -15,11 +17,11 @@
 #include <stddef.h>
 
 #if defined(__AVX512F__)
-enum { FD_MR = 12, FD_NR_FLOAT = 32, FD_NR_DOUBLE = 16 };
+enum { FD_MR = 12, FD_PAIR_MR = 6, FD_NR_FLOAT = 32, FD_NR_DOUBLE = 16 };
 #elif defined(__AVX2__)
-enum { FD_MR = 6, FD_NR_FLOAT = 16, FD_NR_DOUBLE = 8 };
+enum { FD_MR = 6, FD_PAIR_MR = 2, FD_NR_FLOAT = 16, FD_NR_DOUBLE = 8 };
 #else
-enum { FD_MR = 4, FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
+enum { FD_MR = 4, FD_PAIR_MR = 2, FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
 #endif
 #define FD_VECTOR_BYTES (FD_NR_FLOAT * 2) /* a row of the tile is two registers, for either type */
 

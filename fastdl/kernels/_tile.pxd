@@ -17,6 +17,7 @@ from libc.string cimport memcpy, memset
 cdef extern from "_tile.h" nogil:
     enum:
         FD_MR
+        FD_PAIR_MR
         FD_NR_FLOAT
         FD_NR_DOUBLE
     ctypedef void in_line "FD_IN_LINE void"
@@ -66,13 +67,16 @@ cdef inline in_line _tile(
         fd_tile_double(mr, np, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
-# The tile at its sizes. FD_MR rows are the rule, the others take what is left; one or two rows alone would
-# leave the arithmetic units waiting for each other, so they take several panels side by side.
+# The tile at its sizes. FD_MR rows of a panel or FD_PAIR_MR of two are the rule, the others take what is left; one or
+# two rows alone would leave the arithmetic units waiting for each other, so they take several panels side by side.
 cdef inline out_of_line _tile_full(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    if a_row == 1 and a_k == FD_MR:  # a strip: its strides become part of the instructions, else they spill
+        _tile(FD_MR, 1, a, 1, FD_MR, b, b_k, 0, k, c, c_row, start, start_row)
+    else:
+        _tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_8(
@@ -103,7 +107,31 @@ cdef inline out_of_line _tile_1(
     _tile(1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
-cdef inline out_of_line _tile_2_wide(
+cdef inline out_of_line _pair_6(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _pair_4(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(4 if FD_PAIR_MR >= 4 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _pair_3(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _pair_2(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
@@ -148,6 +176,32 @@ cdef inline void _panel(
         start += step * start_row
 
 
+cdef inline void _pair(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """All rows, two at least, against two neighbouring full panels. No row is left to be alone: 7 are 4 and 3."""
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if FD_PAIR_MR >= 6 and left >= 6 and left != 7 and left != 8:
+            step = 6
+            _pair_6(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        elif FD_PAIR_MR >= 4 and left >= 4 and left != 5:
+            step = 4
+            _pair_4(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        elif FD_PAIR_MR >= 3 and left >= 3:
+            step = 3
+            _pair_3(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        else:
+            step = 2
+            _pair_2(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        left -= step
+        a += step * a_row
+        c += step * c_row
+        start += step * start_row
+
+
 cdef inline const cython.floating* offset(const cython.floating* start, Py_ssize_t column) noexcept nogil:
     if start is NULL:
         return NULL
@@ -180,7 +234,7 @@ cdef inline void _row_block(
     const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     """The product for rows few enough that their part of A stays in the second-level cache."""
-    cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j, side_by_side
+    cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j
     cdef cython.floating zeros[4 * FD_NR_FLOAT]
     cdef const cython.floating* from_ = start
     cdef Py_ssize_t from_row = start_row, from_step = 1
@@ -191,15 +245,14 @@ cdef inline void _row_block(
     while k0 < k or k == 0:
         depth = min(k - k0, K_BLOCK)
         j = 0
-        side_by_side = 4 if rows == 1 else 2
-        while rows <= 2 and columns - j >= side_by_side * nr:
-            if rows == 1:
-                _tile_1_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                             c + j, c_row, from_ + j * from_step, from_row)
-            else:
-                _tile_2_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                             c + j, c_row, from_ + j * from_step, from_row)
-            j += side_by_side * nr
+        while rows == 1 and columns - j >= 4 * nr:
+            _tile_1_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
+                         c + j, c_row, from_ + j * from_step, from_row)
+            j += 4 * nr
+        while (rows == 2 or (rows > 2 and FD_PAIR_MR > 2)) and columns - j >= 2 * nr:
+            _pair(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
+                  c + j, c_row, from_ + j * from_step, from_row)
+            j += 2 * nr
         while columns - j >= nr:
             _panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
                    c + j, c_row, from_ + j * from_step, from_row)

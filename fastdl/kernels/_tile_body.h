@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) void FD_JOIN(fd_tile_, FD_REAL)(
             const FD_REAL *from = start + r * start_row + q * 2 * FD_LANES;
             sum[r * np + q][0] = *(const FD_LOOSE *)from;
             sum[r * np + q][1] = *(const FD_LOOSE *)(from + FD_LANES);
-            if (mr == FD_MR) {
+            if (mr == FD_MR || (np == 2 && mr == FD_PAIR_MR)) {
                 fd_prefetch(from + mr * start_row);
                 fd_prefetch(from + mr * start_row + FD_LANES);
             }

@@ -216,6 +216,11 @@ cdef inline Share share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_
     return mine
 
 
+cdef inline bint side_by_side(const Walk* w, const Share* mine) noexcept nogil:
+    """Whether a thread's panels of one block and of the next follow each other, in the weights as in the gates."""
+    return w.packed and mine.panel1 - mine.panel0 == w.panels
+
+
 # ---- Packed weights, forward: one panel per (block, panel of units) ---------------------------------------------
 
 
@@ -237,7 +242,7 @@ cdef inline void gate_product(
     cython.floating* gates, const cython.floating* from_, Py_ssize_t from_row,
 ) noexcept nogil:
     """Panels panel0 to panel1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of
-    block `first`; or, not packed, as it lies, in which `gate` is the block's."""
+    block `first`, and panel1 may lie in a later block; or, not packed, as it lies, in which `gate` is the block's."""
     cdef Py_ssize_t b_k = w.nr if w.packed else w.gates * w.hidden
     cdef Py_ssize_t b_panel = k * w.nr if w.packed else w.nr
     if w.packed:

@@ -184,9 +184,9 @@ def add_outer(
 
 
 def outer_size(Py_ssize_t inputs1, Py_ssize_t inputs2, Py_ssize_t itemsize, int num_threads):
-    """Elements of work space that `add_outer` wants: strips of the left factors, a panel of the right one a thread."""
+    """Elements of work space that `add_outer` wants: strips of the left factors, two panels of the right one a thread."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    return OUTER_ROWS * (FD_MR * (_up(inputs1, FD_MR) + _up(inputs2, FD_MR)) + nr * num_threads)
+    return OUTER_ROWS * (FD_MR * (_up(inputs1, FD_MR) + _up(inputs2, FD_MR)) + 2 * nr * num_threads)
 
 
 cdef void _outer_member(
@@ -195,10 +195,11 @@ cdef void _outer_member(
     cython.floating* dW2, cython.floating* db, cython.floating* strips, int64_t* barrier,
 ) noexcept nogil:
     """Columns are split over the team; rows go in blocks, so sums do not depend on it."""
-    cdef Py_ssize_t nr = panel_width(d), of_1 = _up(k1, FD_MR), of_2 = _up(k2, FD_MR), row = 0, count, i, j, r, v
-    cdef Py_ssize_t width, of_d = _up(columns, nr), strip = OUTER_ROWS * FD_MR
+    cdef Py_ssize_t nr = panel_width(d), of_1 = _up(k1, FD_MR), of_2 = _up(k2, FD_MR), row = 0, count, i, j, q, r, v
+    cdef Py_ssize_t width, end, of_d = _up(columns, nr), strip = OUTER_ROWS * FD_MR
     cdef cython.floating* strips2 = strips + of_1 * strip
-    cdef cython.floating* panel = strips2 + of_2 * strip + me * OUTER_ROWS * nr
+    cdef cython.floating* panel
+    cdef cython.floating* panels = strips2 + of_2 * strip + me * 2 * OUTER_ROWS * nr
     while row < rows:
         count = min(rows - row, OUTER_ROWS)
         for i in range((of_1 + of_2) * me // team, (of_1 + of_2) * (me + 1) // team):
@@ -208,30 +209,33 @@ cdef void _outer_member(
                 j = i - of_1
                 pack_rows(a2 + row * k2 + j * FD_MR, k2, count, min(FD_MR, k2 - j * FD_MR), strips2 + j * strip)
         fd_barrier(barrier, team)
-        for j in range(of_d * me // team, of_d * (me + 1) // team):
-            width = min(nr, columns - j * nr)
-            pack_panel(d + row * columns + j * nr, columns, count, width, panel)
-            if db is not NULL:
-                for r in range(count):
-                    for v in range(width):
-                        db[j * nr + v] = db[j * nr + v] + panel[r * nr + v]
-            _outer_panel(strips, k1, panel, count, dW1, columns, j * nr, width)
-            _outer_panel(strips2, k2, panel, count, dW2, columns, j * nr, width)
+        end = of_d * (me + 1) // team
+        for j in range(of_d * me // team, end, 2):  # neighbours, for the tile two panels wide
+            for q in range(j, min(j + 2, end)):
+                panel, width = panels + (q - j) * OUTER_ROWS * nr, min(nr, columns - q * nr)
+                pack_panel(d + row * columns + q * nr, columns, count, width, panel)
+                if db is not NULL:
+                    for r in range(count):
+                        for v in range(width):
+                            db[q * nr + v] = db[q * nr + v] + panel[r * nr + v]
+            width = min(min(2, end - j) * nr, columns - j * nr)
+            _outer_panels(strips, k1, panels, count, dW1, columns, j * nr, width)
+            _outer_panels(strips2, k2, panels, count, dW2, columns, j * nr, width)
         fd_barrier(barrier, team)  # the strips may be overwritten
         row += count
 
 
-cdef inline void _outer_panel(
-    const cython.floating* strips, Py_ssize_t k, const cython.floating* panel, Py_ssize_t rows,
+cdef inline void _outer_panels(
+    const cython.floating* strips, Py_ssize_t k, const cython.floating* panels, Py_ssize_t rows,
     cython.floating* dW, Py_ssize_t columns, Py_ssize_t column, Py_ssize_t width,
 ) noexcept nogil:
-    """Some columns of dW += a^T d, a in strips of MR columns and d in one panel."""
+    """Some columns of dW += a^T d, a in strips of MR columns and d in one panel or two."""
     cdef Py_ssize_t i, nr = panel_width(strips)
     cdef cython.floating* at
     for i in range(_up(k, FD_MR)):
         at = dW + i * FD_MR * columns + column
-        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, k - i * FD_MR), panel, nr, 0, rows, at,
-                columns, width, <const cython.floating*> at, columns)
+        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, k - i * FD_MR), panels, nr, OUTER_ROWS * nr,
+                rows, at, columns, width, <const cython.floating*> at, columns)
 
 
 # ---- The direction through the forward pass ---------------------------------------------------------------------

@@ -135,14 +135,13 @@ cdef void _outer_products(
     cython.floating* strips, cython.floating* panels, int64_t* barrier,
 ) noexcept nogil:
     """dW (+)= x^T dy and db (+)= sum dy over one block of rows; tiles of dW are split over the team."""
-    cdef Py_ssize_t nr = panel_width(x), of_x = _up(inputs, FD_MR), of_y = _up(outputs, nr), i, j, r, task
+    cdef Py_ssize_t nr = panel_width(x), of_x = _up(inputs, FD_MR), of_y = _up(outputs, nr), i, j, r
+    cdef Py_ssize_t task, end, pairs, count
     cdef const cython.floating* start = NULL
     if db is not NULL:
-        for j in range(outputs * me // team, outputs * (me + 1) // team):
-            if not add:
-                db[j] = 0
-            for r in range(rows):
-                db[j] = db[j] + dy[r * outputs + j]
+        for r in range(rows):
+            for j in range(outputs * me // team, outputs * (me + 1) // team):
+                db[j] = dy[r * outputs + j] + (db[j] if add or r > 0 else 0)
     if rows <= FEW_ROWS:
         if me == 0:
             _few_outer_products(x, dy, rows, inputs, outputs, dW, add)
@@ -152,13 +151,21 @@ cdef void _outer_products(
     for j in range(of_y * me // team, of_y * (me + 1) // team):
         pack_panel(dy + j * nr, outputs, rows, min(nr, outputs - j * nr), panels + j * BLOCK_ROWS * nr)
     fd_barrier(barrier, team)
-    for task in range(of_x * of_y * me // team, of_x * of_y * (me + 1) // team):
-        j, i = task // of_x, task % of_x
+    task, end = of_x * of_y * me // team, of_x * of_y * (me + 1) // team
+    pairs = of_y // 2 * 2 * of_x  # tiles of pairs of panels come first: both of a pair for one strip, then the next
+    while task < end:
+        if task < pairs:
+            i, j = task // 2 % of_x, task // (2 * of_x) * 2 + task % 2
+            count = 2 if j % 2 == 0 and task + 1 < end else 1
+        else:
+            i, j, count = (task - pairs) % of_x, of_y - 1, 1
         if add:
             start = dW + i * FD_MR * outputs + j * nr
         product(<const cython.floating*> strips + i * BLOCK_ROWS * FD_MR, 1, FD_MR,
-                min(FD_MR, inputs - i * FD_MR), <const cython.floating*> panels + j * BLOCK_ROWS * nr, nr, 0,
-                rows, dW + i * FD_MR * outputs + j * nr, outputs, min(nr, outputs - j * nr), start, outputs)
+                min(FD_MR, inputs - i * FD_MR), <const cython.floating*> panels + j * BLOCK_ROWS * nr, nr,
+                BLOCK_ROWS * nr, rows, dW + i * FD_MR * outputs + j * nr, outputs,
+                min(count * nr, outputs - j * nr), start, outputs)
+        task += count
     fd_barrier(barrier, team)  # strips and panels may be overwritten
 
 

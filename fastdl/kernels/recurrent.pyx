@@ -39,6 +39,7 @@ from ._walk cimport (
     RNN_RELU,
     Share,
     share,
+    side_by_side,
     start,
     Walk,
     window_end,
@@ -115,9 +116,12 @@ cdef inline void _recurrent_products(
     Py_ssize_t a_row, const cython.floating* W_h, const cython.floating* parameters, cython.floating* now,
 ) noexcept nogil:
     """Blocks block0 to block1 of a step's gates: what is there of x, or a bias, or nothing, + a @ W_h."""
-    cdef Py_ssize_t b, column, from_row
+    cdef Py_ssize_t b = block0, end, column, from_row
     cdef const cython.floating* from_
-    for b in range(block0, block1):
+    while b < block1:
+        end = b + 1
+        while side_by_side(w, mine) and end < block1 and (w.x_gate[end] >= 0) == (w.x_gate[b] >= 0):
+            end += 1
         column = b * w.padded + mine.panel0 * w.nr
         if w.x_gate[b] >= 0:
             from_, from_row = now + column, w.row
@@ -125,8 +129,9 @@ cdef inline void _recurrent_products(
             from_, from_row = NULL, 0
         else:
             from_, from_row = parameters + column, 0
-        gate_product(a, a_row, rows, w.outputs, W_h, w, w.h_first, b, w.h_gate[b], mine.panel0, mine.panel1, now,
-                     from_, from_row)
+        gate_product(a, a_row, rows, w.outputs, W_h, w, w.h_first, b, w.h_gate[b], mine.panel0,
+                     mine.panel1 + (end - b - 1) * w.panels, now, from_, from_row)
+        b = end
 
 
 cdef inline void _input_products(
@@ -134,23 +139,25 @@ cdef inline void _input_products(
     const cython.floating* W_x, const cython.floating* parameters, cython.floating* window,
 ) noexcept nogil:
     """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step."""
-    cdef Py_ssize_t b, q, t, row, rows
+    cdef Py_ssize_t b = 0, blocks = w.x_blocks if side_by_side(w, mine) else 1, q, t, row, rows
+    cdef Py_ssize_t end = mine.panel1 + (blocks - 1) * w.panels
     cdef const cython.floating* bias
-    for b in range(w.x_blocks):
+    while b < w.x_blocks:
         bias = offset(parameters, b * w.padded)
         if w.normed:
             bias = NULL
         if mine.row1 - mine.row0 == w.batch:
             gate_product(x + start(w, t0) * w.inputs, w.inputs, start(w, t1 - 1) + count(w, t1 - 1) - start(w, t0),
-                         w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0, mine.panel1, window,
+                         w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0, end, window,
                          offset(bias, mine.panel0 * w.nr), 0)
-            continue
-        for q in range(mine.panel0, mine.panel1):  # a panel of weights is used for all steps at once
-            for t in range(t0, t1):
-                row, rows = start(w, t) + mine.row0, min(mine.row1, count(w, t)) - mine.row0
-                if rows > 0:
-                    gate_product(x + row * w.inputs, w.inputs, rows, w.inputs, W_x, w, 0, b, w.x_gate[b], q, q + 1,
-                                 window + (row - start(w, t0)) * w.row, offset(bias, q * w.nr), 0)
+        else:
+            for q in range(mine.panel0, end, 2):  # two panels of weights are used for all steps at once
+                for t in range(t0, t1):
+                    row, rows = start(w, t) + mine.row0, min(mine.row1, count(w, t)) - mine.row0
+                    if rows > 0:
+                        gate_product(x + row * w.inputs, w.inputs, rows, w.inputs, W_x, w, 0, b, w.x_gate[b], q,
+                                     min(q + 2, end), window + (row - start(w, t0)) * w.row, offset(bias, q * w.nr), 0)
+        b += blocks
 
 
 cdef inline void _normed_rows(

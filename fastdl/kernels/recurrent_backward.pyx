@@ -85,7 +85,7 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     k.strips_rh = k.strips_h + strip * strips(w.outputs)
     k.strips_m = k.strips_rh + (strip * strips(w.hidden) if reset else 0)
     k.members = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)
-    k.member = BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded               # a panel; a plain row; an operand
+    k.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded           # panels; a plain row; an operand
     k.size = k.members + team * k.member
     return k
 
@@ -206,7 +206,7 @@ cdef void _step(
     cdef cython.floating* dc_row = NULL
     cdef cython.floating* drh = work + at.drh + mine.row0 * w.padded
     cdef cython.floating* fresh = NULL
-    cdef cython.floating* again = work + at.members + me * at.member + BLOCK_ROWS * w.nr
+    cdef cython.floating* again = work + at.members + me * at.member + 2 * BLOCK_ROWS * w.nr
     cdef const cython.floating* values
     cdef cython.floating* point
     if w.projected:
@@ -281,7 +281,7 @@ cdef void _block(
     int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """Gradients of the parameters from rows `first` on, which are `slot` on in the window."""
-    cdef Py_ssize_t i, j, b, u, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
+    cdef Py_ssize_t i, j, b, u, end, count, width, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
     cdef Py_ssize_t strip = BLOCK_ROWS * FD_MR, wide = w.gates * w.hidden
     cdef Py_ssize_t plain_row = plain_blocks(w) * w.padded if w.normed else w.row
     cdef const cython.floating* da = work + at.da + slot * w.row
@@ -289,7 +289,7 @@ cdef void _block(
     cdef const cython.floating* rh = work + at.rh + slot * w.padded
     cdef const cython.floating* dout = work + at.dout + slot * w.out_padded
     cdef const cython.floating* states
-    cdef cython.floating* panel = work + at.members + me * at.member
+    cdef cython.floating* panels = work + at.members + me * at.member
     if w.normed:
         plain = work + at.plain + slot * plain_row
     if w.cell == GRU_BEFORE:
@@ -311,20 +311,25 @@ cdef void _block(
             pack_rows(m + first * w.hidden + u, w.hidden, rows, min(FD_MR, w.hidden - u),
                       work + at.strips_m + (i - of_rh) * strip)
     fd_barrier(barrier, team)
-    for j in range(w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team):
+    j, end = w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team
+    while j < end:
         b, u = j // w.panels, (j % w.panels) * w.nr
-        pack_panel(da + j * w.nr, w.row, rows, w.nr, panel)
+        count = 2 if j + 1 < end and (j + 1) // w.panels == b else 1  # neighbours, for the tile two panels wide
+        width = min(count * w.nr, w.hidden - u)
+        for i in range(count):
+            pack_panel(da + (j + i) * w.nr, w.row, rows, w.nr, panels + i * BLOCK_ROWS * w.nr)
         if w.x_gate[b] >= 0:
-            weight_products(<const cython.floating*> work + at.strips_x, w.inputs, <const cython.floating*> panel, rows,
-                            dW_x + w.x_gate[b] * w.hidden + u, wide, min(w.nr, w.hidden - u), w.nr, add)
+            weight_products(<const cython.floating*> work + at.strips_x, w.inputs, <const cython.floating*> panels,
+                            rows, dW_x + w.x_gate[b] * w.hidden + u, wide, width, w.nr, add)
         if w.h_gate[b] >= 0:
             states = work + (at.strips_rh if w.cell == GRU_BEFORE and w.h_gate[b] == 2 else at.strips_h)
-            weight_products(states, w.outputs, <const cython.floating*> panel, rows,
-                            dW_h + w.h_gate[b] * w.hidden + u, wide, min(w.nr, w.hidden - u), w.nr, add)
+            weight_products(states, w.outputs, <const cython.floating*> panels, rows,
+                            dW_h + w.h_gate[b] * w.hidden + u, wide, width, w.nr, add)
+        j += count
     if w.projected:
         for j in range(w.out_panels * me // team, w.out_panels * (me + 1) // team):
-            pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panel)
-            weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panel, rows,
+            pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panels)
+            weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panels, rows,
                             dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
     parameter_sums(w, plain, plain_row, rows, first, c, <const cython.floating*> work + at.fresh + slot * w.padded, db,
                    dpeepholes, add, me, team)
