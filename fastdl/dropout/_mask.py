@@ -1,6 +1,5 @@
 """Bernoulli dropout: forward, backward and the mask itself."""
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -43,12 +42,6 @@ def result_array(name: str, x: np.ndarray, source: np.ndarray, out: np.ndarray |
     return out
 
 
-@functools.cache
-def _kernel(level: str, dtype: np.dtype) -> Any:
-    """The dropout kernel for one build and type: looking it up costs more than a small call."""
-    return kernels.dropout.dropout["float" if dtype == np.float32 else "double"]
-
-
 def _scaled_mask(
     name: str, x: Any, p: Any, where: tuple[int, int, int], scaling: str, training: bool, axes: Any, out: Any
 ) -> np.ndarray:
@@ -72,9 +65,9 @@ def _scaled_mask(
     else:
         past_caches = array.nbytes >= _PAST_CACHES and out is not x
         seed, stream, step = where
-        _kernel(kernels.level, array.dtype)(
-            array.reshape(-1),
-            y.reshape(-1),
+        kernels.dropout.dropout(
+            array,
+            y,
             scale,
             seed,
             stream,

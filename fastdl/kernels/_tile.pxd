@@ -338,8 +338,7 @@ cdef inline void pack_rows(
     cdef Py_ssize_t p, r
     if rows == FD_MR:
         for p in range(k):
-            for r in range(FD_MR):
-                strip[p * FD_MR + r] = a[p * a_row + r]
+            memcpy(strip + p * FD_MR, a + p * a_row, FD_MR * sizeof(cython.floating))  # a few moves: a constant size
     else:
         for p in range(k):
             for r in range(rows):

@@ -8,6 +8,7 @@ An element whose byte is above the top byte of the threshold (p * 2^32) is kept,
 256 ties; element i then draws word i % 4 of block i // 4 of a sequence of its own, whose top 24 bits meet
 the threshold's lower 24: P(drop) is exact to 2^-32.
 """
+cimport numpy as cnp
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -142,13 +143,16 @@ cdef inline void drop_group(
             fd_prefetch_apart(ahead, 4 * AHEAD * lines, (4 * share + quarter) * lines, lines)
         if not draw.everything:
             drop_quarter(words, quarter, x + quarter * WORDS, result, scale, draw)
-        for j in range(count):
-            place = places[j] - quarter * WORDS
-            result[place if 0 <= place < WORDS else WORDS] = 0
         if past_caches:
+            for j in range(count):
+                place = places[j] - quarter * WORDS
+                result[place if 0 <= place < WORDS else WORDS] = 0
             fd_stream(y + quarter * WORDS, result, WORDS * sizeof(floating))
         else:
             memcpy(y + quarter * WORDS, result, WORDS * sizeof(floating))
+    if not past_caches:
+        for j in range(count):  # not in the buffer: the copy would wait for single elements just written
+            y[places[j]] = 0
 
 
 cdef inline void drop_range(
@@ -206,23 +210,42 @@ cdef inline void set_draw(
     draw.threshold = threshold
 
 
+cdef void drop_all(
+    const floating* x, floating* y, Py_ssize_t n, double scale, const Draw* draw, bint past_caches, int num_threads,
+) noexcept nogil:
+    cdef Py_ssize_t groups = (n + GROUP - 1) // GROUP, part
+    if num_threads == 1:  # entering a team of one takes as long as a group
+        drop_range(x, y, n, 0, groups, <floating> scale, draw, past_caches)
+        return
+    for part in prange(num_threads, num_threads=num_threads, schedule="static"):
+        drop_range(
+            x, y, n, groups * part // num_threads, groups * (part + 1) // num_threads, <floating> scale, draw,
+            past_caches,
+        )
+
+
 def dropout(
-    const floating[::1] x, floating[::1] y, double scale, uint64_t seed, uint32_t stream, uint32_t step,
+    cnp.ndarray x not None, cnp.ndarray y not None, double scale, uint64_t seed, uint32_t stream, uint32_t step,
     uint32_t threshold, bint everything, bint past_caches, int num_threads,
 ):
-    """y = where(r, x * scale, 0), threshold = p * 2^32. y may be x (then not past the caches)."""
+    """y = where(r, x * scale, 0), threshold = p * 2^32. y may be x (then not past the caches).
+
+    x and y, contiguous and of one shape and float type, are asked for their memory directly: views of them would take
+    as long as a small layer's mask.
+    """
     cdef Draw draw
-    cdef Py_ssize_t n = x.shape[0], groups = (n + GROUP - 1) // GROUP, part
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
+    cdef const void* source = cnp.PyArray_DATA(x)
+    cdef void* result = cnp.PyArray_DATA(y)
+    cdef bint single = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT
     if n == 0:
         return
     set_draw(&draw, seed, stream, step, threshold, everything)
-    for part in prange(
-        num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
-    ):
-        drop_range(
-            &x[0], &y[0], n, groups * part // num_threads, groups * (part + 1) // num_threads,
-            <floating> scale, &draw, past_caches,
-        )
+    with nogil:
+        if single:
+            drop_all(<const float*> source, <float*> result, n, scale, &draw, past_caches, num_threads)
+        else:
+            drop_all(<const double*> source, <double*> result, n, scale, &draw, past_caches, num_threads)
 
 
 cdef inline void mask_range(
