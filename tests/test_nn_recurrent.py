@@ -327,8 +327,27 @@ def test_wrong_settings_are_refused(change, error, message):
         fd.nn.LSTM(3, 4, **change)
 
 
+def test_coupled_gates_go_to_onnx_and_back():
+    rng = np.random.default_rng(0)
+    one, other = (fd.nn.LSTM(3, 4, coupled=True, peepholes=True, bidirectional=True, rng=k) for k in range(2))
+    for parameter in one.parameters():
+        parameter.data = rng.standard_normal(parameter.shape)
+    arrays = one.export_weights("onnx")
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "W": (2, 16, 3),
+        "R": (2, 16, 4),
+        "B": (2, 32),
+        "P": (2, 12),
+    }
+    arrays["W"][:, 8:12] = np.nan  # f's, which is not read
+    other.import_weights("onnx", arrays)
+    np.testing.assert_array_equal(other.parameters().data, one.parameters().data)
+
+
 def test_layouts_without_a_place_are_refused():
     with pytest.raises(ValueError, match="layout: keras has no place for peepholes=True"):
         fd.nn.LSTM(3, 4, peepholes=True).export_weights("keras")
+    with pytest.raises(ValueError, match="layout: keras has no place for coupled=True"):
+        fd.nn.LSTM(3, 4, coupled=True).export_weights("keras")
     with pytest.raises(ValueError, match="layout: onnx has no place for layer_norm=True"):
         fd.nn.GRU(3, 4, layer_norm=True).export_weights("onnx")

@@ -131,6 +131,27 @@ def test_what_overflows_elsewhere(level):
     assert fd.lp(np.ones(10_000), 1e-3) == np.inf
 
 
+@pytest.mark.parametrize("p", [0.3, 0.7, 1.5, 2.5, 7.5, 63.5, -0.7, -2.5])
+def test_powers_of_float32_in_every_range(level, p):
+    """Whether a block's terms stay within float's range decides how they are computed: either way they are right."""
+    rng = np.random.default_rng(0)
+    for e in range(-149, 128, 3):
+        x = np.ldexp(rng.uniform(-1, 1, 200), e).astype(np.float32)
+        x = x[x != 0]
+        small = np.float32([1e-45, -3e-42, 1e-38, 1e-30])
+        for given in (x, np.concatenate([x, small]), np.concatenate([x, [0]]).astype(np.float32)):
+            if not given.any():
+                continue
+            with np.errstate(divide="ignore", over="ignore"):
+                terms = np.abs(given.astype(np.longdouble)) ** np.longdouble(p)
+                want = np.float32(terms.sum() ** (1 / np.longdouble(p)))
+            tiny = 2 * np.finfo(np.float32).smallest_subnormal
+            np.testing.assert_allclose(fd.norm(given, p), want, rtol=4e-7, atol=tiny, err_msg=f"2^{e}")
+        for odd in (np.nan, np.inf):
+            got, want = fd.norm(np.append(x, np.float32(odd)), p), odd if p > 0 or np.isnan(odd) else fd.norm(x, p)
+            np.testing.assert_allclose(got, want, rtol=4e-7)
+
+
 @pytest.mark.parametrize("ord", [1, 2, 3, 2.5])
 def test_error_does_not_grow_with_the_size(ord):
     x = np.random.default_rng(8).random(10_000_000).astype(np.float32)

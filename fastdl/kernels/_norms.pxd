@@ -4,9 +4,10 @@ The kind is a constant wherever these are called, so the choice folds away; each
 than a branch, so the loop around it vectorizes.
 """
 from cython cimport floating
-from libc.math cimport fabs, sqrt, sqrtf
+from libc.math cimport fabs, fabsf, sqrt, sqrtf
 
-from ._power cimport power, quick_double, quick_float
+from ._power cimport mild_float, power, quick_double, quick_float
+from ._tile cimport madd
 
 
 cdef enum:  # what is reduced
@@ -26,6 +27,7 @@ cdef enum:  # what is reduced
     INVERSE = 13  # |x|^-1
     LARGEST = 14  # max |x|, NaN if there is one
     SMALLEST = 15  # min |x|, NaN if there is one
+    MILD = -1      # QUICK for float32, in blocks that cannot leave float's range
 
 cdef enum:  # what a map writes; s is the row's level
     TIMES = 0     # x s
@@ -40,36 +42,45 @@ cdef enum:  # what a map writes; s is the row's level
 
 
 cdef inline floating modulus(floating x) noexcept nogil:
-    return <floating> fabs(x)
+    return fabsf(x) if floating is float else fabs(x)
 
 
 cdef inline double term(floating value, int kind, double p) noexcept nogil:
-    cdef double x = value
+    cdef double a = modulus(value)  # in the type, where it takes half as many vectors as in double
     if kind == COUNT:
-        return 1.0 if x != 0.0 else 0.0
+        return 1.0 if value != 0 else 0.0
     if kind == ABS:
-        return fabs(x)
+        return a
     if kind == SQUARE:
-        return x * x
+        return a * a
     if kind == CUBE:
-        return fabs(x) * x * x
+        return a * a * a
     if kind == FOURTH:
-        return (x * x) * (x * x)
+        return (a * a) * (a * a)
     if kind == FIFTH:
-        return (x * x) * (x * x) * fabs(x)
+        return (a * a) * (a * a) * a
     if kind == SIXTH:
-        return (x * x) * (x * x) * (x * x)
+        return (a * a) * (a * a) * (a * a)
     if kind == SEVENTH:
-        return (x * x) * (x * x) * (fabs(x) * x * x)
+        return (a * a) * (a * a) * (a * a * a)
     if kind == EIGHTH:
-        return ((x * x) * (x * x)) * ((x * x) * (x * x))
+        return ((a * a) * (a * a)) * ((a * a) * (a * a))
     if kind == ROOT:
         return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
     if kind == INVERSE:
-        return 1.0 / fabs(x)
+        return 1.0 / a
+    if kind == MILD:
+        return mild_float(modulus(value), p) if floating is float else quick_double(a, p)
     if kind == QUICK:
-        return quick_float(modulus(value), p) if floating is float else quick_double(fabs(x), p)
-    return power(fabs(x), p)
+        return quick_float(modulus(value), p) if floating is float else quick_double(a, p)
+    return power(a, p)
+
+
+cdef inline double plus_term(double total, floating value, int kind, double p) noexcept nogil:
+    """total + term: a float's square is exact in double, so fused or not, its sum has the same bits."""
+    if floating is float and kind == SQUARE:
+        return madd(<double> value, <double> value, total)
+    return total + term(value, kind, p)
 
 
 cdef inline floating mapped(floating x, int kind, double s, double p) noexcept nogil:

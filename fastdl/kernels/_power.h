@@ -51,4 +51,27 @@ static inline double fd_two_to_double(double n) {
     return z;
 }
 
+/* The same for |n| <= 126, in float. */
+static inline float fd_two_to_float(float n) {
+    float z = n + (12582912.0f + 127.0f);
+    uint32_t bits;
+    memcpy(&bits, &z, sizeof bits);
+    bits <<= 23;
+    memcpy(&z, &bits, sizeof bits);
+    return z;
+}
+
+/* e of the largest |x|, which is in [2^e, 2^(e + 1)): -127 for zero and subnormals, 128 for infinity and NaN, whose
+ * bits are the largest of all. */
+static inline int fd_exponent_of_largest(const float *x, ptrdiff_t n) {
+    uint32_t largest = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= UINT32_C(0x7fffffff);
+        largest = bits > largest ? bits : largest;
+    }
+    return (int)(largest >> 23) - 127;
+}
+
 #endif

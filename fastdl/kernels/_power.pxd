@@ -14,6 +14,8 @@ cdef extern from "_power.h" nogil:
     float fd_split_float(float x, float* mantissa)
     double fd_split_double(double x, double* mantissa)
     double fd_two_to_double(double n)
+    float fd_two_to_float(float n)
+    int fd_exponent_of_largest(const float* x, Py_ssize_t n)
 
 
 cdef inline double log2_of(double m) noexcept nogil:
@@ -43,11 +45,8 @@ cdef inline double two_to(double r) noexcept nogil:
     return 1.0 + (r + z * q)
 
 
-cdef inline double quick_float(float a, double p) noexcept nogil:
-    """a^p in float arithmetic, abs(p) <= 64, a normal or 0, with terms below 2^-1022 raised to about that.
-
-    NaN for any other a and for results above 2^1000: then ask `power`."""
-    cdef float at_zero = <float> 0.0 if p > 0.0 else <float> INFINITY
+cdef inline float float_parts(float a, double p, float* whole) noexcept nogil:
+    """a^p = 2^n q in float arithmetic, abs(p) <= 64, a normal: q, and n in `whole`."""
     cdef float whole_p = <float> p, head = whole_p * <float> 4097.0, tail
     cdef float e, m, s, z, q, log2m, w, rest, n, r
     head = head - (head - whole_p)  # Veltkamp: 12 bits, so that head * e is exact
@@ -66,7 +65,32 @@ cdef inline double quick_float(float a, double p) noexcept nogil:
     z = r * r
     q = (<float> 0.5 + r * <float> 0.16666667) + z * (<float> 4.1666668e-2 + r * <float> 8.333334e-3)
     q = q + (z * z) * ((<float> 1.3888889e-3 + r * <float> 1.9841270e-4) + z * <float> 2.4801588e-5)
-    q = <float> 1.0 + (r + z * q)
+    whole[0] = n
+    return <float> 1.0 + (r + z * q)
+
+
+cdef inline bint is_mild(const float* x, Py_ssize_t n, double p) noexcept nogil:
+    """Whether `mild_float` may take these n numbers, which are at most 2^13.
+
+    It asks that p > 0 and, with 2^e the power of two of the largest, that no term exceeds 2^126; that the largest is at
+    least 2^-60, so that what is below 2^-126 does not matter; and that the term of a zero or a subnormal, taken for
+    about 2^-127, is at most 2^-43 of the largest. Of an infinity or a NaN, e is 128."""
+    cdef double e = fd_exponent_of_largest(x, n)
+    return p > 0.0 and p * (e + 1.0) <= 126.0 and e < 128.0 and p * e >= -60.0 and p * (e + 126.0) >= 43.0
+
+
+cdef inline float mild_float(float a, double p) noexcept nogil:
+    """`quick_float` where `is_mild`: nothing can leave float's range, so nothing is asked."""
+    cdef float n, q = float_parts(a, p, &n)
+    return q * fd_two_to_float(n if n > <float> -126.0 else <float> -126.0)
+
+
+cdef inline double quick_float(float a, double p) noexcept nogil:
+    """a^p in float arithmetic, abs(p) <= 64, a normal or 0, with terms below 2^-1022 raised to about that.
+
+    NaN for any other a and for results above 2^1000: then ask `power`."""
+    cdef float at_zero = <float> 0.0 if p > 0.0 else <float> INFINITY
+    cdef float n, q = float_parts(a, p, &n)
     n = n if n > <float> -1022.0 else <float> -1022.0
     n = n if n < <float> 1001.0 else <float> 1001.0
     q = q if n <= <float> 1000.0 else <float> NAN

@@ -39,13 +39,13 @@ static inline void fd_stream(void *target, const void *source, size_t bytes) { m
 static inline void fd_stream_end(void) {}
 #endif
 
-/* Asks for lines `from` to `from + count` of the next `lines` lines of memory, in an order of their own: in turn
- * from 8 places, which lie on 8 pages where that is 32 KB. A core's prefetcher follows each page by itself, so
- * that many more lines are under way at once than when they are asked for in a row (measured: 14.9 GB/s a core
- * where plain reading gives 11.5). */
-static inline void fd_prefetch_apart(const void *next, size_t lines, size_t from, size_t count) {
-    for (size_t line = from; line < from + count; line++)
-        __builtin_prefetch((const char *)next + (line % 8 * (lines / 8) + line / 8) * 64, 0, 3);
+/* Asks for 8 of the next lines of memory: line `line` of each of 8 places, `apart` bytes from each other, which makes
+ * them lie on 8 pages where that is 4 KB. A core's prefetcher follows each page by itself, so that many more lines are
+ * under way at once than when they are asked for in a row (measured: 14.9 GB/s a core where plain reading gives
+ * 11.5). */
+static inline void fd_prefetch_apart(const void *next, size_t line, size_t apart) {
+    const char *first = (const char *)next + line * 64;
+    for (size_t place = 0; place < 8; place++) __builtin_prefetch(first + place * apart, 0, 3);
 }
 
 static inline int fd_lowest_bit(uint32_t word) { return __builtin_ctz(word); } /* of a word that is not 0 */

@@ -5,5 +5,5 @@ from libc.stdint cimport uint32_t
 cdef extern from "_stream.h" nogil:
     void fd_stream(void* target, const void* source, size_t num_bytes)
     void fd_stream_end()
-    void fd_prefetch_apart(const void* next, size_t lines, size_t start, size_t count)
+    void fd_prefetch_apart(const void* next, size_t line, size_t apart)
     int fd_lowest_bit(uint32_t word)

@@ -180,29 +180,35 @@ cdef inline Py_ssize_t window_rows(const Walk* w, Py_ssize_t rows) noexcept nogi
     return min(w.rows, max(rows, w.batch))
 
 
-cdef inline Py_ssize_t _row_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-    """The first sequence of a part, so that all parts have about as many rows over all steps."""
+cdef inline Py_ssize_t _row_share(
+    const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t part, Py_ssize_t parts,
+) noexcept nogil:
+    """The first sequence of a part, so that all parts have about as many rows in the steps t0 to t1."""
     if w.offsets is NULL or part == 0 or part == parts:
         return w.batch * part // parts
     cdef Py_ssize_t low = 0, high = w.batch, middle, t, rows
     while low < high:
         middle, rows = (low + high) // 2, 0
-        for t in range(w.steps):
+        for t in range(t0, t1):
             rows += min(count(w, t), middle)
-        if rows * parts < w.rows * part:
+        if rows * parts < (start(w, t1) - start(w, t0)) * part:
             low = middle + 1
         else:
             high = middle
     return low
 
 
-cdef inline Share share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize) noexcept nogil:
-    """Sequences are split, each thread walking through time on its own; or, where they are few or the recurrent
-    weights outgrow one core's cache, units are, with a barrier a step. Layer norm needs whole rows."""
+cdef inline Share share(
+    const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
+) noexcept nogil:
+    """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
+    where they are few or the recurrent weights outgrow one core's cache, units are, with a barrier a step. Layer norm
+    needs whole rows. Of a ragged batch the share changes from window to window, as sequences end; a barrier comes
+    between."""
     cdef Share mine
     cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
     mine.by_units = team > 1 and w.panels >= team and not w.normed and (
-        w.batch < 8 * team or w.offsets is not NULL or weights > CORE_CACHE)
+        start(w, t1) - start(w, t0) < 8 * team * (t1 - t0) or weights > CORE_CACHE)
     mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
         0, w.batch, 0, w.panels, 0, w.out_panels)
     if mine.by_units:
@@ -212,7 +218,7 @@ cdef inline Share share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_
         else:
             mine.out_panel0, mine.out_panel1 = mine.panel0, mine.panel1
     else:
-        mine.row0, mine.row1 = _row_share(w, me, team), _row_share(w, me + 1, team)
+        mine.row0, mine.row1 = _row_share(w, t0, t1, me, team), _row_share(w, t0, t1, me + 1, team)
     return mine
 
 

@@ -184,7 +184,7 @@ def add_outer(
 
 
 def outer_size(Py_ssize_t inputs1, Py_ssize_t inputs2, Py_ssize_t itemsize, int num_threads):
-    """Elements of work space that `add_outer` wants: strips of the left factors, two panels of the right one a thread."""
+    """Elements of work space that `add_outer` wants: strips of the left factors, two panels a thread of the right."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
     return OUTER_ROWS * (FD_MR * (_up(inputs1, FD_MR) + _up(inputs2, FD_MR)) + 2 * nr * num_threads)
 

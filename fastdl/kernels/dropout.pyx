@@ -140,7 +140,8 @@ cdef inline void drop_group(
         count = dropped_ties(group, words, draw, places)
     for quarter in range(4):
         if ahead:
-            fd_prefetch_apart(ahead, 4 * AHEAD * lines, (4 * share + quarter) * lines, lines)
+            for j in range(lines // 8):
+                fd_prefetch_apart(ahead, (4 * share + quarter) * lines // 8 + j, AHEAD * lines * 32)
         if not draw.everything:
             drop_quarter(words, quarter, x + quarter * WORDS, result, scale, draw)
         if past_caches:

@@ -6,17 +6,18 @@ the shape alone, not on the threads or the build, and the error does not grow wi
 sums are double for both types, in which a float32's square is exact and can neither overflow nor vanish.
 
 Shapes: rows are x (rows, n), each reduced to one number; columns are x (outer, n, inner), reduced over n.
-The formulas themselves, with the kinds of sum and map, are in `_norms.pxd`.
+The formulas themselves, with the kinds of sum and map, are in `_norms.pxd`, the reduction of a block in `_blocks.pxd`.
 """
 cimport numpy as cnp
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, fabs, pow, sqrt
 
+from ._blocks cimport BLOCK, LANES, block_of, combined, fold
 from ._build cimport FD_LEVEL
 from ._norms cimport (
-    ABS, CLIP, COUNT, CUBE, DIVIDE, EIGHTH, FIFTH, FOURTH, HARD, INVERSE, LARGEST, POSITIVE, POWER, QUICK,
-    ROOT, SEVENTH, SIGN, SIGN_AT, SIXTH, SLOPE, SMALLEST, SOFT, SQUARE, TIMES, WHOLE, further, mapped, term,
+    ABS, CLIP, COUNT, CUBE, DIVIDE, EIGHTH, FIFTH, FOURTH, HARD, LARGEST, POSITIVE, POWER, QUICK, SEVENTH, SIGN,
+    SIGN_AT, SIXTH, SLOPE, SMALLEST, SOFT, SQUARE, TIMES, further, mapped, plus_term,
 )
 from ._stream cimport fd_prefetch_apart
 
@@ -24,178 +25,58 @@ cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
-    BLOCK = 8192  # 32 KB of float32: long enough to hide the fold, short enough to share out
-    LANES = 32    # doubles: four AVX-512 registers
     TILE = 1024   # columns side by side: 8 KB of sums, a page of float32
-    ABREAST = 8   # rows added to the columns' sums in one go
-    WIDE = 64     # lanes of the largest and the smallest, which stay in the type
+    ABREAST = 8   # rows added to the columns' sums in one go: as many as fd_prefetch_apart asks for
 
 BLOCK_SIZE = BLOCK
 
 
-# ---- A block ------------------------------------------------------------------------------------------
-cdef inline double fold(double* total) noexcept nogil:
-    cdef Py_ssize_t j, width = LANES // 2
-    while width:
-        for j in range(width):
-            total[j] += total[j + width]
-        width //= 2
-    return total[0]
-
-
-cdef inline void fetch(
-    const floating* next, Py_ssize_t n, Py_ssize_t i, Py_ssize_t width
-) noexcept nogil:
-    """While elements i to i + width of a block of n are summed, its share of what is summed next."""
-    cdef Py_ssize_t line = 64 // sizeof(floating)
-    fd_prefetch_apart(next, n // line, i // line, width // line)
-
-
-cdef inline double sum_of(
-    const floating* x, const floating* next, Py_ssize_t n, int kind, double p
-) noexcept nogil:
-    cdef double total[LANES]
-    cdef Py_ssize_t i, j, whole = n // LANES * LANES
-    for j in range(LANES):
-        total[j] = 0.0
-    for i in range(n // LANES):
-        fetch(next, n, i * LANES, LANES)
-        for j in range(LANES):
-            total[j] += term(x[i * LANES + j], kind, p)
-    for j in range(n - whole):
-        total[j] += term(x[whole + j], kind, p)
-    return fold(total)
-
-
-cdef inline void raise_to(double* base, double* raised, Py_ssize_t p) noexcept nogil:
-    """raised = base^p by repeated squaring, LANES at a time."""
-    cdef Py_ssize_t j
-    for j in range(LANES):
-        raised[j] = 1.0
-    while p:
-        if p & 1:
-            for j in range(LANES):
-                raised[j] *= base[j]
-        p >>= 1
-        for j in range(LANES):
-            base[j] *= base[j]
-
-
-cdef inline double whole_power_of(
-    const floating* x, const floating* next, Py_ssize_t n, Py_ssize_t p
-) noexcept nogil:
-    cdef double total[LANES]
-    cdef double base[LANES]
-    cdef double raised[LANES]
-    cdef Py_ssize_t i, j, whole = n // LANES * LANES
-    for j in range(LANES):
-        total[j] = 0.0
-    for i in range(n // LANES):
-        fetch(next, n, i * LANES, LANES)
-        for j in range(LANES):
-            base[j] = fabs(x[i * LANES + j])
-        raise_to(base, raised, p)
-        for j in range(LANES):
-            total[j] += raised[j]
-    for j in range(LANES):
-        base[j] = fabs(x[whole + j]) if whole + j < n else 0.0
-    raise_to(base, raised, p)
-    for j in range(LANES):
-        total[j] += raised[j]
-    return fold(total)
-
-
-cdef inline double extreme_of(
-    const floating* x, const floating* next, Py_ssize_t n, int kind
-) noexcept nogil:
-    cdef floating best[WIDE]
-    cdef Py_ssize_t i, j, whole = n // WIDE * WIDE
-    for j in range(WIDE):
-        best[j] = <floating> 0.0 if kind == LARGEST else <floating> INFINITY
-    for i in range(n // WIDE):
-        fetch(next, n, i * WIDE, WIDE)
-        for j in range(WIDE):
-            best[j] = further(best[j], x[i * WIDE + j], kind)
-    for j in range(n - whole):
-        best[j] = further(best[j], x[whole + j], kind)
-    for j in range(1, WIDE):
-        best[0] = further(best[0], best[j], kind)
-    return <double> best[0]
-
-
-cdef inline double block_of(
-    const floating* x, const floating* next, Py_ssize_t n, int kind, double p
-) noexcept nogil:
-    """The reduction of x; `next` is where the one after it begins, of which the cache is told."""
-    # One call per kind: with the kind a constant, the choice inside the loop folds away.
-    if kind == LARGEST:
-        return extreme_of(x, next, n, LARGEST)
-    if kind == SMALLEST:
-        return extreme_of(x, next, n, SMALLEST)
-    if kind == COUNT:
-        return sum_of(x, next, n, COUNT, p)
-    if kind == ABS:
-        return sum_of(x, next, n, ABS, p)
-    if kind == SQUARE:
-        return sum_of(x, next, n, SQUARE, p)
-    if kind == CUBE:
-        return sum_of(x, next, n, CUBE, p)
-    if kind == FOURTH:
-        return sum_of(x, next, n, FOURTH, p)
-    if kind == FIFTH:
-        return sum_of(x, next, n, FIFTH, p)
-    if kind == SIXTH:
-        return sum_of(x, next, n, SIXTH, p)
-    if kind == SEVENTH:
-        return sum_of(x, next, n, SEVENTH, p)
-    if kind == EIGHTH:
-        return sum_of(x, next, n, EIGHTH, p)
-    if kind == QUICK:
-        return sum_of(x, next, n, QUICK, p)
-    if kind == ROOT:
-        return sum_of(x, next, n, ROOT, p)
-    if kind == INVERSE:
-        return sum_of(x, next, n, INVERSE, p)
-    if kind == WHOLE:
-        return whole_power_of(x, next, n, <Py_ssize_t> p)
-    return sum_of(x, next, n, POWER, p)
-
-
-cdef inline double combined(const double* part, Py_ssize_t n, int kind) noexcept nogil:
-    # Neumaier's compensated sum: what an addition rounds away is kept, and added at the end.
-    cdef double total = part[0], lost = 0.0, new
-    cdef Py_ssize_t i
-    if kind >= LARGEST:
-        for i in range(1, n):
-            total = further(total, part[i], kind)
-        return total
-    for i in range(1, n):
-        new = total + part[i]
-        lost += (total - new) + part[i] if total >= part[i] else (part[i] - new) + total
-        total = new
-    # An infinite total makes `lost` NaN, and a sum that overflowed must stay an infinity.
-    return total + lost if lost == lost else total
-
-
 # ---- Rows ---------------------------------------------------------------------------------------------
-def reduce_block(x, int kind, double p):
-    """The reduction of one block, on the calling thread; None if x is not a plain vector of 1 to BLOCK elements.
-
-    Asked of NumPy directly: a typed view of x would take longer than the reduction.
-    """
+cdef bint is_block(x) noexcept:
+    """Whether x is a plain vector of 1 to BLOCK floats. Asked of NumPy directly: a typed view of x would take longer
+    than its reduction."""
     if not cnp.PyArray_CheckExact(x):
-        return None
+        return False
     cdef cnp.ndarray array = <cnp.ndarray> x
+    cdef int type_ = cnp.PyArray_TYPE(array)
+    return (cnp.PyArray_NDIM(array) == 1 and 1 <= cnp.PyArray_SIZE(array) <= BLOCK
+            and cnp.PyArray_ISCARRAY_RO(array) and (type_ == cnp.NPY_FLOAT or type_ == cnp.NPY_DOUBLE))
+
+
+cdef double reduction(cnp.ndarray array, int kind, double p) noexcept:
     cdef Py_ssize_t n = cnp.PyArray_SIZE(array)
     cdef const float* floats = <const float*> cnp.PyArray_DATA(array)
     cdef const double* doubles = <const double*> cnp.PyArray_DATA(array)
-    if cnp.PyArray_NDIM(array) != 1 or n < 1 or n > BLOCK or not cnp.PyArray_ISCARRAY_RO(array):
-        return None
     if cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT:
-        return block_of(floats, floats, n, kind, p)
+        return block_of(floats, floats, 0, n, kind, p)
+    return block_of(doubles, doubles, 0, n, kind, p)
+
+
+def reduce_block(x, int kind, double p):
+    """The reduction of one block, on the calling thread; None if x is no plain vector of 1 to BLOCK elements."""
+    return reduction(<cnp.ndarray> x, kind, p) if is_block(x) else None
+
+
+def norm_block(x, int kind, double p, double sure, bint typed):
+    """The norm of one block, as a scalar of its type if `typed`, else as a float; None if x is no such block, or the
+    sum is not above `sure`, or it or the norm is beyond the type's range."""
+    if not is_block(x):
+        return None
+    cdef cnp.ndarray array = <cnp.ndarray> x
+    cdef double value = reduction(array, kind, p)
+    cdef float single
+    if ABS < kind < LARGEST:
+        if not sure < value < INFINITY:
+            return None
+        value = sqrt(value) if kind == SQUARE else pow(value, 1 / p)
+    if not typed:
+        return value
     if cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
-        return block_of(doubles, doubles, n, kind, p)
-    return None
+        return cnp.PyArray_ToScalar(&value, array)
+    if value > 3.4e38:
+        return None
+    single = <float> value
+    return cnp.PyArray_ToScalar(&single, array)
 
 
 cdef inline void reduce_piece(
@@ -203,9 +84,10 @@ cdef inline void reduce_piece(
 ) noexcept nogil:
     cdef Py_ssize_t row = job // parts.shape[1], piece = job % parts.shape[1], start = piece * BLOCK
     cdef Py_ssize_t n = min(<Py_ssize_t> BLOCK, x.shape[1] - start)
-    cdef const floating* block = &x[row, start]
-    cdef bint last = job + 1 == parts.shape[0] * parts.shape[1]
-    parts[row, piece] = block_of(block, block if last else block + n, n, kind, p)
+    cdef Py_ssize_t begin = row * x.shape[1] + start, at = begin % BLOCK, next = begin - at + BLOCK
+    if next + BLOCK > x.shape[0] * x.shape[1]:
+        next = begin - at  # nothing is ahead; what is there already costs little
+    parts[row, piece] = block_of(&x[0, 0] + begin, &x[0, 0] + next, at, n, kind, p)
 
 
 def reduce_rows(
@@ -226,25 +108,38 @@ def reduce_rows(
 
 
 # ---- Columns ------------------------------------------------------------------------------------------
-cdef inline double added(double total, double x, int kind, double p) noexcept nogil:
-    return further(total, x, kind) if kind >= LARGEST else total + term(x, kind, p)
+cdef inline double added(double total, floating x, int kind, double p) noexcept nogil:
+    return further(total, <double> x, kind) if kind >= LARGEST else plus_term(total, x, kind, p)
+
+
+cdef inline void add_rows_abreast(
+    const floating* x, Py_ssize_t stride, Py_ssize_t width, int kind, double p, double* out
+) noexcept nogil:
+    cdef Py_ssize_t j, k
+    cdef double total
+    for j in range(width):
+        total = out[j]
+        for k in range(ABREAST):
+            total = added(total, x[k * stride + j], kind, p)
+        out[j] = total
 
 
 cdef inline void column_sums(
     const floating* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t width, int kind, double p, double* out
 ) noexcept nogil:
     # ABREAST rows at a time: the sums are loaded and stored once for all of them, and their pages are read at
-    # once, which is faster than one after the other (see fd_prefetch_apart).
-    cdef Py_ssize_t i, j, k
-    cdef double total
+    # once, which is faster than one after the other (see fd_prefetch_apart), like those of the rows below them.
+    cdef Py_ssize_t i, j, line = 64 // sizeof(floating), full = width // line * line
+    cdef const floating* rows
     for j in range(width):
         out[j] = <double> INFINITY if kind == SMALLEST else 0.0
     for i in range(n // ABREAST):
-        for j in range(width):
-            total = out[j]
-            for k in range(ABREAST):
-                total = added(total, x[(i * ABREAST + k) * stride + j], kind, p)
-            out[j] = total
+        rows = x + i * ABREAST * stride
+        for j in range(full // line):
+            if (i + 2) * ABREAST <= n:
+                fd_prefetch_apart(rows + ABREAST * stride, j, stride * sizeof(floating))
+            add_rows_abreast(rows + j * line, stride, line, kind, p, out + j * line)
+        add_rows_abreast(rows + full, stride, width - full, kind, p, out + full)
     for i in range(n // ABREAST * ABREAST, n):
         for j in range(width):
             out[j] = added(out[j], x[i * stride + j], kind, p)

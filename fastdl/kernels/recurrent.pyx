@@ -7,8 +7,9 @@ before the product.
 Results do not depend on the team: see _tile.pxd for the products.
 """
 cimport cython
-from cython.parallel cimport parallel, threadid
+from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from ._build cimport (
     FD_BARRIER_WORDS,
@@ -175,7 +176,7 @@ cdef inline void _normed_rows(
 
 
 cdef void _walk(
-    const Walk* w, const Share* mine, const cython.floating* x, const cython.floating* W_x,
+    const Walk* w, Py_ssize_t me, const cython.floating* x, const cython.floating* W_x,
     const cython.floating* W_h, const cython.floating* W_r, const cython.floating* parameters,
     const cython.floating* state_mask, cython.floating* h, cython.floating* c, cython.floating* m,
     cython.floating* gates, cython.floating* operands, cython.floating* resets, cython.floating* plain, bint keep,
@@ -185,6 +186,7 @@ cdef void _walk(
     cdef Py_ssize_t t0, t1 = 0, t, r, q, u, rows, row, width, column, reset_row = pitch(w.panels, w.nr)
     cdef Py_ssize_t operand_row = pitch(w.out_panels, w.nr), wide = plain_blocks(w) * w.padded
     cdef Py_ssize_t first = 2 if w.cell == GRU_BEFORE else w.h_blocks  # blocks of h in the first phase
+    cdef Share mine
     cdef cython.floating value[FD_NR_FLOAT]
     cdef cython.floating* window
     cdef cython.floating* now
@@ -195,8 +197,11 @@ cdef void _walk(
     while t1 < w.steps:
         t0 = t1
         t1 = window_end(w, t0, FORWARD_ROWS)
+        if w.offsets is not NULL:
+            fd_barrier(barrier, team)  # others may have computed what this thread goes on with
+        mine = share(w, t0, t1, me, team, sizeof(cython.floating))
         window = gates + (start(w, t0) * w.row if keep else 0)
-        _input_products(w, mine, t0, t1, x, W_x, parameters, window)
+        _input_products(w, &mine, t0, t1, x, W_x, parameters, window)
         for t in range(t0, t1):
             rows = max(min(mine.row1, count(w, t)) - mine.row0, 0)
             row = start(w, t) + mine.row0
@@ -204,7 +209,7 @@ cdef void _walk(
             read = operands + ((t & 1) * w.batch + mine.row0) * operand_row
             write = operands + ((t + 1) & 1) * w.batch * operand_row
             point = plain + mine.row0 * wide if w.normed else now
-            _recurrent_products(w, mine, rows, w.h_first, w.h_first + first, read, operand_row, W_h, parameters, now)
+            _recurrent_products(w, &mine, rows, w.h_first, w.h_first + first, read, operand_row, W_h, parameters, now)
             if w.normed:
                 _normed_rows(w, rows, 0, first, now, parameters, point)
             if w.cell == GRU_BEFORE:
@@ -217,12 +222,12 @@ cdef void _walk(
                                   resets + (mine.row0 + r) * reset_row + u, min(w.nr, w.hidden - u))
                 if mine.by_units:
                     fd_barrier(barrier, team)
-                _recurrent_products(w, mine, rows, w.h_first + 2, w.h_first + 3,
+                _recurrent_products(w, &mine, rows, w.h_first + 2, w.h_first + 3,
                                     <const cython.floating*> resets + mine.row0 * reset_row, reset_row, W_h,
                                     parameters, now)
                 if w.normed:
                     _normed_rows(w, rows, 2, 3, now, parameters, point)
-            _points(w, mine, t, rows, point, wide if w.normed else w.row, parameters, state_mask, h, c, m, write,
+            _points(w, &mine, t, rows, point, wide if w.normed else w.row, parameters, state_mask, h, c, m, write,
                     operand_row)
             if w.projected:
                 if mine.by_units:
@@ -264,7 +269,6 @@ cdef void _member(
     cython.floating* m, cython.floating* gates, cython.floating* work, bint keep, int64_t* barrier,
 ) noexcept nogil:
     """What each thread of the team does: pack its part of the weights, then walk its share."""
-    cdef Share mine = share(w, me, team, sizeof(cython.floating))
     cdef Work at = _work(w)
     cdef Py_ssize_t q, panels = w.out_panels
     cdef uint64_t mode = fd_flush_subnormals()
@@ -281,7 +285,7 @@ cdef void _member(
     _first_operand(w, w.batch * me // team, w.batch * (me + 1) // team, <const cython.floating*> h, state_mask,
                    work + at.operands)
     fd_barrier(barrier, team)
-    _walk(w, &mine, x, W_x, W_h, <const cython.floating*> work + at.W_r, <const cython.floating*> work + at.parameters,
+    _walk(w, me, x, W_x, W_h, <const cython.floating*> work + at.W_r, <const cython.floating*> work + at.parameters,
           state_mask, h, c, m, gates, work + at.operands, work + at.resets, work + at.plain, keep, barrier, team)
     fd_restore_subnormals(mode)
 
@@ -349,3 +353,14 @@ def forward(
     with nogil, parallel(num_threads=num_threads):
         _member(&w, threadid(), fd_team_size(), x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_, h_, c_, m_,
                 gates_, work_, keep, barrier)
+
+
+def take_rows(const cython.floating[:, ::1] rows, const int64_t[::1] places, cython.floating[:, ::1] out,
+              int num_threads):
+    """out[i] = rows[places[i]], or zeros where places[i] is negative."""
+    cdef Py_ssize_t i, size = out.shape[1] * sizeof(cython.floating)
+    for i in prange(out.shape[0], num_threads=num_threads, schedule="static", nogil=True):
+        if places[i] < 0:
+            memset(&out[i, 0], 0, size)
+        else:
+            memcpy(&out[i, 0], &rows[places[i], 0], size)

@@ -281,7 +281,8 @@ cdef void _block(
     int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """Gradients of the parameters from rows `first` on, which are `slot` on in the window."""
-    cdef Py_ssize_t i, j, b, u, end, count, width, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
+    cdef Py_ssize_t i, j, b, u, end, beside, width
+    cdef Py_ssize_t of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
     cdef Py_ssize_t strip = BLOCK_ROWS * FD_MR, wide = w.gates * w.hidden
     cdef Py_ssize_t plain_row = plain_blocks(w) * w.padded if w.normed else w.row
     cdef const cython.floating* da = work + at.da + slot * w.row
@@ -314,9 +315,9 @@ cdef void _block(
     j, end = w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team
     while j < end:
         b, u = j // w.panels, (j % w.panels) * w.nr
-        count = 2 if j + 1 < end and (j + 1) // w.panels == b else 1  # neighbours, for the tile two panels wide
-        width = min(count * w.nr, w.hidden - u)
-        for i in range(count):
+        beside = 2 if j + 1 < end and (j + 1) // w.panels == b else 1  # neighbours, for the tile two panels wide
+        width = min(beside * w.nr, w.hidden - u)
+        for i in range(beside):
             pack_panel(da + (j + i) * w.nr, w.row, rows, w.nr, panels + i * BLOCK_ROWS * w.nr)
         if w.x_gate[b] >= 0:
             weight_products(<const cython.floating*> work + at.strips_x, w.inputs, <const cython.floating*> panels,
@@ -325,12 +326,12 @@ cdef void _block(
             states = work + (at.strips_rh if w.cell == GRU_BEFORE and w.h_gate[b] == 2 else at.strips_h)
             weight_products(states, w.outputs, <const cython.floating*> panels, rows,
                             dW_h + w.h_gate[b] * w.hidden + u, wide, width, w.nr, add)
-        j += count
+        j += beside
     if w.projected:
         for j in range(w.out_panels * me // team, w.out_panels * (me + 1) // team):
             pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panels)
-            weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panels, rows,
-                            dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
+            weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panels,
+                            rows, dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
     parameter_sums(w, plain, plain_row, rows, first, c, <const cython.floating*> work + at.fresh + slot * w.padded, db,
                    dpeepholes, add, me, team)
     if w.normed:
@@ -348,7 +349,7 @@ cdef void _member(
     cython.floating* dpeepholes, cython.floating* dgains, bint add, cython.floating* work, int64_t* barrier,
 ) noexcept nogil:
     """What each thread of the team does: pack, then windows from the last to the first: steps, then products."""
-    cdef Share mine = share(w, me, team, sizeof(cython.floating))
+    cdef Share mine
     cdef Work at = _work(w, team)
     cdef Py_ssize_t t, t0, t1 = w.steps, q, first, rows, block, row0, row1, x_panels = (w.inputs + w.nr - 1) // w.nr
     cdef uint64_t mode = fd_flush_subnormals()
@@ -366,6 +367,7 @@ cdef void _member(
     fd_barrier(barrier, team)
     while t1 > 0:
         t0 = window_begin(w, t1, BLOCK_ROWS)
+        mine = share(w, t0, t1, me, team, sizeof(cython.floating))
         for t in range(t1 - 1, t0 - 1, -1):
             _step(w, &mine, &at, t, t0, dy, dc_above, W_h, <const cython.floating*> work + at.W_r, state_mask, h, c,
                   gates, work, dh, dc, barrier, me, team)

@@ -245,7 +245,7 @@ cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
     for j in range(WIDE):
         seen[j] = 0
     for i in range(READ // WIDE):
-        fd_prefetch_apart(words + READ, READ // 8, i * (WIDE // 8), WIDE // 8)
+        fd_prefetch_apart(words + READ, i, READ)
         for j in range(WIDE):
             seen[j] |= words[i * WIDE + j]
     for j in range(1, WIDE):

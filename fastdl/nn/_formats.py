@@ -6,6 +6,8 @@
     Keras    i f c o         z r h          (I, G H)        one; GRU with reset_after (2, 3 H)
     ONNX     i o f c         z r h          (D, G H, I)     (D, 2 G H): of W, then of R
 
+A coupled LSTM has no f. ONNX keeps its place, which ``input_forget=1`` ignores: it is filled with zeros, and not read.
+
 torch's is that of ``state_dict``. Sources: keras.layers.LSTM and GRU; ONNX operators LSTM-22, GRU-22, RNN-22.
 """
 
@@ -23,6 +25,7 @@ _ORDER = {
     ("keras", "GRU"): (1, 0, 2),
     ("keras", "RNN"): (0,),
     ("onnx", "LSTM"): (0, 2, 3, 1),
+    ("onnx", "coupled LSTM"): (0, 3, 1),
     ("onnx", "GRU"): (1, 0, 2),
     ("onnx", "RNN"): (0,),
 }
@@ -140,9 +143,9 @@ class FormatsMixin(Module):
 
     def _layout(self, layout: str, layer: int) -> tuple[tuple[int, ...], list[str]]:
         choice("layout", layout, ("keras", "onnx"))
-        kind = type(self).__name__
-        names = ["proj_size", "layer_norm", "learned_state", "coupled", "cell_clip"]
-        names += ["peepholes", "clip"] if layout == "keras" else []
+        kind = "coupled LSTM" if layout == "onnx" and getattr(self, "coupled", False) else type(self).__name__
+        names = ["proj_size", "layer_norm", "learned_state", "cell_clip"]
+        names += ["peepholes", "coupled", "clip"] if layout == "keras" else []
         barred = {name: getattr(self, name, None) for name in names}
         for name, value in barred.items():
             if value:
@@ -155,18 +158,24 @@ class FormatsMixin(Module):
 
     def _parts(self, place: str, order: tuple[int, ...]) -> tuple[Any, ...]:
         """W, R, (bias of W, bias of R) with the gates in their order, and the peepholes."""
-        named, H = self._parameters, self.hidden_size  # type: ignore[attr-defined]
-        ours = np.concatenate([np.arange(order.index(at) * H, (order.index(at) + 1) * H) for at in range(len(order))])
-        bias, width = named[f"bias{place}"].data, len(ours)
+        named, width = self._parameters, len(order) * self.hidden_size  # type: ignore[attr-defined]
+        bias = named[f"bias{place}"].data
         second = np.zeros(width, bias.dtype)
         second[width - (len(bias) - width) :] = bias[width:]
         peepholes = named[f"peephole{place}"].data if f"peephole{place}" in named else None
         return (
-            named[f"weight_ih{place}"].data[:, ours],
-            named[f"weight_hh{place}"].data[:, ours],
-            (bias[:width][ours], second[ours]),
+            _placed(named[f"weight_ih{place}"].data, order),
+            _placed(named[f"weight_hh{place}"].data, order),
+            (_placed(bias[:width], order), _placed(second, order)),
             peepholes,
         )
+
+
+def _placed(ours: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """The gates of the last axis where they stand in theirs, zeros where there is none."""
+    gates = np.split(ours, len(order), axis=-1)
+    empty = np.zeros_like(gates[0])
+    return np.concatenate([gates[order.index(at)] if at in order else empty for at in range(max(order) + 1)], axis=-1)
 
 
 def _one_bias(first: np.ndarray, second: np.ndarray, extra: int) -> np.ndarray:

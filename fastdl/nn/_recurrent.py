@@ -176,7 +176,7 @@ class Recurrent(Runs):
             raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
         if lengths is not None:
             lengths = check_lengths("lengths", lengths, T, B, 0)
-        ends = return_state or self.output == "last"
+        ends = return_state or return_cells or self.output == "last"
         y, cells, finals, runs = self._stack(x, self._checked_state(state, B), lengths, self.training, ends)
         if self.training:
             self._tape.append((runs, (T, B), state is None))
@@ -196,7 +196,7 @@ class Recurrent(Runs):
     def _stack(
         self, y: np.ndarray, initial: tuple[np.ndarray, ...], lengths: Any, training: bool, ends: bool
     ) -> tuple[np.ndarray, list[Any], list[tuple], list[Any]]:
-        """All layers: outputs, the last layer's cells, every run's final states (if ends) and what backward needs."""
+        """All layers: outputs, the last layer's cells and every run's final states (if ends), what backward needs."""
         finals, runs, at = [], [], 0
         for k in range(self.num_layers):
             outputs, cells = [], []

@@ -72,11 +72,12 @@ class Runs(Module):
 
     def _walk(
         self, x: np.ndarray, states: tuple, weights: list, training: bool, lengths: Any, backwards: bool,
-        drawn: dict[str, Any],
+        drawn: dict[str, Any], cells: bool,
     ) -> Any:  # fmt: skip
         """(h, c or None, tape). What the topic's functions would check is the layer's own, so they are passed by.
 
         To check it again would take longer than a small layer. drawn: options beside the layer's own, by name.
+        cells: whether all c are wanted.
         """
         if get_backend() == "reference":
             return self._function(x, states, weights, training, lengths=lengths, reverse=backwards, **drawn)
@@ -90,7 +91,7 @@ class Runs(Module):
                 cell_clip=self.cell_clip, **drawn,
             )  # fmt: skip
         c0 = states[1] if len(states) == 2 else None
-        return walk(self._cell, x, states[0], c0, W_x, W_h, b, training, rows, options)
+        return walk(self._cell, x, states[0], c0, W_x, W_h, b, training, rows, options, cells)
 
     def _walk_back(
         self, dh: np.ndarray, dc: Any, tape: Any, places: list, accumulate: bool, dstates: tuple
@@ -114,7 +115,7 @@ class Runs(Module):
         training: bool,
         ends: bool,
     ) -> tuple[np.ndarray, np.ndarray | None, tuple, _Run | None]:
-        """One layer in one direction: its outputs, cells, final states (if ends) and what backward needs."""
+        """One layer in one direction: its outputs, cells and final states (if ends), and what backward needs."""
         T, B = x.shape[:2]
         where: dict[str, Any] | None = None
         options, weight_mask = _NOTHING, None
@@ -130,7 +131,7 @@ class Runs(Module):
         weights = self._weights(place, weight_mask)
         size = self._segment_size(T) if training else T
         if size >= T:
-            h, c, tape = self._walk(x, states, weights, training, lengths, backwards, options)
+            h, c, tape = self._walk(x, states, weights, training, lengths, backwards, options, ends)
             whole = [_Segment(0, T, lengths, states, tape)]
             run = _Run(x, whole, lengths, options, weight_mask, where) if training else None
             return h, c, self._ends(h, c, states, lengths, backwards) if ends else states, run
@@ -140,7 +141,7 @@ class Runs(Module):
             end = min(begin + size, T)
             part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
             cut = self._cut(options, begin, end)
-            h, c, _ = self._walk(x[begin:end], states, weights, False, part, backwards, cut)
+            h, c, _ = self._walk(x[begin:end], states, weights, False, part, backwards, cut, True)
             segments.append(_Segment(begin, end, part, states, None))
             states = self._ends(h, c, states, part, backwards)
             outputs.append(h)
@@ -232,7 +233,7 @@ class Runs(Module):
             if tape is None:
                 weights = weights or self._weights(place, run.weight_mask)
                 cut = self._cut(run.options, begin, end)
-                tape = self._walk(run.x[span], before, weights, True, lengths, backwards, cut)[2]
+                tape = self._walk(run.x[span], before, weights, True, lengths, backwards, cut, False)[2]
             dx, states = self._walk_back(dh[span], None if dc is None else dc[span], tape, places, accumulate, states)
             accumulate = True
             if self.truncate is not None and segment is not run.segments[0]:

@@ -57,20 +57,15 @@ def kind_of(p: float) -> int:
     return QUICK if abs(p) <= 64 else POWER
 
 
-def small(x: Any, p: Any) -> float | None:
-    """The norm of one block; None where that is not what came, or where it needs care.
+def small(x: Any, p: Any, typed: bool = True) -> Any:
+    """The norm of one block, a scalar of its type or a float; None where that is not what came, or where it needs care.
 
     For it, checking first would take longer than the norm: so the kernel's own checks serve.
     """
     if p.__class__ not in _NUMBERS:
         return None
     kind = _KINDS[p] if p in _KINDS else kind_of(float(p))
-    value: float | None = kernels.norms.reduce_block(x, kind, p)
-    if value is None or kind <= ABS or kind >= LARGEST:
-        return value
-    if not _SURE < value < math.inf:
-        return None
-    return math.sqrt(value) if kind == SQUARE else root(value, p)
+    return kernels.norms.norm_block(x, kind, p, _SURE, typed)
 
 
 def total(x: np.ndarray, kind: int, p: float) -> float:

@@ -65,7 +65,7 @@ def norm(
     if axis is None and dtype is None and not keepdims:
         value = small(x, 2.0 if ord is None else ord)
         if value is not None:
-            return _scalar(value, x.dtype.char)
+            return value
     if ord is None:
         return _vector(x, 2.0, axis, keepdims, dtype)
     x = real_array("x", x)
@@ -239,7 +239,7 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
     if axis is None and dtype is None and not keepdims:
         value = small(x, p)
         if value is not None:
-            return _scalar(value, x.dtype.char)
+            return value
     x = real_array("x", x)
     kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
     if axis is not None:

@@ -182,8 +182,10 @@ def walk(
     training: bool,
     rows: Rows | None,
     options: Options,
+    cells: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
-    """`forward` of arguments that fit: a layer that has checked its own comes straight here."""
+    """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether all c are
+    wanted."""
     (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
     H = width // G
     inputs = (x if rows is None else rows.gather(x)).reshape(-1, I)
@@ -210,7 +212,7 @@ def walk(
     if rows is None:
         all_h, all_c = h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H)
     else:
-        all_h, all_c = rows.scatter(h[B:]), None if c is None else rows.scatter(c[B:])
+        all_h, all_c = rows.scatter(h[B:]), rows.scatter(c[B:]) if cells and c is not None else None
     tape = RecurrentTape(cell, inputs, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
     return all_h, all_c, tape
 

@@ -4,10 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._memory import aligned_empty, aligned_zeros
-from .._validate import check_shape
+from .._dispatch import kernels
+from .._memory import aligned_empty
+from .._threads import threads_for
+from .._validate import FLOATS, check_shape
 
 __all__ = ["Rows", "rows_of"]
+
+GRAIN = 1 << 16  # elements that pay for one more thread to copy them
 
 
 class Rows(NamedTuple):
@@ -22,21 +26,15 @@ class Rows(NamedTuple):
     order: np.ndarray | None  # (B,), the sequence that is r-th longest; None where they stay as they are
     places: np.ndarray  # (rows,)
     shape: tuple[int, int]
+    back: np.ndarray  # (T * B,), the row at each place of the padded batch, -1 where there is none
 
     def gather(self, padded: np.ndarray) -> np.ndarray:
-        """(T, B, ...) to (rows, ...)."""
-        T, B = self.shape
-        flat = padded.reshape(T * B, *padded.shape[2:])
-        out = aligned_empty((len(self.places), *padded.shape[2:]), padded.dtype)
-        # mode="clip" writes straight into out; the indices are ours, and in range.
-        return np.take(flat, self.places, axis=0, out=out, mode="clip")
+        """(T, B, ...) to (rows, ...), of any type."""
+        return _taken(padded.reshape(-1, *padded.shape[2:]), self.places)
 
     def scatter(self, rows: np.ndarray) -> np.ndarray:
-        """(rows, ...) to (T, B, ...), zero past each sequence's end."""
-        T, B = self.shape
-        out = aligned_zeros((T * B, *rows.shape[1:]), rows.dtype)
-        out[self.places] = rows
-        return out.reshape(T, B, *rows.shape[1:])
+        """(rows, n) to (T, B, n), zero past each sequence's end."""
+        return _taken(rows, self.back).reshape(*self.shape, -1)
 
     def sort(self, states: np.ndarray) -> np.ndarray:
         """(B, ...) in the walk's order of sequences."""
@@ -56,8 +54,8 @@ def rows_of(lengths: Any, reverse: bool, T: int, B: int) -> Rows | None:
     if lengths is None:
         if not reverse:
             return None
-        flat = np.arange(T * B).reshape(T, B)[::-1]
-        return Rows(None, None, flat.ravel(), (T, B))
+        flat = np.arange(T * B).reshape(T, B)[::-1].ravel()
+        return Rows(None, None, flat, (T, B), flat)
     lengths = check_lengths("lengths", lengths, T, B, 0)
     if B and (lengths == T).all():
         return rows_of(None, reverse, T, B)
@@ -69,7 +67,19 @@ def rows_of(lengths: Any, reverse: bool, T: int, B: int) -> Rows | None:
     t = np.repeat(np.arange(steps), counts)
     rank = np.arange(len(t)) - offsets[t]
     time = longest[rank] - 1 - t if reverse else t
-    return Rows(offsets, order, time * B + order[rank], (T, B))
+    places, back = time * B + order[rank], np.full(T * B, -1)
+    back[places] = np.arange(len(places))
+    return Rows(offsets, order, places, (T, B), back)
+
+
+def _taken(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """rows[places], zeros where a place is negative."""
+    out = aligned_empty((len(places), *rows.shape[1:]), rows.dtype)
+    if out.size and rows.dtype in FLOATS:
+        kernels.recurrent.take_rows(rows, places, out, threads_for(out.size, GRAIN))
+    elif out.size:  # a mask; mode="clip" writes straight into out, and the indices are in range
+        np.take(rows, places, axis=0, out=out, mode="clip")
+    return out
 
 
 def check_lengths(name: str, lengths: Any, T: int, B: int, least: int) -> np.ndarray:
