@@ -61,17 +61,19 @@ static inline float fd_two_to_float(float n) {
     return z;
 }
 
-/* e of the largest |x|, which is in [2^e, 2^(e + 1)): -127 for zero and subnormals, 128 for infinity and NaN, whose
- * bits are the largest of all. */
-static inline int fd_exponent_of_largest(const float *x, ptrdiff_t n) {
-    uint32_t largest = 0;
+/* e of the largest |x|, which is in [2^e, 2^(e + 1)), and of the smallest: -127 for zero and subnormals, 128 for infinity
+ * and NaN, whose bits are the largest of all. */
+static inline int fd_exponents(const float *x, ptrdiff_t n, int *smallest) {
+    uint32_t high = 0, low = UINT32_C(0x7fffffff);
     for (ptrdiff_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, sizeof bits);
         bits &= UINT32_C(0x7fffffff);
-        largest = bits > largest ? bits : largest;
+        high = bits > high ? bits : high;
+        low = bits < low ? bits : low;
     }
-    return (int)(largest >> 23) - 127;
+    *smallest = (int)(low >> 23) - 127;
+    return (int)(high >> 23) - 127;
 }
 
 #endif

@@ -15,7 +15,7 @@ cdef extern from "_power.h" nogil:
     double fd_split_double(double x, double* mantissa)
     double fd_two_to_double(double n)
     float fd_two_to_float(float n)
-    int fd_exponent_of_largest(const float* x, Py_ssize_t n)
+    int fd_exponents(const float* x, Py_ssize_t n, int* smallest)
 
 
 cdef inline double log2_of(double m) noexcept nogil:
@@ -72,11 +72,16 @@ cdef inline float float_parts(float a, double p, float* whole) noexcept nogil:
 cdef inline bint is_mild(const float* x, Py_ssize_t n, double p) noexcept nogil:
     """Whether `mild_float` may take these n numbers, which are at most 2^13.
 
-    It asks that p > 0 and, with 2^e the power of two of the largest, that no term exceeds 2^126; that the largest is at
-    least 2^-60, so that what is below 2^-126 does not matter; and that the term of a zero or a subnormal, taken for
-    about 2^-127, is at most 2^-43 of the largest. Of an infinity or a NaN, e is 128."""
-    cdef double e = fd_exponent_of_largest(x, n)
-    return p > 0.0 and p * (e + 1.0) <= 126.0 and e < 128.0 and p * e >= -60.0 and p * (e + 126.0) >= 43.0
+    With 2^e the power of two of the largest, of the smallest for p < 0, it asks that no term exceeds 2^126, and that
+    the largest term is at least 2^-60, so that what is below 2^-126 does not matter. A zero or a subnormal is taken for
+    about 2^-127: for p > 0 that term must be at most 2^-43 of the largest, and for p < 0 there must be none. Nor may
+    there be an infinity or a NaN, of which e is 128."""
+    cdef int low, high = fd_exponents(x, n, &low)
+    if high == 128 or p == 0.0:
+        return False
+    if p > 0.0:
+        return p * (high + 1) <= 126.0 and p * high >= -60.0 and p * (high + 126) >= 43.0
+    return low > -127 and p * low <= 126.0 and p * (low + 1) >= -60.0
 
 
 cdef inline float mild_float(float a, double p) noexcept nogil:
