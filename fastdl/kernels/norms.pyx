@@ -26,6 +26,7 @@ LEVEL = FD_LEVEL.decode()
 
 cdef enum:
     TILE = 1024   # columns side by side: 8 KB of sums, a page of float32
+    LINE = 16     # float32 of a cache line
     ABREAST = 8   # rows added to the columns' sums in one go: as many as fd_prefetch_apart asks for
 
 BLOCK_SIZE = BLOCK
@@ -115,13 +116,19 @@ cdef inline double added(double total, floating x, int kind, double p) noexcept 
 cdef inline void add_rows_abreast(
     const floating* x, Py_ssize_t stride, Py_ssize_t width, int kind, double p, double* out
 ) noexcept nogil:
-    cdef Py_ssize_t j, k
+    """At most LINE columns. By way of local sums: the compiler must assume that x and out overlap."""
+    cdef double totals[LINE]
     cdef double total
+    cdef Py_ssize_t j, k
     for j in range(width):
-        total = out[j]
+        totals[j] = out[j]
+    for j in range(width):
+        total = totals[j]
         for k in range(ABREAST):
             total = added(total, x[k * stride + j], kind, p)
-        out[j] = total
+        totals[j] = total
+    for j in range(width):
+        out[j] = totals[j]
 
 
 cdef inline void column_sums(
