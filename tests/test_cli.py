@@ -416,12 +416,17 @@ def test_output_that_cannot_show_a_character(tmp_path, trained):
     assert out.startswith("?")
 
 
-def test_a_missing_output_device(corpus, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # where the write fails: at exit, or at once
+def test_a_missing_output_device(unbuffered):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "fastdl", "show-config"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "fastdl", "show-config"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 1
     assert done.stderr == "fastdl: error: [Errno 28] No space left on device\n"

@@ -41,10 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(str(error), 2)
     except BrokenPipeError:
-        # Python would try to flush stdout again at exit and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     except (FloatingPointError, MemoryError) as error:
         return _fail(str(error) or "out of memory", 1)
@@ -55,6 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if former is not None:
             signal.signal(signal.SIGTERM, former)
+
+
+def _drop_output() -> None:
+    """What stdout still holds goes nowhere: at exit Python would try again to write it, complain, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:
