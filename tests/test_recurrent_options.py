@@ -190,10 +190,13 @@ def test_padding_is_never_read():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("chosen", [{}, {"reverse": True}, {"lengths": True}], ids=case_id)
 @pytest.mark.parametrize("empty", [(0, 2, 3, 4), (3, 0, 3, 4)], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_empty_sequences_and_batches(cell, empty):
-    problem = Problem(cell, {}, empty, np.float32)
+def test_empty_sequences_and_batches(cell, empty, chosen):
+    problem = Problem(cell, {k: v for k, v in chosen.items() if k != "lengths"}, empty, np.float32)
+    if "lengths" in chosen:
+        problem.options["lengths"] = np.zeros(empty[1], int)
     results = problem.run()
     assert results[0].shape == (empty[0], empty[1], empty[3])
     np.testing.assert_array_equal(results[2 if problem.name != "lstm" else 3], problem.dh_last)

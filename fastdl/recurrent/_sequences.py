@@ -34,7 +34,7 @@ class Rows(NamedTuple):
 
     def scatter(self, rows: np.ndarray) -> np.ndarray:
         """(rows, n) to (T, B, n), zero past each sequence's end."""
-        return _taken(rows, self.back).reshape(*self.shape, -1)
+        return _taken(rows, self.back).reshape(*self.shape, rows.shape[1])
 
     def sort(self, states: np.ndarray) -> np.ndarray:
         """(B, ...) in the walk's order of sequences."""
