@@ -7,7 +7,7 @@
  *
  * One width for all would spill float64 and the SSE build to memory and run ten times slower. Six rows of two panels
  * need 10 loads for 24 multiply-adds, twelve rows of one need 14, and addresses of twelve rows that no longer fit into
- * registers: 91 % of the peak instead of 81 %. AVX2 has too few registers for that. This is the one place
+ * registers. AVX2 has too few registers for that. This is the one place
  * where vectors are spelled out: as plain loops, whether they became vectors hung on the compiler's unrolling
  * limits (gcc 12 made scalars of the 16-wide AVX2 tile: 20 times slower). The rest is in _tile.pxd.
  */
@@ -58,25 +58,23 @@ typedef float fd_loose_float __attribute__((vector_size(FD_VECTOR_BYTES), aligne
 typedef double fd_vec_double __attribute__((vector_size(FD_VECTOR_BYTES)));
 typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), aligned(8), may_alias));
 
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#define FD_FMA_float(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define FD_FMA_double(a, b, c) _mm512_fmadd_pd(a, b, c)
-#elif defined(__AVX2__)
-#include <immintrin.h>
-#define FD_FMA_float(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define FD_FMA_double(a, b, c) _mm256_fmadd_pd(a, b, c)
+/* sum += a * b. In AVX's own words: given the choice, gcc 12 renames accumulators when a loop is unrolled, and copies or
+ * spills them. */
+#if defined(__AVX2__)
+#define FD_ADD_PRODUCT_float(sum, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
+#define FD_ADD_PRODUCT_double(sum, a, b) __asm__("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
 #elif defined(__aarch64__)
 #include <arm_neon.h>
-#define FD_FMA_float(a, b, c) vfmaq_f32(c, a, b)
-#define FD_FMA_double(a, b, c) vfmaq_f64(c, a, b)
+#define FD_ADD_PRODUCT_float(sum, a, b) ((sum) = vfmaq_f32(sum, a, b))
+#define FD_ADD_PRODUCT_double(sum, a, b) ((sum) = vfmaq_f64(sum, a, b))
 #else
-#define FD_FMA_float(a, b, c) ((a) * (b) + (c))
-#define FD_FMA_double(a, b, c) ((a) * (b) + (c))
+#define FD_ADD_PRODUCT_float(sum, a, b) ((sum) += (a) * (b))
+#define FD_ADD_PRODUCT_double(sum, a, b) ((sum) += (a) * (b))
 #endif
 
-/* Panels stream from the second-level cache; asking a few rows ahead hides its latency. */
-enum { FD_AHEAD = 8 };
+/* The compiler may no longer know how a pointer came about: else it keeps an address for every element in a loop. */
+#define FD_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 static inline void fd_prefetch(const void *address) { __builtin_prefetch(address); }
 
 #define FD_REAL float
