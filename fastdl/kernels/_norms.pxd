@@ -6,7 +6,7 @@ than a branch, so the loop around it vectorizes.
 from cython cimport floating
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
 
-from ._power cimport mild_float, power, quick_double, quick_float
+from ._power cimport power, quick_double, quick_float
 from ._tile cimport madd
 
 
@@ -27,7 +27,6 @@ cdef enum:  # what is reduced
     INVERSE = 13  # |x|^-1
     LARGEST = 14  # max |x|, NaN if there is one
     SMALLEST = 15  # min |x|, NaN if there is one
-    MILD = -1      # QUICK for float32, in blocks that cannot leave float's range
 
 cdef enum:  # what a map writes; s is the row's level
     TIMES = 0     # x s
@@ -69,11 +68,22 @@ cdef inline double term(floating value, int kind, double p) noexcept nogil:
         return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
     if kind == INVERSE:
         return 1.0 / a
-    if kind == MILD:
-        return mild_float(modulus(value), p) if floating is float else quick_double(a, p)
     if kind == QUICK:
         return quick_float(modulus(value), p) if floating is float else quick_double(a, p)
     return power(a, p)
+
+
+cdef inline float float_power(float a, int p) noexcept nogil:
+    """|a|^p for whole p from 1 to 127 in float: p - 1 roundings at most, which the root divides by p. With p a constant
+    its bits fold away, else they are masks."""
+    cdef float b = fabsf(a), b2 = b * b, b4 = b2 * b2, b8 = b4 * b4, b16 = b8 * b8, b32 = b16 * b16, b64 = b32 * b32
+    cdef float raised = b if p & 1 else <float> 1.0
+    raised = raised * b2 if p & 2 else raised
+    raised = raised * b4 if p & 4 else raised
+    raised = raised * b8 if p & 8 else raised
+    raised = raised * b16 if p & 16 else raised
+    raised = raised * b32 if p & 32 else raised
+    return raised * b64 if p & 64 else raised
 
 
 cdef inline double plus_term(double total, floating value, int kind, double p) noexcept nogil:

@@ -57,6 +57,11 @@ def kind_of(p: float) -> int:
     return QUICK if abs(p) <= 64 else POWER
 
 
+def in_float(p: float) -> bool:
+    """Whether float32 arrays have their terms computed in float32 for order p."""
+    return CUBE <= kind_of(p) <= WHOLE or kind_of(p) == QUICK
+
+
 def small(x: Any, p: Any, typed: bool = True) -> Any:
     """The norm of one block, a scalar of its type or a float; None where that is not what came, or where it needs care.
 

@@ -8,7 +8,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import FLOATS, choice
 from ._axes import Axis, axes_of, norms_along, real_array
-from ._reduction import norm_of, order, small
+from ._reduction import in_float, norm_of, order, small
 
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
 
@@ -53,7 +53,8 @@ def norm(
     MATH (1.1) to (1.7). Nothing overflows or underflows where the result is representable, and sums run in
     double over blocks of fixed size in fixed order: the error does not grow with the size, and the bits do
     not depend on the threads. ("nuc", 2 and -2 of matrices are LAPACK's singular values, by NumPy.) Of orders
-    that are not whole, float32 arrays have their terms computed in float32: about 1e-7 of relative error.
+    other than 0, 1/2, 1, 2, -1 and the infinities, a float32 array has its terms computed in float32, about 1e-7 of
+    relative error, unless `dtype` is float64.
 
     Examples
     --------
@@ -242,6 +243,8 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
             return value
     x = real_array("x", x)
     kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
+    if kind.char == "d" and x.dtype.char == "f" and in_float(p):
+        x = x.astype(np.float64)
     if axis is not None:
         axes = axes_of(x, axis)
         return _shaped(norms_along(x, axes, p), axes, keepdims, kind)
