@@ -74,7 +74,7 @@ cdef inline cython.floating exp_(const cython.floating x) noexcept nogil:
     return 0 if x < low else (p + one) * power
 
 
-# The sigmoid and the tanh in three steps each: what e is raised to, `expm1_small(reduced(...))`, and what is made of it.
+# Sigmoid and tanh in three steps: what e is raised to, `expm1_small(reduced(...))`, and what is made of it.
 cdef inline cython.floating sigmoid_exponent(const cython.floating x) noexcept nogil:
     return -_clamp(x, <float>87.6) if cython.floating is float else -_clamp(x, 708.5)
 

@@ -27,41 +27,57 @@ LEVEL = FD_LEVEL.decode()
 cdef enum:
     TILE = 1024   # columns side by side: 8 KB of sums, a page of float32
     LINE = 16     # float32 of a cache line
+    FEW = 16      # blocks that the calling thread takes alone
     ABREAST = 8   # rows added to the columns' sums in one go: as many as fd_prefetch_apart asks for
 
 BLOCK_SIZE = BLOCK
+SMALL_SIZE = FEW * BLOCK
 
 
 # ---- Rows ---------------------------------------------------------------------------------------------
-cdef bint is_block(x) noexcept:
-    """Whether x is a plain vector of 1 to BLOCK floats. Asked of NumPy directly: a typed view of x would take longer
+cdef bint is_small(x) noexcept:
+    """Whether x is a plain vector of 1 to FEW blocks of floats. Asked of NumPy directly: typed views would take longer
     than its reduction."""
     if not cnp.PyArray_CheckExact(x):
         return False
     cdef cnp.ndarray array = <cnp.ndarray> x
     cdef int type_ = cnp.PyArray_TYPE(array)
-    return (cnp.PyArray_NDIM(array) == 1 and 1 <= cnp.PyArray_SIZE(array) <= BLOCK
+    return (cnp.PyArray_NDIM(array) == 1 and 1 <= cnp.PyArray_SIZE(array) <= FEW * BLOCK
             and cnp.PyArray_ISCARRAY_RO(array) and (type_ == cnp.NPY_FLOAT or type_ == cnp.NPY_DOUBLE))
+
+
+cdef double blocks_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
+    cdef double parts[FEW]
+    cdef Py_ssize_t i, count, blocks = (n + BLOCK - 1) // BLOCK
+    for i in range(blocks):
+        count = min(n - i * BLOCK, <Py_ssize_t> BLOCK)
+        parts[i] = block_of(x + i * BLOCK, x + min(i + 1, blocks - 1) * BLOCK, 0, count, kind, p)
+    return combined(parts, blocks, kind)
 
 
 cdef double reduction(cnp.ndarray array, int kind, double p) noexcept:
     cdef Py_ssize_t n = cnp.PyArray_SIZE(array)
     cdef const float* floats = <const float*> cnp.PyArray_DATA(array)
     cdef const double* doubles = <const double*> cnp.PyArray_DATA(array)
+    cdef double value
     if cnp.PyArray_TYPE(array) == cnp.NPY_FLOAT:
-        return block_of(floats, floats, 0, n, kind, p)
-    return block_of(doubles, doubles, 0, n, kind, p)
+        with nogil:
+            value = blocks_of(floats, n, kind, p)
+    else:
+        with nogil:
+            value = blocks_of(doubles, n, kind, p)
+    return value
 
 
-def reduce_block(x, int kind, double p):
-    """The reduction of one block, on the calling thread; None if x is no plain vector of 1 to BLOCK elements."""
-    return reduction(<cnp.ndarray> x, kind, p) if is_block(x) else None
+def reduce_small(x, int kind, double p):
+    """The reduction of x, on the calling thread; None if x is no plain vector of 1 to FEW blocks."""
+    return reduction(<cnp.ndarray> x, kind, p) if is_small(x) else None
 
 
-def norm_block(x, int kind, double p, double sure, bint typed):
-    """The norm of one block, as a scalar of its type if `typed`, else as a float; None if x is no such block, or the
-    sum is not above `sure`, or it or the norm is beyond the type's range."""
-    if not is_block(x):
+def norm_small(x, int kind, double p, double sure, bint typed):
+    """The norm of x, as a scalar of its type if `typed`, else as a float; None if x is no plain vector of 1 to FEW
+    blocks, or the sum is not above `sure`, or it or the norm is beyond the type's range."""
+    if not is_small(x):
         return None
     cdef cnp.ndarray array = <cnp.ndarray> x
     cdef double value = reduction(array, kind, p)

@@ -23,11 +23,12 @@ TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
 
 GRAIN = 1 << 16  # elements that pay for one more thread (measured)
 BLOCK = kernels.norms.BLOCK_SIZE
+SMALL = kernels.norms.SMALL_SIZE
 # Each term rounds by at most 2^-1075 once it is subnormal, so a sum above n * 2^-1000 is exact to 2^-75.
 TINY = 2.0**-1000
 # From here on |x|^p sums to the largest term in any length a computer holds.
 ALL_BUT_INFINITE = 1e17
-_SURE = BLOCK * TINY
+_SURE = SMALL * TINY
 _NUMBERS = (float, int)  # not bool
 
 _KINDS: dict[float, int] = {0: COUNT, 1: ABS, 2: SQUARE, 3: CUBE, 4: FOURTH, 5: FIFTH, 6: SIXTH, 7: SEVENTH, 8: EIGHTH}
@@ -63,22 +64,22 @@ def in_float(p: float) -> bool:
 
 
 def small(x: Any, p: Any, typed: bool = True) -> Any:
-    """The norm of one block, a scalar of its type or a float; None where that is not what came, or where it needs care.
+    """The norm of up to SMALL elements as a scalar of its type or a float; None for all else and where care is needed.
 
     For it, checking first would take longer than the norm: so the kernel's own checks serve.
     """
     if p.__class__ not in _NUMBERS:
         return None
     kind = _KINDS[p] if p in _KINDS else kind_of(float(p))
-    return kernels.norms.norm_block(x, kind, p, _SURE, typed)
+    return kernels.norms.norm_small(x, kind, p, _SURE, typed)
 
 
 def total(x: np.ndarray, kind: int, p: float) -> float:
     """The reduction of one contiguous array; 0 for an empty one."""
     size = x.size
-    if size <= BLOCK:
+    if size <= SMALL:
         flat = x if x.ndim == 1 else x.reshape(-1)
-        return kernels.norms.reduce_block(flat, kind, p) if size else 0.0
+        return kernels.norms.reduce_small(flat, kind, p) if size else 0.0
     parts = np.empty((1, -(-size // BLOCK)))
     out = np.empty(1)
     kernel("reduce_rows", x.dtype)(x.reshape(1, -1), kind, p, parts, out, threads_for(size, GRAIN))

@@ -17,8 +17,10 @@ BIASES = (1, 1, 4, 3, 4, 3)
 _CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
-# Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md).
+# Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
+# step's recurrent product for each thread, which may wait for the others after it.
 GRAIN = 1_000_000
+STEP_GRAIN = 8_192
 
 
 class Options(NamedTuple):
@@ -204,7 +206,7 @@ def walk(
     )
     gates = aligned_empty((N if training else window, row), dtype)
     if N:
-        num_threads = threads_for(N * G * H * (I + R), GRAIN)
+        num_threads = _threads(N, B, I, R, G * H)
         kernels.recurrent.forward(
             cell, B, offsets, inputs, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
             options.projection, m, *options[1:],
@@ -285,7 +287,7 @@ def walk_back(
     if N:
         offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
         P = 0 if options.projection is None else R
-        num_threads = threads_for(N * G * H * (I + R), GRAIN)
+        num_threads = _threads(N, B, I, R, G * H)
         size = kernels.recurrent_backward.sizes(
             cell, options.gains is not None, options.peepholes is not None, steps, B, N, I, H, P, offsets, x.itemsize,
             num_threads,
@@ -305,6 +307,11 @@ def walk_back(
     elif dx is not None:
         dx = dx.reshape(T, B, I)
     return dx, dh0, dc0
+
+
+def _threads(N: int, B: int, I: int, R: int, width: int) -> int:  # noqa: E741
+    threads = threads_for(N * width * (I + R), GRAIN)
+    return threads if threads == 1 else min(threads, max(1, B * R * width // STEP_GRAIN))
 
 
 def _kind(tape: Any) -> str:
