@@ -13,7 +13,7 @@ help:  ## Show this list
 $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.1" "numpy>=2.0"
+	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.2" "numpy>=2.0"
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,train,plot]"
 	touch $@
 
@@ -68,7 +68,7 @@ lint: $(STAMP)  ## ruff, cython-lint and mypy
 
 debug:  ## The tests on a build with bounds checks and undefined-behaviour traps, in a folder of its own
 	test -x build/debug/bin/python || $(PYTHON) -m venv build/debug
-	build/debug/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.1" "numpy>=2.0"
+	build/debug/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2" "numpy>=2.0"
 	rm -rf build/debug/src && mkdir -p build/debug/src
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory build/debug/src
 	cd build/debug/src && FASTDL_DEBUG=1 ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
@@ -78,4 +78,4 @@ wheel: $(STAMP)  ## The sdist, and the wheel built from it
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## Remove what was built
-	rm -rf $(VENV) build dist fastdl.egg-info fastdl/kernels/*.c fastdl/kernels/*/*.so
+	rm -rf $(VENV) build dist fastdl.egg-info fastdl/kernels/*.c fastdl/kernels/*.so fastdl/kernels/*/*.so

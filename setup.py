@@ -1,4 +1,4 @@
-"""The three kernel builds, nothing else: all metadata and settings are in pyproject.toml.
+"""The three kernel builds and the one module that all share, nothing else: metadata and settings are in pyproject.toml.
 
 Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is compiled once per level into
 ``fastdl.kernels.<level>.<topic>``. At run time ``fastdl._dispatch`` imports the best level the machine has.
@@ -20,6 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastdl/kernels")
+SHARED = "fastdl.kernels._shared"
 DEBUG = os.environ.get("FASTDL_DEBUG", "0") == "1"
 SYMBOLS = os.environ.get("FASTDL_SYMBOLS", "0") == "1"
 
@@ -94,19 +95,27 @@ def extensions():
     topics = sorted(path.stem for path in KERNELS.glob("*.pyx"))
     # Translate each .pyx exactly once (three Extensions of one .pyx would fail), then name the C file thrice.
     sources = [Extension(f"fastdl.kernels.{topic}", [str(KERNELS / f"{topic}.pyx")]) for topic in topics]
-    translated = cythonize(sources, compiler_directives=DIRECTIVES, nthreads=0)
+    # What typed memoryviews need is the same in all of them, and more than many a kernel: one module has it for all.
+    sources.append(Extension(SHARED, [f"{SHARED.replace('.', '/')}.c"]))
+    *translated, shared = cythonize(
+        sources, compiler_directives=DIRECTIVES, nthreads=0, shared_utility_qualified_name=SHARED
+    )
+    shared.extra_compile_args, shared.extra_link_args = COMMON, LINK
     return [
-        Extension(
-            f"fastdl.kernels.{level}.{topic}",
-            one.sources,
-            include_dirs=[str(KERNELS), np.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-            depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
-            extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
-            extra_link_args=LINK,
-        )
-        for level, flags in LEVELS.items()
-        for topic, one in zip(topics, translated, strict=True)
+        shared,
+        *(
+            Extension(
+                f"fastdl.kernels.{level}.{topic}",
+                one.sources,
+                include_dirs=[str(KERNELS), np.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+                depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
+                extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
+                extra_link_args=LINK,
+            )
+            for level, flags in LEVELS.items()
+            for topic, one in zip(topics, translated, strict=True)
+        ),
     ]
 
 

@@ -8,8 +8,6 @@ from ._lanes cimport (
     bound,
     keep,
     load,
-    lstm_gates,
-    put_gate,
     sigmoid_gate,
     store,
     tanh_gate,
@@ -74,42 +72,47 @@ cdef inline void lstm_point(
     cython.floating* c, cython.floating* value, Py_ssize_t at, Py_ssize_t width,
 ) noexcept nogil:
     """(5.3): pre-activations in `gates` become gate values; writes c, and h's new value to `value`."""
-    cdef cython.floating a[4 * FD_NR_FLOAT]
-    cdef cython.floating values[4 * FD_NR_FLOAT]
+    cdef cython.floating a[FD_NR_FLOAT]
+    cdef cython.floating i[FD_NR_FLOAT]
+    cdef cython.floating f[FD_NR_FLOAT]
+    cdef cython.floating g[FD_NR_FLOAT]
+    cdef cython.floating o[FD_NR_FLOAT]
     cdef cython.floating old[FD_NR_FLOAT]
     cdef cython.floating s[FD_NR_FLOAT]
     cdef cython.floating one = 1
-    cdef Py_ssize_t to_f = 0 if w.cell == LSTM_COUPLED else w.padded, to_g = to_f + w.padded, to_o = to_g + w.padded
+    cdef Py_ssize_t to_g = w.padded if w.cell == LSTM_COUPLED else 2 * w.padded, to_o = to_g + w.padded
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    cdef cython.floating* i = values
-    cdef cython.floating* f = values + nr
-    cdef cython.floating* g = values + 2 * nr
-    cdef cython.floating* o = values + 3 * nr
     load(<cython.floating*> old, c_before, width)
     for u in range(nr):
-        a[u], a[nr + u] = gates[u], gates[to_f + u]
-        a[2 * nr + u], a[3 * nr + u] = gates[to_g + u], gates[to_o + u]
+        a[u] = gates[u]
     if w.peepholes:
         for u in range(nr):
-            a[u], a[nr + u] = a[u] + peephole[u] * old[u], a[nr + u] + peephole[w.padded + u] * old[u]
-    lstm_gates(<cython.floating*> values, <cython.floating*> a, w)
-    put_gate(gates + to_f, f, a + nr, w)
-    put_gate(gates, i, <cython.floating*> a, w)
-    put_gate(gates + to_g, g, a + 2 * nr, w)
+            a[u] = a[u] + peephole[u] * old[u]
+    sigmoid_gate(<cython.floating*> i, gates, <cython.floating*> a, w)
     if w.cell == LSTM_COUPLED:
         for u in range(nr):
             f[u] = one - i[u]
-    keep(g, w, at, width)
+    else:
+        for u in range(nr):
+            a[u] = gates[w.padded + u]
+        if w.peepholes:
+            for u in range(nr):
+                a[u] = a[u] + peephole[w.padded + u] * old[u]
+        sigmoid_gate(<cython.floating*> f, gates + w.padded, <cython.floating*> a, w)
+    for u in range(nr):
+        a[u] = gates[to_g + u]
+    tanh_gate(<cython.floating*> g, gates + to_g, <cython.floating*> a, w)
+    keep(<cython.floating*> g, w, at, width)
     for u in range(nr):
         s[u] = madd(f[u], old[u], i[u] * g[u])
     if w.cell_clip != 0:
         bound(<cython.floating*> s, w.cell_clip)
-    if w.peepholes:  # the output gate's reads the new c
+    for u in range(nr):
+        a[u] = gates[to_o + u]
+    if w.peepholes:
         for u in range(nr):
-            a[3 * nr + u] = a[3 * nr + u] + peephole[2 * w.padded + u] * s[u]
-        sigmoid_gate(o, gates + to_o, a + 3 * nr, w)
-    else:
-        put_gate(gates + to_o, o, a + 3 * nr, w)
+            a[u] = a[u] + peephole[2 * w.padded + u] * s[u]
+    sigmoid_gate(<cython.floating*> o, gates + to_o, <cython.floating*> a, w)
     for u in range(nr):
         value[u] = o[u] * tanh_(s[u])
     zone(<cython.floating*> s, <const cython.floating*> old, w.zone_c, at, w.rate_c, width)

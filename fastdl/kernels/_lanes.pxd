@@ -10,7 +10,7 @@ is kept as 2 or -2, which no sigmoid or tanh returns: backward reads its value a
 cimport cython
 from libc.stdint cimport uint8_t
 
-from ._math cimport expm1_small, reduced, sigmoid_, sigmoid_exponent, sigmoid_of, tanh_, tanh_exponent, tanh_of
+from ._math cimport sigmoid_, tanh_
 from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
 from ._walk cimport carries, Walk
 
@@ -91,49 +91,6 @@ cdef inline void tanh_gate(
         bound(value, w.clip)
         for u in range(nr):
             value[u] = gate[u] = tanh_(value[u])
-        _mark(gate, a, w)
-
-
-cdef inline void lstm_gates(cython.floating* value, cython.floating* a, const Walk* w) noexcept nogil:
-    """value = sigma(a), sigma(a), tanh(a), sigma(a) of four panels, bounded by the clip.
-
-    One step for all of them, then the next: an exponential is a chain of a hundred cycles, and a core holds too few
-    instructions to work on the gates' chains at once if they come one after the other."""
-    cdef cython.floating exponent[4 * FD_NR_FLOAT]
-    cdef cython.floating power[4 * FD_NR_FLOAT]
-    cdef cython.floating bounded[4 * FD_NR_FLOAT]
-    cdef cython.floating limit = <cython.floating> w.clip
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if limit != 0:
-        for u in range(4 * nr):
-            bounded[u] = -limit if a[u] < -limit else limit if a[u] > limit else a[u]
-        a = bounded
-    for u in range(2 * nr):
-        exponent[u] = sigmoid_exponent(a[u])
-    for u in range(2 * nr, 3 * nr):
-        exponent[u] = tanh_exponent(a[u])
-    for u in range(3 * nr, 4 * nr):
-        exponent[u] = sigmoid_exponent(a[u])
-    for u in range(4 * nr):
-        exponent[u] = reduced(exponent[u], &power[u])
-    for u in range(4 * nr):
-        exponent[u] = expm1_small(exponent[u])
-    for u in range(2 * nr):
-        value[u] = sigmoid_of(exponent[u], power[u])
-    for u in range(2 * nr, 3 * nr):
-        value[u] = tanh_of(exponent[u], power[u], a[u])
-    for u in range(3 * nr, 4 * nr):
-        value[u] = sigmoid_of(exponent[u], power[u])
-
-
-cdef inline void put_gate(
-    cython.floating* gate, const cython.floating* value, cython.floating* a, const Walk* w,
-) noexcept nogil:
-    """Stores a gate's value, marked where clipped."""
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for u in range(nr):
-        gate[u] = value[u]
-    if w.clip != 0:
         _mark(gate, a, w)
 
 

@@ -25,40 +25,33 @@ cdef inline cython.floating _clamp(const cython.floating x, const cython.floatin
     return limit if low > limit else low
 
 
-cdef inline cython.floating reduced(const cython.floating x, cython.floating* power) noexcept nogil:
-    """r of x, and 2^n in `power`. x must be within what 2^n can represent."""
-    cdef cython.floating z, n
+cdef inline cython.floating _exp_parts(const cython.floating x, cython.floating* power) noexcept nogil:
+    """p(r) of x, and 2^n in `power`. x must be within what 2^n can represent."""
+    cdef cython.floating z, n, r, q
     if cython.floating is float:
         z = x * <float>1.4426950408889634 + <float>12582912.0
         n = z - <float>12582912.0
-        power[0] = fd_pow2_float(z)
-        return (x - n * <float>0.693145751953125) - n * <float>1.42860682031e-6
-    else:
-        z = x * 1.4426950408889634 + 6755399441055744.0
-        n = z - 6755399441055744.0
-        power[0] = fd_pow2_double(z)
-        return (x - n * 0.6931471805592082) - n * 7.3710025651677989018e-13
-
-
-cdef inline cython.floating expm1_small(const cython.floating r) noexcept nogil:
-    """p(r) = e^r - 1, abs(r) <= ln2 / 2."""
-    cdef cython.floating q
-    if cython.floating is float:
+        r = (x - n * <float>0.693145751953125) - n * <float>1.42860682031e-6
         q = <float>1.9882697e-4 * r + <float>1.3926184e-3
         q = q * r + <float>8.3333209e-3
         q = q * r + <float>4.1666555e-2
         q = q * r + <float>1.6666667e-1
+        power[0] = fd_pow2_float(z)
         return (r * r) * (q * r + <float>0.5) + r
     else:
+        z = x * 1.4426950408889634 + 6755399441055744.0
+        n = z - 6755399441055744.0
+        r = (x - n * 0.6931471805592082) - n * 7.3710025651677989018e-13
         q = 2.0911236630261544486e-9 * r + 2.5100385495510319078e-8
         q = q * r + 2.7557282969549952704e-7
         q = q * r + 2.7557268459997064772e-6
         q = q * r + 2.4801587317144498984e-5
-        q = q * r + 1.9841269863054616878e-4
+        q = q * r + 1.9841269863053616878e-4
         q = q * r + 1.3888888888886552517e-3
         q = q * r + 8.3333333333300618325e-3
         q = q * r + 4.1666666666666667228e-2
         q = q * r + 1.6666666666666667453e-1
+        power[0] = fd_pow2_double(z)
         return (r * r) * (q * r + 0.5) + r
 
 
@@ -67,51 +60,39 @@ cdef inline cython.floating exp_(const cython.floating x) noexcept nogil:
     cdef cython.floating power, p, low, one = 1
     if cython.floating is float:
         low = <float>-87.33654
-        p = expm1_small(reduced(_clamp(x, <float>87.6), &power))
+        p = _exp_parts(_clamp(x, <float>87.6), &power)
     else:
         low = -708.3964185322641
-        p = expm1_small(reduced(_clamp(x, 708.5), &power))
+        p = _exp_parts(_clamp(x, 708.5), &power)
     return 0 if x < low else (p + one) * power
 
 
-# Sigmoid and tanh in three steps: what e is raised to, `expm1_small(reduced(...))`, and what is made of it.
-cdef inline cython.floating sigmoid_exponent(const cython.floating x) noexcept nogil:
-    return -_clamp(x, <float>87.6) if cython.floating is float else -_clamp(x, 708.5)
-
-
-cdef inline cython.floating sigmoid_of(const cython.floating p, const cython.floating power) noexcept nogil:
-    cdef cython.floating one = 1
+cdef inline cython.floating sigmoid_(const cython.floating x) noexcept nogil:
+    """1 / (1 + e^-x)."""
+    cdef cython.floating power, p, one = 1
+    if cython.floating is float:
+        p = _exp_parts(-_clamp(x, <float>87.6), &power)
+    else:
+        p = _exp_parts(-_clamp(x, 708.5), &power)
     return one / (one + (p + one) * power)
 
 
-cdef inline cython.floating tanh_exponent(const cython.floating x) noexcept nogil:
-    cdef cython.floating y, two = 2
+cdef inline cython.floating tanh_(const cython.floating x) noexcept nogil:
+    """tanh x = e / (e + 2) with e = e^(2 abs(x)) - 1 = 2^n p + (2^n - 1): no cancellation near zero."""
+    cdef cython.floating power, p, e, y, one = 1, two = 2
     if cython.floating is float:
         y = fabsf(x)
         y = <float>10.0 if y > <float>10.0 else y
     else:
         y = fabs(x)
         y = 20.0 if y > 20.0 else y
-    return two * y
-
-
-cdef inline cython.floating tanh_of(
-    const cython.floating p, const cython.floating power, const cython.floating x
-) noexcept nogil:
-    """e / (e + 2) with e = e^(2 abs(x)) - 1 = 2^n p + (2^n - 1): no cancellation near zero."""
-    cdef cython.floating one = 1, two = 2, e = power * p + (power - one), y = e / (e + two)
-    return copysignf(y, x) if cython.floating is float else copysign(y, x)
-
-
-cdef inline cython.floating sigmoid_(const cython.floating x) noexcept nogil:
-    """1 / (1 + e^-x)."""
-    cdef cython.floating power, p = expm1_small(reduced(sigmoid_exponent(x), &power))
-    return sigmoid_of(p, power)
-
-
-cdef inline cython.floating tanh_(const cython.floating x) noexcept nogil:
-    cdef cython.floating power, p = expm1_small(reduced(tanh_exponent(x), &power))
-    return tanh_of(p, power, x)
+    p = _exp_parts(two * y, &power)
+    e = power * p + (power - one)
+    y = e / (e + two)
+    if cython.floating is float:
+        return copysignf(y, x)
+    else:
+        return copysign(y, x)
 
 
 cdef inline double log1p_(const double u) noexcept nogil:

@@ -46,12 +46,19 @@ cdef bint is_small(x) noexcept:
             and cnp.PyArray_ISCARRAY_RO(array) and (type_ == cnp.NPY_FLOAT or type_ == cnp.NPY_DOUBLE))
 
 
+cdef double block(
+    const floating* x, const floating* ahead, Py_ssize_t at, Py_ssize_t n, int kind, double p
+) noexcept nogil:
+    """`block_of`, compiled once: it is long, and inlined into each of its callers it was half of the library."""
+    return block_of(x, ahead, at, n, kind, p)
+
+
 cdef double blocks_of(const floating* x, Py_ssize_t n, int kind, double p) noexcept nogil:
     cdef double parts[FEW]
     cdef Py_ssize_t i, count, blocks = (n + BLOCK - 1) // BLOCK
     for i in range(blocks):
         count = min(n - i * BLOCK, <Py_ssize_t> BLOCK)
-        parts[i] = block_of(x + i * BLOCK, x + min(i + 1, blocks - 1) * BLOCK, 0, count, kind, p)
+        parts[i] = block(x + i * BLOCK, x + min(i + 1, blocks - 1) * BLOCK, 0, count, kind, p)
     return combined(parts, blocks, kind)
 
 
@@ -104,7 +111,7 @@ cdef inline void reduce_piece(
     cdef Py_ssize_t begin = row * x.shape[1] + start, at = begin % BLOCK, next = begin - at + BLOCK
     if next + BLOCK > x.shape[0] * x.shape[1]:
         next = begin - at  # nothing is ahead; what is there already costs little
-    parts[row, piece] = block_of(&x[0, 0] + begin, &x[0, 0] + next, at, n, kind, p)
+    parts[row, piece] = block(&x[0, 0] + begin, &x[0, 0] + next, at, n, kind, p)
 
 
 def reduce_rows(
@@ -168,7 +175,7 @@ cdef inline void column_sums(
             out[j] = added(out[j], x[i * stride + j], kind, p)
 
 
-cdef inline void column_piece(
+cdef void column_piece(
     const floating[:, :, ::1] x, int kind, double p, Py_ssize_t depth, double[:, :, ::1] parts, Py_ssize_t job
 ) noexcept nogil:
     cdef Py_ssize_t inner = x.shape[2], tiles = (inner + TILE - 1) // TILE
@@ -238,7 +245,7 @@ cdef inline void map_of(
         out[whole + j] = mapped(x[whole + j], kind, s, p)
 
 
-cdef inline void map_piece(
+cdef void map_piece(
     const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out,
     Py_ssize_t job,
 ) noexcept nogil:
