@@ -100,7 +100,7 @@ def extensions():
     *translated, shared = cythonize(
         sources, compiler_directives=DIRECTIVES, nthreads=0, shared_utility_qualified_name=SHARED
     )
-    shared.extra_compile_args, shared.extra_link_args = COMMON, LINK
+    shared.extra_compile_args, shared.extra_link_args = [*COMMON], [*LINK]  # BuildExt adds to each its own
     return [
         shared,
         *(
@@ -111,7 +111,7 @@ def extensions():
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
                 extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
-                extra_link_args=LINK,
+                extra_link_args=[*LINK],
             )
             for level, flags in LEVELS.items()
             for topic, one in zip(topics, translated, strict=True)

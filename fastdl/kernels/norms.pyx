@@ -37,7 +37,7 @@ SMALL_SIZE = FEW * BLOCK
 # ---- Rows ---------------------------------------------------------------------------------------------
 cdef bint is_small(x) noexcept:
     """Whether x is a plain vector of 1 to FEW blocks of floats. Asked of NumPy directly: typed views would take longer
-    than its reduction."""
+    than its reduction. All of it reads the array's struct, so nothing can raise."""
     if not cnp.PyArray_CheckExact(x):
         return False
     cdef cnp.ndarray array = <cnp.ndarray> x
