@@ -94,6 +94,21 @@ def test_kernels_import_only_the_inline_floor():
     assert found > 5
 
 
+def test_threads_share_no_local_variable():
+    # What a parallel loop assigns is each thread's own. What it only passes the address of, a scalar or a C array of
+    # the function around it, is one for all threads.
+    found = 0
+    for path in (HOUSE / "kernels").glob("*.pyx"):
+        for function in re.split(r"^(?=(?:def|cdef|cpdef) )", path.read_text(), flags=re.MULTILINE):
+            shared = re.findall(r"^ +cdef [\w. ]+? (\w+)\[\w+\]", function, re.MULTILINE)
+            for loop in re.findall(r"^( +)for .* in prange\((.*\n(?:\1 .*\n|\n)*)", function, re.MULTILINE):
+                found += 1
+                passed = re.findall(r"&(\w+)\b(?![\[.\w])", loop[1])
+                passed += [name for name in shared if re.search(rf"\b{name}\b", loop[1])]
+                assert not passed, f"{path.name}: a parallel loop shares {passed}: {function.splitlines()[0]}"
+    assert found > 40
+
+
 def test_nothing_switches_the_process_to_fast_math():
     setup = HOUSE.parent / "setup.py"
     if setup.exists():  # absent from an installed package

@@ -47,6 +47,20 @@ cdef inline void _emissions(
         emission[s] = IMPOSSIBLE if value < IMPOSSIBLE else value
 
 
+cdef void _weigh(
+    const cython.floating* logits, Py_ssize_t classes, const cython.floating scale, cython.floating* gradient,
+    double* log_total,
+) noexcept nogil:
+    """One step of one sequence: log sum exp of the logits, and scale * softmax, which the labels take from later."""
+    cdef cython.floating top, share
+    cdef cython.floating total = exponentials(logits, classes, gradient, &top)
+    cdef Py_ssize_t j
+    log_total[0] = top + log(<double> total)
+    share = scale / total
+    for j in range(classes):
+        gradient[j] = gradient[j] * share
+
+
 cdef double _alignments(
     const cython.floating* logits, Py_ssize_t step, const double* log_totals, Py_ssize_t batch,
     const int64_t* labels, Py_ssize_t T, Py_ssize_t S, const int64_t blank,
@@ -128,18 +142,13 @@ def ctc_loss(
     log_totals: (T, B), log sum exp of the logits. work: a row for every thread.
     """
     cdef Py_ssize_t T = logits.shape[0], B = logits.shape[1], C = logits.shape[2], r, t, b, j
-    cdef cython.floating top, share
     cdef const int64_t* labels
     if B == 0:
         return
     for r in prange(T * B, nogil=True, num_threads=num_threads, schedule="static"):
         t, b = r // B, r % B
         if t < input_lengths[b]:
-            share = exponentials(&logits[t, b, 0], C, &gradient[t, b, 0], &top)
-            log_totals[t, b] = top + log(<double> share)
-            share = scales[b] / share
-            for j in range(C):
-                gradient[t, b, j] = gradient[t, b, j] * share
+            _weigh(&logits[t, b, 0], C, scales[b], &gradient[t, b, 0], &log_totals[t, b])
         else:
             for j in range(C):
                 gradient[t, b, j] = 0

@@ -116,6 +116,17 @@ cdef void _additive_gradients(
             _add(<const cython.floating*> y, d, size, dkeys + s * k_step)
 
 
+cdef void _weigh(cython.floating* row, Py_ssize_t size, const cython.floating factor) noexcept nogil:
+    """row = softmax(factor * row)."""
+    cdef cython.floating top, share
+    cdef Py_ssize_t s
+    for s in range(size):
+        row[s] = row[s] * factor
+    share = 1 / exponentials(<const cython.floating*> row, size, row, &top)
+    for s in range(size):
+        row[s] = row[s] * share
+
+
 def attention_forward(
     const cython.floating[:, :, ::1] query, const cython.floating[:, :, ::1] keys,
     const cython.floating[:, :, ::1] values, const int64_t[::1] lengths, const cython.floating[::1] v, double scale,
@@ -125,7 +136,7 @@ def attention_forward(
     """Weights (T, B, S), zero past the lengths, and context (T, B, V). An empty v is dot attention, times scale."""
     cdef Py_ssize_t T = query.shape[0], B = query.shape[1], size = query.shape[2], S = keys.shape[0]
     cdef Py_ssize_t width = values.shape[2], b, t, s, n
-    cdef cython.floating factor = <cython.floating> scale, share, top
+    cdef cython.floating factor = <cython.floating> scale
     cdef cython.floating* panels
     cdef cython.floating* row
     for b in prange(B, nogil=True, num_threads=num_threads, schedule="dynamic"):
@@ -139,12 +150,8 @@ def attention_forward(
                      &weights[0, b, 0], B * S, n, panels)
         for t in range(T):
             row = &weights[t, b, 0]
-            for s in range(n):
-                row[s] = row[s] * factor
             if n > 0:
-                share = 1 / exponentials(<const cython.floating*> row, n, row, &top)
-                for s in range(n):
-                    row[s] = row[s] * share
+                _weigh(row, n, factor)
             for s in range(n, S):
                 row[s] = 0
         _product(<const cython.floating*> &weights[0, b, 0], B * S, 1, T, &values[0, b, 0], B * width, False, n,
