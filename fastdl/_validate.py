@@ -114,8 +114,9 @@ def number(
     open_high: bool = False,
 ) -> float:
     """A real number in [low, high] (or the open side asked for); NaN is refused."""
-    if value.__class__ is float and low < value < high:  # the rule: the rest is for what stands at the edge
-        return value
+    plain = value.__class__ is float or value.__class__ is int
+    if plain and (low < value < high or (value == low and not open_low) or (value == high and not open_high)):
+        return float(value)  # the rule: the rest is for other types, and refuses
     try:
         result = float(operator.index(value)) if hasattr(value, "__index__") else float(value)
     except (TypeError, ValueError):

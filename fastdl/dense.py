@@ -42,8 +42,6 @@ __all__ = [
 _GRAIN_PRODUCT = 500_000
 _GRAIN_ELEMENTS = 20_000
 
-_NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
-
 
 class Apart(tuple[Any, ...]):
     """Arrays to write into that whoever gives them knows to fit and to be apart: one model's gradients."""
@@ -76,14 +74,14 @@ def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) ->
     >>> fd.linear_forward(np.ones((2, 3)), np.ones((3, 1)), np.array([0.5]))
     array([[3.5], [3.5]])
     """
-    x, rows, W = _linear_arguments(x, W)
-    bias = _NONE[x.dtype.char][0:0].reshape(0) if b is None else float_array("b", b, (W.shape[1],), x.dtype)
+    x, W = _linear_arguments(x, W)
+    if b is not None:
+        b = float_array("b", b, (W.shape[1],), x.dtype)
     y = aligned_empty((*x.shape[:-1], W.shape[1]), x.dtype)
-    if rows.shape[0] == 0 or W.size == 0:
-        y[...] = 0 if b is None else bias
+    if x.size == 0 or W.size == 0:
+        y[...] = 0 if b is None else b
         return y
-    kernel, num_threads, work = _linear_plan(kernels.dense.linear_forward, rows, W)
-    kernel(rows, W, bias, y.reshape(-1, W.shape[1]), work, num_threads)
+    kernels.dense.linear_forward(x, W, b, y, *_linear_plan(x, W))
     return y
 
 
@@ -124,7 +122,7 @@ def linear_backward(
     >>> dx[0], dW.ravel(), db
     (array([2., 2., 2.]), array([2., 2., 2.]), array([2.]))
     """
-    x, rows, W = _linear_arguments(x, W)
+    x, W = _linear_arguments(x, W)
     dy = float_array("dy", dy, (*x.shape[:-1], W.shape[1]), x.dtype)
     if out is None:
         dW = aligned_empty(W.shape, x.dtype)
@@ -137,31 +135,28 @@ def linear_backward(
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
         check_apart(dW=dW, W=W, dy=dy)
     dx: Any = aligned_empty(x.shape, x.dtype) if input_gradient else None
-    if rows.shape[0] == 0 or W.size == 0:
+    if x.size == 0 or W.size == 0:
         for array, keep in ((dx, False), (dW, accumulate), (db, accumulate)):
             if array is not None and not keep:
                 array[...] = 0
         return dx, dW, db
-    kernel, num_threads, work = _linear_plan(kernels.dense.linear_backward, rows, W)
-    none = _NONE[x.dtype.char]
-    kernel(
-        dy.reshape(-1, W.shape[1]), rows, W, none if dx is None else dx.reshape(-1, W.shape[0]), dW,
-        none.reshape(0) if db is None else db, accumulate, work, num_threads,
-    )  # fmt: skip
+    kernels.dense.linear_backward(dy, x, W, dx, dW, db, accumulate, *_linear_plan(x, W))
     return dx, dW, db
 
 
-def _linear_arguments(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _linear_arguments(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x = float_array("x", x)
     if x.ndim == 0:
         raise ValueError("x: got shape (), expected at least one axis")
-    W = float_array("W", W, (x.shape[-1], None), x.dtype)
-    return x, x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(0, 0), W
+    return x, float_array("W", W, (x.shape[-1], None), x.dtype)
 
 
-def _linear_plan(kernel: Any, rows: np.ndarray, W: np.ndarray) -> tuple[Any, int, np.ndarray]:
-    size = kernels.dense.work_size(rows.shape[0], *W.shape, W.itemsize)
-    return kernel, threads_for(rows.shape[0] * W.size, _GRAIN_PRODUCT), scratch(size, W.dtype)
+def _linear_plan(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, int]:
+    """Work space and threads."""
+    inputs, outputs = W.shape
+    rows = x.size // inputs
+    size = kernels.dense.work_size(rows, inputs, outputs, x.itemsize)
+    return scratch(size, x.dtype), threads_for(rows * inputs * outputs, _GRAIN_PRODUCT)
 
 
 @mirrored
@@ -410,8 +405,7 @@ def softmax_cross_entropy(
     scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
     if targets.size:
         kernels.dense.softmax_cross_entropy(
-            logits.reshape(-1, classes), targets.reshape(-1), ignored, smoothing, scale,
-            losses.reshape(-1), dlogits.reshape(-1, classes), threads_for(logits.size, _GRAIN_ELEMENTS),
+            logits, targets, ignored, smoothing, scale, losses, dlogits, threads_for(logits.size, _GRAIN_ELEMENTS)
         )  # fmt: skip
     if reduction == "none":
         return losses, dlogits

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastdl._dispatch import _system as system
+from fastdl._dispatch import kernels
 from fastdl._memory import ALIGNMENT, SMALL, aligned_empty, aligned_zeros
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -76,3 +77,21 @@ def test_too_many_axes_and_too_much_memory_are_refused():
         aligned_empty((1,) * 33, FLOAT)
     with pytest.raises(MemoryError, match="no memory for an array of"):
         aligned_empty((1 << 60,), FLOAT)
+
+
+@pytest.mark.parametrize("place", ["x", "W", "y", "work"])
+def test_kernels_refuse_what_is_not_as_it_seems(level, place):
+    # What reaches them has been checked; this is what stands between a slip above and somebody's memory.
+    arrays = {"x": np.zeros((2, 3)), "W": np.zeros((3, 4)), "b": None, "y": np.zeros((2, 4)), "work": np.zeros(5000)}
+    kernels.dense.linear_forward(**arrays, num_threads=1)
+    right = arrays[place]
+    read_only = right.copy()
+    read_only.flags.writeable = False
+    swapped = right.astype(right.dtype.newbyteorder())
+    wrongs = [right.astype(int), swapped, right[..., ::2], right.tolist()]
+    for wrong in wrongs + [read_only] * (place in ("y", "work")):
+        with pytest.raises(TypeError, match="contiguous array of float|ndarray"):
+            kernels.dense.linear_forward(**arrays | {place: wrong}, num_threads=1)
+    if place != "x":
+        with pytest.raises(TypeError, match="got float32, expected a contiguous array of float64"):
+            kernels.dense.linear_forward(**arrays | {place: right.astype(np.float32)}, num_threads=1)

@@ -1,9 +1,11 @@
 """Dense layers: products with a weight matrix, activations, embedding and softmax cross-entropy."""
 cimport cython
+cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
 from libc.math cimport log
 from libc.stdint cimport int64_t
 
+from ._arrays cimport extent, float_kind, reads, writes
 from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_barrier, fd_team_size
 from ._math cimport exp_, sigmoid_, tanh_
 from ._softmax cimport exponentials
@@ -19,6 +21,7 @@ from ._tile cimport (
     product,
 )
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
@@ -45,21 +48,52 @@ def work_size(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t
 # ---- Linear: y = x W + b ------------------------------------------------------------------------------------
 
 
-def linear_forward(const cython.floating[:, ::1] x, const cython.floating[:, ::1] W,
-                   const cython.floating[::1] b, cython.floating[:, ::1] y, cython.floating[::1] work,
-                   int num_threads):
-    """y = x W + b; an empty b is zero."""
-    cdef const cython.floating* start = &b[0] if b.shape[0] > 0 else NULL
+cdef struct Linear:  # of either type; NULL for what is not there or not wanted
+    Py_ssize_t rows, inputs, outputs
+    const void* x
+    const void* W
+    const void* b
+    const void* dy
+    void* y
+    void* dx
+    void* dW
+    void* db
+
+
+cdef inline int _describe(Linear* o, int kind, object x, object W) except -1:
+    """The arrays that both passes read. x is (rows, inputs), whatever its axes are."""
+    o.x, o.W = reads(x, kind), reads(W, kind)
+    o.inputs, o.outputs = extent(W, 0), extent(W, 1)
+    o.rows = cnp.PyArray_SIZE(<cnp.ndarray> x) // o.inputs
+    return 0
+
+
+def linear_forward(x, W, b, y, work, int num_threads):
+    """y = x W + b; None for no b."""
+    cdef Linear o
+    cdef int kind = float_kind(x)
+    _describe(&o, kind, x, W)
+    o.b, o.y = reads(b, kind), writes(y, kind)
+    cdef void* work_ = writes(work, kind)
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _forward(<float*> work_, &o, num_threads)
+        else:
+            _forward(<double*> work_, &o, num_threads)
+
+
+cdef void _forward(cython.floating* work, const Linear* o, int num_threads) noexcept nogil:
+    cdef const cython.floating* x = <const cython.floating*> o.x
+    cdef const cython.floating* W = <const cython.floating*> o.W
+    cdef const cython.floating* b = <const cython.floating*> o.b
+    cdef cython.floating* y = <cython.floating*> o.y
     cdef int64_t barrier[FD_BARRIER_WORDS]
     barrier[0] = barrier[8] = 0
     if num_threads == 1:
-        with nogil:
-            _linear_member(0, 1, &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1], start, &y[0, 0],
-                           &work[0], barrier)
+        _linear_member(0, 1, x, o.rows, o.inputs, W, o.outputs, b, y, work, barrier)
         return
-    with nogil, parallel(num_threads=num_threads):
-        _linear_member(threadid(), fd_team_size(), &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1],
-                       start, &y[0, 0], &work[0], barrier)
+    with parallel(num_threads=num_threads):
+        _linear_member(threadid(), fd_team_size(), x, o.rows, o.inputs, W, o.outputs, b, y, work, barrier)
 
 
 cdef void _linear_member(
@@ -80,23 +114,35 @@ cdef void _linear_member(
             y + r0 * outputs, outputs, outputs, b, 0)
 
 
-def linear_backward(const cython.floating[:, ::1] dy, const cython.floating[:, ::1] x,
-                    const cython.floating[:, ::1] W, cython.floating[:, ::1] dx,
-                    cython.floating[:, ::1] dW, cython.floating[::1] db, bint add,
-                    cython.floating[::1] work, int num_threads):
-    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; an empty dx or db is not wanted."""
-    cdef cython.floating* to_dx = &dx[0, 0] if dx.shape[0] > 0 else NULL
-    cdef cython.floating* to_db = &db[0] if db.shape[0] > 0 else NULL
+def linear_backward(dy, x, W, dx, dW, db, bint add, work, int num_threads):
+    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; None for a dx or db that is not wanted."""
+    cdef Linear o
+    cdef int kind = float_kind(x)
+    _describe(&o, kind, x, W)
+    o.dy, o.dx, o.dW, o.db = reads(dy, kind), writes(dx, kind), writes(dW, kind), writes(db, kind)
+    cdef void* work_ = writes(work, kind)
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _backward(<float*> work_, &o, add, num_threads)
+        else:
+            _backward(<double*> work_, &o, add, num_threads)
+
+
+cdef void _backward(cython.floating* work, const Linear* o, bint add, int num_threads) noexcept nogil:
+    cdef const cython.floating* dy = <const cython.floating*> o.dy
+    cdef const cython.floating* x = <const cython.floating*> o.x
+    cdef const cython.floating* W = <const cython.floating*> o.W
+    cdef cython.floating* dx = <cython.floating*> o.dx
+    cdef cython.floating* dW = <cython.floating*> o.dW
+    cdef cython.floating* db = <cython.floating*> o.db
     cdef int64_t barrier[FD_BARRIER_WORDS]
     barrier[0] = barrier[8] = 0
     if num_threads == 1:
-        with nogil:
-            _linear_backward_member(0, 1, &dy[0, 0], &x[0, 0], x.shape[0], x.shape[1], &W[0, 0], W.shape[1],
-                                    to_dx, &dW[0, 0], to_db, add, &work[0], barrier)
+        _linear_backward_member(0, 1, dy, x, o.rows, o.inputs, W, o.outputs, dx, dW, db, add, work, barrier)
         return
-    with nogil, parallel(num_threads=num_threads):
-        _linear_backward_member(threadid(), fd_team_size(), &dy[0, 0], &x[0, 0], x.shape[0], x.shape[1],
-                                &W[0, 0], W.shape[1], to_dx, &dW[0, 0], to_db, add, &work[0], barrier)
+    with parallel(num_threads=num_threads):
+        _linear_backward_member(threadid(), fd_team_size(), dy, x, o.rows, o.inputs, W, o.outputs, dx, dW, db, add,
+                                work, barrier)
 
 
 cdef void _linear_backward_member(
@@ -285,20 +331,39 @@ cdef double _row_loss(
 
 
 def softmax_cross_entropy(
-    const cython.floating[:, ::1] logits, const int64_t[::1] targets, int64_t ignore, double smoothing,
-    double scale, double[::1] losses, cython.floating[:, ::1] gradient, int num_threads,
+    logits, targets, int64_t ignore, double smoothing, double scale, losses, gradient, int num_threads,
 ):
-    """Each row's loss and its gradient times `scale`; both zero where the target is `ignore`."""
+    """Each row's loss and its gradient times `scale`; both zero where the target is `ignore`. Rows: all axes of the
+    logits but the last."""
+    cdef int kind = float_kind(logits)
+    cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray> targets)
+    cdef Py_ssize_t classes = extent(logits, cnp.PyArray_NDIM(<cnp.ndarray> logits) - 1)
+    cdef const void* logits_ = reads(logits, kind)
+    cdef const int64_t* targets_ = <const int64_t*> reads(targets, cnp.NPY_INT64)
+    cdef double* losses_ = <double*> writes(losses, cnp.NPY_DOUBLE)
+    cdef void* gradient_ = writes(gradient, kind)
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _losses(<const float*> logits_, rows, classes, targets_, ignore, <float> smoothing, <float> scale, losses_,
+                    <float*> gradient_, num_threads)
+        else:
+            _losses(<const double*> logits_, rows, classes, targets_, ignore, smoothing, scale, losses_,
+                    <double*> gradient_, num_threads)
+
+
+cdef void _losses(
+    const cython.floating* logits, Py_ssize_t rows, Py_ssize_t classes, const int64_t* targets, int64_t ignore,
+    cython.floating smoothing, cython.floating scale, double* losses, cython.floating* gradient, int num_threads,
+) noexcept nogil:
     cdef Py_ssize_t r
     if num_threads == 1:  # starting a team of one would take longer than a few rows
-        with nogil:
-            for r in range(logits.shape[0]):
-                losses[r] = _row_loss(&logits[r, 0], logits.shape[1], targets[r], ignore, <cython.floating> smoothing,
-                                      <cython.floating> scale, &gradient[r, 0])
+        for r in range(rows):
+            losses[r] = _row_loss(logits + r * classes, classes, targets[r], ignore, smoothing, scale,
+                                  gradient + r * classes)
         return
-    for r in prange(logits.shape[0], nogil=True, num_threads=num_threads, schedule="static"):
-        losses[r] = _row_loss(&logits[r, 0], logits.shape[1], targets[r], ignore, <cython.floating> smoothing,
-                              <cython.floating> scale, &gradient[r, 0])
+    for r in prange(rows, num_threads=num_threads, schedule="static"):
+        losses[r] = _row_loss(logits + r * classes, classes, targets[r], ignore, smoothing, scale,
+                              gradient + r * classes)
 
 
 # ---- Squared error --------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ before the product.
 Results do not depend on the team: see _tile.pxd for the products.
 """
 cimport cython
+cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from ._arrays cimport reads
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -22,6 +24,7 @@ from ._build cimport (
 from ._cells cimport gru_point, gru_reset, lstm_point, rnn_point
 from ._gate_norm cimport normalise, plain_gate
 from ._lanes cimport emit, load
+from ._operands cimport Operands, take
 from ._tile cimport FD_NR_FLOAT, offset, pack_panel, product
 from ._walk cimport (
     after,
@@ -29,7 +32,6 @@ from ._walk cimport (
     count,
     describe,
     gate_product,
-    gates_of,
     GRU_BEFORE,
     LSTM_COUPLED,
     pack_gates,
@@ -47,6 +49,7 @@ from ._walk cimport (
     window_rows,
 )
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
@@ -263,14 +266,18 @@ cdef void _first_operand(const Walk* w, Py_ssize_t row0, Py_ssize_t row1, const 
 
 
 cdef void _member(
-    const Walk* w, Py_ssize_t me, Py_ssize_t team, const cython.floating* x, const cython.floating* W_x,
-    const cython.floating* W_h, const cython.floating* W_r, const cython.floating* b, const cython.floating* peepholes,
-    const cython.floating* gains, const cython.floating* state_mask, cython.floating* h, cython.floating* c,
-    cython.floating* m, cython.floating* gates, cython.floating* work, bint keep, int64_t* barrier,
+    cython.floating* work, const Walk* w, const Operands* o, const void* h0, const void* c0, Py_ssize_t me,
+    Py_ssize_t team, bint keep, int64_t* barrier,
 ) noexcept nogil:
     """What each thread of the team does: pack its part of the weights, then walk its share."""
     cdef Work at = _work(w)
-    cdef Py_ssize_t q, panels = w.out_panels
+    cdef Py_ssize_t q, panels = w.out_panels, row0 = w.batch * me // team, row1 = w.batch * (me + 1) // team
+    cdef const cython.floating* W_x = <const cython.floating*> o.W_x
+    cdef const cython.floating* W_h = <const cython.floating*> o.W_h
+    cdef const cython.floating* W_r = <const cython.floating*> o.W_r
+    cdef const cython.floating* mask = <const cython.floating*> o.state_mask
+    cdef cython.floating* h = <cython.floating*> o.h
+    cdef cython.floating* c = <cython.floating*> o.c
     cdef uint64_t mode = fd_flush_subnormals()
     if w.packed:
         pack_gates(W_h, w.outputs, w, w.h_first, w.h_blocks, w.h_gate, work, me, team)
@@ -281,78 +288,56 @@ cdef void _member(
             pack_panel(W_r + q * w.nr, w.outputs, w.hidden, min(w.nr, w.outputs - q * w.nr),
                        work + at.W_r + q * w.nr * w.hidden)
     if me == 0:
-        pack_parameters(b, peepholes, gains, w, work + at.parameters)
-    _first_operand(w, w.batch * me // team, w.batch * (me + 1) // team, <const cython.floating*> h, state_mask,
-                   work + at.operands)
+        pack_parameters(<const cython.floating*> o.b, <const cython.floating*> o.peepholes,
+                        <const cython.floating*> o.gains, w, work + at.parameters)
+    _begin(h, <const cython.floating*> h0, row0, row1, w.outputs)
+    if c is not NULL:
+        _begin(c, <const cython.floating*> c0, row0, row1, w.hidden)
+    _first_operand(w, row0, row1, <const cython.floating*> h, mask, work + at.operands)
     fd_barrier(barrier, team)
-    _walk(w, me, x, W_x, W_h, <const cython.floating*> work + at.W_r, <const cython.floating*> work + at.parameters,
-          state_mask, h, c, m, gates, work + at.operands, work + at.resets, work + at.plain, keep, barrier, team)
+    _walk(w, me, <const cython.floating*> o.x, W_x, W_h, <const cython.floating*> work + at.W_r,
+          <const cython.floating*> work + at.parameters, mask, h, c, <cython.floating*> o.m, <cython.floating*> o.gates,
+          work + at.operands, work + at.resets, work + at.plain, keep, barrier, team)
     fd_restore_subnormals(mode)
 
 
+cdef inline void _begin(cython.floating* states, const cython.floating* initial, Py_ssize_t row0, Py_ssize_t row1,
+                        Py_ssize_t width) noexcept nogil:
+    memcpy(states + row0 * width, initial + row0 * width, (row1 - row0) * width * sizeof(cython.floating))
+
+
+cdef void _run(cython.floating* work, const Walk* w, const Operands* o, const void* h0, const void* c0, bint keep,
+               int num_threads) noexcept nogil:
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        _member(work, w, o, h0, c0, 0, 1, keep, barrier)
+        return
+    with parallel(num_threads=num_threads):
+        _member(work, w, o, h0, c0, threadid(), fd_team_size(), keep, barrier)
+
+
 def forward(
-    int cell, Py_ssize_t batch, const int64_t[::1] offsets, const cython.floating[:, ::1] x,
-    const cython.floating[:, ::1] W_x, const cython.floating[:, ::1] W_h, const cython.floating[::1] b,
-    cython.floating[:, ::1] h, cython.floating[:, ::1] c, cython.floating[:, ::1] gates,
-    cython.floating[::1] work, bint keep, int num_threads,
-    const cython.floating[:, ::1] W_r, cython.floating[:, ::1] m, const cython.floating[:, ::1] peepholes,
-    const cython.floating[:, :, ::1] gains, const cython.floating[:, ::1] state_mask, double epsilon, double clip,
-    double cell_clip, const uint8_t[:, ::1] candidate, double scale, const uint8_t[:, ::1] zone_h, double rate_h,
-    const uint8_t[:, ::1] zone_c, double rate_c,
+    int cell, Py_ssize_t batch, offsets, x, W_x, W_h, b, h0, c0, h, c, gates, work, bint keep, int num_threads, W_r, m,
+    peepholes, gains, state_mask, double epsilon, double clip, double cell_clip, candidate, double scale, zone_h,
+    double rate_h, zone_c, double rate_c,
 ):
-    """h and c, (batch + rows, ...), from their first `batch` rows, and the gate values of every step (keep).
+    """h and c, (batch + rows, ...), which begin with h0 and c0, and the gate values of every step (keep).
 
     offsets: first row of every step and their number, or None for `batch` rows a step. None stands for every array
     that the cell or its options do not have. `work`, rows of gates: as `sizes` says.
     """
     cdef Walk w
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* x_ = &x[0, 0]
-    cdef const cython.floating* W_x_ = &W_x[0, 0]
-    cdef const cython.floating* W_h_ = &W_h[0, 0]
-    cdef const cython.floating* b_ = &b[0]
-    cdef const cython.floating* W_r_ = NULL
-    cdef const cython.floating* peepholes_ = NULL
-    cdef const cython.floating* gains_ = NULL
-    cdef const cython.floating* mask_ = NULL
-    cdef cython.floating* h_ = &h[0, 0]
-    cdef cython.floating* c_ = NULL
-    cdef cython.floating* m_ = NULL
-    cdef cython.floating* gates_ = &gates[0, 0]
-    cdef cython.floating* work_ = &work[0]
-    cdef const int64_t* offset_ = NULL
-    if offsets is not None:
-        offset_ = &offsets[0]
-    if W_r is not None:
-        W_r_, m_ = &W_r[0, 0], &m[0, 0]
-    if peepholes is not None:
-        peepholes_ = &peepholes[0, 0]
-    if gains is not None:
-        gains_ = &gains[0, 0, 0]
-    if state_mask is not None:
-        mask_ = &state_mask[0, 0]
-    if c is not None:
-        c_ = &c[0, 0]
-    describe(&w, cell, gains is not None, x.shape[0] // batch if offsets is None else offsets.shape[0] - 1, batch,
-             x.shape[0], x.shape[1], W_x.shape[1] // gates_of(cell), 0 if W_r is None else W_r.shape[1], offset_,
-             sizeof(cython.floating))
-    w.peepholes, w.epsilon, w.clip, w.cell_clip = peepholes is not None, epsilon, clip, cell_clip
-    w.scale, w.rate_h, w.rate_c = scale, rate_h, rate_c
-    if candidate is not None:
-        w.candidate = &candidate[0, 0]
-    if zone_h is not None:
-        w.zone_h = &zone_h[0, 0]
-    if zone_c is not None:
-        w.zone_c = &zone_c[0, 0]
-    barrier[0] = barrier[8] = 0
-    if num_threads == 1:
-        with nogil:
-            _member(&w, 0, 1, x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_, h_, c_, m_, gates_, work_, keep,
-                    barrier)
-        return
-    with nogil, parallel(num_threads=num_threads):
-        _member(&w, threadid(), fd_team_size(), x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_, h_, c_, m_,
-                gates_, work_, keep, barrier)
+    cdef Operands o
+    take(&w, &o, cell, batch, offsets, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask, epsilon,
+         clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
+    cdef const void* h0_ = reads(h0, o.kind)
+    cdef const void* c0_ = reads(c0, o.kind)
+    with nogil:
+        if o.kind == cnp.NPY_FLOAT:
+            _run(<float*> o.work, &w, &o, h0_, c0_, keep, num_threads)
+        else:
+            _run(<double*> o.work, &w, &o, h0_, c0_, keep, num_threads)
 
 
 def take_rows(const cython.floating[:, ::1] rows, const int64_t[::1] places, cython.floating[:, ::1] out,

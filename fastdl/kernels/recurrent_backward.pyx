@@ -6,9 +6,11 @@ da then gives dx and the gradients of the parameters, summed over blocks of BLOC
 the shape alone, each column by one thread: so the team changes no bit.
 """
 cimport cython
+cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
+from ._arrays cimport reads, writes
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -30,6 +32,7 @@ from ._cells cimport (
 )
 from ._gate_norm cimport normalise_backward, plain_gate
 from ._lanes cimport absorb, load, store
+from ._operands cimport Operands, take
 from ._sums cimport gain_sums, pack_states, parameter_sums, weight_products
 from ._tile cimport FD_MR, FD_NR_FLOAT, offset, pack_panel, pack_panel_transposed, pack_rows, product
 from ._walk cimport (
@@ -39,7 +42,6 @@ from ._walk cimport (
     carries,
     count,
     describe,
-    gates_of,
     GRU_BEFORE,
     LSTM_COUPLED,
     pack_gates_transposed,
@@ -57,6 +59,7 @@ from ._walk cimport (
     window_rows,
 )
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 
@@ -339,19 +342,37 @@ cdef void _block(
     fd_barrier(barrier, team)  # the strips may be overwritten
 
 
+cdef struct Gradients:  # where they are read and written; NULL for what is not there or not wanted
+    const void* dy
+    const void* dc_above
+    void* dx
+    void* dh
+    void* dc
+    void* dW_x
+    void* dW_h
+    void* db
+    void* dW_r
+    void* dpeepholes
+    void* dgains
+
+
 cdef void _member(
-    const Walk* w, Py_ssize_t me, Py_ssize_t team, const cython.floating* dy, const cython.floating* dc_above,
-    const cython.floating* x, const cython.floating* W_x, const cython.floating* W_h, const cython.floating* W_r,
-    const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains,
-    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c, const cython.floating* m,
-    const cython.floating* gates, cython.floating* dx, cython.floating* dh, cython.floating* dc,
-    cython.floating* dW_x, cython.floating* dW_h, cython.floating* db, cython.floating* dW_r,
-    cython.floating* dpeepholes, cython.floating* dgains, bint add, cython.floating* work, int64_t* barrier,
+    cython.floating* work, const Walk* w, const Operands* o, const Gradients* d, Py_ssize_t me, Py_ssize_t team,
+    bint add, int64_t* barrier,
 ) noexcept nogil:
     """What each thread of the team does: pack, then windows from the last to the first: steps, then products."""
     cdef Share mine
     cdef Work at = _work(w, team)
     cdef Py_ssize_t t, t0, t1 = w.steps, q, first, rows, block, row0, row1, x_panels = (w.inputs + w.nr - 1) // w.nr
+    cdef const cython.floating* x = <const cython.floating*> o.x
+    cdef const cython.floating* W_x = <const cython.floating*> o.W_x
+    cdef const cython.floating* W_h = <const cython.floating*> o.W_h
+    cdef const cython.floating* W_r = <const cython.floating*> o.W_r
+    cdef const cython.floating* mask = <const cython.floating*> o.state_mask
+    cdef const cython.floating* h = <const cython.floating*> o.h
+    cdef const cython.floating* c = <const cython.floating*> o.c
+    cdef const cython.floating* gates = <const cython.floating*> o.gates
+    cdef cython.floating* dx = <cython.floating*> d.dx
     cdef uint64_t mode = fd_flush_subnormals()
     if w.packed:
         pack_gates_transposed(W_h, w.outputs, w, w.h_first, w.h_blocks, w.h_gate, work, me, team)
@@ -363,14 +384,16 @@ cdef void _member(
             pack_panel_transposed(W_r + q * w.nr * w.outputs, w.outputs, w.outputs, min(w.nr, w.hidden - q * w.nr),
                                   work + at.W_r + q * w.nr * w.outputs)
     if me == 0:
-        pack_parameters(b, peepholes, gains, w, work + at.parameters)
+        pack_parameters(<const cython.floating*> o.b, <const cython.floating*> o.peepholes,
+                        <const cython.floating*> o.gains, w, work + at.parameters)
     fd_barrier(barrier, team)
     while t1 > 0:
         t0 = window_begin(w, t1, BLOCK_ROWS)
         mine = share(w, t0, t1, me, team, sizeof(cython.floating))
         for t in range(t1 - 1, t0 - 1, -1):
-            _step(w, &mine, &at, t, t0, dy, dc_above, W_h, <const cython.floating*> work + at.W_r, state_mask, h, c,
-                  gates, work, dh, dc, barrier, me, team)
+            _step(w, &mine, &at, t, t0, <const cython.floating*> d.dy, <const cython.floating*> d.dc_above, W_h,
+                  <const cython.floating*> work + at.W_r, mask, h, c, gates, work, <cython.floating*> d.dh,
+                  <cython.floating*> d.dc, barrier, me, team)
         fd_barrier(barrier, team)  # the window's da is complete
         first = start(w, t0)
         rows = start(w, t1 - 1) + count(w, t1 - 1) - first
@@ -382,90 +405,46 @@ cdef void _member(
         row0 = 0
         while row0 < rows:
             block = min(rows - row0, BLOCK_ROWS)
-            _block(w, &at, first + row0, row0, block, x, state_mask, h, c, m, gates, work, dW_x, dW_h, db, dW_r,
-                   dpeepholes, dgains, add, barrier, me, team)
+            _block(w, &at, first + row0, row0, block, x, mask, h, c, <const cython.floating*> o.m, gates, work,
+                   <cython.floating*> d.dW_x, <cython.floating*> d.dW_h, <cython.floating*> d.db,
+                   <cython.floating*> d.dW_r, <cython.floating*> d.dpeepholes, <cython.floating*> d.dgains, add,
+                   barrier, me, team)
             add = True
             row0 += block
         t1 = t0
     fd_restore_subnormals(mode)
 
 
+cdef void _run(cython.floating* work, const Walk* w, const Operands* o, const Gradients* d, bint add,
+               int num_threads) noexcept nogil:
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        _member(work, w, o, d, 0, 1, add, barrier)
+        return
+    with parallel(num_threads=num_threads):
+        _member(work, w, o, d, threadid(), fd_team_size(), add, barrier)
+
+
 def backward(
-    int cell, Py_ssize_t batch, const int64_t[::1] offsets, const cython.floating[:, ::1] dy,
-    const cython.floating[:, ::1] dc_above, const cython.floating[:, ::1] x, const cython.floating[:, ::1] W_x,
-    const cython.floating[:, ::1] W_h, const cython.floating[::1] b, const cython.floating[:, ::1] h,
-    const cython.floating[:, ::1] c, const cython.floating[:, ::1] gates, cython.floating[:, ::1] dx,
-    cython.floating[:, ::1] dh, cython.floating[:, ::1] dc, cython.floating[:, ::1] dW_x,
-    cython.floating[:, ::1] dW_h, cython.floating[::1] db, bint add, cython.floating[::1] work, int num_threads,
-    const cython.floating[:, ::1] W_r, const cython.floating[:, ::1] m, const cython.floating[:, ::1] peepholes,
-    const cython.floating[:, :, ::1] gains, const cython.floating[:, ::1] state_mask, double epsilon, double clip,
-    double cell_clip, const uint8_t[:, ::1] candidate, double scale, const uint8_t[:, ::1] zone_h, double rate_h,
-    const uint8_t[:, ::1] zone_c, double rate_c, cython.floating[:, ::1] dW_r, cython.floating[:, ::1] dpeepholes,
-    cython.floating[:, :, ::1] dgains,
+    int cell, Py_ssize_t batch, offsets, dy, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh, dc, dW_x, dW_h, db,
+    bint add, work, int num_threads, W_r, m, peepholes, gains, state_mask, double epsilon, double clip,
+    double cell_clip, candidate, double scale, zone_h, double rate_h, zone_c, double rate_c, dW_r, dpeepholes, dgains,
 ):
     """All gradients, from dy, that of every h, and dc_above, that of every c, or None. dh and dc come in as those of
     each sequence's last states and leave as those of its first. None stands for what is not there or not wanted.
     add: to the gradients of the parameters, instead of overwriting them."""
     cdef Walk w
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* dy_ = &dy[0, 0]
-    cdef const cython.floating* dc_above_ = NULL
-    cdef const cython.floating* x_ = &x[0, 0]
-    cdef const cython.floating* W_x_ = &W_x[0, 0]
-    cdef const cython.floating* W_h_ = &W_h[0, 0]
-    cdef const cython.floating* W_r_ = NULL
-    cdef const cython.floating* b_ = &b[0]
-    cdef const cython.floating* peepholes_ = NULL
-    cdef const cython.floating* gains_ = NULL
-    cdef const cython.floating* mask_ = NULL
-    cdef const cython.floating* h_ = &h[0, 0]
-    cdef const cython.floating* c_ = NULL
-    cdef const cython.floating* m_ = NULL
-    cdef const cython.floating* gates_ = &gates[0, 0]
-    cdef cython.floating* dx_ = NULL
-    cdef cython.floating* dh_ = &dh[0, 0]
-    cdef cython.floating* dc_ = NULL
-    cdef cython.floating* dW_x_ = &dW_x[0, 0]
-    cdef cython.floating* dW_h_ = &dW_h[0, 0]
-    cdef cython.floating* db_ = &db[0]
-    cdef cython.floating* dW_r_ = NULL
-    cdef cython.floating* dpeepholes_ = NULL
-    cdef cython.floating* dgains_ = NULL
-    cdef cython.floating* work_ = &work[0]
-    cdef const int64_t* offset_ = NULL
-    if offsets is not None:
-        offset_ = &offsets[0]
-    if dc_above is not None:
-        dc_above_ = &dc_above[0, 0]
-    if W_r is not None:
-        W_r_, m_, dW_r_ = &W_r[0, 0], &m[0, 0], &dW_r[0, 0]
-    if peepholes is not None:
-        peepholes_, dpeepholes_ = &peepholes[0, 0], &dpeepholes[0, 0]
-    if gains is not None:
-        gains_, dgains_ = &gains[0, 0, 0], &dgains[0, 0, 0]
-    if state_mask is not None:
-        mask_ = &state_mask[0, 0]
-    if c is not None:
-        c_, dc_ = &c[0, 0], &dc[0, 0]
-    if dx is not None:
-        dx_ = &dx[0, 0]
-    describe(&w, cell, gains is not None, x.shape[0] // batch if offsets is None else offsets.shape[0] - 1, batch,
-             x.shape[0], x.shape[1], W_x.shape[1] // gates_of(cell), 0 if W_r is None else W_r.shape[1], offset_,
-             sizeof(cython.floating))
-    w.peepholes, w.epsilon, w.clip, w.cell_clip = peepholes is not None, epsilon, clip, cell_clip
-    w.scale, w.rate_h, w.rate_c = scale, rate_h, rate_c
-    if candidate is not None:
-        w.candidate = &candidate[0, 0]
-    if zone_h is not None:
-        w.zone_h = &zone_h[0, 0]
-    if zone_c is not None:
-        w.zone_c = &zone_c[0, 0]
-    barrier[0] = barrier[8] = 0
-    if num_threads == 1:
-        with nogil:
-            _member(&w, 0, 1, dy_, dc_above_, x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_, h_, c_, m_, gates_,
-                    dx_, dh_, dc_, dW_x_, dW_h_, db_, dW_r_, dpeepholes_, dgains_, add, work_, barrier)
-        return
-    with nogil, parallel(num_threads=num_threads):
-        _member(&w, threadid(), fd_team_size(), dy_, dc_above_, x_, W_x_, W_h_, W_r_, b_, peepholes_, gains_, mask_,
-                h_, c_, m_, gates_, dx_, dh_, dc_, dW_x_, dW_h_, db_, dW_r_, dpeepholes_, dgains_, add, work_, barrier)
+    cdef Operands o
+    cdef Gradients d
+    take(&w, &o, cell, batch, offsets, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
+         epsilon, clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
+    d.dy, d.dc_above, d.dx = reads(dy, o.kind), reads(dc_above, o.kind), writes(dx, o.kind)
+    d.dh, d.dc = writes(dh, o.kind), writes(dc, o.kind)
+    d.dW_x, d.dW_h, d.db = writes(dW_x, o.kind), writes(dW_h, o.kind), writes(db, o.kind)
+    d.dW_r, d.dpeepholes, d.dgains = writes(dW_r, o.kind), writes(dpeepholes, o.kind), writes(dgains, o.kind)
+    with nogil:
+        if o.kind == cnp.NPY_FLOAT:
+            _run(<float*> o.work, &w, &o, &d, add, num_threads)
+        else:
+            _run(<double*> o.work, &w, &o, &d, add, num_threads)

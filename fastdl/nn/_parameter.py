@@ -115,6 +115,11 @@ class Parameter:
         self._arena = arena
 
 
+def values_of(parameters: Sequence[Parameter | None]) -> list[Any]:
+    """The data of each (None for None)."""
+    return [None if one is None else one._data for one in parameters]
+
+
 def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
     """What :meth:`Parameter.claim_grad` gives for each (None for None), with one answer to whether to add.
 

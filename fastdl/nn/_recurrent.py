@@ -75,7 +75,7 @@ class Recurrent(Runs):
             "zone_h": number("zoneout", zoneout, 0, 1),
             "zone_c": number("zoneout_cell", zoneout_cell, 0, 1),
         }
-        self._regularised, self._names = any(self.rates.values()), {}
+        self._regularised = any(self.rates.values())
         self.truncate = None if truncate is None else integer("truncate", truncate, 1)
         self.checkpoint = bool(checkpoint)
         self.dtype = float_dtype(dtype)
@@ -371,6 +371,8 @@ class Recurrent(Runs):
 
 def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
     """np.stack, which takes as long as a small layer."""
+    if len(parts) == 1:
+        return parts[0][None].copy()
     out = np.empty((len(parts), *parts[0].shape), parts[0].dtype)
     for i, part in enumerate(parts):
         out[i] = part

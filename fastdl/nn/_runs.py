@@ -13,7 +13,7 @@ from ..recurrent import RecurrentTape
 from ..recurrent._run import PLAIN, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
 from ._module import Module
-from ._parameter import claim_all
+from ._parameter import Parameter, claim_all, values_of
 
 _NAMES = ("weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain")  # of a layer's parameters, as _function
 _NOTHING: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class Runs(Module):
     seed: int
     step_count: int
     _regularised: bool
-    _names: dict[str, list[str]]
+    _known: dict[str, list[Parameter | None]]  # parameters found, by place
 
     def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         """(h, c or None, tape) of the topic's function, which the reference has, too."""
@@ -194,16 +194,20 @@ class Runs(Module):
         """The options of a segment: masks by time are cut."""
         return {k: v[begin:end] if isinstance(v, np.ndarray) and v.ndim == 3 else v for k, v in options.items()}
 
-    def _found(self, place: str) -> list[Any]:
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self.__dict__["_known"] = {}
+        super().__setattr__(name, value)
+
+    def _found(self, place: str) -> list[Parameter | None]:
         """The parameters of a place in the order of _NAMES, None for what it has not."""
-        names = self._names.get(place)
-        if names is None:
-            names = self._names[place] = [name + place for name in _NAMES]
-        get = self._parameters.get
-        return [get(name) for name in names]
+        found = self._known.get(place)
+        if found is None:
+            found = self._known[place] = [self._parameters.get(name + place) for name in _NAMES]
+        return found
 
     def _weights(self, place: str, weight_mask: np.ndarray | None) -> list[Any]:
-        weights = [None if parameter is None else parameter.data for parameter in self._found(place)]
+        weights = values_of(self._found(place))
         if weight_mask is not None:
             weights[1] = weights[1] * weight_mask
         return weights

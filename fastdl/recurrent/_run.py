@@ -192,12 +192,9 @@ def walk(
     H = width // G
     inputs = (x if rows is None else rows.gather(x)).reshape(-1, I)
     N = len(inputs)
-    h = aligned_empty((B + N, R), dtype)
-    h[:B] = h0 if rows is None else rows.sort(h0)
-    c = None
-    if c0 is not None:
-        c = aligned_empty((B + N, H), dtype)
-        c[:B] = c0 if rows is None else rows.sort(c0)
+    if rows is not None:
+        h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
+    h, c = aligned_empty((B + N, R), dtype), None if c0 is None else aligned_empty((B + N, H), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
     offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
     P = 0 if options.projection is None else R
@@ -208,9 +205,13 @@ def walk(
     if N:
         num_threads = _threads(N, B, I, R, G * H)
         kernels.recurrent.forward(
-            cell, B, offsets, inputs, W_x, W_h, b, h, c, gates, scratch(size, dtype), training, num_threads,
+            cell, B, offsets, inputs, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), training, num_threads,
             options.projection, m, *options[1:],
         )  # fmt: skip
+    else:
+        h[:] = h0
+        if c is not None:
+            c[:] = c0
     if rows is None:
         all_h, all_c = h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H)
     else:
