@@ -25,7 +25,7 @@ def write(arena, rng):
 def claimed(one):
     """Whether the next write to the gradient would add to it."""
     accumulate = one.claim_grad()[1]
-    one._written = accumulate
+    one.written = accumulate
     return accumulate
 
 

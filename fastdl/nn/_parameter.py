@@ -31,6 +31,9 @@ class Parameter:
     ----------
     data, grad : ndarray
         Views into the arena's buffers. Assigning to either copies values in.
+    written : bool
+        Whether the gradient was written since it was last renewed: if not, what it holds means nothing, and the next
+        write overwrites it. Assigning False renews it.
 
     Examples
     --------
@@ -47,7 +50,7 @@ class Parameter:
         self._data = aligned_zeros(data.shape, data.dtype)
         self._data[...] = data
         self._grad = aligned_zeros(data.shape, data.dtype)
-        self._written = False
+        self._ledger: set[Parameter] = set()  # the arena's parameters whose gradients were written since the renewal
         self._rows: list[np.ndarray] | None = None  # those written since the renewal; None: any may have been
         self._arena: Arena | None = None
 
@@ -66,7 +69,16 @@ class Parameter:
     @grad.setter
     def grad(self, values: Any) -> None:
         self._grad[...] = _fitting(f"{self.name}.grad", values, self._grad)
-        self._written, self._rows = True, None
+        self._ledger.add(self)
+        self._rows = None
+
+    @property
+    def written(self) -> bool:
+        return self in self._ledger
+
+    @written.setter
+    def written(self, value: bool) -> None:
+        (self._ledger.add if value else self._ledger.discard)(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,7 +97,8 @@ class Parameter:
 
         Who writes something else than 0 into some rows only names them, in an array of integers of any shape.
         """
-        accumulate, self._written = self._written, True
+        accumulate = self in self._ledger
+        self._ledger.add(self)
         if rows is None:
             self._rows = None
         elif not accumulate:
@@ -102,17 +115,20 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype})"
 
     def _settle(self) -> None:
-        if not self._written:
+        if self not in self._ledger:
             self._grad[...] = 0
-            self._written, self._rows = True, [np.zeros(0, np.int64)]
+            self._ledger.add(self)
+            self._rows = [np.zeros(0, np.int64)]
 
     def _move(self, arena: "Arena", data: np.ndarray, grad: np.ndarray) -> None:
         data[...] = self._data
         grad[...] = self._grad
         self._data, self._grad = data, grad
+        if self in self._ledger:
+            arena._written.add(self)
         if self._arena is not None:
             self._arena._current = False
-        self._arena = arena
+        self._arena, self._ledger = arena, arena._written
 
 
 def values_of(parameters: Sequence[Parameter | None]) -> list[Any]:
@@ -125,20 +141,17 @@ def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
 
     Where some were written for this step and some not, these start from zero.
     """
+    found = [one for one in parameters if one is not None]
     accumulate = False
-    for one in parameters:
-        if one is not None and one._written:
+    for one in found:
+        if one in one._ledger:
             accumulate = True
-    places: list[Any] = []
-    for one in parameters:
-        if one is None:
-            places.append(None)
-            continue
-        if accumulate and not one._written:
+    for one in found:
+        if accumulate and one not in one._ledger:
             one._grad[...] = 0
-        one._written, one._rows = True, None
-        places.append(one._grad)
-    return places, accumulate
+        one._ledger.add(one)
+        one._rows = None
+    return [None if one is None else one._grad for one in parameters], accumulate
 
 
 def _fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
@@ -164,6 +177,7 @@ class Arena(Sequence[Parameter]):
 
     def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
         self.names = [name for name, _ in named]
+        self._written: set[Parameter] = set()
         self._parameters = [parameter for _, parameter in named]
         dtypes = sorted({str(parameter.dtype) for parameter in self._parameters})
         if len(dtypes) > 1:
@@ -208,11 +222,10 @@ class Arena(Sequence[Parameter]):
 
     def settle_gradients(self) -> None:
         """Fill the gradients that nobody wrote since the last renewal with zeros, so that all may be read."""
-        for parameter in self._parameters:
-            if not parameter._written:
+        if len(self._written) < len(self._parameters):
+            for parameter in self._parameters:
                 parameter._settle()
 
     def renew_gradients(self) -> None:
         """Let the next write to each gradient overwrite it."""
-        for parameter in self._parameters:
-            parameter._written = False
+        self._written.clear()

@@ -291,9 +291,9 @@ class DropConnect(_Drawn):
         """The layer's backward; the gradient of a dropped weight is zero."""
         where = self._pop()
         parameters = [self.layer._parameters[name] for name in self.names]
-        before = [parameter.grad.copy() if parameter._written else None for parameter in parameters]
+        before = [parameter.grad.copy() if parameter.written else None for parameter in parameters]
         for parameter in parameters:
-            parameter._written = False  # this backward's share alone is masked, then joins the earlier ones
+            parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         with self._masked(where):
             dx = self.layer.backward(dy)
         for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-PIECE = 2048  # elements: few enough that the pieces of a small model are shared out evenly among threads
+PIECE = 2048  # elements of a piece at most: few enough that those of a small model can be shared out among threads
+ROUND = 12  # many pieces are a multiple of so many: as many for each of 2, 3, 4, 6 or 12 threads
+UNIT = 16  # elements a piece is a multiple of: a cache line of float32
 
 
 def pieces_of(runs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
@@ -16,10 +18,19 @@ def pieces_of(runs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """
     tables = []
     for run in runs:
-        starts = np.arange(0, run[0].size, PIECE)
+        size = _piece(run[0].size)
+        starts = np.arange(0, run[0].size, size)
         begins = [starts + _distance(array, first) for array, first in zip(run, runs[0], strict=True)]
-        tables.append(np.column_stack([np.minimum(PIECE, run[0].size - starts), *begins]))
+        tables.append(np.column_stack([np.minimum(size, run[0].size - starts), *begins]))
     return np.ascontiguousarray(np.concatenate(tables), np.intp)
+
+
+def _piece(size: int) -> int:
+    """Elements of each of the pieces that so many elements are cut into; the last may have fewer."""
+    count = -(-size // PIECE)
+    if count > ROUND:
+        count = -(-count // ROUND) * ROUND
+    return max(UNIT, -(-size // (max(count, 1) * UNIT)) * UNIT)
 
 
 @functools.lru_cache(maxsize=64)
