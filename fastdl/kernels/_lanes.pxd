@@ -11,7 +11,7 @@ cimport cython
 from libc.stdint cimport uint8_t
 
 from ._math cimport sigmoid_, tanh_
-from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
+from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT, in_line, out_of_line
 from ._walk cimport carries, Walk
 
 
@@ -94,25 +94,20 @@ cdef inline void tanh_gate(
         _mark(gate, a, w)
 
 
-cdef inline void unmark_sigmoid(
+cdef inline in_line unmark_sigmoid(
     cython.floating* value, cython.floating* slope, const cython.floating* gate, const Walk* w,
 ) noexcept nogil:
     """A stored gate's value, and s (1 - s) or zero where it was clipped."""
-    cdef cython.floating one = 1, high
+    cdef cython.floating one = 1
     cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     for u in range(nr):
         value[u] = gate[u]
         slope[u] = value[u] * (one - value[u])
     if w.clip != 0:
-        high = sigmoid_(<cython.floating> w.clip)
-        for u in range(nr):
-            if gate[u] > 1:
-                value[u], slope[u] = high, 0
-            elif gate[u] < 0:
-                value[u], slope[u] = sigmoid_(-(<cython.floating> w.clip)), 0
+        _unmark(value, slope, gate, sigmoid_(-<cython.floating> w.clip), sigmoid_(<cython.floating> w.clip))
 
 
-cdef inline void unmark_tanh(
+cdef inline in_line unmark_tanh(
     cython.floating* value, cython.floating* slope, const cython.floating* gate, const Walk* w,
 ) noexcept nogil:
     """A stored candidate's value, and 1 - v^2 or zero where it was clipped."""
@@ -123,11 +118,20 @@ cdef inline void unmark_tanh(
         slope[u] = one - value[u] * value[u]
     if w.clip != 0:
         high = tanh_(<cython.floating> w.clip)
-        for u in range(nr):
-            if gate[u] > 1:
-                value[u], slope[u] = high, 0
-            elif gate[u] < -1:
-                value[u], slope[u] = -high, 0
+        _unmark(value, slope, gate, -high, high)
+
+
+cdef inline out_of_line _unmark(
+    cython.floating* value, cython.floating* slope, const cython.floating* gate, cython.floating low,
+    cython.floating high,
+) noexcept nogil:
+    """Where a gate was clipped it has one of the two values, and its slope is zero."""
+    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    for u in range(nr):
+        if gate[u] > 1:
+            value[u], slope[u] = high, 0
+        elif gate[u] < -1:
+            value[u], slope[u] = low, 0
 
 
 cdef inline void _mask(cython.floating* lanes, const uint8_t* bytes_, Py_ssize_t width) noexcept nogil:

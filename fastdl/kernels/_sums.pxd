@@ -101,18 +101,24 @@ cdef inline void gain_sums(
     const Walk* w, const cython.floating* gates, const cython.floating* plain, Py_ssize_t plain_row, Py_ssize_t rows,
     cython.floating* dgains, bint add, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """dgains = sum over rows of (gradient of the pre-activation) v^."""
-    cdef cython.floating sums[FD_NR_FLOAT]
+    """dgains = sum over rows of (gradient of the pre-activation) v^.
+
+    Four panels of a block at a time: rows lie kilobytes apart, and one panel of each would be all that is used of what
+    the processor reads ahead.
+    """
+    cdef cython.floating sums[4 * FD_NR_FLOAT]
     cdef const cython.floating* column
     cdef const cython.floating* v_hat
-    cdef Py_ssize_t j, b, u, r
-    cdef int v, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for j in range(w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team):
-        b, u = j // w.panels, (j % w.panels) * w.nr
+    cdef Py_ssize_t j = w.blocks * w.panels * me // team, end = w.blocks * w.panels * (me + 1) // team, b, q, u, r, v
+    cdef Py_ssize_t beside, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    while j < end:
+        b, q = j // w.panels, j % w.panels
+        beside, u = min(4, min(end - j, w.panels - q)), q * w.nr
         column, v_hat = plain_gradient(plain, w, b) + u, gates + b * w.padded + u
-        for v in range(nr):
+        for v in range(beside * nr):
             sums[v] = 0
         for r in range(rows):
-            for v in range(nr):
+            for v in range(beside * nr):
                 sums[v] = sums[v] + column[r * plain_row + v] * v_hat[r * w.row + v]
-        _put(dgains + b * w.hidden + u, <const cython.floating*> sums, min(w.nr, w.hidden - u), add)
+        _put(dgains + b * w.hidden + u, <const cython.floating*> sums, min(beside * w.nr, w.hidden - u), add)
+        j += beside

@@ -38,8 +38,7 @@ class _Run(NamedTuple):
     segments: list[_Segment]
     lengths: np.ndarray | None
     options: dict[str, Any]
-    weight_mask: np.ndarray | None
-    where: dict[str, Any] | None
+    where: dict[str, Any] | None  # the masks that were drawn: None without regularisers
 
 
 class Runs(Module):
@@ -118,22 +117,22 @@ class Runs(Module):
         """One layer in one direction: its outputs, cells and final states (if ends), and what backward needs."""
         T, B = x.shape[:2]
         where: dict[str, Any] | None = None
-        options, weight_mask = _NOTHING, None
+        options = _NOTHING
         if self._regularised:
             if training:
                 where = {"seed": self.seed, "step": self.step_count}
                 self.step_count += at == self.num_layers * len(self.directions) - 1
                 if self.rates["input"]:
                     x = functional.dropout_forward(x, self.rates["input"], broadcast_axes=0, stream=at * 8, **where)
-                options, weight_mask = self._drawn(where, at, T, B)
+                options = self._drawn(where, at, T, B)
             else:  # prediction takes zoneout's expectation
                 options = {f"zoneout_{s}": self.rates[f"zone_{s}"] for s in "hc" if self.rates[f"zone_{s}"]}
-        weights = self._weights(place, weight_mask)
+        weights = self._weights(place, at, where)
         size = self._segment_size(T) if training else T
         if size >= T:
             h, c, tape = self._walk(x, states, weights, training, lengths, backwards, options, ends)
             whole = [_Segment(0, T, lengths, states, tape)]
-            run = _Run(x, whole, lengths, options, weight_mask, where) if training else None
+            run = _Run(x, whole, lengths, options, where) if training else None
             return h, c, self._ends(h, c, states, lengths, backwards) if ends else states, run
         segments, outputs, cells = [], [], []
         begins = range(0, T, size)
@@ -150,7 +149,7 @@ class Runs(Module):
             outputs.reverse()
             cells.reverse()
         all_c = None if c is None else np.concatenate(cells)
-        return np.concatenate(outputs), all_c, states, _Run(x, segments, lengths, options, weight_mask, where)
+        return np.concatenate(outputs), all_c, states, _Run(x, segments, lengths, options, where)
 
     @staticmethod
     def _ends(h: np.ndarray, c: np.ndarray | None, before: tuple, lengths: Any, backwards: bool) -> tuple:
@@ -167,8 +166,8 @@ class Runs(Module):
             return self.truncate
         return math.isqrt(T - 1) + 1 if self.checkpoint and T > 1 else T
 
-    def _drawn(self, where: dict[str, Any], at: int, T: int, B: int) -> tuple[dict[str, Any], Any]:
-        """Masks of one run as the functions' options, and that of DropConnect."""
+    def _drawn(self, where: dict[str, Any], at: int, T: int, B: int) -> dict[str, Any]:
+        """Masks of one run as the functions' options."""
         options: dict[str, Any] = {}
         H, R = self.hidden_size, self.proj_size or self.hidden_size
 
@@ -186,8 +185,7 @@ class Runs(Module):
             options["zoneout_h"] = draw("zone_h", (T, B, R), 1 - rates["zone_h"], "bytes").view(bool)
         if rates["zone_c"]:
             options["zoneout_c"] = draw("zone_c", (T, B, H), 1 - rates["zone_c"], "bytes").view(bool)
-        shape = (R, self._gates * H)
-        return options, draw("weight", shape, rates["weight"], "floats") if rates["weight"] else None
+        return options
 
     @staticmethod
     def _cut(options: dict[str, Any], begin: int, end: int) -> dict[str, Any]:
@@ -206,11 +204,17 @@ class Runs(Module):
             found = self._known[place] = [self._parameters.get(name + place) for name in _NAMES]
         return found
 
-    def _weights(self, place: str, weight_mask: np.ndarray | None) -> list[Any]:
+    def _weights(self, place: str, at: int, where: dict[str, Any] | None) -> list[Any]:
+        """Their values, the recurrent ones after DropConnect."""
         weights = values_of(self._found(place))
-        if weight_mask is not None:
-            weights[1] = weights[1] * weight_mask
+        if where and self.rates["weight"]:
+            weights[1] = functional.dropout_forward(weights[1], self.rates["weight"], **self._dropping(at, where))
         return weights
+
+    @staticmethod
+    def _dropping(at: int, where: dict[str, Any]) -> dict[str, Any]:
+        """Which recurrent weights are dropped."""
+        return {"stream": at * 8 + _STREAMS["weight"], **where}
 
     def _run_backward(
         self,
@@ -224,10 +228,10 @@ class Runs(Module):
     ) -> tuple[np.ndarray, tuple]:
         """Gradients of one layer in one direction: dx and those of its initial states."""
         places, accumulate = claim_all(self._found(place))
-        before_all = accumulate
-        masked = None
-        if run.weight_mask is not None:  # the product's gradient is that of the masked weights
-            masked, places[1] = places[1], np.zeros_like(places[1]) if accumulate else np.empty_like(places[1])
+        earlier = None
+        drop = run.where if self.rates["weight"] else None
+        if drop and accumulate:  # what is added to must not be masked with the rest
+            earlier, places[1] = places[1], np.zeros_like(places[1])
         states: tuple = dfinal if dfinal is not None else ()
         weights: list[Any] = []
         pieces = []
@@ -235,7 +239,7 @@ class Runs(Module):
             begin, end, lengths, before, tape = segment
             span = slice(begin, end)
             if tape is None:
-                weights = weights or self._weights(place, run.weight_mask)
+                weights = weights or self._weights(place, at, run.where)
                 cut = self._cut(run.options, begin, end)
                 tape = self._walk(run.x[span], before, weights, True, lengths, backwards, cut, False)[2]
             dx, states = self._walk_back(dh[span], None if dc is None else dc[span], tape, places, accumulate, states)
@@ -247,8 +251,11 @@ class Runs(Module):
                 own = np.zeros(dx.shape[1], bool) if run.lengths is None else run.lengths <= edge
                 states = tuple(one * own[:, None] for one in states)
             pieces.append(dx)
-        if masked is not None and run.weight_mask is not None:
-            masked[...] = masked + places[1] * run.weight_mask if before_all else places[1] * run.weight_mask
+        if drop:
+            product = places[1]
+            functional.dropout_backward(product, self.rates["weight"], **self._dropping(at, drop), out=product)
+            if earlier is not None:
+                earlier += product
         if not backwards:
             pieces.reverse()
         dx = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
