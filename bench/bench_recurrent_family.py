@@ -65,10 +65,11 @@ def test_layer(benchmark, kind, shape):
         contenders["torch"] = theirs.run
         for one, other in zip(theirs.results("y", "dx"), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
-    taken = alternate(contenders)
+    peak = limits.peak()
+    taken = alternate(contenders | {"peak": peak})
     T, B, I, H = shape  # noqa: E741
     work = 3 * T * B * GATES[kind] * H * (I + H)
-    share = work / taken["fastdl"].median / limits.multiply_adds()
+    share = work / taken["fastdl"].median / (peak() / taken["peak"].median)
     text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak"
     if pytorch is not None:
         ratios[kind].append(taken["torch"].median / taken["fastdl"].median)
@@ -78,6 +79,35 @@ def test_layer(benchmark, kind, shape):
         print(f"  {kind}: geometric mean {geometric_mean(ratios[kind]):.2f} x torch, least {min(ratios[kind]):.2f}")
     benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
     benchmark.pedantic(contenders["fastdl"], rounds=3)
+
+
+@pytest.mark.parametrize("shape", [(400, 1, 64, 64), (64, 16, 64, 64), (64, 32, 64, 256), (50, 128, 256, 256)], ids=str)
+def test_scaling(benchmark, shape):
+    """The same call on 1, 2, 4, ... threads, up to as many as fastdl may use here."""
+    most = fd.get_num_threads()
+    counts = sorted({*(1 << k for k in range(most.bit_length())), most})
+    layer, x, dy = problem("LSTM", shape)
+    run = passes(layer, x, dy)
+
+    def on(count):
+        def call():
+            fd.set_num_threads(count)
+            return [result.copy() for result in run()]
+
+        return call
+
+    contenders = {str(count): on(count) for count in counts}
+    expected = contenders["1"]()
+    for contender in contenders.values():
+        for one, other in zip(contender(), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    taken = alternate(contenders, seconds=1 + len(counts))
+    fd.set_num_threads(most)
+    scaled = {name: taken["1"].median / sample.median for name, sample in taken.items()}
+    text = ", ".join(f"{told(name, sample)} {scaled[name]:.1f} x" for name, sample in taken.items())
+    print(f"\nLSTM {shape!s:20} {kernels.level}, by threads: {text}")
+    benchmark.extra_info.update(shape=shape, build=kernels.level, scaled=scaled)
+    benchmark.pedantic(contenders[str(most)], rounds=3)
 
 
 def test_ragged_batches(benchmark):
