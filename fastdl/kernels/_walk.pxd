@@ -43,7 +43,8 @@ cdef enum:
 
 cdef enum:
     FEW_ROWS = 4             # up to so many rows in all, packing the weights would cost more than it saves
-    CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
+    CORE_CACHE = 768 * 1024  # bytes of recurrent weights that one thread can keep close
+    FEW_EACH = 8             # sequences for each thread, below which the tile has too few rows
     BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at a time, and of backward's windows
     MOST_BLOCKS = 8
 
@@ -198,17 +199,25 @@ cdef inline Py_ssize_t _row_share(
     return low
 
 
+cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weights, Py_ssize_t team) noexcept nogil:
+    """Whether threads share out the units of every step rather than its sequences. rows: of all steps; weights: bytes.
+
+    Each then reads its part of the weights only, but waits for the others after every step. That pays where sequences
+    are few, or not many and the weights outgrow a core's cache.
+    """
+    return rows < (FEW_EACH if weights <= CORE_CACHE else 2 * FEW_EACH) * team * steps
+
+
 cdef inline Share share(
     const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
 ) noexcept nogil:
     """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
-    where they are few or the recurrent weights outgrow one core's cache, units are, with a barrier a step. Layer norm
-    needs whole rows. Of a ragged batch the share changes from window to window, as sequences end; a barrier comes
-    between."""
+    where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows. Of a ragged batch
+    the share changes from window to window, as sequences end; a barrier comes between."""
     cdef Share mine
     cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
-    mine.by_units = team > 1 and w.panels >= team and not w.normed and (
-        start(w, t1) - start(w, t0) < 8 * team * (t1 - t0) or weights > CORE_CACHE)
+    mine.by_units = team > 1 and w.panels >= team and not w.normed and splits_units(
+        start(w, t1) - start(w, t0), t1 - t0, weights, team)
     mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
         0, w.batch, 0, w.panels, 0, w.out_panels)
     if mine.by_units:

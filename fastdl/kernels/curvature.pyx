@@ -42,6 +42,7 @@ from ._tile cimport (
     panel_width,
     product,
 )
+from ._walk cimport splits_units
 
 LEVEL = FD_LEVEL.decode()
 
@@ -52,9 +53,8 @@ cdef enum:               # the cells, as the callers number them
     GRU = 3
 
 cdef enum:
-    CORE_CACHE = 384 * 1024  # bytes of recurrent weights that one thread can keep close
-    AFFINE_ROWS = 96         # rows of a block of `affine`
-    OUTER_ROWS = 256         # rows of a block of the sums over time and batch
+    AFFINE_ROWS = 96   # rows of a block of `affine`
+    OUTER_ROWS = 256   # rows of a block of the sums over time and batch
 
 cdef struct Walk:
     int cell
@@ -80,8 +80,8 @@ cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
     w.cell, w.time, w.batch, w.hidden, w.wide, w.nr = cell, time, batch, hidden, wide, nr
     w.panels = _up(hidden, nr)
     w.row0, w.row1, w.panel0, w.panel1 = 0, batch, 0, w.panels
-    w.by_units = team > 1 and hidden % nr == 0 and w.panels >= team and (
-        batch < 8 * team or hidden * wide * itemsize > CORE_CACHE)
+    w.by_units = team > 1 and hidden % nr == 0 and w.panels >= team and splits_units(
+        batch, 1, hidden * wide * itemsize, team)
     if w.by_units:
         w.panel0, w.panel1 = w.panels * me // team, w.panels * (me + 1) // team
     else:
