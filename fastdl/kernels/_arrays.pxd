@@ -1,8 +1,8 @@
 """Arrays as pointers, for the kernels that small models call all the time.
 
-A typed memoryview takes as long as 400 multiply-adds, and a step of a small model would need forty. These ask only
-what keeps memory safe: whether an array has the type and lies contiguous. That the shapes fit is for the caller, who
-has refused or made every array that comes here. Modules that use them call `import_array`.
+A typed memoryview costs some 1,200 instructions, and a step of a small model would need forty. These ask only what
+keeps memory safe: whether an array has the type and lies contiguous. That the shapes fit is for the caller, who has
+refused or made every array that comes here. Modules that use them call `import_array`.
 """
 cimport numpy as cnp
 
