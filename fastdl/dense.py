@@ -136,9 +136,13 @@ def linear_backward(
         check_apart(dW=dW, W=W, dy=dy)
     dx: Any = aligned_empty(x.shape, x.dtype) if input_gradient else None
     if x.size == 0 or W.size == 0:
-        for array, keep in ((dx, False), (dW, accumulate), (db, accumulate)):
-            if array is not None and not keep:
-                array[...] = 0
+        if dx is not None:
+            dx[...] = 0
+        if not accumulate:
+            dW[...] = 0
+        if db is not None and db.size:  # there may be rows of no inputs
+            total = dy.reshape(-1, db.size).sum(0)
+            db[...] = db + total if accumulate else total
         return dx, dW, db
     kernels.dense.linear_backward(dy, x, W, dx, dW, db, accumulate, *_linear_plan(x, W))
     return dx, dW, db

@@ -63,6 +63,13 @@ def test_linear_takes_any_leading_axes(level):
     assert dx.shape == (0, 3, 4)
     assert not dW.any()
     assert not db.any()
+    dx, dW, db = dense.linear_backward(np.ones((2, 3, 2)), np.ones((2, 3, 0)), np.ones((0, 2)))
+    assert dx.shape == (2, 3, 0)
+    assert dW.shape == (0, 2)
+    np.testing.assert_array_equal(db, [6, 6])  # a bias is there without inputs, too
+    dense.linear_backward(np.ones((2, 3, 2)), np.ones((2, 3, 0)), np.ones((0, 2)), (dW, db), accumulate=True)
+    np.testing.assert_array_equal(db, [12, 12])
+    assert dense.linear_backward(np.ones((2, 0)), np.ones((2, 3)), np.ones((3, 0)))[0].tolist() == [[0] * 3] * 2
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
