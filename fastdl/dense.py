@@ -410,7 +410,7 @@ def softmax_cross_entropy(
     if targets.size:
         kernels.dense.softmax_cross_entropy(
             logits, targets, ignored, smoothing, scale, losses, dlogits, threads_for(logits.size, _GRAIN_ELEMENTS)
-        )  # fmt: skip
+        )
     if reduction == "none":
         return losses, dlogits
     total = float(np.add.reduce(losses, axis=None))

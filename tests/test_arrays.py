@@ -90,8 +90,11 @@ def test_kernels_refuse_what_is_not_as_it_seems(level, place):
     swapped = right.astype(right.dtype.newbyteorder())
     wrongs = [right.astype(int), swapped, right[..., ::2], right.tolist()]
     for wrong in wrongs + [read_only] * (place in ("y", "work")):
-        with pytest.raises(TypeError, match="contiguous array of float|ndarray"):
+        with pytest.raises(TypeError, match="contiguous array of float|ndarray|float32 or float64|written"):
             kernels.dense.linear_forward(**arrays | {place: wrong}, num_threads=1)
     if place != "x":
         with pytest.raises(TypeError, match="got float32, expected a contiguous array of float64"):
             kernels.dense.linear_forward(**arrays | {place: right.astype(np.float32)}, num_threads=1)
+    if place == "W":
+        with pytest.raises(TypeError, match="expected more than 1 axes"):
+            kernels.dense.linear_forward(**arrays | {place: right[0]}, num_threads=1)

@@ -101,6 +101,7 @@ def test_threads_share_no_local_variable():
     for path in (HOUSE / "kernels").glob("*.pyx"):
         for function in re.split(r"^(?=(?:def|cdef|cpdef) )", path.read_text(), flags=re.MULTILINE):
             shared = re.findall(r"^ +cdef [\w. ]+? (\w+)\[\w+\]", function, re.MULTILINE)
+            shared += re.findall(r"^ +cdef [\w.]+\[\w+\] (\w+)$", function, re.MULTILINE)
             for loop in re.findall(r"^( +)for .* in prange\((.*\n(?:\1 .*\n|\n)*)", function, re.MULTILINE):
                 found += 1
                 passed = re.findall(r"&(\w+)\b(?![\[.\w])", loop[1])

@@ -7,9 +7,8 @@ refused or made every array that comes here. Modules that use them call `import_
 cimport numpy as cnp
 
 
-cdef inline object _unfit(object array, int kind):
-    wanted = cnp.PyArray_DescrFromType(kind)
-    return TypeError(f"kernel: got {getattr(array, 'dtype', type(array))}, expected a contiguous array of {wanted}")
+cdef inline object _unfit(object array, str wanted):
+    return TypeError(f"kernel: got {getattr(array, 'dtype', type(array))}, expected {wanted}")
 
 
 cdef inline const void* reads(object array, int kind) except? NULL:
@@ -18,27 +17,28 @@ cdef inline const void* reads(object array, int kind) except? NULL:
         return NULL
     if not (cnp.PyArray_Check(array) and cnp.PyArray_TYPE(<cnp.ndarray> array) == kind
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> array)):
-        raise _unfit(array, kind)
+        raise _unfit(array, f"a contiguous array of {cnp.PyArray_DescrFromType(kind)}")
     return cnp.PyArray_DATA(<cnp.ndarray> array)
 
 
 cdef inline void* writes(object array, int kind) except? NULL:
-    """The same of an array that may be written to."""
-    if array is None:
-        return NULL
-    if not (cnp.PyArray_Check(array) and cnp.PyArray_TYPE(<cnp.ndarray> array) == kind
-            and cnp.PyArray_ISCARRAY(<cnp.ndarray> array)):
-        raise _unfit(array, kind)
-    return cnp.PyArray_DATA(<cnp.ndarray> array)
+    """The same of an array that is written to."""
+    cdef const void* start = reads(array, kind)
+    if array is not None and not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> array):
+        raise _unfit(array, "an array that can be written")
+    return <void*> start
 
 
 cdef inline int float_kind(object array) except -1:
     """NPY_FLOAT or NPY_DOUBLE, which the array must be."""
     cdef int kind = cnp.PyArray_TYPE(<cnp.ndarray?> array)
     if kind != cnp.NPY_FLOAT and kind != cnp.NPY_DOUBLE:
-        raise _unfit(array, cnp.NPY_FLOAT)
+        raise _unfit(array, "float32 or float64")
     return kind
 
 
-cdef inline Py_ssize_t extent(object array, int axis) noexcept:
+cdef inline Py_ssize_t extent(object array, int axis) except -1:
+    """The array's extent along an axis, which it must have."""
+    if not 0 <= axis < cnp.PyArray_NDIM(<cnp.ndarray?> array):
+        raise _unfit(array, f"more than {axis} axes")
     return cnp.PyArray_DIM(<cnp.ndarray> array, axis)

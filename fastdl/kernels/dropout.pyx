@@ -14,11 +14,13 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from ._arrays cimport float_kind, reads, writes
 from ._build cimport FD_LEVEL
 from ._normal cimport box_muller, unit_offset, unit_radius
 from ._philox cimport FOR_NOISE, FOR_TIES, LANES, Keys, philox_lanes, philox_scattered, schedule
 from ._stream cimport fd_lowest_bit, fd_prefetch_apart, fd_stream, fd_stream_end
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
@@ -226,24 +228,23 @@ cdef void drop_all(
 
 
 def dropout(
-    cnp.ndarray x not None, cnp.ndarray y not None, double scale, uint64_t seed, uint32_t stream, uint32_t step,
+    cnp.ndarray x not None, y, double scale, uint64_t seed, uint32_t stream, uint32_t step,
     uint32_t threshold, bint everything, bint past_caches, int num_threads,
 ):
     """y = where(r, x * scale, 0), threshold = p * 2^32. y may be x (then not past the caches).
 
-    x and y, contiguous and of one shape and float type, are asked for their memory directly: views of them would take
-    as long as a small layer's mask.
+    x and y are of one shape. They are taken as pointers: views of them would take as long as a small layer's mask.
     """
     cdef Draw draw
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
-    cdef const void* source = cnp.PyArray_DATA(x)
-    cdef void* result = cnp.PyArray_DATA(y)
-    cdef bint single = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT
+    cdef int kind = float_kind(x)
+    cdef const void* source = reads(x, kind)
+    cdef void* result = writes(y, kind)
     if n == 0:
         return
     set_draw(&draw, seed, stream, step, threshold, everything)
     with nogil:
-        if single:
+        if kind == cnp.NPY_FLOAT:
             drop_all(<const float*> source, <float*> result, n, scale, &draw, past_caches, num_threads)
         else:
             drop_all(<const double*> source, <double*> result, n, scale, &draw, past_caches, num_threads)

@@ -94,14 +94,12 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
 
 
 def sizes(int cell, bint normed, bint peepholes, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows,
-          Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t projection, const int64_t[::1] offsets,
+          Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t projection, offsets,
           Py_ssize_t itemsize, Py_ssize_t num_threads):
     """Elements of `work`."""
     cdef Walk w
-    cdef const int64_t* offset_ = NULL
-    if offsets is not None:
-        offset_ = &offsets[0]
-    describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection, offset_, itemsize)
+    describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
+             <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
     w.peepholes = peepholes
     return _work(&w, num_threads).size
 
