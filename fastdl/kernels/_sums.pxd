@@ -3,10 +3,33 @@
 `add` says whether they are added to what is there. A block has at most BLOCK_ROWS rows.
 """
 cimport cython
+from libc.string cimport memcpy
 
 from ._gate_norm cimport plain_gradient
 from ._tile cimport FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, offset, pack_panel, pack_rows, product
 from ._walk cimport before, BLOCK_ROWS, count, GRU_AFTER, LSTM_COUPLED, plain_blocks, start, Walk
+
+
+cdef inline void pack_inputs(
+    const cython.floating* x, const Walk* w, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t width,
+    cython.floating* strip,
+) noexcept nogil:
+    """strip[rows, MR]: `width` columns of x from rows `first` on."""
+    cdef Py_ssize_t p
+    if w.places is NULL:
+        pack_rows(x + first * w.inputs, w.inputs, rows, width, strip)
+    else:
+        for p in range(rows):
+            _pack_row(x + w.places[first + p] * w.inputs, width, strip + p * FD_MR)
+
+
+cdef inline void _pack_row(const cython.floating* row, Py_ssize_t width, cython.floating* to) noexcept nogil:
+    cdef Py_ssize_t i
+    if width == FD_MR:
+        memcpy(to, row, FD_MR * sizeof(cython.floating))  # a few moves: a constant size
+    else:
+        for i in range(width):
+            to[i] = row[i]
 
 
 cdef inline void pack_states(
@@ -15,8 +38,7 @@ cdef inline void pack_states(
 ) noexcept nogil:
     """strip[rows, MR]: columns `column` on of the h that rows `first` on multiplied by W_h."""
     cdef Py_ssize_t t = 0, p, i, sequence, width = min(FD_MR, w.outputs - column)
-    cdef const cython.floating* from_
-    if w.offsets is NULL:
+    if w.places is NULL:
         pack_rows(h + first * w.outputs + column, w.outputs, rows, width, strip)
         if state_mask is not NULL:
             for p in range(rows):
@@ -25,12 +47,10 @@ cdef inline void pack_states(
                     strip[p * FD_MR + i] = strip[p * FD_MR + i] * state_mask[sequence * w.outputs + column + i]
         return
     for p in range(rows):
-        while first + p >= w.offsets[t + 1]:
+        while first + p >= start(w, t + 1):
             t += 1
-        sequence = first + p - w.offsets[t]
-        from_ = h + (before(w, t) + sequence) * w.outputs + column
-        for i in range(width):
-            strip[p * FD_MR + i] = from_[i]
+        sequence = first + p - start(w, t)
+        _pack_row(h + before(w, t, sequence) * w.outputs + column, width, strip + p * FD_MR)
         if state_mask is not NULL:
             for i in range(width):
                 strip[p * FD_MR + i] = strip[p * FD_MR + i] * state_mask[sequence * w.outputs + column + i]
@@ -91,7 +111,7 @@ cdef inline void parameter_sums(
             else:
                 while first + r >= start(w, t) + count(w, t):
                     t += 1
-                state = c + (before(w, t) + first + r - start(w, t)) * w.hidden + u
+                state = c + before(w, t, first + r - start(w, t)) * w.hidden + u
             for v in range(width):
                 sums[v] = sums[v] + column[r * plain_row + v] * state[v]
         _put(dpeepholes + gate * w.hidden + u, <const cython.floating*> sums, width, add)

@@ -75,6 +75,14 @@ typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), alig
 /* The compiler may no longer know how a pointer came about: else it keeps an address for every element in a loop. */
 #define FD_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
+/* The vector is in a register and stays there: gcc 12 read it from memory again for every row, rather than use more than
+ * 16 registers. */
+#if defined(__AVX512F__)
+#define FD_LOADED(vector) __asm__("" : "+v"(vector))
+#else
+#define FD_LOADED(vector)
+#endif
+
 static inline void fd_prefetch(const void *address) { __builtin_prefetch(address); }
 
 #define FD_REAL float

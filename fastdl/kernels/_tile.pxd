@@ -102,11 +102,25 @@ cdef inline out_of_line _tile_8(
     _tile(8 if FD_MR > 8 else FD_MR, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
+cdef inline out_of_line _tile_5(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(5 if FD_MR >= 5 else FD_MR, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
 cdef inline out_of_line _tile_4(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
     _tile(4, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _tile_3(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(3, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_2(
@@ -131,6 +145,14 @@ cdef inline out_of_line _pair_6(
     _packed_tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
+cdef inline out_of_line _pair_5(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
+    Py_ssize_t start_row,
+) noexcept nogil:
+    _packed_tile(5 if FD_PAIR_MR >= 5 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
 cdef inline out_of_line _pair_4(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
@@ -144,7 +166,7 @@ cdef inline out_of_line _pair_3(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 2, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _packed_tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_2(
@@ -168,25 +190,31 @@ cdef inline void _panel(
     const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k,
     cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    """All rows against one full panel."""
-    cdef Py_ssize_t m = 0, step
-    while m < rows:
-        if rows - m >= FD_MR:
+    """All rows against one full panel. A row alone would wait for itself: 7 are 4 and 3, and 13 are 8 and 5."""
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if left >= FD_MR and left != FD_MR + 1:
             step = FD_MR
             _tile_full(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif rows - m >= 8:
+        elif FD_MR > 8 and left >= 8 and left != 9:
             step = 8
             _tile_8(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif rows - m >= 4:
+        elif FD_MR > 5 and (left == 5 or left == 9):
+            step = 5
+            _tile_5(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif left >= 4 and left != 5:
             step = 4
             _tile_4(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif rows - m >= 2:
+        elif left >= 3:
+            step = 3
+            _tile_3(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif left == 2:
             step = 2
             _tile_2(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
         else:
             step = 1
             _tile_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        m += step
+        left -= step
         a += step * a_row
         c += step * c_row
         start += step * start_row
@@ -203,7 +231,10 @@ cdef inline void _pair(
         if FD_PAIR_MR >= 6 and left >= 6 and left != 7 and left != 8:
             step = 6
             _pair_6(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        elif FD_PAIR_MR >= 4 and left >= 4 and left != 5:
+        elif FD_PAIR_MR >= 5 and left == 5:
+            step = 5
+            _pair_5(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        elif FD_PAIR_MR >= 4 and left >= 4:
             step = 4
             _pair_4(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
         elif FD_PAIR_MR >= 3 and left >= 3:

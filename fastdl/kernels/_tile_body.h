@@ -17,6 +17,10 @@ static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
     for (int q = 0; q < np; q++) {
         row[q][0] = *(const FD_LOOSE *)(b + q * b_panel);
         row[q][1] = *(const FD_LOOSE *)(b + q * b_panel + FD_LANES);
+        if (np == 2 && mr == 3) {
+            FD_LOADED(row[q][0]);
+            FD_LOADED(row[q][1]);
+        }
     }
     FD_UNROLL
     for (int r = 0; r < mr; r++) {

@@ -1,9 +1,11 @@
 """What the walks over time share, forward and backward: shapes, cells, layouts, who does what, packed weights.
 
 Rows. The sequences of a batch are sorted by falling length, and row `start(t) + r` belongs to sequence r at step t:
-step t has as many rows as there are sequences longer than t, so a ragged batch costs what it holds. States have a
-slot of `batch` rows for the initial state in front of those rows; `before(t)` and `after(t)` are where step t reads
-and writes.
+step t has as many rows as there are sequences longer than t, so a ragged batch costs what it holds.
+
+Places. What has a time and a sequence for the caller, too (x, h, c, their gradients, masks) stays as it lies: row i of
+the walk is row place(i) of a padded array, whose other rows are padding. In front of all h and of all c are `batch`
+rows for the initial states; `before` and `after` are the rows where a step reads and writes.
 
 Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole panels of NR columns.
 Block b takes gate x_gate[b] of x @ W_x and gate h_gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
@@ -20,6 +22,7 @@ Blocks of x come first and those of h last, each an unbroken range, because the 
 """
 cimport cython
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
 
 from ._tile cimport (
     FD_MR,
@@ -44,13 +47,16 @@ cdef enum:
 cdef enum:
     FEW_ROWS = 4             # up to so many rows in all, packing the weights would cost more than it saves
     CORE_CACHE = 768 * 1024  # bytes of recurrent weights that one thread can keep close
-    FEW_EACH = 8             # sequences for each thread, below which the tile has too few rows
+    FEW_EACH = 4             # sequences for each thread, below which the tile has too few rows;
+    FEW_EACH_FAR = 10        # the same, where the weights come from further away
     BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at a time, and of backward's windows
     MOST_BLOCKS = 8
 
 cdef struct Walk:
     Py_ssize_t steps, batch, rows, inputs, hidden, outputs, gates  # rows: of all steps; outputs: of h, H or projected
     const int64_t* offsets                # first row of every step, and their number; NULL: `batch` each
+    const int64_t* places                 # where the rows lie in padded arrays, then their padding; NULL: in order
+    Py_ssize_t padding                    # rows of it
     int cell
     bint normed, projected, peepholes
     Py_ssize_t nr, panels, padded         # panel width; panels and units of a block
@@ -62,9 +68,9 @@ cdef struct Walk:
     bint packed                           # weights packed into panels, or read where they lie
     double epsilon                        # of layer norm
     double clip, cell_clip                # of what enters the gates, and of c; 0: none
-    const uint8_t* candidate              # (rows, H): which candidates are kept, and by what they are scaled
+    const uint8_t* candidate              # padded (rows, H): which candidates are kept, and by what they are scaled
     double scale
-    const uint8_t* zone_h                 # (rows, outputs) and (rows, H): where the old h or c stays
+    const uint8_t* zone_h                 # padded (rows, outputs) and (rows, H): where the old h or c stays
     const uint8_t* zone_c
     double rate_h, rate_c                 # the same as an expectation, where there is no mask
 
@@ -123,6 +129,7 @@ cdef inline void describe(
     w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
     w.scale = 1
     w.candidate = w.zone_h = w.zone_c = NULL
+    w.places, w.padding = NULL, 0
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
@@ -148,12 +155,16 @@ cdef inline Py_ssize_t count(const Walk* w, Py_ssize_t t) noexcept nogil:
     return w.batch if w.offsets is NULL else w.offsets[t + 1] - w.offsets[t]
 
 
-cdef inline Py_ssize_t before(const Walk* w, Py_ssize_t t) noexcept nogil:
-    return 0 if t == 0 else w.batch + start(w, t - 1)
+cdef inline Py_ssize_t place(const Walk* w, Py_ssize_t row) noexcept nogil:
+    return row if w.places is NULL else w.places[row]
 
 
-cdef inline Py_ssize_t after(const Walk* w, Py_ssize_t t) noexcept nogil:
-    return w.batch + start(w, t)
+cdef inline Py_ssize_t before(const Walk* w, Py_ssize_t t, Py_ssize_t sequence) noexcept nogil:
+    return sequence if t == 0 else w.batch + place(w, start(w, t - 1) + sequence)
+
+
+cdef inline Py_ssize_t after(const Walk* w, Py_ssize_t t, Py_ssize_t sequence) noexcept nogil:
+    return w.batch + place(w, start(w, t) + sequence)
 
 
 cdef inline Py_ssize_t window_end(const Walk* w, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:
@@ -181,21 +192,38 @@ cdef inline Py_ssize_t window_rows(const Walk* w, Py_ssize_t rows) noexcept nogi
     return min(w.rows, max(rows, w.batch))
 
 
+cdef inline void clear_padding_rows(
+    const Walk* w, cython.floating* padded, Py_ssize_t width, Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """Zeros in this thread's part of the padding."""
+    cdef Py_ssize_t i
+    for i in range(w.rows + w.padding * me // team, w.rows + w.padding * (me + 1) // team):
+        memset(padded + w.places[i] * width, 0, width * sizeof(cython.floating))
+
+
+cdef inline Py_ssize_t _rows_of(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t sequences) noexcept nogil:
+    """Rows that the first of the sequences have in the steps t0 to t1."""
+    cdef Py_ssize_t t, rows = 0
+    for t in range(t0, t1):
+        rows += min(count(w, t), sequences)
+    return rows
+
+
 cdef inline Py_ssize_t _row_share(
     const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t part, Py_ssize_t parts,
 ) noexcept nogil:
-    """The first sequence of a part, so that all parts have about as many rows in the steps t0 to t1."""
+    """The first sequence of a part, so that all parts have as nearly as many rows in the steps t0 to t1 as can be."""
     if w.offsets is NULL or part == 0 or part == parts:
         return w.batch * part // parts
-    cdef Py_ssize_t low = 0, high = w.batch, middle, t, rows
+    cdef Py_ssize_t low = 0, high = w.batch, middle, wanted = (start(w, t1) - start(w, t0)) * part // parts
     while low < high:
-        middle, rows = (low + high) // 2, 0
-        for t in range(t0, t1):
-            rows += min(count(w, t), middle)
-        if rows * parts < (start(w, t1) - start(w, t0)) * part:
+        middle = (low + high) // 2
+        if _rows_of(w, t0, t1, middle) < wanted:
             low = middle + 1
         else:
             high = middle
+    if low > 0 and wanted - _rows_of(w, t0, t1, low - 1) < _rows_of(w, t0, t1, low) - wanted:
+        low -= 1
     return low
 
 
@@ -205,15 +233,14 @@ cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weig
     Each then reads its part of the weights only, but waits for the others after every step. That pays where sequences
     are few, or not many and the weights outgrow a core's cache.
     """
-    return rows < (FEW_EACH if weights <= CORE_CACHE else 2 * FEW_EACH) * team * steps
+    return rows < (FEW_EACH if weights <= CORE_CACHE else FEW_EACH_FAR) * team * steps
 
 
 cdef inline Share share(
     const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
 ) noexcept nogil:
     """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
-    where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows. Of a ragged batch
-    the share changes from window to window, as sequences end; a barrier comes between."""
+    where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows."""
     cdef Share mine
     cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
     mine.by_units = team > 1 and w.panels >= team and not w.normed and splits_units(

@@ -4,13 +4,16 @@ Time goes in windows: a window's input products are done at once (many rows), th
 (product, points), or two where a second product needs the first's result: the projection, and the GRU with the reset
 before the product.
 
+Each thread keeps its sequences, or units, from the first step to the last: those that share out sequences wait for
+nobody.
+
 Results do not depend on the team: see _tile.pxd for the products.
 """
 cimport cython
 cimport numpy as cnp
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from ._arrays cimport reads
 from ._build cimport (
@@ -29,6 +32,7 @@ from ._tile cimport FD_NR_FLOAT, offset, pack_panel, product
 from ._walk cimport (
     after,
     before,
+    clear_padding_rows,
     count,
     describe,
     gate_product,
@@ -38,6 +42,7 @@ from ._walk cimport (
     pack_parameters,
     parameters_size,
     pitch,
+    place,
     plain_blocks,
     RNN_RELU,
     Share,
@@ -57,10 +62,10 @@ cdef enum:
 
 
 cdef struct Work:  # elements before each part of the work area
-    Py_ssize_t W_x, W_r, parameters, operands, resets, plain, size
+    Py_ssize_t W_x, W_r, parameters, operands, resets, plain, inputs, window, size
 
 
-cdef Work _work(const Walk* w) noexcept nogil:
+cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef Work k
     cdef Py_ssize_t use = 1 if w.packed else 0
     k.W_x = use * w.outputs * w.h_blocks * w.padded  # W_h is first
@@ -69,17 +74,26 @@ cdef Work _work(const Walk* w) noexcept nogil:
     k.operands = k.parameters + parameters_size(w)
     k.resets = k.operands + 2 * w.batch * pitch(w.out_panels, w.nr)
     k.plain = k.resets + (w.batch * pitch(w.panels, w.nr) if w.cell == GRU_BEFORE else 0)
-    k.size = k.plain + (w.batch * plain_blocks(w) * w.padded if w.normed else 0)
+    k.inputs = k.plain + (w.batch * plain_blocks(w) * w.padded if w.normed else 0)
+    k.window = window_rows(w, FORWARD_ROWS) * w.inputs if w.places is not NULL else 0  # each thread's: x of its rows
+    k.size = k.inputs + team * k.window
     return k
 
 
 def sizes(int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t inputs,
-          Py_ssize_t hidden, Py_ssize_t projection, offsets, Py_ssize_t itemsize):
+          Py_ssize_t hidden, Py_ssize_t projection, offsets, places, Py_ssize_t itemsize, Py_ssize_t num_threads):
     """Elements: of a row of gates; rows of gates that are needed if they are not kept; of `work`."""
     cdef Walk w
     describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
              <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
-    return w.row, window_rows(&w, FORWARD_ROWS), _work(&w).size
+    w.places = <const int64_t*> reads(places, cnp.NPY_INT64)
+    return w.row, window_rows(&w, FORWARD_ROWS) * _windows(&w, num_threads), _work(&w, num_threads).size
+
+
+cdef inline Py_ssize_t _windows(const Walk* w, Py_ssize_t team) noexcept nogil:
+    """How many windows of gates there are, where not all are kept. Rows of a ragged batch change their place from
+    window to window, and no thread may write where another, not as far yet, still reads."""
+    return 1 if w.offsets is NULL else team
 
 
 cdef inline void _points(
@@ -89,10 +103,11 @@ cdef inline void _points(
 ) noexcept nogil:
     """The cell's point function on this thread's rows and units of step t; with no projection also h."""
     cdef cython.floating value[FD_NR_FLOAT]
-    cdef Py_ssize_t r, q, u, width, at, old, new
+    cdef Py_ssize_t r, q, u, width, at, here, old, new
     for r in range(rows):
         at = start(w, t) + mine.row0 + r
-        old, new = before(w, t) + mine.row0 + r, after(w, t) + mine.row0 + r
+        here = place(w, at)
+        old, new = before(w, t, mine.row0 + r), after(w, t, mine.row0 + r)
         for q in range(mine.panel0, mine.panel1):
             u = q * w.nr
             width = min(w.nr, w.hidden - u)
@@ -100,9 +115,9 @@ cdef inline void _points(
                 rnn_point(w, now + r * row + u, <cython.floating*> value)
             elif w.cell <= LSTM_COUPLED:
                 lstm_point(w, now + r * row + u, parameters + plain_blocks(w) * w.padded + u, c + old * w.hidden + u,
-                           c + new * w.hidden + u, <cython.floating*> value, at * w.hidden + u, width)
+                           c + new * w.hidden + u, <cython.floating*> value, here * w.hidden + u, width)
             else:
-                gru_point(w, now + r * row + u, h + old * w.hidden + u, <cython.floating*> value, at * w.hidden + u,
+                gru_point(w, now + r * row + u, h + old * w.hidden + u, <cython.floating*> value, here * w.hidden + u,
                           width)
             if w.projected:
                 for u in range(width):
@@ -110,7 +125,7 @@ cdef inline void _points(
             else:
                 emit(w, <cython.floating*> value, h + old * w.hidden + u, h + new * w.hidden + u,
                      operand + (mine.row0 + r) * operand_row + u, offset(state_mask, (mine.row0 + r) * w.hidden + u),
-                     at * w.hidden + u, width)
+                     here * w.hidden + u, width)
 
 
 cdef inline void _recurrent_products(
@@ -136,11 +151,23 @@ cdef inline void _recurrent_products(
         b = end
 
 
+cdef inline void _take_inputs(
+    const Walk* w, const Share* mine, Py_ssize_t t0, Py_ssize_t t1, const cython.floating* x, cython.floating* window,
+) noexcept nogil:
+    """x of this thread's rows of a window, from their places."""
+    cdef Py_ssize_t t, row
+    for t in range(t0, t1):
+        for row in range(start(w, t) + mine.row0, start(w, t) + min(mine.row1, count(w, t))):
+            memcpy(window + (row - start(w, t0)) * w.inputs, x + w.places[row] * w.inputs,
+                   w.inputs * sizeof(cython.floating))
+
+
 cdef inline void _input_products(
     const Walk* w, const Share* mine, Py_ssize_t t0, Py_ssize_t t1, const cython.floating* x,
     const cython.floating* W_x, const cython.floating* parameters, cython.floating* window,
 ) noexcept nogil:
-    """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step."""
+    """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step. x, as
+    `window`, begins with the window's first row."""
     cdef Py_ssize_t b = 0, blocks = w.x_blocks if side_by_side(w, mine) else 1, q, t, row, rows
     cdef Py_ssize_t end = mine.panel1 + (blocks - 1) * w.panels
     cdef const cython.floating* bias
@@ -149,7 +176,7 @@ cdef inline void _input_products(
         if w.normed:
             bias = NULL
         if mine.row1 - mine.row0 == w.batch:
-            gate_product(x + start(w, t0) * w.inputs, w.inputs, start(w, t1 - 1) + count(w, t1 - 1) - start(w, t0),
+            gate_product(x, w.inputs, start(w, t1 - 1) + count(w, t1 - 1) - start(w, t0),
                          w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0, end, window,
                          offset(bias, mine.panel0 * w.nr), 0)
         else:
@@ -157,8 +184,9 @@ cdef inline void _input_products(
                 for t in range(t0, t1):
                     row, rows = start(w, t) + mine.row0, min(mine.row1, count(w, t)) - mine.row0
                     if rows > 0:
+                        row -= start(w, t0)
                         gate_product(x + row * w.inputs, w.inputs, rows, w.inputs, W_x, w, 0, b, w.x_gate[b], q,
-                                     min(q + 2, end), window + (row - start(w, t0)) * w.row, offset(bias, q * w.nr), 0)
+                                     min(q + 2, end), window + row * w.row, offset(bias, q * w.nr), 0)
         b += blocks
 
 
@@ -180,16 +208,17 @@ cdef void _walk(
     const Walk* w, Py_ssize_t me, const cython.floating* x, const cython.floating* W_x,
     const cython.floating* W_h, const cython.floating* W_r, const cython.floating* parameters,
     const cython.floating* state_mask, cython.floating* h, cython.floating* c, cython.floating* m,
-    cython.floating* gates, cython.floating* operands, cython.floating* resets, cython.floating* plain, bint keep,
-    int64_t* barrier, Py_ssize_t team,
+    cython.floating* gates, cython.floating* operands, cython.floating* resets, cython.floating* plain,
+    cython.floating* inputs, bint keep, int64_t* barrier, Py_ssize_t team,
 ) noexcept nogil:
-    """All time steps of one thread's share. keep: gates has every step's rows, else one window's."""
+    """All time steps of one thread's share. keep: gates has every step's rows, else windows of `_windows` threads."""
     cdef Py_ssize_t t0, t1 = 0, t, r, q, u, rows, row, width, column, reset_row = pitch(w.panels, w.nr)
     cdef Py_ssize_t operand_row = pitch(w.out_panels, w.nr), wide = plain_blocks(w) * w.padded
     cdef Py_ssize_t first = 2 if w.cell == GRU_BEFORE else w.h_blocks  # blocks of h in the first phase
-    cdef Share mine
+    cdef Share mine = share(w, 0, w.steps, me, team, sizeof(cython.floating))
     cdef cython.floating value[FD_NR_FLOAT]
-    cdef cython.floating* window
+    cdef cython.floating* window = gates + me % _windows(w, team) * window_rows(w, FORWARD_ROWS) * w.row
+    cdef const cython.floating* own
     cdef cython.floating* now
     cdef cython.floating* point
     cdef cython.floating* new
@@ -198,11 +227,13 @@ cdef void _walk(
     while t1 < w.steps:
         t0 = t1
         t1 = window_end(w, t0, FORWARD_ROWS)
-        if w.offsets is not NULL:
-            fd_barrier(barrier, team)  # others may have computed what this thread goes on with
-        mine = share(w, t0, t1, me, team, sizeof(cython.floating))
-        window = gates + (start(w, t0) * w.row if keep else 0)
-        _input_products(w, &mine, t0, t1, x, W_x, parameters, window)
+        own = x + start(w, t0) * w.inputs
+        if w.places is not NULL:
+            _take_inputs(w, &mine, t0, t1, x, inputs)
+            own = inputs
+        if keep:
+            window = gates + start(w, t0) * w.row
+        _input_products(w, &mine, t0, t1, own, W_x, parameters, window)
         for t in range(t0, t1):
             rows = max(min(mine.row1, count(w, t)) - mine.row0, 0)
             row = start(w, t) + mine.row0
@@ -218,7 +249,7 @@ cdef void _walk(
                     for q in range(mine.panel0, mine.panel1):
                         u = q * w.nr
                         gru_reset(w, point + r * (wide if w.normed else w.row) + u,
-                                  h + (before(w, t) + mine.row0 + r) * w.hidden + u,
+                                  h + before(w, t, mine.row0 + r) * w.hidden + u,
                                   offset(state_mask, (mine.row0 + r) * w.hidden + u),
                                   resets + (mine.row0 + r) * reset_row + u, min(w.nr, w.hidden - u))
                 if mine.by_units:
@@ -235,18 +266,18 @@ cdef void _walk(
                     fd_barrier(barrier, team)
                 product(<const cython.floating*> m + row * w.hidden, w.hidden, 1, rows,
                         W_r + mine.out_panel0 * w.hidden * w.nr, w.nr, w.hidden * w.nr, w.hidden,
-                        h + (after(w, t) + mine.row0) * w.outputs + mine.out_panel0 * w.nr, w.outputs,
+                        write + mine.row0 * operand_row + mine.out_panel0 * w.nr, operand_row,
                         min(mine.out_panel1 * w.nr, w.outputs) - mine.out_panel0 * w.nr,
                         <const cython.floating*> NULL, 0)
                 for r in range(rows):
                     for q in range(mine.out_panel0, mine.out_panel1):
                         width, column = min(w.nr, w.outputs - q * w.nr), q * w.nr
-                        new = h + (after(w, t) + mine.row0 + r) * w.outputs + column
+                        new = write + (mine.row0 + r) * operand_row + column
                         load(<cython.floating*> value, <const cython.floating*> new, width)
-                        emit(w, <cython.floating*> value, h + (before(w, t) + mine.row0 + r) * w.outputs + column, new,
-                             write + (mine.row0 + r) * operand_row + column,
-                             offset(state_mask, (mine.row0 + r) * w.outputs + column), (row + r) * w.outputs + column,
-                             width)
+                        emit(w, <cython.floating*> value, h + before(w, t, mine.row0 + r) * w.outputs + column,
+                             h + after(w, t, mine.row0 + r) * w.outputs + column, new,
+                             offset(state_mask, (mine.row0 + r) * w.outputs + column),
+                             place(w, row + r) * w.outputs + column, width)
             if mine.by_units:
                 fd_barrier(barrier, team)
 
@@ -265,10 +296,10 @@ cdef void _first_operand(const Walk* w, Py_ssize_t row0, Py_ssize_t row1, const 
 
 cdef void _member(
     cython.floating* work, const Walk* w, const Operands* o, const void* h0, const void* c0, Py_ssize_t me,
-    Py_ssize_t team, bint keep, int64_t* barrier,
+    Py_ssize_t team, bint keep, bint all_c, int64_t* barrier,
 ) noexcept nogil:
     """What each thread of the team does: pack its part of the weights, then walk its share."""
-    cdef Work at = _work(w)
+    cdef Work at = _work(w, team)
     cdef Py_ssize_t q, panels = w.out_panels, row0 = w.batch * me // team, row1 = w.batch * (me + 1) // team
     cdef const cython.floating* W_x = <const cython.floating*> o.W_x
     cdef const cython.floating* W_h = <const cython.floating*> o.W_h
@@ -289,13 +320,16 @@ cdef void _member(
         pack_parameters(<const cython.floating*> o.b, <const cython.floating*> o.peepholes,
                         <const cython.floating*> o.gains, w, work + at.parameters)
     _begin(h, <const cython.floating*> h0, row0, row1, w.outputs)
+    clear_padding_rows(w, h + w.batch * w.outputs, w.outputs, me, team)
     if c is not NULL:
         _begin(c, <const cython.floating*> c0, row0, row1, w.hidden)
+    if all_c:
+        clear_padding_rows(w, c + w.batch * w.hidden, w.hidden, me, team)
     _first_operand(w, row0, row1, <const cython.floating*> h, mask, work + at.operands)
     fd_barrier(barrier, team)
     _walk(w, me, <const cython.floating*> o.x, W_x, W_h, <const cython.floating*> work + at.W_r,
           <const cython.floating*> work + at.parameters, mask, h, c, <cython.floating*> o.m, <cython.floating*> o.gates,
-          work + at.operands, work + at.resets, work + at.plain, keep, barrier, team)
+          work + at.operands, work + at.resets, work + at.plain, work + at.inputs + me * at.window, keep, barrier, team)
     fd_restore_subnormals(mode)
 
 
@@ -305,45 +339,59 @@ cdef inline void _begin(cython.floating* states, const cython.floating* initial,
 
 
 cdef void _run(cython.floating* work, const Walk* w, const Operands* o, const void* h0, const void* c0, bint keep,
-               int num_threads) noexcept nogil:
+               bint all_c, int num_threads) noexcept nogil:
     cdef int64_t barrier[FD_BARRIER_WORDS]
     barrier[0] = barrier[8] = 0
     if num_threads == 1:
-        _member(work, w, o, h0, c0, 0, 1, keep, barrier)
+        _member(work, w, o, h0, c0, 0, 1, keep, all_c, barrier)
         return
     with parallel(num_threads=num_threads):
-        _member(work, w, o, h0, c0, threadid(), fd_team_size(), keep, barrier)
+        _member(work, w, o, h0, c0, threadid(), fd_team_size(), keep, all_c, barrier)
 
 
 def forward(
-    int cell, Py_ssize_t batch, offsets, x, W_x, W_h, b, h0, c0, h, c, gates, work, bint keep, int num_threads, W_r, m,
-    peepholes, gains, state_mask, double epsilon, double clip, double cell_clip, candidate, double scale, zone_h,
-    double rate_h, zone_c, double rate_c,
+    int cell, Py_ssize_t batch, offsets, places, x, W_x, W_h, b, h0, c0, h, c, gates, work, bint keep, bint all_c,
+    int num_threads, W_r, m, peepholes, gains, state_mask, double epsilon, double clip, double cell_clip, candidate,
+    double scale, zone_h, double rate_h, zone_c, double rate_c,
 ):
-    """h and c, (batch + rows, ...), which begin with h0 and c0, and the gate values of every step (keep).
+    """h and c, (batch + rows of x, ...), which begin with h0 and c0, and the gate values of every step (keep). all_c:
+    whether c, too, is to be zero where there is padding.
 
-    offsets: first row of every step and their number, or None for `batch` rows a step. None stands for every array
-    that the cell or its options do not have. `work`, rows of gates: as `sizes` says.
+    offsets, places: as `lay_out` makes them, or None. None stands for every array that the cell or its options do not
+    have. `work`, rows of gates: as `sizes` says.
     """
     cdef Walk w
     cdef Operands o
-    take(&w, &o, cell, batch, offsets, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask, epsilon,
-         clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
+    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
+         epsilon, clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
     cdef const void* h0_ = reads(h0, o.kind)
     cdef const void* c0_ = reads(c0, o.kind)
     with nogil:
         if o.kind == cnp.NPY_FLOAT:
-            _run(<float*> o.work, &w, &o, h0_, c0_, keep, num_threads)
+            _run(<float*> o.work, &w, &o, h0_, c0_, keep, all_c, num_threads)
         else:
-            _run(<double*> o.work, &w, &o, h0_, c0_, keep, num_threads)
+            _run(<double*> o.work, &w, &o, h0_, c0_, keep, all_c, num_threads)
 
 
-def take_rows(const cython.floating[:, ::1] rows, const int64_t[::1] places, cython.floating[:, ::1] out,
-              int num_threads):
-    """out[i] = rows[places[i]], or zeros where places[i] is negative."""
-    cdef Py_ssize_t i, size = out.shape[1] * sizeof(cython.floating)
-    for i in prange(out.shape[0], num_threads=num_threads, schedule="static", nogil=True):
-        if places[i] < 0:
-            memset(&out[i, 0], 0, size)
-        else:
-            memcpy(&out[i, 0], &rows[places[i], 0], size)
+def lay_out(const int64_t[::1] lengths, const int64_t[::1] order, Py_ssize_t steps, bint backwards,
+            int64_t[::1] offsets, int64_t[::1] places):
+    """The walk over a ragged batch of places.size / lengths.size padded steps, of which `steps` have any rows.
+
+    order: the sequences by falling length. offsets: the first row of every step, and their number; places: where the
+    rows lie in the padded batch, time and sequence flattened, then where padding does. backwards: from each sequence's
+    true end.
+    """
+    cdef Py_ssize_t batch = order.shape[0], t, r, rows = batch, i = 0
+    for t in range(steps):
+        offsets[t] = i
+        while rows > 0 and lengths[order[rows - 1]] <= t:
+            rows -= 1
+        for r in range(rows):
+            places[i] = (lengths[order[r]] - 1 - t if backwards else t) * batch + order[r]
+            i += 1
+    offsets[steps] = i
+    for t in range(places.shape[0] // batch):
+        for r in range(batch):
+            if lengths[r] <= t:
+                places[i] = t * batch + r
+                i += 1

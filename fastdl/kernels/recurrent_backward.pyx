@@ -9,6 +9,7 @@ cimport cython
 cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
 from ._arrays cimport reads, writes
 from ._build cimport (
@@ -33,13 +34,14 @@ from ._cells cimport (
 from ._gate_norm cimport normalise_backward, plain_gate
 from ._lanes cimport absorb, load, store
 from ._operands cimport Operands, take
-from ._sums cimport gain_sums, pack_states, parameter_sums, weight_products
+from ._sums cimport gain_sums, pack_inputs, pack_states, parameter_sums, weight_products
 from ._tile cimport FD_MR, FD_NR_FLOAT, offset, pack_panel, pack_panel_transposed, pack_rows, product
 from ._walk cimport (
     after,
     before,
     BLOCK_ROWS,
     carries,
+    clear_padding_rows,
     count,
     describe,
     GRU_BEFORE,
@@ -47,6 +49,7 @@ from ._walk cimport (
     pack_gates_transposed,
     pack_parameters,
     parameters_size,
+    place,
     plain_blocks,
     RNN_RELU,
     Share,
@@ -65,7 +68,7 @@ LEVEL = FD_LEVEL.decode()
 
 cdef struct Work:  # elements before each part of the work area; the first is the transpose of W_h
     Py_ssize_t W_x, W_r, parameters, da, plain, dout, dm, drh, rh, fresh, part, strips_h, strips_rh, strips_m, members
-    Py_ssize_t strips_x, member, size
+    Py_ssize_t strips_x, dx, member, size
 
 
 cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
@@ -87,20 +90,21 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     k.strips_h = k.strips_x + strip * strips(w.inputs)
     k.strips_rh = k.strips_h + strip * strips(w.outputs)
     k.strips_m = k.strips_rh + (strip * strips(w.hidden) if reset else 0)
-    k.members = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)
+    k.dx = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)
+    k.members = k.dx + (window * w.inputs if w.places is not NULL else 0)         # window: dx before it is padded
     k.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded           # panels; a plain row; an operand
     k.size = k.members + team * k.member
     return k
 
 
 def sizes(int cell, bint normed, bint peepholes, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows,
-          Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t projection, offsets,
-          Py_ssize_t itemsize, Py_ssize_t num_threads):
+          Py_ssize_t inputs, Py_ssize_t hidden, Py_ssize_t projection, offsets, places, Py_ssize_t itemsize,
+          Py_ssize_t num_threads):
     """Elements of `work`."""
     cdef Walk w
     describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
              <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
-    w.peepholes = peepholes
+    w.peepholes, w.places = peepholes, <const int64_t*> reads(places, cnp.NPY_INT64)
     return _work(&w, num_threads).size
 
 
@@ -154,7 +158,7 @@ cdef inline void _through_projection(
     cdef cython.floating y[FD_NR_FLOAT]
     cdef Py_ssize_t r, q, u, at
     for r in range(rows):
-        at = start(w, t) + mine.row0 + r
+        at = place(w, start(w, t) + mine.row0 + r)
         for q in range(mine.out_panel0, mine.out_panel1):
             u = q * w.nr
             absorb(w, <cython.floating*> y, dy + at * w.outputs + u, dh + (mine.row0 + r) * w.outputs + u,
@@ -197,7 +201,7 @@ cdef void _step(
 ) noexcept nogil:
     """Step t of the window that begins with t0: da of this thread's share; dh and dc become those of t - 1."""
     cdef cython.floating y[FD_NR_FLOAT]
-    cdef Py_ssize_t r, q, u, width, old, new, here, place
+    cdef Py_ssize_t r, q, u, width, old, new, here, there, sequence
     cdef Py_ssize_t rows = max(min(mine.row1, count(w, t)) - mine.row0, 0), first = start(w, t) + mine.row0
     cdef Py_ssize_t wide = plain_blocks(w) * w.padded, slot = first - start(w, t0)
     cdef const cython.floating* parameters = work + at.parameters
@@ -213,13 +217,14 @@ cdef void _step(
     if w.projected:
         _through_projection(w, mine, t, rows, dy, W_r, dh, work + at.dout + slot * w.out_padded, dm, barrier, team)
     for r in range(rows):
-        old, new, here, place = before(w, t) + mine.row0 + r, after(w, t) + mine.row0 + r, first + r, mine.row0 + r
+        here, sequence = first + r, mine.row0 + r
+        there, old, new = place(w, here), before(w, t, sequence), after(w, t, sequence)
         values, point = gates + here * w.row, da + r * w.row
         if dc is not NULL:
-            dc_row = dc + place * w.hidden
+            dc_row = dc + sequence * w.hidden
         if w.normed:
             _plain_row(w, values, parameters, h + old * w.outputs, offset(c, old * w.hidden),
-                       offset(state_mask, place * w.outputs), here * w.hidden, again, again + wide)
+                       offset(state_mask, sequence * w.outputs), there * w.hidden, again, again + wide)
             values, point = again, work + at.plain + (slot + r) * wide
         for q in range(mine.panel0, mine.panel1):
             u = q * w.nr
@@ -227,13 +232,13 @@ cdef void _step(
             if w.peepholes:
                 fresh = work + at.fresh + (slot + r) * w.padded + u
             if w.projected:
-                load(<cython.floating*> y, <const cython.floating*> dm + place * w.padded + u, width)
+                load(<cython.floating*> y, <const cython.floating*> dm + sequence * w.padded + u, width)
             else:
-                absorb(w, <cython.floating*> y, dy + here * w.hidden + u, dh + place * w.hidden + u,
-                       here * w.hidden + u, width)
+                absorb(w, <cython.floating*> y, dy + there * w.hidden + u, dh + sequence * w.hidden + u,
+                       there * w.hidden + u, width)
             _gate_points(w, values, parameters, <const cython.floating*> y, h + old * w.outputs,
-                         offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, here * w.hidden),
-                         dh + place * w.outputs, dc_row, point, fresh, here * w.hidden, u, width)
+                         offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, there * w.hidden),
+                         dh + sequence * w.outputs, dc_row, point, fresh, there * w.hidden, u, width)
             if width < w.nr:
                 clear_padding(point + u, w, plain_blocks(w), width)
         if w.normed:
@@ -250,17 +255,18 @@ cdef void _step(
                            w.h_first + 3, mine.panel0, mine.panel1, w.hidden, drh, w.padded,
                            <const cython.floating*> NULL)
         for r in range(rows):
-            old, here, place = before(w, t) + mine.row0 + r, first + r, mine.row0 + r
+            here, sequence = first + r, mine.row0 + r
+            there, old = place(w, here), before(w, t, sequence)
             values, point = gates + here * w.row, da + r * w.row
             if w.normed:
                 _plain_row(w, values, parameters, h + old * w.outputs, <const cython.floating*> NULL,
-                           offset(state_mask, place * w.outputs), here * w.hidden, again, again + wide)
+                           offset(state_mask, sequence * w.outputs), there * w.hidden, again, again + wide)
                 values, point = again, work + at.plain + (slot + r) * wide
             for q in range(mine.panel0, mine.panel1):
                 u = q * w.nr
                 gru_reset_backward(
-                    w, values + u, h + old * w.hidden + u, offset(state_mask, place * w.hidden + u),
-                    <const cython.floating*> drh + r * w.padded + u, dh + place * w.hidden + u, point + u,
+                    w, values + u, h + old * w.hidden + u, offset(state_mask, sequence * w.hidden + u),
+                    <const cython.floating*> drh + r * w.padded + u, dh + sequence * w.hidden + u, point + u,
                     work + at.rh + (slot + r) * w.padded + u, min(w.nr, w.hidden - u))
                 if w.hidden - u < w.nr:
                     clear_padding(point + u, w, 1, w.hidden - u)
@@ -301,8 +307,7 @@ cdef void _block(
     for i in range(of_m * me // team, of_m * (me + 1) // team):
         if i < of_x:
             u = i * FD_MR
-            pack_rows(x + first * w.inputs + u, w.inputs, rows, min(FD_MR, w.inputs - u),
-                      work + at.strips_x + i * strip)
+            pack_inputs(x + u, w, first, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
         elif i < of_h:
             pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
         elif i < of_rh:
@@ -371,6 +376,7 @@ cdef void _member(
     cdef const cython.floating* c = <const cython.floating*> o.c
     cdef const cython.floating* gates = <const cython.floating*> o.gates
     cdef cython.floating* dx = <cython.floating*> d.dx
+    cdef cython.floating* dx_rows
     cdef uint64_t mode = fd_flush_subnormals()
     if w.packed:
         pack_gates_transposed(W_h, w.outputs, w, w.h_first, w.h_blocks, w.h_gate, work, me, team)
@@ -384,6 +390,8 @@ cdef void _member(
     if me == 0:
         pack_parameters(<const cython.floating*> o.b, <const cython.floating*> o.peepholes,
                         <const cython.floating*> o.gains, w, work + at.parameters)
+    if dx is not NULL:
+        clear_padding_rows(w, dx, w.inputs, me, team)
     fd_barrier(barrier, team)
     while t1 > 0:
         t0 = window_begin(w, t1, BLOCK_ROWS)
@@ -397,9 +405,14 @@ cdef void _member(
         rows = start(w, t1 - 1) + count(w, t1 - 1) - first
         if dx is not NULL:
             row0, row1 = rows * me // team, rows * (me + 1) // team
+            dx_rows = (dx + first * w.inputs if w.places is NULL else work + at.dx) + row0 * w.inputs
             transposed_product(<const cython.floating*> work + at.da + row0 * w.row, row1 - row0, W_x, w, 0, w.x_blocks,
-                               w.x_gate, 0, w.x_blocks, 0, x_panels, w.inputs, dx + (first + row0) * w.inputs,
-                               w.inputs, <const cython.floating*> NULL)
+                               w.x_gate, 0, w.x_blocks, 0, x_panels, w.inputs, dx_rows, w.inputs,
+                               <const cython.floating*> NULL)
+            if w.places is not NULL:
+                for q in range(row1 - row0):
+                    memcpy(dx + w.places[first + row0 + q] * w.inputs, dx_rows + q * w.inputs,
+                           w.inputs * sizeof(cython.floating))
         row0 = 0
         while row0 < rows:
             block = min(rows - row0, BLOCK_ROWS)
@@ -425,7 +438,7 @@ cdef void _run(cython.floating* work, const Walk* w, const Operands* o, const Gr
 
 
 def backward(
-    int cell, Py_ssize_t batch, offsets, dy, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh, dc, dW_x, dW_h, db,
+    int cell, Py_ssize_t batch, offsets, places, dy, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh, dc, dW_x, dW_h, db,
     bint add, work, int num_threads, W_r, m, peepholes, gains, state_mask, double epsilon, double clip,
     double cell_clip, candidate, double scale, zone_h, double rate_h, zone_c, double rate_c, dW_r, dpeepholes, dgains,
 ):
@@ -435,7 +448,7 @@ def backward(
     cdef Walk w
     cdef Operands o
     cdef Gradients d
-    take(&w, &o, cell, batch, offsets, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
+    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
          epsilon, clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
     d.dy, d.dc_above, d.dx = reads(dy, o.kind), reads(dc_above, o.kind), writes(dx, o.kind)
     d.dh, d.dc = writes(dh, o.kind), writes(dc, o.kind)

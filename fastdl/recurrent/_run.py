@@ -24,7 +24,7 @@ STEP_GRAIN = 8_192
 
 
 class Options(NamedTuple):
-    """What a cell may have beyond its weights; the defaults are nothing. Arrays are in the walk's order of rows."""
+    """What a cell may have beyond its weights; the defaults are nothing. Masks by state are in the walk's order."""
 
     projection: np.ndarray | None = None
     peepholes: np.ndarray | None = None
@@ -45,10 +45,11 @@ PLAIN = Options()
 
 
 class RecurrentTape(NamedTuple):
-    """What the backward of a recurrent layer needs of its forward: references, and copies only of what was reordered.
+    """What the backward of a recurrent layer needs of its forward: references, no copies of what was given.
 
-    `h` and `c` have the initial states in their first B rows and every step's rows behind them; `gates` are the gate
-    values, in the kernel's own layout. Do not write to any of them before the backward.
+    `h` and `c` have the initial states, in the walk's order, in their first B rows and those of every step behind
+    them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
+    any of them before the backward.
     """
 
     cell: int
@@ -84,7 +85,7 @@ def options_for(
     zoneout_h: Any = None,
     zoneout_c: Any = None,
 ) -> Options:
-    """Checked options, their arrays in the walk's order of rows."""
+    """Checked options as the kernels take them."""
     R = H
     if projection is not None:
         projection = float_array("projection", projection, (H, None), dtype)
@@ -98,8 +99,8 @@ def options_for(
     if state_mask is not None:
         state_mask = float_array("state_mask", state_mask, (B, R), dtype)
         state_mask = np.ascontiguousarray(rows.sort(state_mask)) if rows else state_mask
-    zone_h, rate_h = _zoneout("zoneout_h", zoneout_h, (T, B, R), rows)
-    zone_c, rate_c = _zoneout("zoneout_c", zoneout_c, (T, B, H), rows)
+    zone_h, rate_h = _zoneout("zoneout_h", zoneout_h, (T, B, R))
+    zone_c, rate_c = _zoneout("zoneout_c", zoneout_c, (T, B, H))
     return Options(
         projection,
         peepholes,
@@ -108,7 +109,7 @@ def options_for(
         number("epsilon", epsilon, 0),
         _limit("clip", clip),
         _limit("cell_clip", cell_clip),
-        None if candidate_mask is None else _mask("candidate_mask", candidate_mask, (T, B, H), rows),
+        None if candidate_mask is None else _mask("candidate_mask", candidate_mask, (T, B, H)),
         number("candidate_scale", candidate_scale),
         zone_h,
         rate_h,
@@ -121,20 +122,19 @@ def _limit(name: str, value: float | None) -> float:
     return 0.0 if value is None else number(name, value, 0, open_low=True)
 
 
-def _mask(name: str, mask: Any, shape: tuple[int, int, int], rows: Rows | None) -> np.ndarray:
+def _mask(name: str, mask: Any, shape: tuple[int, int, int]) -> np.ndarray:
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
         what = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise TypeError(f"{name}: got {what}, expected a numpy array of bool")
     check_shape(name, mask, shape)
-    flat = np.ascontiguousarray(mask) if rows is None else rows.gather(mask)
-    return flat.reshape(-1, shape[2]).view(np.uint8)
+    return np.ascontiguousarray(mask).view(np.uint8)
 
 
-def _zoneout(name: str, value: Any, shape: tuple[int, int, int], rows: Rows | None) -> tuple[np.ndarray | None, float]:
+def _zoneout(name: str, value: Any, shape: tuple[int, int, int]) -> tuple[np.ndarray | None, float]:
     if value is None:
         return None, 0.0
     if isinstance(value, np.ndarray) and value.ndim:
-        return _mask(name, value, shape, rows), 0.0
+        return _mask(name, value, shape), 0.0
     return None, number(name, value, 0, 1)
 
 
@@ -186,38 +186,35 @@ def walk(
     options: Options,
     cells: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
-    """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether all c are
-    wanted."""
+    """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is wanted
+    past the sequences' ends, too, where it is zero."""
     (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
     H = width // G
-    inputs = (x if rows is None else rows.gather(x)).reshape(-1, I)
-    N = len(inputs)
+    x = x.reshape(T * B, I)
+    N, offsets, places = T * B, None, None
     if rows is not None:
+        N, offsets, places = rows.count, rows.offsets, rows.places
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
-    h, c = aligned_empty((B + N, R), dtype), None if c0 is None else aligned_empty((B + N, H), dtype)
+    h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, H), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
-    offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
+    steps = T if offsets is None else len(offsets) - 1
     P = 0 if options.projection is None else R
+    num_threads = _threads(N, B, I, R, G * H)
     row, window, size = kernels.recurrent.sizes(
-        cell, options.gains is not None, steps, B, N, I, H, P, offsets, x.itemsize
+        cell, options.gains is not None, steps, B, N, I, H, P, offsets, places, x.itemsize, num_threads
     )
     gates = aligned_empty((N if training else window, row), dtype)
     if N:
-        num_threads = _threads(N, B, I, R, G * H)
         kernels.recurrent.forward(
-            cell, B, offsets, inputs, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), training, num_threads,
-            options.projection, m, *options[1:],
+            cell, B, offsets, places, x, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), training,
+            cells and c is not None, num_threads, options.projection, m, *options[1:],
         )  # fmt: skip
     else:
-        h[:] = h0
+        h[:B], h[B:] = h0, 0
         if c is not None:
-            c[:] = c0
-    if rows is None:
-        all_h, all_c = h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H)
-    else:
-        all_h, all_c = rows.scatter(h[B:]), rows.scatter(c[B:]) if cells and c is not None else None
-    tape = RecurrentTape(cell, inputs, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
-    return all_h, all_c, tape
+            c[:B], c[B:] = c0, 0
+    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
+    return h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H), tape
 
 
 def backward(
@@ -268,45 +265,42 @@ def walk_back(
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
     cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
-    dtype, G, (N, I), (R, width) = x.dtype, GATES[cell], x.shape, W_h.shape  # noqa: E741
+    dtype, G, I, (R, width) = x.dtype, GATES[cell], x.shape[1], W_h.shape  # noqa: E741
     H = width // G
+    N, offsets, places = (T * B, None, None) if rows is None else (rows.count, rows.offsets, rows.places)
     dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
     if dh_last is not None:
         dh0[...] = dh_last if rows is None else rows.sort(dh_last)
     if c is not None:
         dc0 = np.zeros((B, H), dtype)
         if dc is not None and dc.ndim == 3:
-            dc_above = (dc if rows is None else rows.gather(dc)).reshape(-1, H)
+            dc_above = dc
         elif dc is not None:
             dc0[...] = dc if rows is None else rows.sort(dc)
         if dc_last is not None:
             dc0 += dc_last if rows is None else rows.sort(dc_last)
     if gradients[4] is not None and not accumulate:
         gradients[4][...] = 0  # a coupled cell has no forget gate whose peephole could get one
-    dy = (dh if rows is None else rows.gather(dh)).reshape(-1, R)
-    dx: Any = aligned_empty(x.shape, dtype) if input_gradient else None
+    dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
-        offsets, steps = (None, T) if rows is None or rows.offsets is None else (rows.offsets, len(rows.offsets) - 1)
+        steps = T if offsets is None else len(offsets) - 1
         P = 0 if options.projection is None else R
         num_threads = _threads(N, B, I, R, G * H)
         size = kernels.recurrent_backward.sizes(
-            cell, options.gains is not None, options.peepholes is not None, steps, B, N, I, H, P, offsets, x.itemsize,
-            num_threads,
+            cell, options.gains is not None, options.peepholes is not None, steps, B, N, I, H, P, offsets, places,
+            x.itemsize, num_threads,
         )  # fmt: skip
         kernels.recurrent_backward.backward(
-            cell, B, offsets, dy, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh0, dc0, *gradients[:3], accumulate,
-            scratch(size, dtype), num_threads, options.projection, m, *options[1:], *gradients[3:],
+            cell, B, offsets, places, dh, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh0, dc0, *gradients[:3],
+            accumulate, scratch(size, dtype), num_threads, options.projection, m, *options[1:], *gradients[3:],
         )  # fmt: skip
-    elif not accumulate:
-        for gradient in gradients:
+    else:
+        for gradient in (dx, *([] if accumulate else gradients)):
             if gradient is not None:
                 gradient[...] = 0
     if rows is not None:
         dh0 = rows.unsort(dh0)
         dc0 = None if dc0 is None else rows.unsort(dc0)
-        dx = None if dx is None else rows.scatter(dx)
-    elif dx is not None:
-        dx = dx.reshape(T, B, I)
     return dx, dh0, dc0
 
 
