@@ -193,7 +193,7 @@ def walk(
     x = x.reshape(T * B, I)
     N, offsets, places = T * B, None, None
     if rows is not None:
-        N, offsets, places = rows.count, rows.offsets, rows.places
+        N, offsets, places = rows.total, rows.offsets, rows.places
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
     h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, H), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
@@ -267,7 +267,7 @@ def walk_back(
     cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
     dtype, G, I, (R, width) = x.dtype, GATES[cell], x.shape[1], W_h.shape  # noqa: E741
     H = width // G
-    N, offsets, places = (T * B, None, None) if rows is None else (rows.count, rows.offsets, rows.places)
+    N, offsets, places = (T * B, None, None) if rows is None else (rows.total, rows.offsets, rows.places)
     dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
     if dh_last is not None:
         dh0[...] = dh_last if rows is None else rows.sort(dh_last)

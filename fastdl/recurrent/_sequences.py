@@ -21,7 +21,7 @@ class Rows(NamedTuple):
     offsets: np.ndarray | None  # (steps + 1,), None where every step has all sequences
     order: np.ndarray | None  # (B,), the sequence that is r-th longest; None where they stay as they are
     places: np.ndarray  # (T * B,)
-    count: int
+    total: int  # rows
 
     def sort(self, states: np.ndarray) -> np.ndarray:
         """(B, ...) in the walk's order of sequences."""
@@ -45,11 +45,9 @@ def rows_of(lengths: Any, reverse: bool, T: int, B: int) -> Rows | None:
         return rows_of(None, reverse, T, B)
     order = np.argsort(-lengths, kind="stable")
     steps = int(lengths[order[0]]) if B else 0
-    offsets, places = np.empty(steps + 1, np.int64), np.empty(T * B, np.int64)
+    offsets, places = np.zeros(steps + 1, np.int64), np.empty(T * B, np.int64)
     if B:
         kernels.recurrent.lay_out(lengths, order, steps, reverse, offsets, places)
-    else:
-        offsets[0] = 0
     return Rows(offsets, order, places, int(offsets[-1]))
 
 
