@@ -49,7 +49,7 @@ cdef enum:
     CORE_CACHE = 768 * 1024  # bytes of recurrent weights that one thread can keep close
     FEW_EACH = 4             # sequences for each thread, below which the tile has too few rows;
     FEW_EACH_FAR = 10        # the same, where the weights come from further away
-    BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at a time, and of backward's windows
+    BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at most at a time
     MOST_BLOCKS = 8
 
 cdef struct Walk:

@@ -71,9 +71,14 @@ cdef struct Work:  # elements before each part of the work area; the first is th
     Py_ssize_t strips_x, dx, member, size
 
 
+cdef inline Py_ssize_t _window(const Walk* w) noexcept nogil:
+    """Rows of a window: its gradients stay in the second-level cache, of which layer norm takes twice as much a row."""
+    return BLOCK_ROWS // 2 if w.normed else BLOCK_ROWS
+
+
 cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef Work k
-    cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, BLOCK_ROWS), strip = BLOCK_ROWS * FD_MR
+    cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, _window(w)), strip = BLOCK_ROWS * FD_MR
     cdef bint reset = w.cell == GRU_BEFORE
     k.W_x = use * w.out_panels * w.nr * w.h_blocks * w.padded
     k.W_r = k.W_x + use * (w.inputs + w.nr - 1) // w.nr * w.nr * w.x_blocks * w.padded
@@ -280,17 +285,46 @@ cdef void _step(
                    dh + mine.row0 * w.outputs)
 
 
+cdef Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """The first panel of gates of a part, so that all parts multiply as much: a block may be of x, of h, or of both."""
+    cdef Py_ssize_t b, height, wanted = w.panels * w.gates * (w.inputs + w.outputs) * part // parts
+    for b in range(w.blocks):
+        height = (w.inputs if w.x_gate[b] >= 0 else 0) + (w.outputs if w.h_gate[b] >= 0 else 0)
+        if wanted < w.panels * height:
+            return b * w.panels + wanted // height
+        wanted -= w.panels * height
+    return w.blocks * w.panels
+
+
+cdef void _pack_strips(
+    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t rows, const cython.floating* x,
+    const cython.floating* state_mask, const cython.floating* h, const cython.floating* m, cython.floating* work,
+    Py_ssize_t me, Py_ssize_t team,
+) noexcept nogil:
+    """Rows `first` on of x, h and what is projected, transposed into strips: every thread packs some, all use them."""
+    cdef Py_ssize_t i, u, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), strip = BLOCK_ROWS * FD_MR
+    cdef Py_ssize_t of_m = of_h + (strips(w.hidden) if w.projected else 0)
+    for i in range(of_m * me // team, of_m * (me + 1) // team):
+        if i < of_x:
+            u = i * FD_MR
+            pack_inputs(x + u, w, first, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
+        elif i < of_h:
+            pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
+        else:
+            u = (i - of_h) * FD_MR
+            pack_rows(m + first * w.hidden + u, w.hidden, rows, min(FD_MR, w.hidden - u),
+                      work + at.strips_m + (i - of_h) * strip)
+
+
 cdef void _block(
-    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t slot, Py_ssize_t rows, const cython.floating* x,
-    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c, const cython.floating* m,
+    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t slot, Py_ssize_t rows, const cython.floating* c,
     const cython.floating* gates, cython.floating* work, cython.floating* dW_x, cython.floating* dW_h,
     cython.floating* db, cython.floating* dW_r, cython.floating* dpeepholes, cython.floating* dgains, bint add,
     int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """Gradients of the parameters from rows `first` on, which are `slot` on in the window."""
-    cdef Py_ssize_t i, j, b, u, end, beside, width
-    cdef Py_ssize_t of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), of_rh = of_h, of_m
-    cdef Py_ssize_t strip = BLOCK_ROWS * FD_MR, wide = w.gates * w.hidden
+    """Gradients of the parameters from rows `first` on, which are `slot` on in the window, and packed into strips."""
+    cdef Py_ssize_t i, j, b, u, end, beside, width, resets = strips(w.hidden)
+    cdef Py_ssize_t wide = w.gates * w.hidden
     cdef Py_ssize_t plain_row = plain_blocks(w) * w.padded if w.normed else w.row
     cdef const cython.floating* da = work + at.da + slot * w.row
     cdef const cython.floating* plain = da
@@ -300,25 +334,13 @@ cdef void _block(
     cdef cython.floating* panels = work + at.members + me * at.member
     if w.normed:
         plain = work + at.plain + slot * plain_row
-    if w.cell == GRU_BEFORE:
-        of_rh += strips(w.hidden)
-    of_m = of_rh + (strips(w.hidden) if w.projected else 0)
-    # Rows of x, h and whatever else is multiplied, transposed into strips: every thread packs some, all use them all.
-    for i in range(of_m * me // team, of_m * (me + 1) // team):
-        if i < of_x:
+    if w.cell == GRU_BEFORE:  # r h comes of the steps, not of forward
+        for i in range(resets * me // team, resets * (me + 1) // team):
             u = i * FD_MR
-            pack_inputs(x + u, w, first, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
-        elif i < of_h:
-            pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
-        elif i < of_rh:
-            u = (i - of_h) * FD_MR
-            pack_rows(rh + u, w.padded, rows, min(FD_MR, w.hidden - u), work + at.strips_rh + (i - of_h) * strip)
-        else:
-            u = (i - of_rh) * FD_MR
-            pack_rows(m + first * w.hidden + u, w.hidden, rows, min(FD_MR, w.hidden - u),
-                      work + at.strips_m + (i - of_rh) * strip)
-    fd_barrier(barrier, team)
-    j, end = w.blocks * w.panels * me // team, w.blocks * w.panels * (me + 1) // team
+            pack_rows(rh + u, w.padded, rows, min(FD_MR, w.hidden - u),
+                      work + at.strips_rh + i * BLOCK_ROWS * FD_MR)
+        fd_barrier(barrier, team)
+    j, end = _column_share(w, me, team), _column_share(w, me + 1, team)
     while j < end:
         b, u = j // w.panels, (j % w.panels) * w.nr
         beside = 2 if j + 1 < end and (j + 1) // w.panels == b else 1  # neighbours, for the tile two panels wide
@@ -342,7 +364,7 @@ cdef void _block(
                    dpeepholes, add, me, team)
     if w.normed:
         gain_sums(w, gates + first * w.row, plain, plain_row, rows, dgains, add, me, team)
-    fd_barrier(barrier, team)  # the strips may be overwritten
+    fd_barrier(barrier, team)  # the strips and da may be overwritten
 
 
 cdef struct Gradients:  # where they are read and written; NULL for what is not there or not wanted
@@ -394,15 +416,17 @@ cdef void _member(
         clear_padding_rows(w, dx, w.inputs, me, team)
     fd_barrier(barrier, team)
     while t1 > 0:
-        t0 = window_begin(w, t1, BLOCK_ROWS)
+        t0 = window_begin(w, t1, _window(w))
         mine = share(w, t0, t1, me, team, sizeof(cython.floating))
         for t in range(t1 - 1, t0 - 1, -1):
             _step(w, &mine, &at, t, t0, <const cython.floating*> d.dy, <const cython.floating*> d.dc_above, W_h,
                   <const cython.floating*> work + at.W_r, mask, h, c, gates, work, <cython.floating*> d.dh,
                   <cython.floating*> d.dc, barrier, me, team)
-        fd_barrier(barrier, team)  # the window's da is complete
         first = start(w, t0)
         rows = start(w, t1 - 1) + count(w, t1 - 1) - first
+        block = min(rows, BLOCK_ROWS)
+        _pack_strips(w, &at, first, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
+        fd_barrier(barrier, team)  # the window's da is complete, and the first strips
         if dx is not NULL:
             row0, row1 = rows * me // team, rows * (me + 1) // team
             dx_rows = (dx + first * w.inputs if w.places is NULL else work + at.dx) + row0 * w.inputs
@@ -415,11 +439,13 @@ cdef void _member(
                            w.inputs * sizeof(cython.floating))
         row0 = 0
         while row0 < rows:
-            block = min(rows - row0, BLOCK_ROWS)
-            _block(w, &at, first + row0, row0, block, x, mask, h, c, <const cython.floating*> o.m, gates, work,
-                   <cython.floating*> d.dW_x, <cython.floating*> d.dW_h, <cython.floating*> d.db,
-                   <cython.floating*> d.dW_r, <cython.floating*> d.dpeepholes, <cython.floating*> d.dgains, add,
-                   barrier, me, team)
+            if row0 > 0:
+                block = min(rows - row0, BLOCK_ROWS)
+                _pack_strips(w, &at, first + row0, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
+                fd_barrier(barrier, team)
+            _block(w, &at, first + row0, row0, block, c, gates, work, <cython.floating*> d.dW_x,
+                   <cython.floating*> d.dW_h, <cython.floating*> d.db, <cython.floating*> d.dW_r,
+                   <cython.floating*> d.dpeepholes, <cython.floating*> d.dgains, add, barrier, me, team)
             add = True
             row0 += block
         t1 = t0
