@@ -53,6 +53,18 @@ def test_linear_equals_the_reference_at_any_number_of_threads(level, shape, dtyp
     assert_close(db1, db + 1, dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_number_of_rows_gives_each_row_what_it_gets_alone(level, dtype):
+    """Each number has tiles of its own, of one panel (at 33 columns) and of two."""
+    rng = np.random.default_rng(0)
+    x, W = rng.standard_normal((27, 21)).astype(dtype), rng.standard_normal((21, 161)).astype(dtype)
+    for outputs in (33, 161):
+        columns = np.ascontiguousarray(W[:, :outputs])
+        alone = np.concatenate([dense.linear_forward(x[r : r + 1], columns) for r in range(len(x))])
+        for rows in range(1, len(x) + 1):
+            np.testing.assert_array_equal(dense.linear_forward(x[:rows], columns), alone[:rows])
+
+
 def test_linear_takes_any_leading_axes(level):
     x, W = np.arange(24.0).reshape(2, 3, 4), np.ones((4, 2))
     assert dense.linear_forward(x, W).shape == (2, 3, 2)
