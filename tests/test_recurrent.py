@@ -210,6 +210,8 @@ def test_wrong_gradients_are_refused_before_anything_is_written():
         ({"out": (out[0], out[1], read_only)}, ValueError),
         ({"out": (out[0], out[1].T, out[2])}, ValueError),
         ({"out": (arguments[3], out[1], out[2])}, ValueError),
+        ({"dc": dc, "out": (out[0], out[1], dc.reshape(-1)[:32])}, ValueError),
+        ({"out": (out[0], out[1], tape.c.reshape(-1)[:32])}, ValueError),
         ({"out": 5}, TypeError),
     ]:
         with pytest.raises(error):

@@ -19,6 +19,8 @@ LSTM_OPTIONS = ({"P": 5}, {"P": 40}, {"peepholes": True}, {"cell_clip": True}, {
 EVERYTHING = {"lengths": True, "reverse": True, "norm": True, "clip": True, "state": True, "zone": "mask",
               "candidate": True}  # fmt: skip
 EVERY_LSTM = {**EVERYTHING, "P": 7, "peepholes": True, "cell_clip": True}
+BY_UNITS = {"lengths": True, "reverse": True, "state": True, "zone": "mask"}  # the norm would keep sequences whole
+LSTM_BY_UNITS = {**BY_UNITS, "candidate": True, "P": 40, "peepholes": True, "cells": True}
 CASES = [
     (cell, chosen)
     for cell in CELLS
@@ -29,6 +31,7 @@ CASES = [
         *(LSTM_OPTIONS if cell in ("lstm", "coupled") else ()),
         {k: v for k, v in EVERYTHING.items() if k != "candidate"} if cell in ("tanh", "relu") else EVERYTHING,
         *((EVERY_LSTM,) if cell in ("lstm", "coupled") else ()),
+        LSTM_BY_UNITS if cell in ("lstm", "coupled") else BY_UNITS,
     )
 ]
 
@@ -151,7 +154,7 @@ def test_gradients_against_finite_differences(cell, chosen):
 def test_same_bits_for_any_number_of_threads(cell, chosen, monkeypatch):
     monkeypatch.setattr(recurrent._run, "GRAIN", 1)
     monkeypatch.setattr(recurrent._run, "STEP_GRAIN", 1)
-    longer = ((40, 21, 6, 40),) if "lengths" in chosen else ()  # several windows, in which sequences end
+    longer = ((40, 21, 6, 40), (40, 5, 6, 150)) if "lengths" in chosen else ()  # several windows, sequences end in them
     for shape in ((3, 5, 7, 9), (9, 37, 20, 70), (6, 1, 8, 150), *longer):
         problem = Problem(cell, chosen, shape, np.float32)
         results = []
@@ -183,11 +186,13 @@ def test_a_ragged_batch_gives_each_sequence_what_it_gets_alone(cell):
 
 
 def test_padding_is_never_read():
-    problem = Problem("gru", {"lengths": True}, (9, 6, 4, 5), np.float64)
+    problem = Problem("lstm", {"lengths": True, "cells": True, "candidate": True}, (9, 6, 4, 5), np.float64)
     expected = problem.run()
     past = np.arange(9)[:, None] >= problem.options["lengths"]
     problem.arguments["x"][past] = np.nan
     problem.dh[past] = np.nan
+    problem.dc[past] = np.nan
+    problem.options["candidate_mask"][past] ^= True
     for one, other in zip(problem.run(), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 

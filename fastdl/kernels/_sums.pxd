@@ -33,11 +33,11 @@ cdef inline void _pack_row(const cython.floating* row, Py_ssize_t width, cython.
 
 
 cdef inline void pack_states(
-    const cython.floating* h, const cython.floating* state_mask, const Walk* w, Py_ssize_t first, Py_ssize_t rows,
-    Py_ssize_t column, cython.floating* strip,
+    const cython.floating* h, const cython.floating* state_mask, const Walk* w, Py_ssize_t t, Py_ssize_t first,
+    Py_ssize_t rows, Py_ssize_t column, cython.floating* strip,
 ) noexcept nogil:
-    """strip[rows, MR]: columns `column` on of the h that rows `first` on multiplied by W_h."""
-    cdef Py_ssize_t t = 0, p, i, sequence, width = min(FD_MR, w.outputs - column)
+    """strip[rows, MR]: columns `column` on of the h that rows `first` on, of step t or later, multiplied by W_h."""
+    cdef Py_ssize_t p, i, sequence, width = min(FD_MR, w.outputs - column)
     if w.places is NULL:
         pack_rows(h + first * w.outputs + column, w.outputs, rows, width, strip)
         if state_mask is not NULL:
@@ -78,11 +78,12 @@ cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize
 
 
 cdef inline void parameter_sums(
-    const Walk* w, const cython.floating* plain, Py_ssize_t plain_row, Py_ssize_t rows, Py_ssize_t first,
+    const Walk* w, const cython.floating* plain, Py_ssize_t plain_row, Py_ssize_t rows, Py_ssize_t t0, Py_ssize_t first,
     const cython.floating* c, const cython.floating* fresh, cython.floating* db, cython.floating* dpeepholes, bint add,
     Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """db, and dpeepholes if there are any, from gradients of pre-activations by plain blocks."""
+    """db, and dpeepholes if there are any, from gradients of pre-activations by plain blocks, in rows `first` on, of
+    step t0 or later ones."""
     cdef cython.floating sums[FD_NR_FLOAT]
     cdef const cython.floating* column
     cdef const cython.floating* state
@@ -104,7 +105,7 @@ cdef inline void parameter_sums(
         gate = 2 if b == blocks - 1 else b
         for v in range(nr):
             sums[v] = 0
-        t = 0
+        t = t0
         for r in range(rows):
             if gate == 2:
                 state = fresh + r * w.padded + u

@@ -51,7 +51,6 @@ from ._walk cimport (
     start,
     Walk,
     window_end,
-    window_rows,
 )
 
 cnp.import_array()
@@ -62,7 +61,13 @@ cdef enum:
 
 
 cdef struct Work:  # elements before each part of the work area
-    Py_ssize_t W_x, W_r, parameters, operands, resets, plain, inputs, window, size
+    Py_ssize_t W_x, W_r, parameters, operands, resets, plain, inputs, size
+
+
+cdef inline Py_ssize_t _window_slots(const Walk* w, Py_ssize_t team) noexcept nogil:
+    """Room for the rows that all threads of the team have in their windows of the moment, which need not be the same: a
+    window has FORWARD_ROWS, or it is a single step. So a thread's begins with its rank times FORWARD_ROWS + row0."""
+    return team * FORWARD_ROWS + w.batch
 
 
 cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
@@ -75,8 +80,7 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     k.resets = k.operands + 2 * w.batch * pitch(w.out_panels, w.nr)
     k.plain = k.resets + (w.batch * pitch(w.panels, w.nr) if w.cell == GRU_BEFORE else 0)
     k.inputs = k.plain + (w.batch * plain_blocks(w) * w.padded if w.normed else 0)
-    k.window = window_rows(w, FORWARD_ROWS) * w.inputs if w.places is not NULL else 0  # each thread's: x of its rows
-    k.size = k.inputs + team * k.window
+    k.size = k.inputs + (_window_slots(w, team) * w.inputs if w.places is not NULL else 0)
     return k
 
 
@@ -87,13 +91,7 @@ def sizes(int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t 
     describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
              <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
     w.places = <const int64_t*> reads(places, cnp.NPY_INT64)
-    return w.row, window_rows(&w, FORWARD_ROWS) * _windows(&w, num_threads), _work(&w, num_threads).size
-
-
-cdef inline Py_ssize_t _windows(const Walk* w, Py_ssize_t team) noexcept nogil:
-    """How many windows of gates there are, where not all are kept. Rows of a ragged batch change their place from
-    window to window, and no thread may write where another, not as far yet, still reads."""
-    return 1 if w.offsets is NULL else team
+    return w.row, _window_slots(&w, num_threads), _work(&w, num_threads).size
 
 
 cdef inline void _points(
@@ -153,22 +151,28 @@ cdef inline void _recurrent_products(
 
 cdef inline void _take_inputs(
     const Walk* w, const Share* mine, Py_ssize_t t0, Py_ssize_t t1, const cython.floating* x, cython.floating* window,
+    Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """x of this thread's rows of a window, from their places."""
-    cdef Py_ssize_t t, row
+    """x of a window's rows from their places: of this thread's own, one after the other, or its part of all."""
+    cdef Py_ssize_t t, row, slot = 0, first = start(w, t0), rows = start(w, t1 - 1) + count(w, t1 - 1) - first
+    cdef size_t size = w.inputs * sizeof(cython.floating)
+    if mine.by_units:
+        for slot in range(rows * me // team, rows * (me + 1) // team):
+            memcpy(window + slot * w.inputs, x + w.places[first + slot] * w.inputs, size)
+        return
     for t in range(t0, t1):
         for row in range(start(w, t) + mine.row0, start(w, t) + min(mine.row1, count(w, t))):
-            memcpy(window + (row - start(w, t0)) * w.inputs, x + w.places[row] * w.inputs,
-                   w.inputs * sizeof(cython.floating))
+            memcpy(window + slot * w.inputs, x + w.places[row] * w.inputs, size)
+            slot += 1
 
 
 cdef inline void _input_products(
     const Walk* w, const Share* mine, Py_ssize_t t0, Py_ssize_t t1, const cython.floating* x,
-    const cython.floating* W_x, const cython.floating* parameters, cython.floating* window,
+    const cython.floating* W_x, const cython.floating* parameters, cython.floating* gates, bint keep,
 ) noexcept nogil:
-    """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step. x, as
-    `window`, begins with the window's first row."""
-    cdef Py_ssize_t b = 0, blocks = w.x_blocks if side_by_side(w, mine) else 1, q, t, row, rows
+    """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step. x has all
+    rows, or those that _take_inputs brought; gates has all (keep), or the window's own."""
+    cdef Py_ssize_t b = 0, blocks = w.x_blocks if side_by_side(w, mine) else 1, q, t, row = start(w, t0), rows, slot
     cdef Py_ssize_t end = mine.panel1 + (blocks - 1) * w.panels
     cdef const cython.floating* bias
     while b < w.x_blocks:
@@ -176,17 +180,19 @@ cdef inline void _input_products(
         if w.normed:
             bias = NULL
         if mine.row1 - mine.row0 == w.batch:
-            gate_product(x, w.inputs, start(w, t1 - 1) + count(w, t1 - 1) - start(w, t0),
-                         w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0, end, window,
-                         offset(bias, mine.panel0 * w.nr), 0)
+            gate_product(x + (row if w.places is NULL else 0) * w.inputs, w.inputs,
+                         start(w, t1 - 1) + count(w, t1 - 1) - row, w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0,
+                         end, gates + (row if keep else 0) * w.row, offset(bias, mine.panel0 * w.nr), 0)
         else:
             for q in range(mine.panel0, end, 2):  # two panels of weights are used for all steps at once
+                slot = 0
                 for t in range(t0, t1):
                     row, rows = start(w, t) + mine.row0, min(mine.row1, count(w, t)) - mine.row0
                     if rows > 0:
-                        row -= start(w, t0)
-                        gate_product(x + row * w.inputs, w.inputs, rows, w.inputs, W_x, w, 0, b, w.x_gate[b], q,
-                                     min(q + 2, end), window + row * w.row, offset(bias, q * w.nr), 0)
+                        gate_product(x + (row if w.places is NULL else slot) * w.inputs, w.inputs, rows, w.inputs, W_x,
+                                     w, 0, b, w.x_gate[b], q, min(q + 2, end), gates + (row if keep else slot) * w.row,
+                                     offset(bias, q * w.nr), 0)
+                        slot += rows
         b += blocks
 
 
@@ -211,14 +217,13 @@ cdef void _walk(
     cython.floating* gates, cython.floating* operands, cython.floating* resets, cython.floating* plain,
     cython.floating* inputs, bint keep, int64_t* barrier, Py_ssize_t team,
 ) noexcept nogil:
-    """All time steps of one thread's share. keep: gates has every step's rows, else windows of `_windows` threads."""
-    cdef Py_ssize_t t0, t1 = 0, t, r, q, u, rows, row, width, column, reset_row = pitch(w.panels, w.nr)
+    """All time steps of one thread's share. keep: gates has every step's rows, else one window's."""
+    cdef Py_ssize_t t0, t1 = 0, t, r, q, u, rows, row, slot, width, column, reset_row = pitch(w.panels, w.nr)
     cdef Py_ssize_t operand_row = pitch(w.out_panels, w.nr), wide = plain_blocks(w) * w.padded
     cdef Py_ssize_t first = 2 if w.cell == GRU_BEFORE else w.h_blocks  # blocks of h in the first phase
     cdef Share mine = share(w, 0, w.steps, me, team, sizeof(cython.floating))
+    cdef Py_ssize_t own = 0 if mine.by_units else me * FORWARD_ROWS + mine.row0
     cdef cython.floating value[FD_NR_FLOAT]
-    cdef cython.floating* window = gates + me % _windows(w, team) * window_rows(w, FORWARD_ROWS) * w.row
-    cdef const cython.floating* own
     cdef cython.floating* now
     cdef cython.floating* point
     cdef cython.floating* new
@@ -227,17 +232,20 @@ cdef void _walk(
     while t1 < w.steps:
         t0 = t1
         t1 = window_end(w, t0, FORWARD_ROWS)
-        own = x + start(w, t0) * w.inputs
-        if w.places is not NULL:
-            _take_inputs(w, &mine, t0, t1, x, inputs)
-            own = inputs
-        if keep:
-            window = gates + start(w, t0) * w.row
-        _input_products(w, &mine, t0, t1, own, W_x, parameters, window)
+        slot = own
+        if w.places is NULL:
+            _input_products(w, &mine, t0, t1, x, W_x, parameters, gates if keep else gates + own * w.row, keep)
+        else:
+            _take_inputs(w, &mine, t0, t1, x, inputs + own * w.inputs, me, team)
+            if mine.by_units:
+                fd_barrier(barrier, team)
+            _input_products(w, &mine, t0, t1, <const cython.floating*> inputs + own * w.inputs, W_x, parameters,
+                            gates if keep else gates + own * w.row, keep)
         for t in range(t0, t1):
             rows = max(min(mine.row1, count(w, t)) - mine.row0, 0)
             row = start(w, t) + mine.row0
-            now = window + (row - start(w, t0)) * w.row
+            now = gates + (row if keep else slot) * w.row
+            slot += rows
             read = operands + ((t & 1) * w.batch + mine.row0) * operand_row
             write = operands + ((t + 1) & 1) * w.batch * operand_row
             point = plain + mine.row0 * wide if w.normed else now
@@ -329,7 +337,7 @@ cdef void _member(
     fd_barrier(barrier, team)
     _walk(w, me, <const cython.floating*> o.x, W_x, W_h, <const cython.floating*> work + at.W_r,
           <const cython.floating*> work + at.parameters, mask, h, c, <cython.floating*> o.m, <cython.floating*> o.gates,
-          work + at.operands, work + at.resets, work + at.plain, work + at.inputs + me * at.window, keep, barrier, team)
+          work + at.operands, work + at.resets, work + at.plain, work + at.inputs, keep, barrier, team)
     fd_restore_subnormals(mode)
 
 

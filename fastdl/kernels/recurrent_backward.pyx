@@ -2,8 +2,8 @@
 
 A step is the mirror of forward's: the gradient by h is split (absorb), goes back through the projection, the point
 functions and the norm into da, the gradient by the gates' products, and through W_h to the step before. The window's
-da then gives dx and the gradients of the parameters, summed over blocks of BLOCK_ROWS rows whose bounds depend on
-the shape alone, each column by one thread: so the team changes no bit.
+da then gives dx and the gradients of the parameters, summed over blocks of at most BLOCK_ROWS rows whose bounds depend
+on the shape alone, each column by one thread: so the team changes no bit.
 """
 cimport cython
 cimport numpy as cnp
@@ -95,8 +95,8 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     k.strips_h = k.strips_x + strip * strips(w.inputs)
     k.strips_rh = k.strips_h + strip * strips(w.outputs)
     k.strips_m = k.strips_rh + (strip * strips(w.hidden) if reset else 0)
-    k.dx = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)
-    k.members = k.dx + (window * w.inputs if w.places is not NULL else 0)         # window: dx before it is padded
+    k.dx = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)          # window: dx before it is padded
+    k.members = k.dx + (window * w.inputs if w.places is not NULL else 0)
     k.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded           # panels; a plain row; an operand
     k.size = k.members + team * k.member
     return k
@@ -297,11 +297,12 @@ cdef Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) 
 
 
 cdef void _pack_strips(
-    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t rows, const cython.floating* x,
+    const Walk* w, const Work* at, Py_ssize_t t0, Py_ssize_t first, Py_ssize_t rows, const cython.floating* x,
     const cython.floating* state_mask, const cython.floating* h, const cython.floating* m, cython.floating* work,
     Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """Rows `first` on of x, h and what is projected, transposed into strips: every thread packs some, all use them."""
+    """Rows `first` on, of step t0 or later ones, of x, h and what is projected, transposed into strips: every thread
+    packs some, all use them."""
     cdef Py_ssize_t i, u, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), strip = BLOCK_ROWS * FD_MR
     cdef Py_ssize_t of_m = of_h + (strips(w.hidden) if w.projected else 0)
     for i in range(of_m * me // team, of_m * (me + 1) // team):
@@ -309,7 +310,7 @@ cdef void _pack_strips(
             u = i * FD_MR
             pack_inputs(x + u, w, first, rows, min(FD_MR, w.inputs - u), work + at.strips_x + i * strip)
         elif i < of_h:
-            pack_states(h, state_mask, w, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
+            pack_states(h, state_mask, w, t0, first, rows, (i - of_x) * FD_MR, work + at.strips_h + (i - of_x) * strip)
         else:
             u = (i - of_h) * FD_MR
             pack_rows(m + first * w.hidden + u, w.hidden, rows, min(FD_MR, w.hidden - u),
@@ -317,10 +318,10 @@ cdef void _pack_strips(
 
 
 cdef void _block(
-    const Walk* w, const Work* at, Py_ssize_t first, Py_ssize_t slot, Py_ssize_t rows, const cython.floating* c,
-    const cython.floating* gates, cython.floating* work, cython.floating* dW_x, cython.floating* dW_h,
-    cython.floating* db, cython.floating* dW_r, cython.floating* dpeepholes, cython.floating* dgains, bint add,
-    int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
+    const Walk* w, const Work* at, Py_ssize_t t0, Py_ssize_t first, Py_ssize_t slot, Py_ssize_t rows,
+    const cython.floating* c, const cython.floating* gates, cython.floating* work, cython.floating* dW_x,
+    cython.floating* dW_h, cython.floating* db, cython.floating* dW_r, cython.floating* dpeepholes,
+    cython.floating* dgains, bint add, int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """Gradients of the parameters from rows `first` on, which are `slot` on in the window, and packed into strips."""
     cdef Py_ssize_t i, j, b, u, end, beside, width, resets = strips(w.hidden)
@@ -360,8 +361,8 @@ cdef void _block(
             pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panels)
             weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panels,
                             rows, dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
-    parameter_sums(w, plain, plain_row, rows, first, c, <const cython.floating*> work + at.fresh + slot * w.padded, db,
-                   dpeepholes, add, me, team)
+    parameter_sums(w, plain, plain_row, rows, t0, first, c,
+                   <const cython.floating*> work + at.fresh + slot * w.padded, db, dpeepholes, add, me, team)
     if w.normed:
         gain_sums(w, gates + first * w.row, plain, plain_row, rows, dgains, add, me, team)
     fd_barrier(barrier, team)  # the strips and da may be overwritten
@@ -425,7 +426,7 @@ cdef void _member(
         first = start(w, t0)
         rows = start(w, t1 - 1) + count(w, t1 - 1) - first
         block = min(rows, BLOCK_ROWS)
-        _pack_strips(w, &at, first, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
+        _pack_strips(w, &at, t0, first, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
         fd_barrier(barrier, team)  # the window's da is complete, and the first strips
         if dx is not NULL:
             row0, row1 = rows * me // team, rows * (me + 1) // team
@@ -441,9 +442,9 @@ cdef void _member(
         while row0 < rows:
             if row0 > 0:
                 block = min(rows - row0, BLOCK_ROWS)
-                _pack_strips(w, &at, first + row0, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
+                _pack_strips(w, &at, t0, first + row0, block, x, mask, h, <const cython.floating*> o.m, work, me, team)
                 fd_barrier(barrier, team)
-            _block(w, &at, first + row0, row0, block, c, gates, work, <cython.floating*> d.dW_x,
+            _block(w, &at, t0, first + row0, row0, block, c, gates, work, <cython.floating*> d.dW_x,
                    <cython.floating*> d.dW_h, <cython.floating*> d.db, <cython.floating*> d.dW_r,
                    <cython.floating*> d.dpeepholes, <cython.floating*> d.dgains, add, barrier, me, team)
             add = True

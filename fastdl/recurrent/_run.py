@@ -45,7 +45,7 @@ PLAIN = Options()
 
 
 class RecurrentTape(NamedTuple):
-    """What the backward of a recurrent layer needs of its forward: references, no copies of what was given.
+    """What the backward of a recurrent layer needs of its forward: references to what was given by time.
 
     `h` and `c` have the initial states, in the walk's order, in their first B rows and those of every step behind
     them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
@@ -186,8 +186,8 @@ def walk(
     options: Options,
     cells: bool = True,
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
-    """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is wanted
-    past the sequences' ends, too, where it is zero."""
+    """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is
+    wanted."""
     (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
     H = width // G
     x = x.reshape(T * B, I)
@@ -203,10 +203,11 @@ def walk(
     row, window, size = kernels.recurrent.sizes(
         cell, options.gains is not None, steps, B, N, I, H, P, offsets, places, x.itemsize, num_threads
     )
-    gates = aligned_empty((N if training else window, row), dtype)
+    keep = training or window >= N
+    gates = aligned_empty((N if keep else window, row), dtype)
     if N:
         kernels.recurrent.forward(
-            cell, B, offsets, places, x, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), training,
+            cell, B, offsets, places, x, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), keep,
             cells and c is not None, num_threads, options.projection, m, *options[1:],
         )  # fmt: skip
     else:
@@ -214,7 +215,7 @@ def walk(
         if c is not None:
             c[:B], c[B:] = c0, 0
     tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
-    return h[B:].reshape(T, B, R), None if c is None else c[B:].reshape(T, B, H), tape
+    return h[B:].reshape(T, B, R), c[B:].reshape(T, B, H) if cells and c is not None else None, tape
 
 
 def backward(
@@ -249,7 +250,10 @@ def backward(
         gradients: list[Any] = [None if a is None else aligned_empty(a.shape, dtype) for a in places]
         accumulate = False
     else:
-        gradients = _places(out, places, dtype, {"dh": dh, "x": tape.x, "tape.h": tape.h, "tape.gates": tape.gates})
+        read = {"dh": dh, "x": tape.x, "tape.h": tape.h, "tape.gates": tape.gates}
+        optional = {"dc": dc, "tape.c": tape.c, "tape.projected": tape.projected}
+        read |= {name: array for name, array in optional.items() if array is not None}
+        gradients = _places(out, places, dtype, read)
     return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
 
 
