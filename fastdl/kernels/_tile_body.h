@@ -17,7 +17,7 @@ static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
     for (int q = 0; q < np; q++) {
         row[q][0] = *(const FD_LOOSE *)(b + q * b_panel);
         row[q][1] = *(const FD_LOOSE *)(b + q * b_panel + FD_LANES);
-        if (np == 2 && mr == 3) {
+        if (np == 2 && mr == 3) { /* larger tiles have no register left, smaller ones do with 16 */
             FD_LOADED(row[q][0]);
             FD_LOADED(row[q][1]);
         }

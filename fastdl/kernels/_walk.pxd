@@ -212,7 +212,7 @@ cdef inline Py_ssize_t _rows_of(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_
 cdef inline Py_ssize_t _row_share(
     const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t part, Py_ssize_t parts,
 ) noexcept nogil:
-    """The first sequence of a part, so that all parts have as nearly as many rows in the steps t0 to t1 as can be."""
+    """The first sequence of a part, so that parts differ as little as can be in their rows of the steps t0 to t1."""
     if w.offsets is NULL or part == 0 or part == parts:
         return w.batch * part // parts
     cdef Py_ssize_t low = 0, high = w.batch, middle, wanted = (start(w, t1) - start(w, t0)) * part // parts

@@ -203,7 +203,7 @@ def walk(
     row, window, size = kernels.recurrent.sizes(
         cell, options.gains is not None, steps, B, N, I, H, P, offsets, places, x.itemsize, num_threads
     )
-    keep = training or window >= N
+    keep = training or window >= N  # the windows of many threads may be more than all rows
     gates = aligned_empty((N if keep else window, row), dtype)
     if N:
         kernels.recurrent.forward(
