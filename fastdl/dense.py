@@ -19,6 +19,7 @@ from ._validate import (
     float_array,
     index_array,
     integer,
+    lengths_array,
     number,
     out_array,
 )
@@ -428,7 +429,7 @@ def _masked(targets: Any, ignored: int, lengths: Any, shape: tuple[int, ...]) ->
     if lengths is not None:
         if len(shape) != 3:
             raise ValueError(f"logits: got shape {shape}, expected (T, B, C), since lengths is given")
-        lengths = index_array("lengths", lengths, shape[0] + 1, (shape[1],))
+        lengths = lengths_array("lengths", lengths, shape[0], shape[1])
         counted &= np.arange(shape[0])[:, None] < lengths
     index_array("targets", np.where(counted, targets, 0), shape[-1])
     return np.where(counted, targets, ignored).astype(np.int64)

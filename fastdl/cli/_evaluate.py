@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     bits = training.evaluate(model, batches, carry_state=True) / math.log(2)
     seconds = time.perf_counter() - started
     characters = sum(targets.size for _, targets in batches)
-    unknown = int((model.vocabulary.encode(corpus) == 0).sum())
+    unknown = int((model.vocabulary.compact(corpus) == 0).sum())
     print(f"{bits:.4f} bits per character (perplexity {2**bits:.3f}) over {characters:,} characters")
     if unknown:
         print(f"{unknown:,} characters are not in the model's vocabulary; all count as one and the same")

@@ -36,10 +36,10 @@ def bad_input() -> Iterator[None]:
         raise CommandError(str(error)) from None
 
 
-def read_corpus(files: list[str]) -> str:
+def read_corpus(files: list[str]) -> text.Corpus:
     """The files' text, or the default corpus where there are none."""
     with bad_input():
-        return text.read_text(files) if files else text.default_corpus()
+        return text.read_corpus(files) if files else text.Corpus(text.default_corpus())
 
 
 def load_model(path: str) -> models.CharLM:
@@ -54,7 +54,7 @@ def load_model(path: str) -> models.CharLM:
         return models.CharLM.load(os.fspath(place))
 
 
-def held_out_batches(model: models.CharLM, held_out: str) -> text.TextBatches:
+def held_out_batches(model: models.CharLM, held_out: text.Corpus) -> text.TextBatches:
     """The windows that bits per character are measured on: the same in ``train text`` and ``evaluate``."""
     # 32 stretches read side by side, fewer where they would be shorter than a window
     return model.batches(held_out, seq_len=64, batch_size=min(32, max(1, (len(held_out) - 1) // 64)))

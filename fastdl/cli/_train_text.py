@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     with bad_input():
         folder.mkdir(parents=True, exist_ok=True)
     model = models.CharLM(
-        text.Vocabulary(learnt),
+        text.Vocabulary(learnt.characters),
         settings["embedding"],
         settings["hidden"],
         settings["layers"],
@@ -111,7 +111,7 @@ def _settings(arguments: argparse.Namespace, checkpoint: Path) -> tuple[dict[str
     return stored, files or stored_files
 
 
-def _check_length(corpus: str, learnt: str, held_out: str, settings: dict[str, Any]) -> None:
+def _check_length(corpus: text.Corpus, learnt: text.Corpus, held_out: text.Corpus, settings: dict[str, Any]) -> None:
     needed = settings["batch"] * settings["seq-len"] + 1
     if len(learnt) < needed or len(held_out) < 2:
         enough = max(20, -(-needed * 10 // 9))
