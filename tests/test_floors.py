@@ -20,7 +20,7 @@ FLOORS = [
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config"},
     {"_validate", "_threads", "_memory", "_safetensors"},
-    {"_dispatch"},
+    {"_dispatch", "_files"},
     {"kernels"},
 ]
 # Between rooms of one floor: who may use whom.
