@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .dense import LossValue
+
 
 def _softmax(z):
     e = np.exp(z - z.max(-1, keepdims=True))
@@ -27,7 +29,7 @@ def ctc_loss(logits, targets, input_lengths=None, target_lengths=None, blank=0, 
         return losses, gradient.astype(logits.dtype)
     scale = 1 / (np.maximum(target_lengths, 1) * max(B, 1)) if reduction == "mean" else np.ones(B)
     loss = float((losses * scale).sum()) if B or reduction == "sum" else np.nan
-    return loss, (gradient * scale[:, None]).astype(logits.dtype)
+    return LossValue(loss, B, reduction), (gradient * scale[:, None]).astype(logits.dtype)
 
 
 def _ctc(z, labels, blank):

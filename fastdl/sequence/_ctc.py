@@ -8,6 +8,7 @@ from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
 from .._validate import REDUCTIONS, check_logits, choice, float_array, index_array, integer, lengths_array
+from ..reference.dense import counted
 
 # Lattice cells below which a second thread costs more than it brings (measured).
 _GRAIN = 2_000
@@ -44,8 +45,8 @@ def ctc_loss(
 
     Returns
     -------
-    loss : float, or ndarray float64 (B,) for "none"
-        In nats. NaN for a mean over an empty batch.
+    loss : fastdl.dense.LossValue, or ndarray float64 (B,) for "none"
+        In nats; its `count` is B. NaN for a mean over an empty batch.
     dlogits : ndarray (T, B, C)
         Gradient of the reduced loss (of the sum, for "none"); zero past the inputs' lengths.
 
@@ -100,8 +101,8 @@ def ctc_loss(
     if reduction == "none":
         return losses, dlogits
     if reduction == "mean" and B == 0:
-        return float("nan"), dlogits
-    return float(losses @ scales), dlogits
+        return counted(float("nan"), 0, reduction), dlogits
+    return counted(float(losses @ scales), B, reduction), dlogits
 
 
 def ctc_greedy_decode(logits: np.ndarray, input_lengths: np.ndarray | None = None, blank: int = 0) -> list[np.ndarray]:
