@@ -250,8 +250,8 @@ def _entry(name: str, entry: Any) -> Entry:
         size *= extent
     if offsets[1] - offsets[0] != size:
         raise ValueError(
-            f"damaged: array {name!r:.80} of shape {tuple(shape)!r:.80} and dtype {code} takes {shown(size, 30)} bytes, "
-            f"its offsets give it {offsets[1] - offsets[0]}"
+            f"damaged: array {name!r:.80} of shape {tuple(shape)!r:.80} and dtype {code} takes "
+            f"{shown(size, 30)} bytes, its offsets give it {offsets[1] - offsets[0]}"
         )
     return name, DTYPES[code], tuple(shape), offsets[0], offsets[1]
 

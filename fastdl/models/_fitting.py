@@ -69,7 +69,7 @@ def train(
     scheduler = optim.Scheduler(optimizer, optim.schedules.one_cycle(max(2, epochs * len(batches))))
     with _unless_it_fails(model):
         for name, value in (buffers or {}).items():
-            getattr(model, name)[...] = value
+            setattr(model, name, value)
         return training.fit(
             model,
             optimizer,
