@@ -50,20 +50,11 @@ class _Drawn(Module):
         """The gradient; for a linear map with a diagonal matrix the map itself."""
         return self._apply(dy, where)
 
-    def random_state(self) -> dict[str, Any]:
-        """What decides the masks to come: {"seed", "step"}."""
+    def _own_random_state(self) -> dict[str, Any]:
+        """What decides the masks to come."""
         return {"seed": self.seed, "step": self.step}
 
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`random_state` was taken.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dictionary is not such a state; the layer stays as it was.
-        """
-        if set(state) != {"seed", "step"}:
-            raise ValueError(f"state: got keys {sorted(state)}, expected ['seed', 'step']")
+    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
         seed = integer("state['seed']", state["seed"], 0, 2**64 - 1)
         self.seed, self.step = seed, integer("state['step']", state["step"], 0, 2**32 - 1)
 
@@ -291,15 +282,16 @@ class DropConnect(_Drawn):
         """The layer's backward; the gradient of a dropped weight is zero."""
         where = self._pop()
         parameters = [self.layer._parameters[name] for name in self.names]
-        before = [parameter.grad.copy() if parameter.written else None for parameter in parameters]
+        before = [parameter._grad.copy() if parameter.written else None for parameter in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         with self._masked(where):
             dx = self.layer.backward(dy)
         for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):
-            functional.dropout_backward(parameter.grad, self.p, **where, stream=stream, out=parameter.grad)
+            gradient = parameter.grad
+            functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
             if earlier is not None:
-                parameter.grad += earlier
+                gradient += earlier
         return dx
 
     @contextlib.contextmanager
@@ -350,15 +342,17 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     True
     """
     modes = [(module, module.training) for module in model.modules()]
-    drawn = [(module, module.step) for module in model.modules() if isinstance(module, _Drawn)]
+    drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
+    state = model.random_state()
     try:
         for module, _ in modes:
             module.training = False
-        for layer, _ in drawn:
+        for layer in drawn:
             layer.sampling = True
         return functional.monte_carlo(lambda k: model.forward(x), draws)
     finally:
         for module, training in modes:
             module.training = training
-        for layer, step in drawn:
-            layer.sampling, layer.step = False, step
+        for layer in drawn:
+            layer.sampling = False
+        model.load_random_state(state)
