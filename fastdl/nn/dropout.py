@@ -213,7 +213,7 @@ class EmbeddingDropout(_Drawn):
     embedding : Module
         A layer that turns integers (...) into vectors (..., E).
     num_embeddings : int
-        Size of the vocabulary.
+        Size of the vocabulary: the embedding's.
     p : float in [0, 1], default 0.1
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
@@ -221,8 +221,15 @@ class EmbeddingDropout(_Drawn):
 
     def __init__(self, embedding: Module, num_embeddings: int, p: float = 0.1, *, rng: Any = None) -> None:
         super().__init__(p, rng)
+        if not isinstance(embedding, Module):
+            raise TypeError(f"embedding: got {type(embedding).__name__}, expected a layer")
         self.embedding = embedding
         self.num_embeddings = integer("num_embeddings", num_embeddings, 1)
+        rows = getattr(embedding, "num_embeddings", None)
+        if rows is None and "weight" in embedding._parameters:
+            rows = embedding._parameters["weight"].shape[0]
+        if rows is not None and rows != self.num_embeddings:
+            raise ValueError(f"num_embeddings: got {num_embeddings}, expected the embedding's {rows}")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Vectors of the words `x`."""
@@ -263,6 +270,10 @@ class DropConnect(_Drawn):
 
     def __init__(self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None) -> None:
         super().__init__(p, rng)
+        if not isinstance(layer, Module):
+            raise TypeError(f"layer: got {type(layer).__name__}, expected a layer")
+        if isinstance(names, str):
+            raise TypeError(f"names: got {names!r}, expected several names")
         for name in names:
             choice("names", name, list(layer._parameters))
         self.layer = layer
