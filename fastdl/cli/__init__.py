@@ -5,7 +5,6 @@ loss not finite), 2 bad usage or bad input, 129 after SIGHUP, 130 after Ctrl-C, 
 away, 143 after SIGTERM.
 """
 
-import argparse
 import contextlib
 import errno
 import signal
@@ -38,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with standard_streams(), _stop_signals():
         try:
-            arguments = make_parser().parse_args(argv)
+            return _flushed(_run(argv))
         except SystemExit as end:  # help, the version, or bad usage
             raise SystemExit(_flushed(end.code if isinstance(end.code, int) else 0)) from None
-        return _flushed(_run(arguments))
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(argv: Sequence[str] | None) -> int:
     try:
+        arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
     except CommandError as error:
         return _fail(str(error), 2)
