@@ -5,7 +5,7 @@ A check runs before anything is written, so a refused call leaves every array as
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,3 +158,102 @@ def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | Non
         None if top_k is None else integer("top_k", top_k, 1),
         None if top_p is None else number("top_p", top_p, 0.0, 1.0, open_low=True),
     )
+
+
+def real_values(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:
+    """`value`, an array or nested lists of real numbers, as an array; `kinds` lists the kinds of dtype allowed."""
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        kind = "a masked array" if isinstance(value, np.ma.MaskedArray) else "a matrix"
+        raise TypeError(f"{name}: got {kind}, expected a plain array")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; a tensor that is not in this memory
+        raise TypeError(f"{name}: got {type(value).__name__}, expected an array of real numbers") from None
+    if array.dtype.kind not in kinds:
+        what = f"dtype {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"{name}: got {what}, expected real numbers")
+    return array
+
+
+def mapping(name: str, value: Any, what: str) -> Mapping[Any, Any]:
+    """A mapping; `what` says of what."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a mapping of {what}")
+    return value
+
+
+def same_names(name: str, got: Iterable[Any], expected: Iterable[str]) -> None:
+    """Refuse names that are not the expected ones."""
+    given, wanted = set(got), set(expected)
+    missing, unknown = sorted(wanted - given), sorted(map(str, given - wanted))
+    if missing or unknown:
+        raise ValueError(f"{name}: names do not fit: missing {missing or 'none'}, unknown {unknown or 'none'}")
+
+
+def data_array(
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...] | None = None,
+    dtype: Any = np.float32,
+    *,
+    missing: bool = False,
+) -> np.ndarray:
+    """Numbers to learn from, of anything NumPy makes an array of, and finite in `dtype`.
+
+    A refusal gives the first place that is not. `missing` lets NaN pass, which stands for no number.
+    """
+    array = real_values(name, value, "fiub")
+    if shape is not None:
+        check_shape(name, array, shape)
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(array, dtype)
+    fits = np.isfinite(result)
+    if missing:
+        fits |= np.isnan(result)
+    if not fits.all():
+        place = tuple(int(i) for i in np.argwhere(~fits)[0])
+        got = array[place].item()
+        wanted = "finite numbers" + (", or NaN where one is missing" if missing else "")
+        if np.isfinite(array[place]):
+            wanted = f"at most {np.finfo(dtype).max:g}, the largest {np.dtype(dtype).name}"
+        raise ValueError(f"{name}[{', '.join(map(str, place))}]: got {got}, expected {wanted}")
+    return result
+
+
+def whole_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
+    """Integers in [0, upper), of anything NumPy makes an array of, as a C-contiguous int64 array."""
+    if value.__class__ is not np.ndarray:
+        value = real_values(name, value, "fiubO")
+        if value.size == 0 and value.dtype.kind == "f":
+            value = value.astype(np.int64)  # an empty list is of no type
+    return index_array(name, value, upper, shape)
+
+
+def parts(name: str, value: Any, *wanted: str) -> Sequence[Any]:
+    """A tuple or list of as many parts as are wanted; each says what it is."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected ({', '.join(wanted)})")
+    if len(value) != len(wanted):
+        raise ValueError(f"{name}: got {len(value)} parts, expected ({', '.join(wanted)})")
+    return value
+
+
+def lengths_array(name: str, value: Any, longest: int, batch: int, least: int = 0) -> np.ndarray:
+    """True lengths (batch,) of sequences, from `least` to `longest`, of an array or a list: a new int64 array."""
+    lengths = whole_array(name, value, 2**63 - 1, (batch,))
+    if batch and (lengths.min() < least or lengths.max() > longest):
+        raise ValueError(f"{name}: got values from {lengths.min()} to {lengths.max()}, expected {least} to {longest}")
+    return lengths.copy()
+
+
+def check_logits(name: str, logits: np.ndarray) -> np.ndarray:
+    """Refuse rows to choose from in which nothing can be chosen: with NaN or infinity, or -inf alone."""
+    best = logits.max(-1)
+    good = np.isfinite(best)
+    if not good.all():
+        place = np.argwhere(~good)[0].tolist()
+        row = logits[tuple(place)]
+        got = "-inf alone" if best[tuple(place)] == -np.inf else f"{row[~np.isfinite(row) & (row != -np.inf)][0]}"
+        at = f"[{', '.join(map(str, place))}]" if place else ""
+        raise ValueError(f"{name}{at}: got {got}, expected finite numbers, or -inf for what is impossible")
+    return logits
