@@ -10,7 +10,9 @@ import errno
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ._parser import make_parser
 from ._shared import CommandError, Stopped, on_stop_signal
@@ -35,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    with standard_streams(), _stop_signals():
+    with standard_streams(), _stop_signals(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's and the peers'; what this library has to say is for the user
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _show_warning
         try:
             return _flushed(_run(argv))
         except SystemExit as end:  # help, the version, or bad usage
@@ -80,6 +85,10 @@ def _reason(error: OSError) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
     return f"stdout: {error.strerror}" if error.errno in _OUTPUT else str(error)
+
+
+def _show_warning(message: Warning | str, *place: Any) -> None:
+    note(f"warning: {message}")
 
 
 def _fail(message: str, status: int) -> int:
