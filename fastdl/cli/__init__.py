@@ -5,13 +5,14 @@ loss not finite), 2 bad usage or bad input, 129 after SIGHUP, 130 after Ctrl-C, 
 away, 143 after SIGTERM.
 """
 
-import argparse
 import contextlib
 import errno
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ._parser import make_parser
 from ._shared import CommandError, Stopped, on_stop_signal
@@ -36,16 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    with standard_streams(), _stop_signals():
+    with standard_streams(), _stop_signals(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's and the peers'; what this library has to say is for the user
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _show_warning
         try:
-            arguments = make_parser().parse_args(argv)
+            return _flushed(_run(argv))
         except SystemExit as end:  # help, the version, or bad usage
             raise SystemExit(_flushed(end.code if isinstance(end.code, int) else 0)) from None
-        return _flushed(_run(arguments))
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(argv: Sequence[str] | None) -> int:
     try:
+        arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
     except CommandError as error:
         return _fail(str(error), 2)
@@ -81,6 +85,10 @@ def _reason(error: OSError) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
     return f"stdout: {error.strerror}" if error.errno in _OUTPUT else str(error)
+
+
+def _show_warning(message: Warning | str, *place: Any) -> None:
+    note(f"warning: {message}")
 
 
 def _fail(message: str, status: int) -> int:

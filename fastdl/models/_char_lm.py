@@ -257,3 +257,9 @@ def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, sett
     ]
     if found != wanted:
         raise ValueError(f"embedding, linear weights and layers are {found}, expected {wanted}")
+    hidden, size = settings["hidden"], settings["embedding"]
+    for layer in range(layers):
+        for name, columns in ((f"lstm.weight_ih_l{layer}", size), (f"lstm.weight_hh_l{layer}", hidden)):
+            if weights[name].shape != (4 * hidden, columns):
+                raise ValueError(f"{name} is {weights[name].shape}, expected {(4 * hidden, columns)}")
+        size = hidden
