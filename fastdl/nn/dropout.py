@@ -9,6 +9,7 @@ import numpy as np
 from .. import dropout as functional
 from .. import random
 from .._validate import choice, integer, number
+from ._modes import evaluating
 from ._module import Module
 
 
@@ -339,7 +340,7 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     Raises
     ------
     TypeError, ValueError
-        If draws is no integer or below 2.
+        If model is no layer, or draws is no integer or below 2.
 
     Notes
     -----
@@ -352,18 +353,16 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     >>> bool((abs(mean - 1) < 0.2).all() and (abs(variance - 1) < 0.2).all())
     True
     """
-    modes = [(module, module.training) for module in model.modules()]
+    if not isinstance(model, Module):
+        raise TypeError(f"model: got {type(model).__name__}, expected a fastdl.nn layer")
     drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
     state = model.random_state()
     try:
-        for module, _ in modes:
-            module.training = False
         for layer in drawn:
             layer.sampling = True
-        return functional.monte_carlo(lambda k: model.forward(x), draws)
+        with evaluating(model):
+            return functional.monte_carlo(lambda k: model.forward(x), draws)
     finally:
-        for module, training in modes:
-            module.training = training
         for layer in drawn:
             layer.sampling = False
         model.load_random_state(state)

@@ -35,7 +35,7 @@ MASKED = np.ma.masked_array(VECTORS, VECTORS > 0.5)
 FITS = {
     "x: got a masked array": lambda: CASES["Classifier"].make().fit(MASKED, LABELS),
     "y: got a masked array": lambda: CASES["Classifier"].make().fit(VECTORS, np.ma.masked_array(LABELS)),
-    "x: got a matrix": lambda: CASES["Classifier"].make().predict(np.asmatrix(VECTORS)),
+
     r"x\[1\]: got a masked array": lambda: CASES["SequenceClassifier"].make().fit([RAGGED[0], MASKED[:, :2]], [0, 1]),
     "series: got a masked array": lambda: CASES["Forecaster"].make().fit(np.ma.masked_array(SERIES, SERIES > 1000)),
     r"sentences\[0\]: got a masked array": lambda: CASES["Tagger"].make().predict([np.ma.masked_array([1, 2])]),
@@ -151,3 +151,10 @@ def test_a_refit_that_fails_on_the_way(name, kind, monkeypatch):
     for one in (model, twin):
         case.fit(one, epochs=2)
     assert same(model, twin)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_refused_by_name():
+    for call in (CASES["Classifier"].make().predict, fd.models.Forecaster(1, 2).fit):
+        with pytest.raises(TypeError, match="^(x|series): got a matrix"):
+            call(np.asmatrix(VECTORS))
