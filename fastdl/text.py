@@ -126,6 +126,8 @@ def decoded(file: BinaryIO, name: str) -> Iterator[str]:
         If it is empty or not text (not UTF-8, or with NUL characters), with the place.
     """
     block, at, foreign, ends = file.read(_BLOCK), 0, 0, False
+    if not isinstance(block, bytes):
+        raise TypeError(f"file: got one that gives {type(block).__name__}, expected a binary file")
     for mark, encoding in _MARKS:
         if block.startswith(mark):
             raise ValueError(
@@ -159,11 +161,11 @@ def _complaint(error: UnicodeDecodeError, at: int, foreign: int) -> str:
     character."""
     block = error.object
     place = f"byte {at + error.start} is 0x{block[error.start]:02x}"
-    if error.reason == "unexpected end of data":
-        return f"{place}, a character that the file's end cuts off"
     readable = block.decode("utf-8", "ignore")
     right = foreign + len(readable.encode()) - len(readable)
     wrong = block.decode("utf-8", "replace").count(UNKNOWN)
+    if right and error.reason == "unexpected end of data":
+        return f"{place}, a character that the file's end cuts off"
     if right and right >= wrong:  # single pairs of bytes that happen to be right are in every encoding
         return f"{place}, though other characters are (two encodings are mixed, or it is damaged)"
     return f"{place} (iconv can convert it)"
@@ -251,6 +253,8 @@ def split_held_out(text: _Text) -> tuple[_Text, _Text]:
     >>> split_held_out("0123456789")
     ('012345678', '9')
     """
+    if not isinstance(text, (str, Corpus)):
+        raise TypeError(f"text: got {type(text).__name__}, expected a str or a Corpus")
     border = len(text) * 9 // 10
     return text[:border], text[border:]
 
