@@ -26,6 +26,11 @@ __all__ = [
     "split_held_out",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 UNKNOWN = "\ufffd"  # the replacement character stands for every character outside the vocabulary
 _BLOCK = 1 << 16  # characters, or bytes, that are turned into something else at a time
 _MARKS = (  # byte order marks; UTF-32's begins with UTF-16's

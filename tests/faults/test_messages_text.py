@@ -115,7 +115,7 @@ def test_control_characters_of_a_name_are_escaped(tmp_path):
         (lambda: text.TextBatches(np.arange(9), 1, 1, table=np.arange(5)), "codes: got 8, expected 0 to 4"),
         (
             lambda: text.decoded(io.StringIO("a"), "x").__next__(),
-            "file: got one that gives str, expected a binary file",
+            "file: got one that gives str, expected a binary",
         ),
     ],
 )
