@@ -35,16 +35,6 @@ class Shuffled:
             yield self.collate(order[first : first + self.batch_size])
 
 
-class _EveryStep(training.Callback):
-    """Moves a schedule on after every step."""
-
-    def __init__(self, scheduler: optim.Scheduler) -> None:
-        self.scheduler = scheduler
-
-    def on_step_end(self, run: training.Run) -> None:
-        self.scheduler.step()
-
-
 def train(
     model: Any,
     loss: Callable[[Any, Any], tuple[Any, np.ndarray]],
@@ -66,7 +56,6 @@ def train(
     learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
     batches = Shuffled(count, batch_size, collate, model.rng)
     optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    scheduler = optim.Scheduler(optimizer, optim.schedules.one_cycle(max(2, epochs * len(batches))))
     with _unless_it_fails(model):
         for name, value in (buffers or {}).items():
             setattr(model, name, value)
@@ -77,7 +66,7 @@ def train(
             loss=loss,
             epochs=epochs,
             max_norm=1.0,
-            callbacks=[_EveryStep(scheduler)],
+            schedule=optim.schedules.one_cycle(max(2, epochs * len(batches))),
             progress=progress,
         )
 
