@@ -9,7 +9,7 @@ import pytest
 from alternate import alternate
 
 import fastdl as fd
-from fastdl.nn._parameter import Arena, Parameter
+from fastdl.nn import Arena, Parameter
 from fastdl.optim import Optimizer
 from fastdl.reference import optim as reference
 

@@ -5,7 +5,7 @@ A check runs before anything is written, so a refused call leaves every array as
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,3 +158,33 @@ def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | Non
         None if top_k is None else integer("top_k", top_k, 1),
         None if top_p is None else number("top_p", top_p, 0.0, 1.0, open_low=True),
     )
+
+
+def real_values(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:
+    """`value`, an array or nested lists of real numbers, as an array; `kinds` lists the kinds of dtype allowed."""
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        kind = "a masked array" if isinstance(value, np.ma.MaskedArray) else "a matrix"
+        raise TypeError(f"{name}: got {kind}, expected a plain array")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists; a tensor that is not in this memory
+        raise TypeError(f"{name}: got {type(value).__name__}, expected an array of real numbers") from None
+    if array.dtype.kind not in kinds:
+        what = f"dtype {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"{name}: got {what}, expected real numbers")
+    return array
+
+
+def mapping(name: str, value: Any, what: str) -> Mapping[Any, Any]:
+    """A mapping; `what` says of what."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a mapping of {what}")
+    return value
+
+
+def same_names(name: str, got: Iterable[Any], expected: Iterable[str]) -> None:
+    """Refuse names that are not the expected ones."""
+    given, wanted = set(got), set(expected)
+    missing, unknown = sorted(wanted - given), sorted(map(str, given - wanted))
+    if missing or unknown:
+        raise ValueError(f"{name}: names do not fit: missing {missing or 'none'}, unknown {unknown or 'none'}")

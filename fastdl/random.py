@@ -343,10 +343,11 @@ def as_generator(rng: "Generator | int | None") -> Generator:
         return _default
     if isinstance(rng, Generator):
         return rng
-    try:
-        return Generator(rng)
-    except TypeError:
-        raise TypeError(f"rng: got {type(rng).__name__}, expected a Generator, an int or None") from None
+    if isinstance(rng, (bool, np.bool_)) or not hasattr(rng, "__index__"):
+        kind = type(rng)
+        got = f"numpy.random.{kind.__name__}" if kind.__module__.startswith("numpy.random") else kind.__name__
+        raise TypeError(f"rng: got {got}, expected a fastdl.random.Generator, an int or None")
+    return Generator(_validate.integer("rng", rng, 0, 2**64 - 1))
 
 
 def _shape(size: Size) -> tuple[int, ...] | None:

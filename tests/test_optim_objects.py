@@ -9,7 +9,7 @@ import pytest
 from optim_cases import CASES, identify
 
 import fastdl as fd
-from fastdl.nn._parameter import Arena, Parameter
+from fastdl.nn import Arena, Parameter
 from fastdl.optim import AdaGrad, Adam, AdamW, RMSProp
 
 
@@ -81,7 +81,7 @@ def test_every_rule_trains_a_model(case):
 
 def test_gradients_nobody_wrote_count_as_zero():
     arena = arena_of((4,), (4,))
-    arena[1].grad[...] = np.nan
+    arena[1]._grad[...] = np.nan
     arena[0].grad = np.ones(4)
     fd.optim.SGD(arena, 0.5).step()
     assert np.array_equal(arena[0].data, np.full(4, -0.5, np.float32))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._validate import integer, number
-from ..optim._groups import Memory, check_keys, check_pairs
+from ..optim._groups import Memory, check_keys
 
 
 class ClosureOptimizer:
@@ -32,14 +32,7 @@ class ClosureOptimizer:
 
     def __init__(self, parameters: Any, lr: float) -> None:
         self._memory = Memory(parameters)
-        pairs = (
-            [(one.data, one.grad) for one in parameters]
-            if hasattr(parameters, "settle_gradients")
-            else check_pairs(parameters)
-        )
-        self._arrays = [param for param, _ in pairs]
-        self._grads = [grad for _, grad in pairs]
-        self.size = sum(array.size for array in self._arrays)
+        self.size = sum(param.size for param, *_ in self._memory.each())
         self.lr = number("lr", lr, 0, open_low=True)
         self.steps = 0
         self.stationary = False
@@ -74,17 +67,23 @@ class ClosureOptimizer:
 
     # ---- the parameters as a flat float64 vector -----------------------------------------------------
     def _values(self) -> np.ndarray:
-        return np.concatenate([array.reshape(-1) for array in self._arrays]).astype(np.float64)
+        return np.concatenate([param.reshape(-1) for param, *_ in self._memory.each()]).astype(np.float64)
 
     def _assign(self, flat: np.ndarray) -> None:
         start = 0
-        for array in self._arrays:
-            array[...] = flat[start : start + array.size].reshape(array.shape)
-            start += array.size
+        for param, _, frozen in self._memory.each():
+            if not frozen:
+                param[...] = flat[start : start + param.size].reshape(param.shape)
+            start += param.size
 
     def _gradient(self) -> np.ndarray:
         self._memory.settle()
-        return np.concatenate([grad.reshape(-1) for grad in self._grads]).astype(np.float64)
+        return np.concatenate([grad.reshape(-1) for _, grad, _ in self._memory.each()]).astype(np.float64)
+
+    def _trained(self, values: np.ndarray) -> np.ndarray:
+        """`values` along the parameters, its last axis, with 0 for the frozen ones: what a step may use of them."""
+        fixed = [np.full(param.size, frozen) for param, _, frozen in self._memory.each()]
+        return np.where(np.concatenate(fixed), 0.0, values) if any(one.any() for one in fixed) else values
 
     def _finish(self, before: np.ndarray, after: np.ndarray | None) -> None:
         """Keep the new values, or go back to the old where there is nothing better."""

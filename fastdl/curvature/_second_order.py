@@ -56,8 +56,8 @@ class Newton(ClosureOptimizer):
             The loss before the step.
         """
         start, point = self._values(), closure()
-        gradient = point.gradient.astype(np.float64)
-        matrix = point.hessian().astype(np.float64)
+        gradient = self._trained(point.gradient.astype(np.float64))
+        matrix = self._trained(self._trained(point.hessian().astype(np.float64)).T)
         values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         sizes = np.abs(values) + self.damping
         usable = sizes > 1e-12 * sizes.max(initial=0)
@@ -112,7 +112,7 @@ class NewtonCG(Newton):
     def step(self, closure: PointClosure) -> float:
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
         start, point = self._values(), closure()
-        gradient = point.gradient.astype(np.float64)
+        gradient = self._trained(point.gradient.astype(np.float64))
         self._descend(start, point.value, gradient, self._solve(point, gradient), closure)
         return point.value
 
@@ -125,7 +125,9 @@ class NewtonCG(Newton):
         self.negative_curvature = False
         self.iterations = 0
         while self.iterations < self.max_iterations and square > enough * enough:
-            along = point.hvp(direction.astype(point.dtype)).astype(np.float64) + self.damping * direction
+            along = (
+                self._trained(point.hvp(direction.astype(point.dtype)).astype(np.float64)) + self.damping * direction
+            )
             self.iterations += 1
             curvature = float(direction @ along)
             if curvature <= 0:
@@ -195,6 +197,7 @@ class LevenbergMarquardt(ClosureOptimizer):
             raise ValueError("closure: got residuals that are not finite, expected finite numbers")
         J = np.asarray(r.jacobian() if callable(r.jacobian) else r.jacobian, np.float64)
         check_shape("closure's jacobian", J, (values.size, self.size))
+        J = self._trained(J)
         self._scale = np.maximum(self._scale, np.linalg.norm(J, axis=0))
         scale = np.where(self._scale > 0, self._scale, 1.0)
         target = np.concatenate([-values, np.zeros(self.size)])
@@ -282,8 +285,8 @@ class AdaHessian(ClosureOptimizer):
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
         start, point = self._values(), closure()
         signs = np.where(self._rng.uniform(-1.0, 1.0, self.size, np.float64) < 0, -1.0, 1.0)
-        gradient = point.gradient.astype(np.float64)
-        curvature = signs * point.hvp(signs.astype(point.dtype))
+        gradient = self._trained(point.gradient.astype(np.float64))
+        curvature = self._trained(signs * point.hvp(signs.astype(point.dtype)))
         t, (b1, b2) = self.steps + 1, self.betas
         self._m = b1 * self._m + (1 - b1) * gradient
         self._v = b2 * self._v + (1 - b2) * curvature * curvature

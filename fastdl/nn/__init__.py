@@ -1,10 +1,12 @@
-"""Layers over one parameter arena: ``_module`` says what a layer is, ``_parameter`` what the arena is."""
+"""Layers over one parameter arena: ``_module`` says what a layer is, ``_arena`` what the arena is."""
 
+from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
-from ._module import Module, Sequential
-from ._parameter import Arena, Parameter
+from ._module import Module
+from ._parameter import Parameter
+from ._sequential import Sequential
 from .dropout import (
     AlphaDropout,
     DropConnect,

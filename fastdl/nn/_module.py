@@ -1,49 +1,128 @@
-"""What every layer is: parameters, children, modes, state; and the chain of layers."""
+"""What every layer is: parameters, buffers, children, modes, state."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validate import check_shape
-from ._parameter import Arena, Parameter
+from . import _state
+from ._arena import Arena, Changes
+from ._parameter import Parameter
+from ._tape import Tape, warn
 
-_changes = 0  # parameters and children assigned so far, to any module
+_REGISTRIES = ("_parameters", "_buffers", "_children")
 
 
 class Module:
     """Base of all layers: subclass it, assign parameters and children as attributes, write both passes.
 
     In training mode ``forward`` pushes what ``backward`` needs on ``self._tape`` (references, no copies) and
-    ``backward`` pops it, so a layer may run several times before its backward. In evaluation mode nothing is
-    stored and a model may be shared by threads.
+    ``backward`` pops it with ``self._pop()``, so a layer may run several times before its backward. An optimizer's
+    step frees what is left. In evaluation mode nothing is stored and a model may be shared by threads.
+
+    ``copy.deepcopy`` and ``pickle`` give an independent model, and an optimizer copied together with it goes on with
+    the copy; ``copy.copy`` gives another module over the same parameters. docs/nn.md shows a layer of one's own.
 
     Attributes
     ----------
     training : bool
         Mode, True at first; see :meth:`train` and :meth:`eval`.
+    requires_grad : bool
+        Whether any parameter is trained; assigning freezes or unfreezes all.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is assigned in the place of another with a shape, dtype or layout of its own.
     """
 
+    _parameters: dict[str, Parameter]
+    _buffers: dict[str, None]  # names; the values are attributes
+    _children: "dict[str, Module]"
+    _arena: Arena | None
+    _tape: Tape
+
     def __init__(self) -> None:
-        self._parameters: dict[str, Parameter] = {}
-        self._children: dict[str, Module] = {}
-        self._arena: Arena | None = None
-        self._arena_at = -1
-        self._tape: list[Any] = []
+        if "_parameters" in self.__dict__:  # a second base's call: what was assigned since the first stays
+            return
+        self.__dict__.update(_parameters={}, _buffers={}, _children={}, _arena=None, _tape=Tape(type(self).__name__))
         self.training = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        global _changes
-        if isinstance(value, Parameter):
-            self._parameters[name] = value
-            _changes += 1
-        elif isinstance(value, Module):
-            self._children[name] = value
-            _changes += 1
-        elif name != "_parameters" and name in self.__dict__.get("_parameters", ()):
+        own = self.__dict__
+        if isinstance(value, (Parameter, Module)):
+            if "_parameters" not in own:
+                raise AttributeError(_uninitialised(self))
+            place = "_parameters" if isinstance(value, Parameter) else "_children"
+            if isinstance(value, Parameter):
+                self._check_replaces(name, value)
+            for registry in _REGISTRIES:
+                if registry != place:
+                    own[registry].pop(name, None)
+            own[place][name] = value
+            self._changed()
+        elif name in own.get("_parameters", ()):
             self._parameters[name].data = value  # assignment copies in: the view stays in the arena
             return
+        elif name in own.get("_buffers", ()):
+            value = _state.changed_buffer(f"{type(self).__name__}.{name}", value, own[name])
+        elif name in own.get("_children", ()):  # None, say: the child is no part of the model any more
+            del self._children[name]
+            self._changed()
+        elif name == "_tape" and not isinstance(value, Tape):
+            self._tape[:] = value
+            return
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        for registry in _REGISTRIES:
+            self.__dict__[registry].pop(name, None)
+        self._changed()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if "_parameters" not in self.__dict__ and name in ("training", "_arena", "_tape", *_REGISTRIES):
+                raise AttributeError(_uninitialised(self))
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles take: no tapes, and of an arena that is another model's by now nothing."""
+        state = self.__dict__.copy()
+        for name in _REGISTRIES:
+            state[name] = state[name].copy()
+        state["_tape"] = Tape(type(self).__name__)
+        if self._arena is not None and not self._arena.is_current():
+            state["_arena"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._arena is not None:
+            self._arena.serve(self)
+
+    def _changed(self) -> None:
+        """Called when a parameter or child came, went or was replaced."""
+        Changes.count += 1
+
+    def _check_replaces(self, name: str, value: Parameter) -> None:
+        """Refuse a parameter that does not fit where another was: it would compute something else."""
+        had = self._parameters.get(name)
+        if had is None or had is value:
+            return
+        where = f"{type(self).__name__}.{name}"
+        tied = "; a head h @ E.T on an embedding is Linear(..., tied=embedding)"
+        if value.shape != had.shape:
+            raise ValueError(f"{where}: got a parameter of shape {value.shape}, expected {had.shape}{tied}")
+        if value.dtype != had.dtype:
+            raise ValueError(f"{where}: got a parameter of {value.dtype}, expected {had.dtype}")
+        if value.transposed != had.transposed:
+            kinds = {True: "transposed (inputs, outputs)", False: "as torch does"}
+            raise ValueError(
+                f"{where}: got a parameter stored {kinds[value.transposed]}, expected one stored "
+                f"{kinds[had.transposed]}{tied}"
+            )
 
     # ---- the two passes -----------------------------------------------------------------------------
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
@@ -57,12 +136,17 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
-    def _pop(self) -> Any:
+    def _peek(self) -> Any:
+        """What the last forward left; a backward pops it once nothing can be refused any more."""
         if not self._tape:
             raise RuntimeError(
                 f"{type(self).__name__}.backward: no forward to undo: "
-                "call forward in training mode first, once per backward"
+                "call forward in training mode first, once per backward; an optimizer's step forgets those before it"
             )
+        return self._tape[-1]
+
+    def _pop(self) -> Any:
+        self._peek()
         return self._tape.pop()
 
     # ---- modes --------------------------------------------------------------------------------------
@@ -107,83 +191,160 @@ class Module:
         The first call gathers them into contiguous buffers (values are kept); a layer that joins a larger
         model moves to that model's arena, and the old one is refused by optimizers from then on.
         """
-        # Whatever changes the tree of any model counts up _changes, so most calls need not walk it.
+        # Whatever changes the tree of any model counts up Changes, so most calls need not walk it.
         arena = self._arena
-        if arena is None or self._arena_at != _changes or not arena.is_current():
+        if arena is None or arena._tree_at != Changes.count or not arena._current:
             named = self.named_parameters()
-            if arena is None or not arena.is_current() or [id(p) for _, p in named] != [id(p) for p in arena]:
+            if arena is None or not arena._current or [id(p) for _, p in named] != [id(p) for p in arena]:
                 self._arena = arena = Arena(named)
-            self._arena_at = _changes
+                self._warn_of_strangers()
+            arena.names = [name for name, _ in named]
+            arena._tree_at = Changes.count
+            arena.serve(self)
         return arena
 
+    def _warn_of_strangers(self) -> None:
+        """Say so where a list or dict holds layers that the model does not know: they would not be trained."""
+        known = {id(one) for module in self.modules() for one in (module, *module._parameters.values())}
+        for path, module in self.named_modules():
+            for name, held in vars(module).items():
+                if name in _REGISTRIES or not isinstance(held, (list, tuple, dict)):
+                    continue
+                for one in held.values() if isinstance(held, dict) else held:
+                    if isinstance(one, (Module, Parameter)) and id(one) not in known:
+                        warn(
+                            f"{path or type(self).__name__}.{name}: holds a {type(one).__name__} that is no part "
+                            "of the model and is not trained; assign it as an attribute too, or use Sequential"
+                        )
+                        break
+
     def zero_grad(self) -> None:
-        """Forget the gradients: the next write to each overwrites it."""
+        """Forget the gradients: the next write to each overwrites it. Forwards wait for their backward as before."""
         self.parameters().renew_gradients()
+
+    # ---- what is trained ----------------------------------------------------------------------------
+    def freeze(self) -> "Module":
+        """Freeze all parameters (:meth:`Parameter.freeze`); returns itself."""
+        for _, parameter in self.named_parameters():
+            parameter.freeze()
+        return self
+
+    def unfreeze(self) -> "Module":
+        """Undo :meth:`freeze`, for all parameters; returns itself."""
+        for _, parameter in self.named_parameters():
+            parameter.unfreeze()
+        return self
+
+    @property
+    def requires_grad(self) -> bool:
+        return any(not parameter.frozen for _, parameter in self.named_parameters())
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        for _, parameter in self.named_parameters():
+            parameter.requires_grad = value
+
+    # ---- buffers ------------------------------------------------------------------------------------
+    def register_buffer(self, name: str, value: Any) -> None:
+        """Keep an array or number with the parameters: saved and loaded with them, but not trained.
+
+        Parameters
+        ----------
+        name : str
+            The attribute under which it is found; without a dot, and not taken by anything but a buffer.
+        value : ndarray of real numbers or bool, or a number
+            An array is copied; a number becomes a float (float64). Assigning to the attribute later copies values of
+            the same shape in.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the name is taken or the value neither.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> layer = fd.nn.Linear(2, 1, rng=0)
+        >>> layer.register_buffer("mean", np.zeros(2))
+        >>> layer.mean = [3, 4]
+        >>> layer.state_dict()["mean"]
+        array([3., 4.])
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name: got {type(name).__name__}, expected str")
+        if "." in name or not name or (name not in self._buffers and hasattr(self, name)):
+            raise ValueError(f"name: got {name!r}, expected a name without a dot that no other attribute has")
+        kept = _state.new_buffer(value)
+        self._buffers[name] = None
+        self.__dict__[name] = kept
+
+    def named_buffers(self) -> list[tuple[str, Any]]:
+        """(qualified name, array or float) of the whole tree, in order."""
+        return [
+            (f"{path}.{name}" if path else name, getattr(module, name))
+            for path, module in self.named_modules()
+            for name in module._buffers
+        ]
 
     # ---- state --------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters under torch's names and in torch's layouts.
+        """Copies of all parameters and buffers under torch's names and in torch's layouts.
 
         ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` works
-        for the model with the same layers.
+        for the model with the same layers. As there, a tied parameter has each of its names.
         """
-        return {
-            f"{path}.{name}" if path else name: array
-            for path, module in self.named_modules()
-            for name, array in module._export().items()
-        }
+        found = {}
+        for path, module in self.named_modules():
+            own = module._export() | {name: np.array(getattr(module, name)) for name in module._buffers}
+            found.update({f"{path}.{name}" if path else name: array for name, array in own.items()})
+        return found
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values in. Nothing is written unless every name and shape fits.
+        """Copy values in. If anything is refused or fails the model stays as it was.
 
         Parameters
         ----------
         state : mapping of str to ndarray
             As :meth:`state_dict` gives, or torch's with tensors turned to arrays. Names must be exactly the
-            model's.
+            model's. NaN is taken.
 
         Raises
         ------
         ValueError
-            If a name is missing or unknown, or a shape differs.
+            If a name is missing or unknown, a shape differs, or the names of a tied parameter have different values.
         TypeError
-            If a value is not an array of real numbers.
+            If `state` is no mapping or a value is not an array of real numbers.
         """
-        expected = self.state_dict()
-        missing, unknown = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-        if missing or unknown:
-            raise ValueError(
-                f"state: names do not fit the model: missing {missing or 'none'}, unknown {unknown or 'none'}"
-            )
-        arrays = {name: np.asarray(value) for name, value in state.items()}
-        for name, array in arrays.items():
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"state[{name!r}]: got dtype {array.dtype}, expected real numbers")
-            check_shape(f"state[{name!r}]", array, expected[name].shape)
-        for path, module in self.named_modules():
-            prefix = f"{path}." if path else ""
-            names = module._export().keys()
-            if names:
-                module._import({name: arrays[prefix + name] for name in names})
+        _state.load_arrays(self, state)
 
     def random_state(self) -> dict[str, Any]:
-        """What decides the masks to come, nested by child; layers that draw none are left out."""
-        states = {name: child.random_state() for name, child in self._children.items()}
-        return {name: state for name, state in states.items() if state}
+        """What decides the numbers to come, nested by attribute; layers that draw none are left out.
+
+        That is the state of every :class:`fastdl.random.Generator` (and NumPy's) that a module holds as an attribute,
+        each once where several share it, and of the layers that draw masks.
+        """
+        return _state.random_state(self, set())
 
     def load_random_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`random_state` was taken.
 
         Raises
         ------
-        ValueError
-            If the names are not this model's.
+        TypeError, ValueError
+            If it is not a state of this model; all generators and layers stay as they were.
         """
-        expected = self.random_state()
-        if state.keys() != expected.keys():
-            raise ValueError(f"state: got {sorted(state)}, expected {sorted(expected)}")
-        for name in expected:
-            self._children[name].load_random_state(state[name])
+        _state.load_random_state(self, state)
+
+    def _gathers_random(self) -> bool:
+        """Whether this module's random state is gathered by its parent's, having no method of its own."""
+        return type(self).random_state is Module.random_state
+
+    def _own_random_state(self) -> dict[str, Any]:
+        """What a layer that draws masks adds to its generators and children."""
+        return {}
+
+    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`_own_random_state` gave, from among the rest."""
 
     def _export(self) -> dict[str, np.ndarray]:
         """This module's own parameters in torch's layout."""
@@ -204,9 +365,11 @@ class Module:
 
     def __repr__(self) -> str:
         rows: list[tuple[str, int]] = []
+        counted: set[Parameter] = set()
 
         def visit(module: Module, label: str, depth: int) -> None:
-            own = sum(parameter.size for parameter in module._parameters.values())
+            own = sum(parameter.size for parameter in {*module._parameters.values()} - counted)
+            counted.update(module._parameters.values())
             rows.append(("  " * depth + label + module._describe(), own))
             for name, child in module._children.items():
                 visit(child, f"({name}) ", depth + 1)
@@ -220,72 +383,5 @@ class Module:
         return "\n".join([*lines, f"{'total':<{width}}  {total:>12,}"])
 
 
-class Sequential(Module):
-    """Layers one after the other.
-
-    Parameters
-    ----------
-    *layers : Module
-        Each layer's output is the next one's input. Children are named "0", "1", ... as in torch.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> model = fd.nn.Sequential(fd.nn.Linear(4, 8, rng=0), fd.nn.Tanh(), fd.nn.Linear(8, 2, rng=1))
-    >>> model.forward(np.ones((3, 4), np.float32)).shape
-    (3, 2)
-    >>> model
-    Sequential()
-      (0) Linear(4, 8)            40
-      (1) Tanh()
-      (2) Linear(8, 2)            18
-    total                         58
-    """
-
-    def __init__(self, *layers: Module) -> None:
-        super().__init__()
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(f"layers[{index}]: got {type(layer).__name__}, expected a fastdl.nn layer")
-            setattr(self, str(index), layer)
-
-    def __len__(self) -> int:
-        return len(self._children)
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self._children.values())[index]
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._children.values())
-
-    def forward(self, x: np.ndarray, state: list[Any] | None = None, *, return_state: bool = False) -> Any:
-        """Run the chain.
-
-        Parameters
-        ----------
-        x : ndarray
-            Input of the first layer.
-        state : list, optional
-            One entry per layer, as returned with ``return_state=True``: initial states of the recurrent
-            layers (None for zeros and for all others).
-        return_state : bool, default False
-            Whether to return (y, final states) instead of y.
-        """
-        states = [None] * len(self) if state is None else state
-        if len(states) != len(self):
-            raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
-        final: list[Any] = []
-        for layer, initial in zip(self._children.values(), states, strict=True):
-            if initial is not None or (return_state and hasattr(layer, "initial_state")):
-                x, after = layer.forward(x, initial, return_state=True)
-                final.append(after)
-            else:
-                x = layer.forward(x)
-                final.append(None)
-        return (x, final) if return_state else x
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Run the chain backwards; returns the gradient of the last forward's input."""
-        for layer in reversed(self._children.values()):
-            dy = layer.backward(dy)
-        return dy
+def _uninitialised(module: Module) -> str:
+    return f"{type(module).__name__}: call super().__init__() first in its __init__"

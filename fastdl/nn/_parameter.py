@@ -1,16 +1,15 @@
-"""Parameters and the arena that holds them: one buffer for all values, one for all gradients.
+"""Parameters: named arrays with their gradients, alone or as views into an arena (_arena.py)."""
 
-So an optimizer step, a global norm, an all-reduce and a checkpoint are each one call over one array. Views
-start at multiples of 64 bytes and the padding between them is zero, in both buffers.
-"""
-
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._memory import ALIGNMENT, aligned_zeros
-from .._validate import check_shape
+from .._memory import aligned_zeros
+from .._validate import check_shape, float_array, real_values
+
+if TYPE_CHECKING:
+    from ._arena import Arena
 
 
 class Parameter:
@@ -29,11 +28,26 @@ class Parameter:
 
     Attributes
     ----------
-    data, grad : ndarray
-        Views into the arena's buffers. Assigning to either copies values in.
+    data : ndarray
+        The values: a view into the arena's buffer. Assigning copies values in.
+    grad : ndarray
+        The gradient of this step, 0 where nothing was written yet: ``p.grad += g``, ``p.grad[...] += g`` and
+        ``p.grad = g`` (which copies in) all do what they say. Take it anew for each write, since after a step it
+        counts from 0 again. Of a parameter by rows, all rows count as written once it was read.
+    requires_grad : bool
+        False for a frozen parameter; assigning freezes or unfreezes.
+    frozen : bool
+        The contrary, to be read.
     written : bool
-        Whether the gradient was written since it was last renewed: if not, what it holds means nothing, and the next
-        write overwrites it. Assigning False renews it.
+        Whether the gradient was written since it was last renewed: if not, the next write overwrites it. Assigning
+        False renews it.
+
+    Raises
+    ------
+    TypeError
+        If `data` is no array of float32 or float64, or `name` no text.
+    AttributeError
+        If another attribute is assigned.
 
     Examples
     --------
@@ -41,18 +55,56 @@ class Parameter:
     >>> weight = fd.nn.Linear(3, 2, rng=0).weight
     >>> weight.shape, weight.grad.shape
     ((3, 2), (3, 2))
+    >>> weight.freeze()
+    >>> weight.requires_grad
+    False
     """
 
+    __slots__ = (
+        "__weakref__", "_arena", "_data", "_grad", "_ledger", "by_rows", "frozen", "name", "transposed",
+    )  # fmt: skip
+
+    name: str
+    transposed: bool
+    by_rows: bool
+    frozen: bool
+    _data: np.ndarray
+    _grad: np.ndarray
+    _ledger: "dict[Parameter, list[np.ndarray] | None]"
+    _arena: "Arena | None"
+
     def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False, by_rows: bool = False) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name: got {type(name).__name__}, expected str")
+        data = float_array("data", data)
         self.name = name
-        self.transposed = transposed
-        self.by_rows = by_rows
+        self.transposed = bool(transposed)
+        self.by_rows = bool(by_rows)
+        object.__setattr__(self, "frozen", False)
         self._data = aligned_zeros(data.shape, data.dtype)
         self._data[...] = data
         self._grad = aligned_zeros(data.shape, data.dtype)
-        self._ledger: set[Parameter] = set()  # the arena's parameters whose gradients were written since the renewal
-        self._rows: list[np.ndarray] | None = None  # those written since the renewal; None: any may have been
-        self._arena: Arena | None = None
+        # The arena's parameters whose gradients were written since the renewal, each with the rows; None: maybe all.
+        self._ledger = {}
+        self._arena = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "frozen":
+            name, value = "requires_grad", not value
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            if hasattr(type(self), name):
+                raise
+            raise AttributeError(
+                f"Parameter.{name}: no such attribute; freeze(), unfreeze() and requires_grad say whether it is trained"
+            ) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rows = self._ledger.get(self)
+        grad = self._grad if self in self._ledger else None
+        given = (self.name, self._data, self.transposed, self.by_rows, self.frozen, grad, rows and list(rows))
+        return _restored, (type(self), *given), getattr(self, "__dict__", None) or None
 
     @property
     def data(self) -> np.ndarray:
@@ -60,17 +112,20 @@ class Parameter:
 
     @data.setter
     def data(self, values: Any) -> None:
-        self._data[...] = _fitting(f"{self.name}.data", values, self._data)
+        if values is not self._data:
+            self._data[...] = fitting(f"{self.name}.data", values, self._data)
 
     @property
     def grad(self) -> np.ndarray:
+        self._settle()
+        self._ledger[self] = None  # whoever has the array may write to any row
         return self._grad
 
     @grad.setter
     def grad(self, values: Any) -> None:
-        self._grad[...] = _fitting(f"{self.name}.grad", values, self._grad)
-        self._ledger.add(self)
-        self._rows = None
+        if values is not self._grad:
+            self._grad[...] = fitting(f"{self.name}.grad", values, self._grad)
+        self._ledger[self] = None
 
     @property
     def written(self) -> bool:
@@ -78,7 +133,34 @@ class Parameter:
 
     @written.setter
     def written(self, value: bool) -> None:
-        (self._ledger.add if value else self._ledger.discard)(self)
+        if value:
+            self._ledger.setdefault(self, None)
+        else:
+            self._ledger.pop(self, None)
+
+    @property
+    def requires_grad(self) -> bool:
+        return not self.frozen
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"requires_grad: got {value!r}, expected True or False")
+        if self.frozen == bool(value):
+            object.__setattr__(self, "frozen", not value)
+            if self._arena is not None:
+                self._arena._refreeze()
+
+    def freeze(self) -> None:
+        """Let no optimizer change it from now on, by weight decay or momentum neither; it counts in no norm.
+
+        What an optimizer remembers of it stays for :meth:`unfreeze`.
+        """
+        self.requires_grad = False
+
+    def unfreeze(self) -> None:
+        """Undo :meth:`freeze`."""
+        self.requires_grad = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,46 +171,67 @@ class Parameter:
         return self._data.size
 
     @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
     def dtype(self) -> np.dtype:
         return self._data.dtype
 
     def claim_grad(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
         """The gradient to write into, and whether to add to it (True from the second write of a step on).
 
+        What `grad` is, without the pass that fills it with zeros: where the second is False, overwrite all of it.
         Who writes something else than 0 into some rows only names them, in an array of integers of any shape.
         """
-        accumulate = self in self._ledger
-        self._ledger.add(self)
+        ledger = self._ledger
+        accumulate = self in ledger
         if rows is None:
-            self._rows = None
-        elif not accumulate:
-            self._rows = [rows]
-        elif self._rows is not None:
-            self._rows.append(rows)
+            ledger[self] = None
+            return self._grad, accumulate
+        known = ledger[self] if accumulate else []
+        if known is not None:
+            known.append(np.array(rows))  # a copy: until the step the batch may become another
+            ledger[self] = known
         return self._grad, accumulate
 
     def written_rows(self) -> np.ndarray | None:
         """Distinct rows of the gradient written for this step; None where any may have been."""
-        return None if self._rows is None else np.unique(np.concatenate([rows.reshape(-1) for rows in self._rows]))
+        found = self._ledger.get(self)
+        return None if found is None else np.unique(np.concatenate([rows.reshape(-1) for rows in found]))
 
     def __repr__(self) -> str:
-        return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+        frozen = ", frozen" if self.frozen else ""
+        return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
 
     def _settle(self) -> None:
         if self not in self._ledger:
             self._grad[...] = 0
-            self._ledger.add(self)
-            self._rows = [np.zeros(0, np.int64)]
+            self._ledger[self] = [np.zeros(0, np.int64)]
 
     def _move(self, arena: "Arena", data: np.ndarray, grad: np.ndarray) -> None:
         data[...] = self._data
         grad[...] = self._grad
         self._data, self._grad = data, grad
         if self in self._ledger:
-            arena._written.add(self)
+            arena._written[self] = self._ledger[self]
         if self._arena is not None:
             self._arena._current = False
         self._arena, self._ledger = arena, arena._written
+
+
+def _restored(
+    kind: type[Parameter], name: str, data: np.ndarray, transposed: bool, by_rows: bool, frozen: bool,
+    grad: np.ndarray | None, rows: list[np.ndarray] | None,
+) -> Parameter:  # fmt: skip
+    """A parameter as it was copied or pickled: with memory of its own, and the gradient written for this step."""
+    one = kind.__new__(kind)
+    Parameter.__init__(one, name, data, transposed=transposed, by_rows=by_rows)
+    one.requires_grad = not frozen
+    if grad is not None:
+        one._grad[...] = grad
+        one._ledger[one] = rows
+    return one
 
 
 def values_of(parameters: Sequence[Parameter | None]) -> list[Any]:
@@ -147,85 +250,15 @@ def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
         if one in one._ledger:
             accumulate = True
     for one in found:
-        if accumulate and one not in one._ledger:
+        ledger = one._ledger
+        if accumulate and one not in ledger:
             one._grad[...] = 0
-        one._ledger.add(one)
-        one._rows = None
+        ledger[one] = None
     return [None if one is None else one._grad for one in parameters], accumulate
 
 
-def _fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: got dtype {array.dtype}, expected numbers that fit {like.dtype}")
+def fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:
+    """`values` as an array that may be copied into `like`."""
+    array = real_values(name, values)
     check_shape(name, array, like.shape)
     return array
-
-
-class Arena(Sequence[Parameter]):
-    """The parameters of a model, in order, over two flat buffers.
-
-    Returned by :meth:`Module.parameters`; what optimizers and ``clip_grad_norm_`` take.
-
-    Attributes
-    ----------
-    data, grad : ndarray
-        Flat buffers of all values and all gradients, of the same layout, padding zero.
-    names : list of str
-        Qualified names of the parameters (``"0.weight"``), in order.
-    """
-
-    def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
-        self.names = [name for name, _ in named]
-        self._written: set[Parameter] = set()
-        self._parameters = [parameter for _, parameter in named]
-        dtypes = sorted({str(parameter.dtype) for parameter in self._parameters})
-        if len(dtypes) > 1:
-            raise TypeError(f"parameters: got dtypes {' and '.join(dtypes)} in one model, expected one")
-        dtype = self._parameters[0].dtype if self._parameters else np.dtype(np.float32)
-        unit = ALIGNMENT // dtype.itemsize
-        starts = [0]
-        for parameter in self._parameters:
-            starts.append(starts[-1] + -(-parameter.size // unit) * unit)
-        self.data = aligned_zeros(starts[-1], dtype)
-        self.grad = aligned_zeros(starts[-1], dtype)
-        for start, parameter in zip(starts, self._parameters, strict=False):
-            place, shape = slice(start, start + parameter.size), parameter.shape
-            parameter._move(self, self.data[place].reshape(shape), self.grad[place].reshape(shape))
-        self.starts = starts[:-1]
-        self._current = True
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def size(self) -> int:
-        """Number of parameters, padding not counted."""
-        return sum(parameter.size for parameter in self._parameters)
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._parameters)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._parameters[index]
-
-    def __repr__(self) -> str:
-        return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"
-
-    def is_current(self) -> bool:
-        """False once a parameter has moved to another arena (its layer joined a larger model)."""
-        return self._current
-
-    def settle_gradients(self) -> None:
-        """Fill the gradients that nobody wrote since the last renewal with zeros, so that all may be read."""
-        if len(self._written) < len(self._parameters):
-            for parameter in self._parameters:
-                parameter._settle()
-
-    def renew_gradients(self) -> None:
-        """Let the next write to each gradient overwrite it."""
-        self._written.clear()

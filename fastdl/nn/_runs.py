@@ -9,6 +9,7 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._dispatch import get_backend
+from .._validate import integer, mapping
 from ..recurrent import RecurrentTape
 from ..recurrent._run import PLAIN, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
@@ -192,10 +193,9 @@ class Runs(Module):
         """The options of a segment: masks by time are cut."""
         return {k: v[begin:end] if isinstance(v, np.ndarray) and v.ndim == 3 else v for k, v in options.items()}
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Parameter):
-            self.__dict__["_known"] = {}
-        super().__setattr__(name, value)
+    def _changed(self) -> None:
+        self.__dict__["_known"] = {}
+        super()._changed()
 
     def _found(self, place: str) -> list[Parameter | None]:
         """The parameters of a place in the order of _NAMES, None for what it has not."""
@@ -264,30 +264,17 @@ class Runs(Module):
         return dx, states
 
     # ---- what is drawn ------------------------------------------------------------------------------------------
-    def random_state(self) -> dict[str, Any]:
-        """What decides the masks to come: those of the dropout between layers, and the layer's own."""
-        own = {"own": {"seed": self.seed, "step": self.step_count}} if self._regularised else {}
-        return {**super().random_state(), **own}
+    def _own_random_state(self) -> dict[str, Any]:
+        """What decides the layer's own masks; the dropout between layers is its children's."""
+        return {"own": {"seed": self.seed, "step": self.step_count}} if self._regularised else {}
 
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`random_state` was taken.
-
-        Raises
-        ------
-        ValueError
-            If the names are not this layer's.
-        """
-        rest = dict(state)
-        own = rest.pop("own", None) if self._regularised else None
-        if (own is None) == self._regularised or (own is not None and set(own) != {"seed", "step"}):
-            raise ValueError(f"state: got {sorted(state)}, expected {sorted(self.random_state())}")
-        super_state = {name: child.random_state() for name, child in self._children.items()}
-        if rest.keys() != {name for name, one in super_state.items() if one}:
-            raise ValueError(f"state: got {sorted(state)}, expected {sorted(self.random_state())}")
-        for name, one in rest.items():
-            self._children[name].load_random_state(one)
-        if own is not None:
-            self.seed, self.step_count = own["seed"], own["step"]
+    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
+        if self._regularised:
+            own = mapping("state['own']", state["own"], "names to numbers")
+            if set(own) != {"seed", "step"}:
+                raise ValueError(f"state['own']: got keys {sorted(map(str, own))}, expected ['seed', 'step']")
+            seed = integer("state['own']['seed']", own["seed"], 0, 2**64 - 1)
+            self.seed, self.step_count = seed, integer("state['own']['step']", own["step"], 0, 2**32 - 1)
 
 
 def _last(h: np.ndarray, before: np.ndarray, lengths: np.ndarray, backwards: bool) -> np.ndarray:

@@ -50,20 +50,11 @@ class _Drawn(Module):
         """The gradient; for a linear map with a diagonal matrix the map itself."""
         return self._apply(dy, where)
 
-    def random_state(self) -> dict[str, Any]:
-        """What decides the masks to come: {"seed", "step"}."""
+    def _own_random_state(self) -> dict[str, Any]:
+        """What decides the masks to come."""
         return {"seed": self.seed, "step": self.step}
 
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`random_state` was taken.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the dictionary is not such a state; the layer stays as it was.
-        """
-        if set(state) != {"seed", "step"}:
-            raise ValueError(f"state: got keys {sorted(state)}, expected ['seed', 'step']")
+    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
         seed = integer("state['seed']", state["seed"], 0, 2**64 - 1)
         self.seed, self.step = seed, integer("state['step']", state["step"], 0, 2**32 - 1)
 
@@ -222,7 +213,7 @@ class EmbeddingDropout(_Drawn):
     embedding : Module
         A layer that turns integers (...) into vectors (..., E).
     num_embeddings : int
-        Size of the vocabulary.
+        Size of the vocabulary: the embedding's.
     p : float in [0, 1], default 0.1
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
@@ -230,8 +221,15 @@ class EmbeddingDropout(_Drawn):
 
     def __init__(self, embedding: Module, num_embeddings: int, p: float = 0.1, *, rng: Any = None) -> None:
         super().__init__(p, rng)
+        if not isinstance(embedding, Module):
+            raise TypeError(f"embedding: got {type(embedding).__name__}, expected a layer")
         self.embedding = embedding
         self.num_embeddings = integer("num_embeddings", num_embeddings, 1)
+        rows = getattr(embedding, "num_embeddings", None)
+        if rows is None and "weight" in embedding._parameters:
+            rows = embedding._parameters["weight"].shape[0]
+        if rows is not None and rows != self.num_embeddings:
+            raise ValueError(f"num_embeddings: got {num_embeddings}, expected the embedding's {rows}")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Vectors of the words `x`."""
@@ -272,6 +270,10 @@ class DropConnect(_Drawn):
 
     def __init__(self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None) -> None:
         super().__init__(p, rng)
+        if not isinstance(layer, Module):
+            raise TypeError(f"layer: got {type(layer).__name__}, expected a layer")
+        if isinstance(names, str):
+            raise TypeError(f"names: got {names!r}, expected several names")
         for name in names:
             choice("names", name, list(layer._parameters))
         self.layer = layer
@@ -291,15 +293,16 @@ class DropConnect(_Drawn):
         """The layer's backward; the gradient of a dropped weight is zero."""
         where = self._pop()
         parameters = [self.layer._parameters[name] for name in self.names]
-        before = [parameter.grad.copy() if parameter.written else None for parameter in parameters]
+        before = [parameter._grad.copy() if parameter.written else None for parameter in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         with self._masked(where):
             dx = self.layer.backward(dy)
         for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):
-            functional.dropout_backward(parameter.grad, self.p, **where, stream=stream, out=parameter.grad)
+            gradient = parameter.grad
+            functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
             if earlier is not None:
-                parameter.grad += earlier
+                gradient += earlier
         return dx
 
     @contextlib.contextmanager
@@ -350,15 +353,17 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     True
     """
     modes = [(module, module.training) for module in model.modules()]
-    drawn = [(module, module.step) for module in model.modules() if isinstance(module, _Drawn)]
+    drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
+    state = model.random_state()
     try:
         for module, _ in modes:
             module.training = False
-        for layer, _ in drawn:
+        for layer in drawn:
             layer.sampling = True
         return functional.monte_carlo(lambda k: model.forward(x), draws)
     finally:
         for module, training in modes:
             module.training = training
-        for layer, step in drawn:
-            layer.sampling, layer.step = False, step
+        for layer in drawn:
+            layer.sampling = False
+        model.load_random_state(state)

@@ -220,7 +220,7 @@ def _in_place(w: Any) -> np.ndarray:
 
 
 def _arrays(parameters: Iterable[Any]) -> list[np.ndarray]:
-    return [one if isinstance(one, np.ndarray) else one.data for one in parameters]
+    return [one if isinstance(one, np.ndarray) else one.data for one in parameters if not getattr(one, "frozen", False)]
 
 
 def _map_along(w: np.ndarray, axes: tuple[int, ...], kind: int, level: np.ndarray) -> None:

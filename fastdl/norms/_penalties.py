@@ -277,11 +277,10 @@ def _pair(w: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pairs(parameters: Any, flat: bool = False) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """(values, gradient to add to) of each parameter; of the whole arena in one if `flat`."""
+    """(values, gradient to add to) of each parameter; of the whole arena in one if `flat`. Not of frozen ones."""
     if flat and hasattr(parameters, "settle_gradients"):
-        parameters.settle_gradients()  # gradients that nobody wrote are not 0 yet
-        return [(parameters.data, parameters.grad)]
-    return [one if isinstance(one, tuple) else _claimed(one) for one in parameters]
+        return parameters.runs()
+    return [one if isinstance(one, tuple) else _claimed(one) for one in parameters if not getattr(one, "frozen", False)]
 
 
 def _claimed(parameter: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,40 @@ from .._validate import FLOATS, out_array
 from ._pieces import pieces_of
 
 Pair = tuple[np.ndarray, np.ndarray]
-Piece = tuple[np.ndarray, np.ndarray, Any]  # the third: the parameter, where it is updated by rows, else None
 Choice = Callable[[str, Any], bool] | Collection[str | int]
+
+
+class Piece(NamedTuple):
+    """Where a contiguous piece of parameters and gradients lies: in an arena, or in one pair of arrays.
+
+    It outlasts copying and pickling, which views of the memory do not.
+    """
+
+    source: Any  # the arena, or the pair
+    start: int = 0
+    stop: int = 0
+    members: tuple[tuple[Any, int, int], ...] = ()  # of an arena: the parameters, and where they begin and end
+    table: Any = None  # the parameter, where it is updated by rows
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameters and gradients, flat."""
+        if not self.members:
+            param, grad = self.source
+            return param.reshape(-1), grad.reshape(-1)
+        place = slice(self.start, self.stop)
+        return self.source._data[place], self.source._grad[place]
+
+    def trained(self) -> list[tuple[int, int]]:
+        """The stretches without frozen parameters, counted from `start`."""
+        found: list[tuple[int, int]] = []
+        for parameter, start, stop in self.members:
+            if parameter.frozen:
+                continue
+            if found and found[-1][1] == start - self.start:
+                found[-1] = (found[-1][0], stop - self.start)
+            else:
+                found.append((start - self.start, stop - self.start))
+        return found if self.members else [(0, self.source[0].size)]
 
 
 class Run:
@@ -21,11 +53,29 @@ class Run:
     `table` is the parameter it belongs to where only rows that were written to are updated, otherwise None.
     """
 
-    def __init__(self, piece: Piece, states: Sequence[str]) -> None:
-        param, grad, self.table = piece
-        self.param, self.grad = param.reshape(-1), grad.reshape(-1)
-        self.states = {name: aligned_zeros(self.param.size, self.param.dtype) for name in states}
+    def __init__(self, piece: Piece, states: Mapping[str, np.ndarray]) -> None:
+        self.piece, self.table = piece, piece.table
+        self.param, self.grad = piece.arrays()
+        self.states = dict(states)
         self.arrays = (self.param, self.grad, *self.states.values())  # as the kernels take them
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Run, (self.piece, self.states)  # a copy's views are of the copied memory
+
+    def parts(self) -> list["Run"]:
+        """This run; of one that holds frozen parameters, the stretches between them."""
+        bounds = self.piece.trained()
+        return [self] if bounds == [(0, self.param.size)] else [_Part(self, slice(*one)) for one in bounds]
+
+
+class _Part(Run):
+    """A stretch of a run."""
+
+    def __init__(self, run: Run, place: slice) -> None:
+        self.piece, self.table = run.piece, run.table
+        self.param, self.grad = run.param[place], run.grad[place]
+        self.states = {name: array[place] for name, array in run.states.items()}
+        self.arrays = (self.param, self.grad, *self.states.values())
 
 
 class Batch:
@@ -37,20 +87,32 @@ class Batch:
         self.pieces = pieces_of([run.arrays for run in runs])
         self.size = sum(run.param.size for run in runs)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Batch, (self.runs,)  # a copy's arrays lie elsewhere, so it has pieces of its own
-
 
 class Group:
     """Parameters that share settings: `settings`, a dict, and `lr`, its learning rate."""
 
     def __init__(self, pieces: Sequence[Piece], settings: dict[str, Any], states: Sequence[str]) -> None:
-        self.runs = [Run(piece, states) for piece in pieces]
-        whole = [run for run in self.runs if run.param.size and run.table is None]
-        of_a_type = [[run for run in whole if run.param.dtype == kind] for kind in FLOATS]
-        self.batches = [Batch(runs) for runs in of_a_type if runs]
-        self.tables = [Batch([run]) for run in self.runs if run.param.size and run.table is not None]
+        self.runs = []
+        for piece in pieces:
+            param = piece.arrays()[0]
+            self.runs.append(Run(piece, {name: aligned_zeros(param.size, param.dtype) for name in states}))
         self.settings = settings
+        self.gather()
+
+    def gather(self) -> None:
+        """Make the batches: at first, after a copy, and when a parameter was frozen or unfrozen."""
+        parts = [part for run in self.runs for part in run.parts() if part.param.size]
+        whole = [part for part in parts if part.table is None]
+        of_a_type = [[part for part in whole if part.param.dtype == kind] for kind in FLOATS]
+        self.batches = [Batch(runs) for runs in of_a_type if runs]
+        self.tables = [Batch([part]) for part in parts if part.table is not None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"runs": self.runs, "settings": self.settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.gather()
 
     @property
     def lr(self) -> float:
@@ -94,12 +156,28 @@ class Memory:
 
     def __init__(self, parameters: Any) -> None:
         self._arena = parameters if hasattr(parameters, "settle_gradients") else None
+        self._pairs: list[Pair] = []
+        self.freezes = 0 if self._arena is None else self._arena.freezes
         if self._arena is None:
             self._pairs = check_pairs(parameters)
-            self.gradients: np.ndarray | list[np.ndarray] = [grad for _, grad in self._pairs]
         else:
-            self.gradients = self._arena.grad
-            self._refuse_stale()
+            self.refuse_stale()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.freezes = 0 if self._arena is None else self._arena.freezes
+
+    @property
+    def gradients(self) -> np.ndarray | list[np.ndarray]:
+        """All gradients, as the norms take them."""
+        return [grad for _, grad in self._pairs] if self._arena is None else self._arena._grad
+
+    def each(self) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+        """(parameter, gradient, whether it is frozen) of each parameter, where they lie now."""
+        if self._arena is None:
+            return [(param, grad, False) for param, grad in self._pairs]
+        self.refuse_stale()
+        return [(one._data, one._grad, one.frozen) for one in self._arena]
 
     def split(self, choices: Sequence[Choice], lazy: bool = False) -> list[list[Piece]]:
         """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined.
@@ -119,30 +197,36 @@ class Memory:
         if self._arena is None:
             if lazy:
                 raise ValueError("lazy: got True with a list of arrays, expected a model's parameters()")
-            for group, (param, grad) in zip(owner, self._pairs, strict=True):
-                pieces[group].append((param, grad, None))
+            for group, pair in zip(owner, self._pairs, strict=True):
+                pieces[group].append(Piece(pair))
             return pieces
         tables = [one if lazy and one.by_rows else None for one in self._arena]
-        bounds = [*self._arena.starts, self._arena.data.size]
+        bounds = [*self._arena.starts, self._arena._data.size]
+        members = list(zip(self._arena, bounds, bounds[1:], strict=False))
         for (group, table), same in itertools.groupby(range(len(owner)), lambda i: (owner[i], tables[i])):
-            if table is not None:
-                pieces[group].append((table.data, table.grad, table))
-                continue
-            members = list(same)
-            place = slice(bounds[members[0]], bounds[members[-1] + 1])
-            pieces[group].append((self._arena.data[place], self._arena.grad[place], None))
+            of = tuple(members[i] for i in same)
+            stop = of[-1][2] if table is None else of[0][1] + table.size
+            pieces[group].append(Piece(self._arena, of[0][1], stop, of, table))
         return pieces
+
+    def refrozen(self) -> bool:
+        """Whether a parameter was frozen or unfrozen since this was last asked."""
+        if self._arena is None or self._arena.freezes == self.freezes:
+            return False
+        self.freezes = self._arena.freezes
+        return True
 
     def settle(self) -> None:
         """Make the gradients readable."""
-        self._refuse_stale()
+        self.refuse_stale()
         if self._arena is not None:
             self._arena.settle_gradients()
 
     def renew(self) -> None:
-        """After a step: let the next backward overwrite an arena's gradients."""
+        """After a step: let the next backward overwrite an arena's gradients, and free what no backward followed."""
         if self._arena is not None:
             self._arena.renew_gradients()
+            self._arena.forget_forwards()
 
     def forget(self) -> None:
         if self._arena is not None:
@@ -151,7 +235,8 @@ class Memory:
         for _, grad in self._pairs:
             grad.fill(0)
 
-    def _refuse_stale(self) -> None:
+    def refuse_stale(self) -> None:
+        """Refuse an arena whose parameters lie elsewhere by now."""
         if self._arena is not None and not self._arena.is_current():
             raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
 

@@ -178,6 +178,9 @@ class Optimizer:
             return
         self._waiting = 0
         self._memory.settle()
+        if self._memory.refrozen():
+            for group in self.groups:
+                group.gather()
         scale = grad_scale / self.accumulate
         if self.clip_norm is not None or self.nonfinite != "allow":
             self.norm = global_norm(self._memory.gradients, self.clip_order) * abs(scale)

@@ -51,12 +51,18 @@ class _Average:
     """What the two averages share: the arrays, and lending them to the model."""
 
     def __init__(self, parameters: Any) -> None:
-        pieces = Memory(parameters).split([])[0]
-        self._params = [param.reshape(-1) for param, *_ in pieces]
+        self._memory = Memory(parameters)
+        self._pieces = self._memory.split([])[0]
         self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
         for average, param in zip(self.arrays, self._params, strict=True):
             average[...] = param
         self.updates = 0
+
+    @property
+    def _params(self) -> list[np.ndarray]:
+        """The parameters where they lie now, flat: a copied average's are the copied model's."""
+        self._memory.refuse_stale()
+        return [piece.arrays()[0] for piece in self._pieces]
 
     def _mix(self, weight: float) -> None:
         self.updates += 1

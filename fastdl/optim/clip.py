@@ -13,7 +13,7 @@ from ._groups import check_pairs
 def _gradients(parameters: Any) -> np.ndarray | list[np.ndarray]:
     if hasattr(parameters, "settle_gradients"):  # an arena
         parameters.settle_gradients()
-        return parameters.grad
+        return parameters._grad
     return [grad for _, grad in check_pairs(parameters)]
 
 
@@ -87,7 +87,7 @@ def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> li
     """
     gradients = _gradients(parameters)
     if isinstance(gradients, np.ndarray):
-        gradients = [one.grad for one in parameters]
+        gradients = [one._grad for one in parameters]
     return [clip_by_global_norm_(gradient, max_norm, ord) for gradient in gradients]
 
 

@@ -1,0 +1,79 @@
+"""The chain of layers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ._module import Module
+
+
+class Sequential(Module):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Module
+        Each layer's output is the next one's input. Children are named "0", "1", ... as in torch.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> model = fd.nn.Sequential(fd.nn.Linear(4, 8, rng=0), fd.nn.Tanh(), fd.nn.Linear(8, 2, rng=1))
+    >>> model.forward(np.ones((3, 4), np.float32)).shape
+    (3, 2)
+    >>> model
+    Sequential()
+      (0) Linear(4, 8)            40
+      (1) Tanh()
+      (2) Linear(8, 2)            18
+    total                         58
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        super().__init__()
+        for index, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"layers[{index}]: got {type(layer).__name__}, expected a fastdl.nn layer")
+            setattr(self, str(index), layer)
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self._children.values())[index]
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._children.values())
+
+    def forward(self, x: np.ndarray, state: list[Any] | None = None, *, return_state: bool = False) -> Any:
+        """Run the chain.
+
+        Parameters
+        ----------
+        x : ndarray
+            Input of the first layer.
+        state : list, optional
+            One entry per layer, as returned with ``return_state=True``: initial states of the recurrent
+            layers (None for zeros and for all others).
+        return_state : bool, default False
+            Whether to return (y, final states) instead of y.
+        """
+        states = [None] * len(self) if state is None else state
+        if len(states) != len(self):
+            raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
+        final: list[Any] = []
+        for layer, initial in zip(self._children.values(), states, strict=True):
+            if initial is not None or (return_state and hasattr(layer, "initial_state")):
+                x, after = layer.forward(x, initial, return_state=True)
+                final.append(after)
+            else:
+                x = layer.forward(x)
+                final.append(None)
+        return (x, final) if return_state else x
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Run the chain backwards; returns the gradient of the last forward's input."""
+        for layer in reversed(self._children.values()):
+            dy = layer.backward(dy)
+        return dy

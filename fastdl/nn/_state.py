@@ -1,0 +1,157 @@
+"""What of a model lasts: its arrays, read and loaded as one; and the generators it draws from."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._validate import check_shape, mapping, real_values, same_names
+from ..random import Generator
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+Buffer = np.ndarray | float
+
+
+# ---- buffers --------------------------------------------------------------------------------------------------
+def new_buffer(value: Any) -> Buffer:
+    """What a module keeps of an array or number given as a buffer: a copy."""
+    if isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"value: got {type(value).__name__}, expected an array or a number")
+    array = real_values("value", value, "fiub")
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def changed_buffer(name: str, value: Any, like: Buffer) -> Buffer:
+    """A buffer after an assignment: an array takes the values in, so it stays where it is."""
+    array = fitting_buffer(name, value, like)
+    if isinstance(like, float):
+        return float(array)
+    like[...] = array
+    return like
+
+
+def fitting_buffer(name: str, value: Any, like: Buffer) -> np.ndarray:
+    """`value` as an array that may be copied into the buffer `like`."""
+    own = np.asarray(like)
+    array = real_values(name, value, "fiub")
+    check_shape(name, array, own.shape)
+    if not np.can_cast(array.dtype, own.dtype, "same_kind"):
+        raise TypeError(f"{name}: got dtype {array.dtype}, expected what fits {own.dtype}")
+    return array
+
+
+# ---- arrays by name -------------------------------------------------------------------------------------------
+def load_arrays(model: "Module", state: Any) -> None:
+    """The body of :meth:`Module.load_state_dict`: everything is checked first, and a failure undoes what was done."""
+    expected = model.state_dict()
+    same_names("state", mapping("state", state, "names to arrays"), expected)
+    arrays = {name: real_values(f"state[{name!r}]", value, "fiub") for name, value in state.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "b" != expected[name].dtype.kind:
+            raise TypeError(f"state[{name!r}]: got dtype bool, expected real numbers")
+        check_shape(f"state[{name!r}]", array, expected[name].shape)
+    parts = list(model.named_modules())
+    _check_ties(parts, arrays)
+    for path, module in parts:
+        for name in module._buffers:
+            full = _joined(path, name)
+            fitting_buffer(f"state[{full!r}]", arrays[full], getattr(module, name))
+    before = [(one, one._data.copy()) for _, one in model.named_parameters()]
+    buffers = [(module, name, np.array(getattr(module, name))) for _, module in parts for name in module._buffers]
+    try:
+        for path, module in parts:
+            named = {name: arrays[_joined(path, name)] for name in module._export()}
+            if named:
+                module._import(named)
+            for name in module._buffers:
+                setattr(module, name, arrays[_joined(path, name)])
+    except BaseException:  # an overflow made an error, a layer's own _import
+        for one, values in before:
+            one._data[...] = values
+        for module, name, values in buffers:
+            setattr(module, name, values)
+        raise
+
+
+def _check_ties(parts: list[tuple[str, "Module"]], arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse other values for one name of a parameter than for its other names."""
+    first: dict[int, str] = {}
+    for path, module in parts:
+        for name, parameter in module._parameters.items():
+            full = _joined(path, name)
+            if full not in arrays:  # a layer that exports it under another name
+                continue
+            known = first.setdefault(id(parameter), full)
+            if not np.array_equal(arrays[known], arrays[full], equal_nan=True):
+                raise ValueError(f"state[{full!r}]: got other values than {known!r}, to which it is tied")
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+# ---- generators -----------------------------------------------------------------------------------------------
+def random_state(module: "Module", seen: set[int]) -> dict[str, Any]:
+    """States of a module's generators by attribute, its children's by name, its own; `seen` are left out."""
+    states: dict[str, Any] = {name: _state_of(one) for name, one in _generators(module, seen)}
+    for name, child in module._children.items():
+        one = random_state(child, seen) if child._gathers_random() else child.random_state()
+        if one:
+            states[name] = one
+    return states | module._own_random_state()
+
+
+def load_random_state(module: "Module", state: Any) -> None:
+    """The body of :meth:`Module.load_random_state`: where anything does not fit, all stays as it was."""
+    before = random_state(module, set())
+    _check_fits("state", state, before, module)
+    try:
+        _load_random(module, state, set())
+    except BaseException:
+        _load_random(module, before, set())
+        raise
+
+
+def _load_random(module: "Module", state: Mapping[str, Any], seen: set[int]) -> None:
+    for name, one in _generators(module, seen):
+        if isinstance(one, Generator):
+            one.load_state_dict(state[name])
+        else:
+            one.bit_generator.state = state[name]
+    for name, child in module._children.items():
+        if not child._gathers_random():
+            if name in state:
+                child.load_random_state(state[name])
+        else:
+            _load_random(child, state.get(name, {}), seen)
+    module._load_own_random_state(state)
+
+
+def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: "Module") -> None:
+    """Refuse a state without exactly these keys, down to the leaves."""
+    given = mapping(name, state, "names to states")
+    if given.keys() != like.keys():
+        raise ValueError(f"{name}: got keys {sorted(map(str, given))}, expected {sorted(like)}")
+    for key, one in like.items():
+        child = module._children.get(key)
+        if child is not None and child._gathers_random():
+            _check_fits(f"{name}[{key!r}]", given[key], one, child)
+
+
+def _generators(module: "Module", seen: set[int]) -> list[tuple[str, Any]]:
+    """A module's generators by attribute, those in `seen` left out; they are added to it."""
+    found = []
+    for name, one in vars(module).items():
+        if isinstance(one, (Generator, np.random.Generator)) and id(one) not in seen:
+            seen.add(id(one))
+            found.append((name, one))
+    return found
+
+
+def _state_of(one: Any) -> dict[str, Any]:
+    state: dict[str, Any] = one.state_dict() if isinstance(one, Generator) else one.bit_generator.state
+    return state
