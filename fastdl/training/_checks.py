@@ -76,7 +76,7 @@ def check_loss(loss: Any, count: Any) -> None:
 
 
 def check_batches(name: str, batches: Any, epochs: int) -> None:
-    """Refuse what gives no batches, or gives them once where they are read more often."""
+    """Refuse what gives no batches, or gives them once where they are read more often; 0 epochs ask for less."""
     pairs = isinstance(batches, tuple) and len(batches) == 2 and all(hasattr(one, "shape") for one in batches)
     if pairs or isinstance(batches, (np.ndarray, Mapping, str, bytes)):
         raise TypeError(f"{name}: got {'two arrays' if pairs else _kind(batches)}, expected {_PAIRS}")
@@ -84,7 +84,7 @@ def check_batches(name: str, batches: Any, epochs: int) -> None:
         raise TypeError(f"{name}: got {_kind(batches)}, expected {_PAIRS}")
     if isinstance(batches, type):
         raise TypeError(f"{name}: got the class {batches.__name__}, expected {_PAIRS}")
-    if isinstance(batches, Sized) and len(batches) == 0:
+    if epochs and isinstance(batches, Sized) and len(batches) == 0:
         raise ValueError(f"{name}: gave nothing in epoch 1, expected at least one batch")
     if epochs > 1 and hasattr(type(batches), "__next__"):
         raise ValueError(f"{name}: got an iterator, which can be read once, expected an iterable for 2 or more epochs")

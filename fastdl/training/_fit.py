@@ -281,7 +281,7 @@ def evaluate(
     """
     _checks.check_model(model)
     _checks.check_loss(loss, count)
-    _checks.check_batches("batches", batches, 1)
+    _checks.check_batches("batches", batches, 0)
     return mean_loss(model, batches, loss, bool(carry_state), count)
 
 

@@ -282,9 +282,12 @@ def measured(loss: Loss, count: Count | None, output: Any, y: Any) -> tuple[floa
         If the loss or the count is not what it has to be.
     """
     result = loss(output, y)
-    if count is None and result.__class__ is tuple and result[0].__class__ is LossValue and len(result) == 2:
-        value, gradient = result  # the rule
-        return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
+    if count is None and result.__class__ is tuple and len(result) == 2:
+        value, gradient = result  # the rule, and what most losses of one's own return
+        if value.__class__ is LossValue:
+            return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
+        if value.__class__ is float:
+            return value, gradient, size(y), False
     if not isinstance(result, (tuple, list)):
         raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient by the outputs)")
     if len(result) != 2:
