@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 _SIMPLE = (int, float, str, bytes, bool, type(None), complex, np.number)
+_CACHES = ("_arena", "_arena_at")  # made when they are first asked for
 _MOST = 3000  # places of one snapshot: more are not looked at
 
 
@@ -23,11 +24,9 @@ def take(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Places that hold something else now, or nothing any more. Where there was None, something may be made when it is
-    first needed: an arena."""
-    return [
-        place for place, held in before.items() if after.get(place, None if held == "None" else "") not in (held, None)
-    ]
+    """Places that hold something else now. A place that is gone is none: a list's length tells, and what an arena was
+    made for since is reached another way."""
+    return [place for place, held in before.items() if place in after and after[place] != held and held != "None"]
 
 
 def digest(array: np.ndarray) -> tuple[Any, ...]:
@@ -56,6 +55,8 @@ def _walk(place: str, value: Any, seen: set[int], depth: int) -> Iterator[tuple[
     elif type(value).__module__.startswith("fastdl"):
         seen.add(id(value))
         for name, inner in _attributes(value):
+            if name in _CACHES:
+                continue
             yield from _walk(f"{place}.{name}", inner, seen, depth + 1)
 
 
