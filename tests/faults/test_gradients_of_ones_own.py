@@ -1,5 +1,8 @@
 """A layer of one's own may write its gradients in any way."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -163,3 +166,12 @@ def test_a_parameter_is_floats_and_keeps_to_its_attributes():
         one.grad = None
     with pytest.raises(TypeError, match="w.data: got a masked array"):
         one.data = np.ma.masked_array([1.0, 2, 3], [0, 1, 0])
+
+
+def test_the_page_about_it_runs(capsys):
+    page = Path(__file__).parents[2] / "docs" / "nn.md"
+    if not page.exists():
+        pytest.skip("an installed package has no pages")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    exec(compile(code, str(page), "exec"), {})
+    assert capsys.readouterr().out.count("passed") == 2

@@ -293,7 +293,7 @@ def test_layers_in_lists_are_told_of():
         (lambda: fd.nn.Linear(2, 3, rng=-1), ValueError, "^rng: got -1"),
         (lambda: fd.nn.Linear(2, 3, rng=True), TypeError, "^rng: got bool"),
         (lambda: fd.nn.Dropout(rng=np.random.default_rng(0)), TypeError, "^rng: got numpy.random.Generator"),
-        (lambda: fd.nn.EmbeddingDropout(fd.nn.Embedding(9, 2), 2**32), ValueError, "^num_embeddings: got 4294967296, exp"),
+        (lambda: fd.nn.EmbeddingDropout(fd.nn.Embedding(9, 2), 2**32), ValueError, "^num_embeddings: got 4294967296"),
         (lambda: fd.nn.EmbeddingDropout(3, 2), TypeError, "^embedding: got int"),
         (lambda: fd.nn.DropConnect(fd.nn.Linear(2, 2), names="weight"), TypeError, "^names: got 'weight'"),
         (lambda: fd.nn.Linear(2, 3, dtype="nonsense"), TypeError, "^dtype: got 'nonsense'"),
