@@ -352,7 +352,7 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     Raises
     ------
     TypeError, ValueError
-        If draws is no integer or below 2.
+        If `model` is no Module, or draws no integer or below 2.
 
     Notes
     -----
@@ -365,6 +365,8 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     >>> bool((abs(mean - 1) < 0.2).all() and (abs(variance - 1) < 0.2).all())
     True
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"model: got {type(model).__name__}, expected a layer or model")
     modes = [(module, module.training) for module in model.modules()]
     drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
     state = model.random_state()

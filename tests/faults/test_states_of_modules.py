@@ -290,6 +290,11 @@ def test_layers_in_lists_are_told_of():
         (lambda: fd.nn.AdditiveAttention(2, "x", 3), TypeError, "^source_size: got 'x'"),
         (lambda: fd.nn.LSTM(2, 3).initial_state(-1), ValueError, "^batch: got -1"),
         (lambda: fd.nn.LSTM(2, 3).initial_state(1.5), TypeError, "^batch: got 1.5"),
+        (lambda: fd.nn.LSTM(2, 3)(np.ones((1, 1, 2), np.float32), 5), TypeError, r"^state: got int, expected \(h, c\)"),
+        (lambda: fd.nn.Sequential(fd.nn.Tanh())(np.ones(2), 5), TypeError, "^state: got int, expected a list"),
+        (lambda: fd.nn.LSTM(2, 3).import_weights("keras", 5), TypeError, "^arrays: got int, expected a mapping"),
+        (lambda: fd.random.Generator(0).load_state_dict(5), TypeError, "^state: got int, expected a mapping"),
+        (lambda: fd.nn.monte_carlo(3, np.ones(2)), TypeError, "^model: got int"),
         (lambda: fd.nn.Linear(2, 3, rng=-1), ValueError, "^rng: got -1"),
         (lambda: fd.nn.Linear(2, 3, rng=True), TypeError, "^rng: got bool"),
         (lambda: fd.nn.Dropout(rng=np.random.default_rng(0)), TypeError, "^rng: got numpy.random.Generator"),
@@ -314,3 +319,13 @@ def test_dropout_between_one_layer_is_told_of(kind):
         kind(3, 4, dropout=0.5)
     assert caught[0].filename == __file__
     kind(3, 4, num_layers=2, dropout=0.5)
+
+
+def test_weights_of_other_frameworks_come_whole_or_not_at_all():
+    layer = fd.nn.LSTM(2, 3, rng=0)
+    given = {name: array + 1 for name, array in layer.export_weights("keras").items()}
+    before = layer.state_dict()
+    with pytest.raises(RuntimeWarning, match="overflow"):
+        layer.import_weights("keras", given | {"bias": np.full(12, 1e300)})
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
