@@ -159,12 +159,25 @@ def test_within_a_group_it_adds_nothing_either():
     np.testing.assert_allclose(model.parameters().data, plain.parameters().data, rtol=2e-5, atol=2e-6)
 
 
+def none_counts(name):
+    return pytest.raises(ValueError, match=rf"^{name}: gave no targets that count")
+
+
 def test_no_targets_at_all_are_refused_by_name():
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^batches: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^batches: gave no targets that count"),
+    ):
         run([6], count=lambda y: 0)
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^validation: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^validation: gave no targets that count"),
+    ):
         run([6], validation=[EMPTY])
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^batches: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^batches: gave no targets that count"),
+    ):
         evaluate(fd.nn.Linear(F, C), [EMPTY], loss=IGNORE)
     for bad in (-1, np.nan, "3", None, np.inf):
         with pytest.raises((ValueError, TypeError), match=r"^count\(targets\): got"):
