@@ -61,7 +61,8 @@ class Run:
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
         self.parameters = model.parameters()
         self.history = History()
-        self.epoch = self.batch = self.step = self.tokens = 0
+        self.epoch = self.batch = self.step = 0
+        self.tokens: float = 0  # targets that counted
         self.loss = math.nan
         self.state: Any = None  # what truncated BPTT carries from window to window (MATH 5.8)
         self.stopped = False
