@@ -19,6 +19,7 @@ from ._validate import (
     float_array,
     index_array,
     integer,
+    lengths_array,
     number,
     out_array,
 )
@@ -39,6 +40,11 @@ __all__ = [
     "tanh",
     "tanh_backward",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "LossValue"]
+
 
 # Work below which a second thread costs more than it brings, in multiply-adds and in elements (measured).
 _GRAIN_PRODUCT = 500_000
@@ -431,7 +437,7 @@ def _masked(
     if lengths is not None:
         if len(shape) != 3:
             raise ValueError(f"logits: got shape {shape}, expected (T, B, C), since lengths is given")
-        lengths = index_array("lengths", lengths, shape[0] + 1, (shape[1],))
+        lengths = lengths_array("lengths", lengths, shape[0], shape[1])
         counts &= np.arange(shape[0])[:, None] < lengths
     index_array("targets", np.where(counts, targets, 0), shape[-1])
     return np.where(counts, targets, ignored).astype(np.int64), int(np.count_nonzero(counts))

@@ -428,7 +428,7 @@ def test_a_missing_output_device(unbuffered):
             env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 1
-    assert done.stderr == "fastdl: error: [Errno 28] No space left on device\n"
+    assert done.stderr == "fastdl: error: stdout: No space left on device\n"
 
 
 def test_import_is_light():

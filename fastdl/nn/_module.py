@@ -91,7 +91,7 @@ class Module:
         """What copies and pickles take: no tapes, and of an arena that is another model's by now nothing."""
         state = self.__dict__.copy()
         for name in _REGISTRIES:
-            state[name] = state[name].copy()
+            state[name] = getattr(self, name).copy()
         state["_tape"] = Tape(type(self).__name__)
         if self._arena is not None and not self._arena.is_current():
             state["_arena"] = None

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, float_array, integer, number
+from .._validate import choice, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
-from ..recurrent._sequences import check_lengths
 from ._layers import float_dtype
 from ._parameter import Parameter
 from ._runs import Runs
@@ -183,7 +182,7 @@ class Recurrent(Runs):
         if return_cells and self._states == 1:
             raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
         if lengths is not None:
-            lengths = check_lengths("lengths", lengths, T, B, 0)
+            lengths = lengths_array("lengths", lengths, T, B)
         ends = return_state or return_cells or self.output == "last"
         y, cells, finals, runs = self._stack(x, self._checked_state(state, B), lengths, self.training, ends)
         if self.training:
@@ -351,6 +350,8 @@ class Recurrent(Runs):
         width = self.proj_size or H
         if self._states == 1:
             return (float_array(name, state, (count, batch, width), self.dtype),)
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"{name}: got {type(state).__name__}, expected (h, c)")
         if len(state) != 2:
             raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
         return (

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import norms, optim
 from ..dense import LossValue
+from ..nn._modes import evaluating
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched_loss
 from ._data import counted, not_finite, pair, scaled, size
@@ -337,11 +338,9 @@ def mean_loss(
 
     For a `run`, one that is not finite is an error; otherwise it is what was measured.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     targets: float = 0
     total, state, warned = 0.0, None, run is not None and run.warned
-    try:
+    with evaluating(model):
         for place, batch in enumerate(batches):
             x, y = pair(batch, name, place + 1)
             if carry_state:
@@ -362,9 +361,6 @@ def mean_loss(
             targets += number
             if interruption is not None and interruption.signum is not None:
                 return math.nan
-    finally:
-        for module, mode in modes:
-            module.training = mode
     if run is not None:
         run.warned = warned
     if targets == 0:
