@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
+from fastdl.curvature._losses import loss_at
 from fastdl.training import Callback, EarlyStopping, evaluate, fit
 
 IGNORE = functools.partial(fd.softmax_cross_entropy, ignore_index=-1)
@@ -232,3 +233,10 @@ def test_lengths_alone_let_no_target_pass_that_is_no_class():
     assert (loss.count, loss) == (1, pytest.approx(np.log(3)))
     loss, _ = fd.softmax_cross_entropy(z, targets, ignore_index=-1, lengths=np.array([2]))
     assert loss.count == 1
+
+
+def test_curvature_counts_what_the_loss_counts():
+    z, u = RNG.standard_normal((2, T, B, C))
+    by_length = functools.partial(fd.softmax_cross_entropy, lengths=LENGTHS)
+    expected = loss_at(IGNORE, z, Y).hvp(u)
+    np.testing.assert_allclose(loss_at(by_length, z, np.abs(Y)).hvp(u), expected, rtol=1e-12, atol=1e-15)
