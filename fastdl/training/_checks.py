@@ -54,7 +54,8 @@ def check_owned(model: Any, optimizer: Any) -> None:
     arena = model._arena
     for index, (param, grad) in enumerate(memory._pairs):
         inside = arena is not None and arena.is_current()
-        inside = inside and _offset(param, arena.data) == _offset(grad, arena.grad) is not None
+        place = _offset(param, arena.data) if inside else None
+        inside = place is not None and place == _offset(grad, arena._grad)
         if not inside and param.size:
             raise ValueError(
                 f"optimizer: got one over arrays of which number {index} is not in model.parameters(), {way}"
@@ -64,7 +65,7 @@ def check_owned(model: Any, optimizer: Any) -> None:
 def _offset(part: np.ndarray, whole: np.ndarray) -> int | None:
     """Where in `whole` a part begins, in bytes; None if it lies elsewhere."""
     offset = part.ctypes.data - whole.ctypes.data
-    return offset if 0 <= offset and offset + part.nbytes <= whole.nbytes else None
+    return offset if offset >= 0 and offset + part.nbytes <= whole.nbytes else None
 
 
 def check_loss(loss: Any, count: Any) -> None:

@@ -86,7 +86,9 @@ def test_a_gradient_that_is_not_finite_is_not_stepped_on(options, tmp_path):
         def on_step_end(self, run):
             good["weights"] = model.parameters().data.copy()
 
-    with pytest.raises(FloatingPointError, match=r"gradient's norm became nan \(in weight, under a loss of .* at step 2"):
+    with pytest.raises(
+        FloatingPointError, match=r"gradient's norm became nan \(in weight, under a loss of .* at step 2"
+    ):
         fit(
             model, optimizer, [(X, Y)] * 4, loss=poisoned(2 if "accumulate" not in options else 3), progress=False,
             checkpoint=tmp_path / "file", callbacks=[Keep()], **options,
@@ -109,7 +111,7 @@ def test_an_optimizer_that_skips_them_goes_on():
 
 
 def test_gradients_clipped_to_nan_leave_the_arena_as_it_was():
-    model, optimizer = setup()
+    model, _ = setup()
     model(X)
     model.backward(np.full((8, 1), np.nan, np.float32))
     assert np.isnan(fd.optim.clip_grad_norm_(model.parameters(), 1.0))
@@ -149,7 +151,10 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_before_anything_is_sa
 
 def test_a_step_that_ruins_the_parameters_is_not_saved(tmp_path):
     model, optimizer = setup(lr=3e38)
-    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"is no longer finite after step 1: a lower"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match=r"is no longer finite after step 1: a lower"),
+    ):
         fit(
             model, optimizer, [(X * 100, Y * 100)], loss=fd.mse_loss, progress=False, checkpoint=tmp_path / "file",
             callbacks=[SaveBest(tmp_path / "best")],
@@ -315,8 +320,8 @@ def test_a_stderr_that_is_none_ends_no_run(stream, monkeypatch):
 
 
 def test_a_closed_stderr_ends_no_run(monkeypatch, tmp_path):
-    stream = open(tmp_path / "log", "w")
-    stream.close()
+    with (tmp_path / "log").open("w") as stream:
+        pass
     model, optimizer = setup()
     monkeypatch.setattr(sys, "stderr", stream)
     history = fit(model, optimizer, [(X, Y)], loss=fd.mse_loss)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
+from fastdl.curvature._losses import loss_at
 from fastdl.training import Callback, EarlyStopping, evaluate, fit
 
 IGNORE = functools.partial(fd.softmax_cross_entropy, ignore_index=-1)
@@ -159,12 +160,25 @@ def test_within_a_group_it_adds_nothing_either():
     np.testing.assert_allclose(model.parameters().data, plain.parameters().data, rtol=2e-5, atol=2e-6)
 
 
+def none_counts(name):
+    return pytest.raises(ValueError, match=rf"^{name}: gave no targets that count")
+
+
 def test_no_targets_at_all_are_refused_by_name():
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^batches: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^batches: gave no targets that count"),
+    ):
         run([6], count=lambda y: 0)
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^validation: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^validation: gave no targets that count"),
+    ):
         run([6], validation=[EMPTY])
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"^batches: gave no targets that count"):
+    with (
+        pytest.warns(UserWarning, match="no target"),
+        pytest.raises(ValueError, match=r"^batches: gave no targets that count"),
+    ):
         evaluate(fd.nn.Linear(F, C), [EMPTY], loss=IGNORE)
     for bad in (-1, np.nan, "3", None, np.inf):
         with pytest.raises((ValueError, TypeError), match=r"^count\(targets\): got"):
@@ -219,3 +233,10 @@ def test_lengths_alone_let_no_target_pass_that_is_no_class():
     assert (loss.count, loss) == (1, pytest.approx(np.log(3)))
     loss, _ = fd.softmax_cross_entropy(z, targets, ignore_index=-1, lengths=np.array([2]))
     assert loss.count == 1
+
+
+def test_curvature_counts_what_the_loss_counts():
+    z, u = RNG.standard_normal((2, T, B, C))
+    by_length = functools.partial(fd.softmax_cross_entropy, lengths=LENGTHS)
+    expected = loss_at(IGNORE, z, Y).hvp(u)
+    np.testing.assert_allclose(loss_at(by_length, z, np.abs(Y)).hvp(u), expected, rtol=1e-12, atol=1e-15)

@@ -3,6 +3,7 @@
 One table a kind. A new model, layer, optimizer, schedule or callback that is not in its table fails the test.
 """
 
+import contextlib
 import inspect
 import random
 import signal
@@ -54,7 +55,9 @@ def network(seed, *, width=4, layer=None):
     """Tokens (T, B) to logits of five classes; `layer` keeps the width."""
     middle = [] if layer is None else [layer(width, seed + 1)]
     return fd.nn.Sequential(
-        fd.nn.Embedding(5, width, rng=seed), *middle, fd.nn.LSTM(width, width, rng=seed + 2),
+        fd.nn.Embedding(5, width, rng=seed),
+        *middle,
+        fd.nn.LSTM(width, width, rng=seed + 2),
         fd.nn.Linear(width, 5, rng=seed + 3),
     )
 
@@ -246,6 +249,22 @@ def test_optimizers_that_take_several_batches_a_step(name, tmp_path):
     check(lambda seed: plain(seed, lambda p, lr: kind(p, lr=lr, **GATHERING[name])), name, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["SGD", "AdaGrad", "Adam", "AdamW"])
+def test_optimizers_that_update_rows(name, tmp_path):
+    kind = getattr(fd.optim, name)
+    data = [(codes % 2, codes) for codes in CODES]  # three rows of the table are never named
+    check(lambda seed: plain(seed, lambda p, lr: kind(p, lr=lr, lazy=True)), name, tmp_path, data)
+    model, optimizer, _ = plain(0, lambda p, lr: kind(p, lr=lr, lazy=True))
+    before = model.state_dict()["0.weight"][2:]
+    fit(model, optimizer, data, progress=False)
+    assert np.array_equal(model.state_dict()["0.weight"][2:], before)
+    assert not any(array[2:].any() for run in optimizer.groups[0].runs[:1] for array in rows_of(run))
+
+
+def rows_of(run):
+    return [array.reshape(5, 4) for array in run.states.values()]
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules(name, tmp_path):
     check(lambda seed: plain(seed, schedule=SCHEDULES[name]()), name, tmp_path)
@@ -369,15 +388,13 @@ def test_a_run_stopped_by_another_callback_stays_so(tmp_path):
 
     for resume in (False, True):
         callbacks = [EarlyStopping(50 if resume else 5), Stop()]
-        with pytest.warns(UserWarning, match="stopped early in epoch 2, at step 8") if resume else _nothing():
+        with (
+            pytest.warns(UserWarning, match="stopped early in epoch 2, at step 8")
+            if resume
+            else contextlib.nullcontext()
+        ):
             _, history = stopping(tmp_path, 5, 9, callbacks=callbacks, resume=resume)
         assert len(history.losses) == 8
-
-
-def _nothing():
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def test_one_object_serves_several_runs(tmp_path):
@@ -432,11 +449,10 @@ def test_what_the_checkpoint_holds_anyway_may_be_held(tmp_path):
     optimizer = fd.optim.SGD(model.parameters())
     plateau = fd.optim.ReduceOnPlateau(optimizer)
     stop = EarlyStopping()
-    callbacks = [Holder(model=model, rng=model.rng, o=[optimizer], p=plateau, stop=stop, log=open(__file__)), stop]
-    data = MODELS["Tagger"][1]
     options = {"loss": ignoring, "schedule": plateau, "checkpoint": tmp_path / "file", "progress": False}
-    fit(model, optimizer, data, callbacks=callbacks, **options)
-    callbacks[0].log.close()
+    with (tmp_path / "log").open("w") as log:
+        callbacks = [Holder(model=model, rng=model.rng, o=[optimizer], p=plateau, stop=stop, log=log), stop]
+        fit(model, optimizer, MODELS["Tagger"][1], callbacks=callbacks, **options)
 
 
 def test_penalties_losses_and_schedules_are_looked_through_as_well(tmp_path):
@@ -467,23 +483,28 @@ def test_penalties_losses_and_schedules_are_looked_through_as_well(tmp_path):
 
 
 # ---- schedule= --------------------------------------------------------------------------------------
+class Watch(Callback):
+    """Notes the rates, after it has moved a scheduler on."""
+
+    def __init__(self, scheduler):
+        self.scheduler, self.rates = scheduler, []
+
+    def on_step_end(self, run):
+        if self.scheduler:
+            self.scheduler.step()
+        self.rates.append(run.optimizer.lr)
+
+
 def test_a_schedule_is_the_scheduler_moved_on_by_hand():
     results = []
     for by_hand in (False, True):
         model, optimizer, _ = plain(0, fd.optim.Adam)
-        rates = []
-
-        class Watch(Callback):
-            def on_step_end(self, run, by_hand=by_hand, rates=rates):
-                if by_hand:
-                    scheduler.step()
-                rates.append(run.optimizer.lr)
-
         scheduler = fd.optim.Scheduler(optimizer, schedules.cosine(6)) if by_hand else None
+        watch = Watch(scheduler)
         options = {} if by_hand else {"schedule": schedules.cosine(6)}
         data = [(codes, codes[::-1].copy()) for codes in CODES]
-        fit(model, optimizer, data, callbacks=[Watch()], progress=False, **options)
-        results.append((model.parameters().data.tobytes(), rates))
+        fit(model, optimizer, data, callbacks=[watch], progress=False, **options)
+        results.append((model.parameters().data.tobytes(), watch.rates))
     assert results[0] == results[1]
     assert results[0][1][-1] == 0.0
 
