@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
 .PHONY: help train test bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
-	wheel clean
+	fuzz sanitize wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
@@ -73,6 +73,26 @@ debug:  ## The tests on a build with bounds checks and undefined-behaviour traps
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory build/debug/src
 	cd build/debug/src && FASTDL_DEBUG=1 ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
 	cd build/debug/src && ../bin/python -m pytest
+
+SEED ?= 0
+fuzz: SECONDS ?= 60
+fuzz: $(STAMP)  ## Call everything that is public with arguments that are wrong (SEED=1 SECONDS=600): docs/fuzzing.md
+	PYTHONPATH=bench:. $(BIN)/python -m fuzz --seed $(SEED) --seconds $(SECONDS)
+
+# Half an hour on two cores. TESTS="tests/test_dense.py" chooses; SANITIZER=thread looks for races (docs/fuzzing.md).
+TESTS ?= tests/faults/test_kernel_doors.py $(addprefix tests/test_,arrays.py dense.py recurrent.py recurrent_options.py \
+	sequence.py random.py dropout.py dropout_variants.py norms.py norms_calculus.py optim.py optim_rows.py curvature.py)
+SANITIZER ?= address,undefined
+SANITIZED := build/sanitize
+sanitize: SECONDS ?= 120
+sanitize:  ## The kernel tests and the fuzz under the address and undefined-behaviour sanitizers, in a folder of its own
+	test -x $(SANITIZED)/bin/python || $(PYTHON) -m venv $(SANITIZED)
+	$(SANITIZED)/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2" "numpy>=2.0"
+	rm -rf $(SANITIZED)/src && mkdir -p $(SANITIZED)/src
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory $(SANITIZED)/src
+	cd $(SANITIZED)/src && FASTDL_SANITIZE=$(SANITIZER) ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
+	cd $(SANITIZED)/src && sh fuzz/sanitized.sh ../bin/python -m pytest -q -p no:faulthandler $(TESTS)
+	cd $(SANITIZED)/src && PYTHONPATH=bench:. sh fuzz/sanitized.sh ../bin/python -m fuzz --seed $(SEED) --seconds $(SECONDS)
 
 wheel: $(STAMP)  ## The sdist, and the wheel built from it
 	$(BIN)/python -m build --outdir dist .

@@ -4,8 +4,9 @@ Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is 
 ``fastdl.kernels.<level>.<topic>``. At run time ``fastdl._dispatch`` imports the best level the machine has.
 
 Environment: ``FASTDL_OPENMP=0`` builds without threads; ``FASTDL_DEBUG=1`` builds with bounds checks and
-the compiler's undefined-behaviour traps (``make debug``); ``FASTDL_SYMBOLS=1`` keeps the names and lines that
-a profiler shows (docs/profiling.md).
+the compiler's undefined-behaviour traps (``make debug``); ``FASTDL_SANITIZE=address,undefined`` with these
+sanitizers (``make sanitize``); ``FASTDL_SYMBOLS=1`` keeps the names and lines that a profiler shows
+(docs/profiling.md).
 """
 
 import copy
@@ -22,6 +23,7 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("fastdl/kernels")
 SHARED = "fastdl.kernels._shared"
 DEBUG = os.environ.get("FASTDL_DEBUG", "0") == "1"
+SANITIZE = os.environ.get("FASTDL_SANITIZE", "")
 SYMBOLS = os.environ.get("FASTDL_SYMBOLS", "0") == "1"
 
 # Level -> architecture flags. v3 is AVX2 + FMA, v4 is AVX-512 (F, BW, CD, DQ, VL).
@@ -37,6 +39,9 @@ COMMON += ["-Wno-maybe-uninitialized", "-Wno-attributes"]  # what Cython's C dra
 if DEBUG:
     COMMON += ["-O1", "-g", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     LINK = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+elif SANITIZE:
+    LINK = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
+    COMMON += ["-O1", "-g", "-fno-omit-frame-pointer", *LINK]
 else:
     COMMON += ["-O3", "-g" if SYMBOLS else "-g0"]
     LINK = [] if SYMBOLS else ["-s"]

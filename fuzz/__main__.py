@@ -1,6 +1,7 @@
 """``python -m fuzz --seed S --seconds N``; ``--index I`` runs one call of the seed again and shows what comes of it."""
 
 import argparse
+import contextlib
 import mmap
 import os
 import pickle
@@ -43,10 +44,8 @@ class Child:
 
     def end(self) -> int:
         """Its status as waitpid has it."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         status = os.waitpid(self.pid, 0)[1]
         os.close(self.pipe)
         return status

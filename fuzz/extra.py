@@ -51,8 +51,9 @@ def recurrent_options() -> None:
     W_x, W_h, b = normals(2, 4 * H), normals(H, 4 * H), normals(4 * H)
     zoneout = np.zeros((T, B, H), bool)
     mask = np.ones((B, H), np.float32)
-    *_, tape = fd.lstm_forward(x, h, c, W_x, W_h, b, peepholes=normals(3, H), gains=normals(2, 4, H), clip=1.0, cell_clip=3.0,
-                               state_mask=mask, candidate_mask=zoneout, zoneout_h=zoneout, zoneout_c=zoneout, reverse=True)  # fmt: skip
+    masks = {"candidate_mask": zoneout, "zoneout_h": zoneout, "zoneout_c": zoneout, "state_mask": mask}
+    options = {"peepholes": normals(3, H), "gains": normals(2, 4, H), "clip": 1.0, "cell_clip": 3.0, **masks}
+    *_, tape = fd.lstm_forward(x, h, c, W_x, W_h, b, reverse=True, **options)
     fd.lstm_backward(normals(T, B, H), normals(T, B, H), tape, dh_last=normals(B, H), dc_last=normals(B, H))
     W_r, W_h = normals(H, 3), normals(3, 4 * H)
     *_, tape = fd.lstm_forward(x, normals(B, 3), c, W_x, W_h, b, projection=W_r, lengths=np.array([4, 2, 1]))

@@ -1,5 +1,6 @@
 """Recipes of layers, models, training and text (see extra.py)."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,8 @@ def _recurrent(kind: str, **options: Any) -> None:
         layer.eval()
         layer.step(normals(2, 3), layer.initial_state(2))
     layout = "onnx"
-    try:
+    with contextlib.suppress(ValueError):  # an option that the layout has not
         layer.import_weights(layout, layer.export_weights(layout))
-    except ValueError:  # an option that the layout has not
-        pass
 
 
 @recipe
@@ -108,7 +107,7 @@ def rnn() -> None:
 def chain() -> None:
     model = fd.nn.Sequential(fd.nn.Embedding(5, 3, rng=0), fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 5, rng=0))
     tokens = np.array([[0, 1], [2, 4], [3, 3]])
-    y, state = model.forward(tokens, return_state=True)
+    _, state = model.forward(tokens, return_state=True)
     model.forward(tokens, state)
     _through(model, tokens)
     len(model)

@@ -68,8 +68,14 @@ NUMBERS: dict[str, Callable[[], Any]] = {
     "list": lambda: [1],
     "None": lambda: None,
 }
-# A use of so much that no machine has it, or that takes as long as was asked for: legal, so not of interest.
-LONG = 1000
+STRINGS = {"empty": "", "unknown": "nope", "long": "ab" * 500, "control": "\x1b[2J\x00\u202e", "surrogate": "\ud800"}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "raises": _raises,
+    "gives None": lambda *_, **__: None,
+    "gives str": lambda *_, **__: "x",
+    "gives nan": lambda *_, **__: float("nan"),
+    "gives arrays": lambda *_, **__: np.zeros(3),
+}
 
 
 def mutate(rng: random.Random, value: Any, siblings: list[np.ndarray], depth: int = 0) -> tuple[str, Any]:
@@ -85,13 +91,13 @@ def mutate(rng: random.Random, value: Any, siblings: list[np.ndarray], depth: in
     if isinstance(value, (str, os.PathLike)) and os.path.isfile(value):
         return files.mutate(rng, os.fspath(value))
     if isinstance(value, str):
-        return rng.choice([("empty", ""), ("unknown", "nope"), ("long", "ab" * 500), ("control", "\x1b[2J\x00\u202e"), ("surrogate", "\ud800")])  # fmt: skip
+        return rng.choice(list(STRINGS.items()))
     if isinstance(value, Mapping) and depth < 3:
         return _mapping(rng, value, siblings, depth)
     if isinstance(value, (list, tuple)) and depth < 3:
         return _sequence(rng, value, siblings, depth)
     if callable(value) and not hasattr(value, "parameters"):
-        return rng.choice([("raises", _raises), ("gives None", lambda *_, **__: None), ("gives str", lambda *_, **__: "x"), ("gives nan", lambda *_, **__: float("nan")), ("gives arrays", lambda *_, **__: np.zeros(3))])  # fmt: skip
+        return rng.choice(list(FUNCTIONS.items()))
     if value is None:
         return _pick(rng, {**FOREIGN, **NUMBERS})
     return _pick(rng, FOREIGN)

@@ -1,4 +1,4 @@
-"""The public callables, found by inspection, and a tap on each: who holds it sees every call that is not fastdl's own."""
+"""The public callables, found by inspection, and a tap on each, which sees every call that is not fastdl's own."""
 
 import functools
 import importlib
@@ -71,13 +71,13 @@ def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     for name in getattr(module, "__all__", own):
         value = getattr(module, name)
         if callable(value) and getattr(value, "__module__", "").startswith("fastdl") and hasattr(value, "__qualname__"):
-            if hasattr(module, "__all__") or value.__module__ == module.__name__:
-                yield name, value
+            listed = hasattr(module, "__all__") or value.__module__ == module.__name__
+            yield from [(name, value)] * listed
 
 
 def methods(cls: type) -> list[str]:
-    """The public methods of a class that a call can reach, those of its bases in fastdl too; none of a tuple, which is a
-    result that people read."""
+    """The public methods of a class that a call can reach, those of its bases in fastdl too; none of a tuple, which is
+    a result that people read."""
     found = {}
     for base in cls.__mro__:
         if base.__module__.startswith("fastdl"):

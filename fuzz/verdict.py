@@ -19,23 +19,31 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
     (r".*\.(__setattr__|__getattr__)", (AttributeError,), "the protocol of attributes"),
 )
 # Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
-AMOUNTS = ("epochs", "draws", "max_length", "max_tries", "max_iterations", "samples", "probes", "steps", "width", "count",
-           "k", "history", "max_evaluations", "batch_size", "size", "shape", "lags", "n")  # fmt: skip
+AMOUNTS = {
+    "epochs", "draws", "max_length", "max_tries", "max_iterations", "samples", "probes", "steps", "width", "count", "k",
+    "history", "max_evaluations", "batch_size", "size", "shape", "lags", "n",
+}  # fmt: skip
 # Arrays that a call changes, as its documentation says: callable (a pattern) -> parameters.
-WRITES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r".*", ("out",)),
-    (r"optim\..*_update(_rows)?", ("param", "velocity", "m", "v", "v_max", "u", "square_sum", "square_avg", "grad_avg", "delta_avg", "average")),
-    (r"norms\.(max_norm_|unit_norm_|non_negative_)", ("w",)),
-    (r"norms\.add_\w+", ("grad",)),
-    (r"(norms|optim)\.clip_\w+", ("arrays", "parameters")),
-    (r"(curvature|training|models|optim|nn|norms)\..*", ("parameters", "self", "model", "optimizer", "layer", "point", "closure", "callbacks", "run", "batches", "data", "penalties", "constraints", "rng", "embedding", "value", "direction", "named", "state", "x")),
-)  # fmt: skip
+_STATES = "param velocity m v v_max u square_sum square_avg grad_avg delta_avg average"
+_OBJECTS = (
+    "parameters self model optimizer layer point closure callbacks run batches data penalties constraints rng "
+    "embedding value direction named state x"
+)
+WRITES: tuple[tuple[str, str], ...] = (
+    (r".*", "out"),
+    (r"optim\..*_update(_rows)?", _STATES),
+    (r"norms\.(max_norm_|unit_norm_|non_negative_)", "w"),
+    (r"norms\.add_\w+", "grad"),
+    (r"(norms|optim)\.clip_\w+", "arrays parameters"),
+    (r"(curvature|training|models|optim|nn|norms)\..*", _OBJECTS),
+)
 NUMPY = re.compile(
-    r"could not broadcast|cannot be broadcast|No matching signature|Buffer (has|dtype)|cannot reshape|matmul:|operands could"
-    r"|all the input array|negative dimensions|setting an array element|object is not (iterable|callable|subscriptable)"
-    r"|unsupported operand|not supported between|has no len|has no attribute|cannot unpack|not enough values|too many values"
-    r"|invalid literal|must be real number|cannot be interpreted as an integer|unhashable|ufunc|indices must be"
-    r"|ambiguous|only \S+ arrays can be|argument must be|out of bounds|does not match|zero-size|cannot convert|memoryview"
+    r"could not broadcast|cannot be broadcast|No matching signature|Buffer (has|dtype)|cannot reshape|matmul:"
+    r"|operands could|all the input array|negative dimensions|setting an array element|unsupported operand"
+    r"|object is not (iterable|callable|subscriptable)|not supported between|has no len|has no attribute|cannot unpack"
+    r"|not enough values|too many values|invalid literal|must be real number|cannot be interpreted as an integer"
+    r"|unhashable|ufunc|indices must be|ambiguous|only \S+ arrays can be|argument must be|out of bounds|does not match"
+    r"|zero-size|cannot convert|memoryview"
 )
 
 
@@ -63,7 +71,7 @@ def abstract(name: str) -> bool:
 
 
 def written(name: str, parameter: str) -> bool:
-    return any(re.fullmatch(pattern, name) and parameter in names for pattern, names in WRITES)
+    return any(re.fullmatch(pattern, name) and parameter in names.split() for pattern, names in WRITES)
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -213,7 +213,8 @@ class Call:
                 self._find("unnamed", error, "")
 
     def _find(self, kind: str, error: BaseException, where: str) -> None:
-        text = f"{self.done}{' ' + where if where else ''} -> {type(error).__name__}: {str(error)[:160]!r} at {verdict.site(error)}"
+        where = f" {where}" if where else ""
+        text = f"{self.done}{where} -> {type(error).__name__}: {str(error)[:160]!r} at {verdict.site(error)}"
         self._note(kind, f"{self.name} {type(error).__name__} {verdict.site(error)}", text)
 
     def _note(self, kind: str, key: str, text: str) -> None:

@@ -82,7 +82,7 @@ def test_too_many_axes_and_too_much_memory_are_refused():
 @pytest.mark.parametrize("place", ["x", "W", "y", "work"])
 def test_kernels_refuse_what_is_not_as_it_seems(level, place):
     # What reaches them has been checked; this is what stands between a slip above and somebody's memory.
-    arrays = {"x": np.zeros((2, 3)), "W": np.zeros((3, 4)), "b": None, "y": np.zeros((2, 4)), "work": np.zeros(5000)}
+    arrays = {"x": np.zeros((2, 3)), "W": np.zeros((3, 4)), "b": None, "y": np.zeros((2, 4)), "work": np.zeros(8000)}
     kernels.dense.linear_forward(**arrays, num_threads=1)
     right = arrays[place]
     read_only = right.copy()

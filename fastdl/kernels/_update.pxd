@@ -5,6 +5,28 @@ one with them, so a plain rule pays nothing.
 """
 from cython cimport floating
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
+from libc.stdint cimport int64_t
+
+from ._arrays cimport fits, within
+
+
+cdef inline int fits_piece(Py_ssize_t size, const Py_ssize_t[:, ::1] pieces, Py_ssize_t column) except -1:
+    """One piece lies within its array. Several may be of several arrays, and go by distances from the first."""
+    if pieces.shape[0] > 0:
+        fits(pieces.shape[1], column + 1)
+    if pieces.shape[0] == 1:
+        fits(min(pieces[0, 0], pieces[0, column]), 0)
+        fits(size, pieces[0, column] + pieces[0, 0])
+    return 0
+
+
+cdef inline int fits_rows(
+    const floating[:, ::1] param, const int64_t[::1] rows, const floating[:, ::1] values,
+) except -1:
+    """Numbers of rows that there are, and a row of values for each."""
+    fits(values.shape[0], rows.shape[0])
+    fits(values.shape[1], param.shape[1])
+    return within(&rows[0], rows.shape[0], param.shape[0]) if rows.shape[0] > 0 else 0
 
 
 cdef inline floating root(floating x) noexcept nogil:

@@ -12,6 +12,7 @@ cimport cython
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int64_t, uint64_t
 
+from ._arrays cimport fits
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -20,16 +21,12 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
+from ._extents cimport (
+    area, fits_affine, fits_last, fits_samples, fits_states, fits_term, fits_walk, GRU, LSTM, RNN_RELU, volume,
+)
 from ._tangents cimport (
-    gru_adjoint,
-    gru_adjoint_tangent,
-    gru_tangent,
-    lstm_adjoint,
-    lstm_adjoint_tangent,
-    lstm_tangent,
-    rnn_adjoint,
-    rnn_adjoint_tangent,
-    rnn_tangent,
+    gru_adjoint, gru_adjoint_tangent, gru_tangent, lstm_adjoint, lstm_adjoint_tangent, lstm_tangent, rnn_adjoint,
+    rnn_adjoint_tangent, rnn_tangent,
 )
 from ._tile cimport (
     FD_MR,
@@ -45,12 +42,6 @@ from ._tile cimport (
 from ._walk cimport splits_units
 
 LEVEL = FD_LEVEL.decode()
-
-cdef enum:               # the cells, as the callers number them
-    RNN_TANH = 0
-    RNN_RELU = 1
-    LSTM = 2
-    GRU = 3
 
 cdef enum:
     AFFINE_ROWS = 96   # rows of a block of `affine`
@@ -108,7 +99,9 @@ def affine(
     cdef const cython.floating* x3 = &a3[0, 0] if a3.shape[0] > 0 else NULL
     cdef const cython.floating* V2 = &W2[0, 0] if a2.shape[0] > 0 else NULL
     cdef const cython.floating* V3 = &W3[0, 0] if a3.shape[0] > 0 else NULL
-    cdef Py_ssize_t first_row = y.shape[1] if start.shape[0] > 1 else 0
+    cdef Py_ssize_t first_row = y.shape[1] if start.shape[0] > 1 else 0, columns = y.shape[1]
+    fits_affine[cython.floating](a1, W1, a2, W2, a3, W3, start, y)
+    fits(work.shape[0], packed_size(a1.shape[1] + a2.shape[1] + a3.shape[1], columns, sizeof(cython.floating)))
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _affine_member(threadid(), fd_team_size(), &a1[0, 0], &W1[0, 0], a1.shape[1], x2, V2, a2.shape[1], x3,
@@ -177,6 +170,11 @@ def add_outer(
     cdef cython.floating* to1 = &dW1[0, 0] if a1.shape[0] > 0 else NULL
     cdef cython.floating* to2 = &dW2[0, 0] if a2.shape[0] > 0 else NULL
     cdef cython.floating* sums = &db[0] if db.shape[0] > 0 else NULL
+    fits(area[cython.floating](d), 1)
+    fits_term[cython.floating](a1, dW1, d.shape[0], d.shape[1])
+    fits_term[cython.floating](a2, dW2, d.shape[0], d.shape[1])
+    fits(db.shape[0], d.shape[1] if sums is not NULL else 0)
+    fits(work.shape[0], outer_size(a1.shape[1], a2.shape[1], sizeof(cython.floating), num_threads))
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _outer_member(threadid(), fd_team_size(), x1, a1.shape[1], x2, a2.shape[1], &d[0, 0], d.shape[0], d.shape[1],
@@ -256,6 +254,8 @@ def tangent_walk(
     cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
     cdef cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
     cdef cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
+    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, ta, tax, work.shape[0])
+    fits_states[cython.floating](cell, th, tc, (ta.shape[0] + 1) * ta.shape[1] * h.shape[2])
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _tangent_member(cell, threadid(), fd_team_size(), ta.shape[0], ta.shape[1], h.shape[2], ta.shape[2],
@@ -328,6 +328,11 @@ def adjoint_walk(
     cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
     cdef cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
     cdef cython.floating* of_input = &dax[0, 0, 0] if dax.shape[0] > 0 else NULL
+    cdef Py_ssize_t states = da.shape[0] * da.shape[1] * h.shape[2]
+    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, da, dax, work.shape[0])
+    fits_states[cython.floating](cell, total, total_c, states)
+    fits(volume[cython.floating](dy), states)
+    fits_last[cython.floating](dh, dc, da.shape[1] * h.shape[2])
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _adjoint_member(cell, threadid(), fd_team_size(), da.shape[0], da.shape[1], h.shape[2], da.shape[2],
@@ -403,6 +408,14 @@ def adjoint_tangent_walk(
     cdef const cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
     cdef const cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
     cdef cython.floating* to_input = &tdax[0, 0, 0] if tdax.shape[0] > 0 else NULL
+    cdef Py_ssize_t states = tda.shape[0] * tda.shape[1] * h.shape[2]
+    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, tda, tdax, work.shape[0])
+    fits_walk[cython.floating](cell, W_h, gates, value_gate, th, tc, ta, tax, work.shape[0])
+    fits(ta.shape[0], tda.shape[0])
+    fits(-abs(ta.shape[1] - tda.shape[1]), 0)
+    fits_states[cython.floating](cell, total, total_c, states)
+    fits(volume[cython.floating](tdy), states)
+    fits_last[cython.floating](tdh, tdc, tda.shape[1] * h.shape[2])
     barrier[0] = barrier[8] = 0
     with nogil, parallel(num_threads=num_threads):
         _adjoint_tangent_member(cell, threadid(), fd_team_size(), tda.shape[0], tda.shape[1], h.shape[2],
@@ -460,6 +473,7 @@ def sample_products(
 ):
     """out[b, start:] (+)= sum over t of x[t, b]^T da[t, b], row-major (I, G); work: a panel (T, NR) a thread."""
     cdef Py_ssize_t b, samples = x.shape[1]
+    fits_samples[cython.floating](x, da, out, start, work, packed_size(x.shape[0], 1, sizeof(cython.floating)), num_threads)
     for b in prange(samples, nogil=True, num_threads=num_threads, schedule="static"):
         _sample_product(&x[0, b, 0], &da[0, b, 0], x.shape[0], samples, x.shape[2], da.shape[2], add,
                         &work[threadid(), 0], &out[b, start])

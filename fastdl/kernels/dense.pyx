@@ -5,7 +5,7 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.math cimport log
 from libc.stdint cimport int64_t
 
-from ._arrays cimport extent, float_kind, reads, writes
+from ._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
 from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_barrier, fd_team_size
 from ._math cimport exp_, sigmoid_, tanh_
 from ._softmax cimport exponentials
@@ -39,7 +39,11 @@ cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
 
 def work_size(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize):
     """Elements of work space that the linear kernels want."""
-    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
+    return _work_size(inputs, outputs, itemsize == 4)
+
+
+cdef inline Py_ssize_t _work_size(Py_ssize_t inputs, Py_ssize_t outputs, bint single) noexcept nogil:
+    cdef Py_ssize_t nr = FD_NR_FLOAT if single else FD_NR_DOUBLE
     return max(_up(outputs, nr) * nr * inputs,
                _up(inputs, nr) * nr * outputs
                + BLOCK_ROWS * (_up(inputs, FD_MR) * FD_MR + _up(outputs, nr) * nr))
@@ -62,9 +66,10 @@ cdef struct Linear:  # of either type; NULL for what is not there or not wanted
 
 cdef inline int _describe(Linear* o, int kind, object x, object W) except -1:
     """The arrays that both passes read. x is (rows, inputs), whatever its axes are."""
-    o.x, o.W = reads(x, kind), reads(W, kind)
     o.inputs, o.outputs = extent(W, 0), extent(W, 1)
+    fits(o.inputs, 1)
     o.rows = cnp.PyArray_SIZE(<cnp.ndarray> x) // o.inputs
+    o.x, o.W = reads(x, kind, o.rows * o.inputs), reads(W, kind, o.inputs * o.outputs)
     return 0
 
 
@@ -73,8 +78,9 @@ def linear_forward(x, W, b, y, work, int num_threads):
     cdef Linear o
     cdef int kind = float_kind(x)
     _describe(&o, kind, x, W)
-    o.b, o.y = reads(b, kind), writes(y, kind)
-    cdef void* work_ = writes(work, kind)
+    fits(num_threads, 1)
+    o.b, o.y = may_read(b, kind, o.outputs), writes(y, kind, o.rows * o.outputs)
+    cdef void* work_ = writes(work, kind, _work_size(o.inputs, o.outputs, kind == cnp.NPY_FLOAT))
     with nogil:
         if kind == cnp.NPY_FLOAT:
             _forward(<float*> work_, &o, num_threads)
@@ -120,8 +126,10 @@ def linear_backward(dy, x, W, dx, dW, db, bint add, work, int num_threads):
     cdef Linear o
     cdef int kind = float_kind(x)
     _describe(&o, kind, x, W)
-    o.dy, o.dx, o.dW, o.db = reads(dy, kind), writes(dx, kind), writes(dW, kind), writes(db, kind)
-    cdef void* work_ = writes(work, kind)
+    fits(num_threads, 1)
+    o.dy, o.dx = reads(dy, kind, o.rows * o.outputs), may_write(dx, kind, o.rows * o.inputs)
+    o.dW, o.db = may_write(dW, kind, o.inputs * o.outputs), may_write(db, kind, o.outputs)
+    cdef void* work_ = writes(work, kind, _work_size(o.inputs, o.outputs, kind == cnp.NPY_FLOAT))
     with nogil:
         if kind == cnp.NPY_FLOAT:
             _backward(<float*> work_, &o, add, num_threads)
@@ -238,6 +246,7 @@ cdef void _few_outer_products(
 
 def sigmoid(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
     cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             y[i] = sigmoid_(x[i])
@@ -245,6 +254,7 @@ def sigmoid(const cython.floating[::1] x, cython.floating[::1] y, int num_thread
 
 def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
     cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             y[i] = tanh_(x[i])
@@ -252,6 +262,7 @@ def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
 
 def relu(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
     cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays
@@ -260,6 +271,8 @@ def relu(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
 def sigmoid_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
                      int num_threads):
     cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             dx[i] = dy[i] * (y[i] * (1 - y[i]))
@@ -268,6 +281,8 @@ def sigmoid_backward(const cython.floating[::1] dy, const cython.floating[::1] y
 def tanh_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
                   int num_threads):
     cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             dx[i] = dy[i] * (1 - y[i] * y[i])
@@ -276,6 +291,8 @@ def tanh_backward(const cython.floating[::1] dy, const cython.floating[::1] y, c
 def relu_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
                   int num_threads):
     cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
             dx[i] = dy[i] if y[i] > 0 else 0
@@ -284,6 +301,7 @@ def relu_backward(const cython.floating[::1] dy, const cython.floating[::1] y, c
 def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
     """The exponential as softmax uses it: for x <= 0."""
     cdef Py_ssize_t i
+    fits(y.shape[0], x.shape[0])
     with nogil:
         for i in range(x.shape[0]):
             y[i] = exp_(x[i])
@@ -296,6 +314,10 @@ def embedding_backward(const cython.floating[:, ::1] dy, const int64_t[::1] inde
                        cython.floating[:, ::1] dW, int num_threads):
     """dW[index[r]] += dy[r], in order of r; threads own columns."""
     cdef Py_ssize_t width = dW.shape[1], me, r, j
+    fits(index.shape[0], dy.shape[0])
+    fits(dy.shape[1], width)
+    if dy.shape[0]:
+        within(&index[0], dy.shape[0], dW.shape[0])
     for me in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
         for r in range(dy.shape[0]):
             for j in range(width * me // num_threads, width * (me + 1) // num_threads):
@@ -331,6 +353,16 @@ cdef double _row_loss(
     return log(<double> total) + (1 - smoothing) * (<double> top - logits[target]) + smoothing * behind
 
 
+cdef inline int _check_targets(const int64_t* targets, Py_ssize_t rows, int64_t classes, int64_t ignore) except -1:
+    cdef Py_ssize_t r
+    cdef bint good = True
+    for r in range(rows):
+        good = good and (0 <= targets[r] < classes or targets[r] == ignore)
+    if not good:
+        raise ValueError(f"kernel: got a target outside of 0 to {classes - 1}")
+    return 0
+
+
 def softmax_cross_entropy(
     logits, targets, int64_t ignore, double smoothing, double scale, losses, gradient, int num_threads,
 ):
@@ -339,10 +371,11 @@ def softmax_cross_entropy(
     cdef int kind = float_kind(logits)
     cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray> targets)
     cdef Py_ssize_t classes = extent(logits, cnp.PyArray_NDIM(<cnp.ndarray> logits) - 1)
-    cdef const void* logits_ = reads(logits, kind)
-    cdef const int64_t* targets_ = <const int64_t*> reads(targets, cnp.NPY_INT64)
-    cdef double* losses_ = <double*> writes(losses, cnp.NPY_DOUBLE)
-    cdef void* gradient_ = writes(gradient, kind)
+    cdef const void* logits_ = reads(logits, kind, rows * classes)
+    cdef const int64_t* targets_ = <const int64_t*> reads(targets, cnp.NPY_INT64, rows)
+    cdef double* losses_ = <double*> writes(losses, cnp.NPY_DOUBLE, rows)
+    cdef void* gradient_ = writes(gradient, kind, rows * classes)
+    _check_targets(targets_, rows, classes, ignore)
     with nogil:
         if kind == cnp.NPY_FLOAT:
             _losses(<const float*> logits_, rows, classes, targets_, ignore, <float> smoothing, <float> scale, losses_,
@@ -375,6 +408,9 @@ def squared_error(const cython.floating[::1] prediction, const cython.floating[:
     """(6.3): the sum of the squares of every CHUNK, in order of the lanes, and gradient = 2 scale difference."""
     cdef Py_ssize_t chunk, size = prediction.shape[0]
     cdef cython.floating twice = <cython.floating> (2 * scale)
+    fits(target.shape[0], size)
+    fits(gradient.shape[0], size)
+    fits(sums.shape[0], _up(size, CHUNK))
     for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
         sums[chunk] = _squares(&prediction[chunk * CHUNK], &target[chunk * CHUNK], min(CHUNK, size - chunk * CHUNK),
                                twice, &gradient[chunk * CHUNK])

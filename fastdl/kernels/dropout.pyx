@@ -14,7 +14,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from ._arrays cimport float_kind, reads, writes
+from ._arrays cimport fits, float_kind, reads, writes
 from ._build cimport FD_LEVEL
 from ._normal cimport box_muller, unit_offset, unit_radius
 from ._philox cimport FOR_NOISE, FOR_TIES, LANES, Keys, philox_lanes, philox_scattered, schedule
@@ -238,8 +238,8 @@ def dropout(
     cdef Draw draw
     cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
     cdef int kind = float_kind(x)
-    cdef const void* source = reads(x, kind)
-    cdef void* result = writes(y, kind)
+    cdef const void* source = reads(x, kind, n)
+    cdef void* result = writes(y, kind, n)
     if n == 0:
         return
     set_draw(&draw, seed, stream, step, threshold, everything)
@@ -313,6 +313,7 @@ def affine(
     uint32_t stream, uint32_t step, uint32_t threshold, int num_threads,
 ):
     """y = where(r, x * scale + shift, fill): alpha dropout. y may be x."""
+    fits(y.shape[0], x.shape[0])
     cdef Draw draw
     cdef Py_ssize_t n = x.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
@@ -361,6 +362,8 @@ def select(
     uint32_t step, uint32_t threshold, int num_threads,
 ):
     """y = where(r, kept, dropped): zoneout. y may be either."""
+    fits(kept.shape[0], y.shape[0])
+    fits(dropped.shape[0], y.shape[0])
     cdef Draw draw
     cdef Py_ssize_t n = y.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
@@ -380,6 +383,11 @@ def apply_mask(
     int num_threads,
 ):
     """y[o, s, i] = where(keep[o, i], x[o, s, i] * scale, 0): one mask element for all s. y may be x."""
+    fits(y.shape[0], x.shape[0])
+    fits(y.shape[1], x.shape[1])
+    fits(y.shape[2], x.shape[2])
+    fits(keep.shape[0], x.shape[0])
+    fits(keep.shape[1], x.shape[2])
     cdef Py_ssize_t outer = x.shape[0], shared = x.shape[1], inner = x.shape[2], row, o, i
     cdef floating factor = <floating> scale, zero = 0, kept
     for row in prange(
@@ -425,6 +433,7 @@ def noise(
     uint32_t step, int num_threads,
 ):
     """y = x * (1 + std z) or x + std z, z standard normal. y may be x."""
+    fits(y.shape[0], x.shape[0])
     cdef Draw draw
     cdef Py_ssize_t n = x.shape[0], groups = (n + WORDS - 1) // WORDS, part
     if n == 0:

@@ -13,6 +13,7 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport INFINITY, fabs, pow, sqrt
 
+from ._arrays cimport fits
 from ._blocks cimport BLOCK, LANES, block_of, combined, fold
 from ._build cimport FD_LEVEL
 from ._norms cimport (
@@ -118,6 +119,10 @@ def reduce_rows(
     const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int threads
 ):
     """out[r] = the reduction of row r; parts (rows, ceil(n / BLOCK)) is scratch. n is at least 1."""
+    fits(x.shape[1], 1)
+    fits(x.shape[0], parts.shape[0])
+    fits(-abs(parts.shape[1] - (x.shape[1] + BLOCK - 1) // BLOCK), 0)
+    fits(out.shape[0], x.shape[0])
     cdef Py_ssize_t jobs = parts.shape[0] * parts.shape[1], job, row
     if threads == 1:  # a parallel region costs more than a small array
         with nogil:
@@ -220,6 +225,10 @@ def reduce_columns(
 
     Kinds without a loop of their own here (WHOLE, ROOT, INVERSE) are computed as POWER."""
     cdef Py_ssize_t job, jobs = parts.shape[0] * parts.shape[1] * ((parts.shape[2] + TILE - 1) // TILE)
+    fits(min(x.shape[1], depth), 1)
+    fits(x.shape[0], parts.shape[0])
+    fits(x.shape[1] - 1, (parts.shape[1] - 1) * depth)
+    fits(-abs(x.shape[2] - parts.shape[2]), 0)
     if threads == 1:
         with nogil:
             for job in range(jobs):
@@ -279,6 +288,10 @@ def map_rows(
     const floating[:, ::1] x, int kind, const double[::1] level, double p, floating[:, ::1] out, int threads
 ):
     """out[r] = the map of row r at its level; out may be x itself. n is at least 1."""
+    fits(x.shape[1], 1)
+    fits(level.shape[0], x.shape[0])
+    fits(out.shape[0], x.shape[0])
+    fits(out.shape[1], x.shape[1])
     cdef Py_ssize_t job, jobs = x.shape[0] * ((x.shape[1] + BLOCK - 1) // BLOCK)
     if threads == 1:
         with nogil:
@@ -347,6 +360,11 @@ def thresholds(
 
     Threads share rows, or the blocks of a row where there are fewer rows than threads; parts, scratch, is
     (rows, blocks of a row, 2)."""
+    fits(x.shape[1], 1)
+    fits(parts.shape[0], x.shape[0])
+    fits(-abs(parts.shape[1] - (x.shape[1] + BLOCK - 1) // BLOCK), 0)
+    fits(parts.shape[2], 2)
+    fits(out.shape[0], x.shape[0])
     cdef Py_ssize_t row, n = x.shape[1], rows = x.shape[0]
     if rows < threads:
         with nogil:
@@ -384,6 +402,9 @@ def add_penalty(
     const floating[::1] x, floating[::1] grad, double l1, double l2, double[:, ::1] parts, int threads
 ):
     """grad += l1 sign(x) + l2 x; parts[b] = sum |x|, sum x^2 of block b."""
+    fits(grad.shape[0], x.shape[0])
+    fits(-abs(parts.shape[0] - (x.shape[0] + BLOCK - 1) // BLOCK), 0)
+    fits(parts.shape[1], 2)
     cdef Py_ssize_t n = x.shape[0], job, jobs = parts.shape[0]
     if threads == 1:
         with nogil:
@@ -398,6 +419,9 @@ def add_penalty(
 
 def add_rows(const floating[:, ::1] x, const double[::1] factor, floating[:, ::1] out, int threads):
     """out[r] += factor[r] x[r]."""
+    fits(factor.shape[0], x.shape[0])
+    fits(out.shape[0], x.shape[0])
+    fits(out.shape[1], x.shape[1])
     cdef Py_ssize_t row, j
     for row in prange(x.shape[0], num_threads=threads, schedule="static", nogil=True):
         for j in range(x.shape[1]):

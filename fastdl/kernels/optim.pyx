@@ -16,8 +16,9 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
+from ._arrays cimport fits, within
 from ._build cimport FD_LEVEL
-from ._update cimport gradient, is_plain, larger, moved, root
+from ._update cimport fits_piece, fits_rows, gradient, is_plain, larger, moved, root
 
 LEVEL = FD_LEVEL.decode()
 
@@ -48,6 +49,8 @@ def sgd(
     double lr, double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """change = lr g"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
@@ -63,6 +66,7 @@ def sgd_rows(
     double lr, double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """`sgd` on the rows named, which are distinct"""
+    fits_rows(param, rows, values)
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k
     if rows.shape[0] == 0 or param.shape[1] == 0:
@@ -111,6 +115,9 @@ def momentum(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """v = mu v + gain g; change = rate v, or rate (gain g + mu v) for Nesterov"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(velocity.shape[0], pieces, 3)
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
@@ -203,6 +210,10 @@ def adam(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; change = rate m / (stretch sqrt(v) + eps)"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
+    fits_piece(v.shape[0], pieces, 4)
     if pieces.shape[0]:
         with nogil:
             adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, 0, beta1, beta2, 1,
@@ -216,6 +227,11 @@ def amsgrad(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; v_max = max(v_max, top v); change = rate m / (stretch sqrt(v_max) + eps)"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
+    fits_piece(v.shape[0], pieces, 4)
+    fits_piece(v_max.shape[0], pieces, 5)
     if pieces.shape[0]:
         with nogil:
             adam_all(&param[0], &grad[0], &m[0], &v[0], &v_max[0], pieces, rate, 0, beta1, beta2, top,
@@ -229,6 +245,10 @@ def nadam(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; change = (rate m + fresh g) / (stretch sqrt(v) + eps)"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
+    fits_piece(v.shape[0], pieces, 4)
     if pieces.shape[0]:
         with nogil:
             adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, fresh, beta1, beta2, 1,
@@ -242,6 +262,10 @@ def unadapted(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m, v as Adam; change = rate m"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
+    fits_piece(v.shape[0], pieces, 4)
     if pieces.shape[0]:
         with nogil:
             adam_all(&param[0], &grad[0], &m[0], &v[0], &v[0], pieces, rate, 0, beta1, beta2, 1,
@@ -255,6 +279,11 @@ def adam_rows(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """`adam` on the rows named, which are distinct; the others' m and v do not decay"""
+    fits_rows(param, rows, values)
+    fits(m.shape[0], param.shape[0])
+    fits(m.shape[1], param.shape[1])
+    fits(v.shape[0], param.shape[0])
+    fits(v.shape[1], param.shape[1])
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k, row
     if rows.shape[0] == 0 or param.shape[1] == 0:
@@ -273,6 +302,10 @@ def adam_rows(
 
 def add_rows(floating[:, ::1] total, const int64_t[::1] place, const floating[:, ::1] values):
     """total[place[k]] += values[k], in the order of k"""
+    fits(total.shape[1], values.shape[1])
+    fits(place.shape[0], values.shape[0])
+    if values.shape[0] > 0:
+        within(&place[0], values.shape[0], total.shape[0])
     cdef Py_ssize_t k, j
     with nogil:
         for k in range(values.shape[0]):

@@ -7,8 +7,9 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
+from ._arrays cimport fits
 from ._build cimport FD_LEVEL
-from ._update cimport gradient, is_plain, larger, magnitude, moved, root, sign
+from ._update cimport fits_piece, fits_rows, gradient, is_plain, larger, magnitude, moved, root, sign
 
 LEVEL = FD_LEVEL.decode()
 
@@ -46,6 +47,9 @@ def adagrad(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """G += g^2; change = rate g / (sqrt(G + eps_in) + eps_out)"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_sum.shape[0], pieces, 3)
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
@@ -64,6 +68,9 @@ def adagrad_rows(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """`adagrad` on the rows named, which are distinct"""
+    fits_rows(param, rows, values)
+    fits(square_sum.shape[0], param.shape[0])
+    fits(square_sum.shape[1], param.shape[1])
     cdef bint plain = is_plain(scale, l2, keep, shrink)
     cdef Py_ssize_t k
     if rows.shape[0] == 0 or param.shape[1] == 0:
@@ -149,6 +156,9 @@ def rmsprop(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """s = rho s + (1 - rho) g^2; change = rate g / d, d = sqrt(s + eps_in) + eps_out"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_avg.shape[0], pieces, 3)
     if pieces.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &square_avg[0], &square_avg[0], pieces,
@@ -162,6 +172,10 @@ def rmsprop_momentum(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """s and d as `rmsprop`; v = mu v + gain g / d; change = rate v"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_avg.shape[0], pieces, 3)
+    fits_piece(velocity.shape[0], pieces, 4)
     if pieces.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &square_avg[0], &velocity[0], pieces,
@@ -176,6 +190,10 @@ def rmsprop_centered(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """S = rho (S + (1 - rho)(g - m)^2); m = rho m + (1 - rho) g; change = rate g / d, d from S"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_avg.shape[0], pieces, 3)
+    fits_piece(grad_avg.shape[0], pieces, 4)
     if pieces.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &grad_avg[0], &grad_avg[0], pieces,
@@ -190,6 +208,11 @@ def rmsprop_centered_momentum(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """S, m and d as `rmsprop_centered`; v = mu v + gain g / d; change = rate v"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_avg.shape[0], pieces, 3)
+    fits_piece(grad_avg.shape[0], pieces, 4)
+    fits_piece(velocity.shape[0], pieces, 5)
     if pieces.shape[0]:
         with nogil:
             rmsprop_all(&param[0], &grad[0], &square_avg[0], &grad_avg[0], &velocity[0], pieces,
@@ -223,6 +246,10 @@ def adadelta(
 ):
     """s = rho s + (1 - rho) g^2; delta = sqrt(a + eps) / sqrt(s + eps) g; a = rho a + (1 - rho) delta^2;
     change = lr delta"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(square_avg.shape[0], pieces, 3)
+    fits_piece(delta_avg.shape[0], pieces, 4)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
         return
@@ -257,6 +284,10 @@ def adamax(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """m = b1 m + (1 - b1) g; u = max(b2 u, |g| + eps_in); change = rate m / (u + eps_out)"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
+    fits_piece(u.shape[0], pieces, 4)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
         return
@@ -289,6 +320,9 @@ def lion(
     double scale, double l2, double keep, double shrink, int num_threads,
 ):
     """change = lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g"""
+    fits_piece(param.shape[0], pieces, 1)
+    fits_piece(grad.shape[0], pieces, 2)
+    fits_piece(m.shape[0], pieces, 3)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
         return
@@ -313,6 +347,8 @@ def average(
     double weight, int num_threads,
 ):
     """mean += weight (param - mean)"""
+    fits_piece(mean.shape[0], pieces, 1)
+    fits_piece(param.shape[0], pieces, 2)
     cdef Py_ssize_t k
     if pieces.shape[0] == 0:
         return

@@ -2,6 +2,7 @@
 from cython cimport floating
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
+from ._arrays cimport fits
 from ._build cimport FD_LEVEL
 from ._normal cimport box_muller, unit_offset, unit_radius
 from ._philox cimport LANES, Keys, philox, philox_lanes, schedule
@@ -12,6 +13,7 @@ LEVEL = FD_LEVEL.decode()
 def block(uint32_t[::1] counter, uint64_t seed):
     """One Philox4x32-10 block: `counter` is replaced by the output."""
     cdef Keys keys
+    fits(counter.shape[0], 4)
     schedule(seed, &keys)
     philox(&counter[0], &keys)
 
@@ -23,6 +25,7 @@ def words(uint64_t first, uint64_t seed, uint32_t[:, ::1] out):
     cdef uint64_t start = first & ~<uint64_t> (LANES - 1)
     cdef Py_ssize_t skip = <Py_ssize_t> (first - start)
     cdef Keys keys
+    fits(out.shape[1], 4)
     schedule(seed, &keys)
     with nogil:
         while row < n:
@@ -41,6 +44,7 @@ def uniform(const uint32_t[::1] words, double low, double high, floating[::1] ou
     """low + (high - low) * u, u on the grid of 2^-24 (float32, a word each) or 2^-53 (float64, two)."""
     cdef Py_ssize_t i
     cdef floating u, start = <floating> low, span = <floating> high - <floating> low
+    fits(words.shape[0], out.shape[0] if floating is float else 2 * out.shape[0])
     with nogil:
         for i in range(out.shape[0]):
             if floating is float:
@@ -60,6 +64,7 @@ def normal(const uint32_t[::1] words, double mean, double std, floating[::1] out
     cdef double u, x, first, second
     cdef uint32_t quadrant, high
     cdef floating centre = <floating> mean, spread = <floating> std
+    fits(words.shape[0], out.shape[0] // 2 * (2 if floating is float else 4))
     with nogil:
         for j in range(out.shape[0] // 2):
             if floating is float:

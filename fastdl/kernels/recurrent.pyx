@@ -15,7 +15,7 @@ from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from ._arrays cimport reads
+from ._arrays cimport fits, may_read, reads, within, writes
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -89,8 +89,8 @@ def sizes(int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t 
     """Elements: of a row of gates; rows of gates that are needed if they are not kept; of `work`."""
     cdef Walk w
     describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
-             <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
-    w.places = <const int64_t*> reads(places, cnp.NPY_INT64)
+             <const int64_t*> may_read(offsets, cnp.NPY_INT64, steps + 1), itemsize)
+    w.places = <const int64_t*> may_read(places, cnp.NPY_INT64, rows)
     return w.row, _window_slots(&w, num_threads), _work(&w, num_threads).size
 
 
@@ -370,10 +370,14 @@ def forward(
     """
     cdef Walk w
     cdef Operands o
-    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
+    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, W_r, m, peepholes, gains, state_mask,
          epsilon, clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
-    cdef const void* h0_ = reads(h0, o.kind)
-    cdef const void* c0_ = reads(c0, o.kind)
+    fits(num_threads, 1)
+    cdef const void* h0_ = reads(h0, o.kind, batch * w.outputs)
+    cdef const void* c0_ = reads(c0, o.kind, batch * w.hidden) if o.c is not NULL else NULL
+    o.gates = writes(gates, o.kind, (w.rows if keep else _window_slots(&w, num_threads)) * w.row)
+    o.work = writes(work, o.kind, _work(&w, num_threads).size)
+    fits(o.c is not NULL, all_c)
     with nogil:
         if o.kind == cnp.NPY_FLOAT:
             _run(<float*> o.work, &w, &o, h0_, c0_, keep, all_c, num_threads)
@@ -390,6 +394,11 @@ def lay_out(const int64_t[::1] lengths, const int64_t[::1] order, Py_ssize_t ste
     true end.
     """
     cdef Py_ssize_t batch = order.shape[0], t, r, rows = batch, i = 0
+    fits(batch, 1)
+    fits(lengths.shape[0], batch)
+    fits(offsets.shape[0], steps + 1)
+    within(&order[0], batch, batch)
+    within(&lengths[0], batch, places.shape[0] // batch + 1)
     for t in range(steps):
         offsets[t] = i
         while rows > 0 and lengths[order[rows - 1]] <= t:

@@ -11,7 +11,7 @@ from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from ._arrays cimport reads, writes
+from ._arrays cimport fits, may_read, may_write, reads, writes
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -108,8 +108,8 @@ def sizes(int cell, bint normed, bint peepholes, Py_ssize_t steps, Py_ssize_t ba
     """Elements of `work`."""
     cdef Walk w
     describe(&w, cell, normed, steps, batch, rows, inputs, hidden, projection,
-             <const int64_t*> reads(offsets, cnp.NPY_INT64), itemsize)
-    w.peepholes, w.places = peepholes, <const int64_t*> reads(places, cnp.NPY_INT64)
+             <const int64_t*> may_read(offsets, cnp.NPY_INT64, steps + 1), itemsize)
+    w.peepholes, w.places = peepholes, <const int64_t*> may_read(places, cnp.NPY_INT64, rows)
     return _work(&w, num_threads).size
 
 
@@ -475,12 +475,23 @@ def backward(
     cdef Walk w
     cdef Operands o
     cdef Gradients d
-    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, gates, work, W_r, m, peepholes, gains, state_mask,
+    take(&w, &o, cell, batch, offsets, places, x, W_x, W_h, b, h, c, W_r, m, peepholes, gains, state_mask,
          epsilon, clip, cell_clip, candidate, scale, zone_h, rate_h, zone_c, rate_c)
-    d.dy, d.dc_above, d.dx = reads(dy, o.kind), reads(dc_above, o.kind), writes(dx, o.kind)
-    d.dh, d.dc = writes(dh, o.kind), writes(dc, o.kind)
-    d.dW_x, d.dW_h, d.db = writes(dW_x, o.kind), writes(dW_h, o.kind), writes(db, o.kind)
-    d.dW_r, d.dpeepholes, d.dgains = writes(dW_r, o.kind), writes(dpeepholes, o.kind), writes(dgains, o.kind)
+    fits(num_threads, 1)
+    cdef Py_ssize_t padded = w.rows + w.padding, width = w.gates * w.hidden
+    cdef int kind = o.kind
+    o.gates, o.work = writes(gates, kind, w.rows * w.row), writes(work, kind, _work(&w, num_threads).size)
+    d.dy, d.dc_above = reads(dy, kind, padded * w.outputs), may_read(dc_above, kind, padded * w.hidden)
+    d.dx, d.dh = may_write(dx, kind, padded * w.inputs), writes(dh, kind, batch * w.outputs)
+    d.dc = NULL if o.c is NULL else writes(dc, kind, batch * w.hidden)
+    d.dW_x, d.dW_h = writes(dW_x, kind, w.inputs * width), writes(dW_h, kind, w.outputs * width)
+    d.db, d.dW_r, d.dpeepholes, d.dgains = writes(db, kind, plain_blocks(&w) * w.hidden), NULL, NULL, NULL
+    if w.projected:
+        d.dW_r = writes(dW_r, kind, w.hidden * w.outputs)
+    if w.peepholes:
+        d.dpeepholes = writes(dpeepholes, kind, 3 * w.hidden)
+    if w.normed:
+        d.dgains = writes(dgains, kind, 2 * width)
     with nogil:
         if o.kind == cnp.NPY_FLOAT:
             _run(<float*> o.work, &w, &o, &d, add, num_threads)

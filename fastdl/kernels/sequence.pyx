@@ -9,6 +9,7 @@ from cython.parallel cimport prange, threadid
 from libc.math cimport INFINITY, NAN, log
 from libc.stdint cimport int64_t
 
+from ._arrays cimport fits, within
 from ._build cimport FD_LEVEL
 from ._math cimport exp_, log1p_
 from ._softmax cimport exponentials
@@ -143,8 +144,29 @@ def ctc_loss(
     """
     cdef Py_ssize_t T = logits.shape[0], B = logits.shape[1], C = logits.shape[2], r, t, b, j
     cdef const int64_t* labels
+    cdef Py_ssize_t longest = 0
     if B == 0:
         return
+    fits(num_threads, 1)
+    fits(input_lengths.shape[0], B)
+    fits(target_lengths.shape[0], B)
+    fits(targets.shape[0], B)
+    fits(scales.shape[0], B)
+    fits(losses.shape[0], B)
+    fits(log_totals.shape[0], T)
+    fits(log_totals.shape[1], B)
+    fits(gradient.shape[0], T)
+    fits(gradient.shape[1], B)
+    fits(gradient.shape[2], C)
+    within(&input_lengths[0], B, T + 1)
+    within(&target_lengths[0], B, targets.shape[1] + 1)
+    within(&blank, 1, C)
+    for b in range(B):
+        longest = max(longest, target_lengths[b])
+        if target_lengths[b]:
+            within(&targets[b, 0], target_lengths[b], C)
+    fits(work.shape[0], num_threads)
+    fits(work.shape[1], work_size(T, longest))
     for r in prange(T * B, nogil=True, num_threads=num_threads, schedule="static"):
         t, b = r // B, r % B
         if t < input_lengths[b]:

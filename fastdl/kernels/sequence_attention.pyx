@@ -9,6 +9,7 @@ cimport cython
 from cython.parallel cimport prange, threadid
 from libc.stdint cimport int64_t
 
+from ._arrays cimport fits, within
 from ._build cimport FD_LEVEL
 from ._math cimport tanh_
 from ._softmax cimport exponentials
@@ -25,6 +26,13 @@ def work_size(Py_ssize_t queries, Py_ssize_t sources, Py_ssize_t size, Py_ssize_
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
     cdef Py_ssize_t longest = max(queries, sources, size, values), widest = max(sources, size, values)
     return (widest + nr) * longest + max(queries * sources, size)
+
+
+cdef inline int _fit(const cython.floating[:, :, ::1] a, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t size) except -1:
+    """Refuse another shape, since the rows are reached from the first."""
+    fits(a.shape[0], steps)
+    fits(-abs(a.shape[1] - batch), 0)
+    return fits(-abs(a.shape[2] - size), 0)
 
 
 cdef void _few_rows(
@@ -139,6 +147,18 @@ def attention_forward(
     cdef cython.floating factor = <cython.floating> scale
     cdef cython.floating* panels
     cdef cython.floating* row
+    fits(num_threads, 1)
+    fits(lengths.shape[0], B)
+    _fit(keys, S, B, size)
+    _fit(values, S, B, width)
+    _fit(weights, T, B, S)
+    _fit(context, T, B, width)
+    if v.shape[0] > 0:
+        fits(v.shape[0], size)
+    if B:
+        within(&lengths[0], B, S + 1)
+    fits(work.shape[0], num_threads)
+    fits(work.shape[1], work_size(T, S, size, width, sizeof(cython.floating)))
     for b in prange(B, nogil=True, num_threads=num_threads, schedule="dynamic"):
         n = lengths[b]
         panels = &work[threadid(), 0]
@@ -172,6 +192,24 @@ def attention_backward(
     cdef cython.floating* dscores
     cdef cython.floating* panels
     cdef cython.floating* row
+    fits(num_threads, 1)
+    fits(lengths.shape[0], B)
+    _fit(keys, S, B, size)
+    _fit(values, S, B, width)
+    _fit(weights, T, B, S)
+    _fit(dcontext, T, B, width)
+    if v.shape[0] > 0:
+        fits(v.shape[0], size)
+    if B:
+        within(&lengths[0], B, S + 1)
+    fits(work.shape[0], num_threads)
+    fits(work.shape[1], work_size(T, S, size, width, sizeof(cython.floating)))
+    _fit(dquery, T, B, size)
+    _fit(dkeys, S, B, size)
+    _fit(dvalues, S, B, width)
+    if v.shape[0] > 0:
+        fits(dv.shape[0], B)
+        fits(dv.shape[1], size)
     for b in prange(B, nogil=True, num_threads=num_threads, schedule="dynamic"):
         n = lengths[b]
         dscores = &work[threadid(), 0]

@@ -1,0 +1,114 @@
+"""No kernel reads or writes beyond an array: every one is called with each of its arrays one row or element too short.
+
+The arrays end where a page begins that nobody may touch, so that one element too far ends the child that calls.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+
+import numpy as np
+import pytest
+from cases import table
+
+import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl.optim import _rule
+
+TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
+TOPICS += ["recurrent_backward", "sequence", "sequence_attention"]
+WITHOUT_CASE = {"exp_nonpositive"}  # which only tests call
+_libc = ctypes.CDLL(None, use_errno=True)
+_held = []
+
+
+def guarded(array):
+    """A copy whose end is the end of what this process may touch."""
+    size = -(-max(array.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, size + mmap.PAGESIZE)
+    _held.append(memory)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert _libc.mprotect(ctypes.c_void_p(start + size), mmap.PAGESIZE, 0) == 0
+    copy = np.frombuffer(memory, array.dtype, array.size, size - array.nbytes).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def shorter(array):
+    """Its copies with one row, or one column, less."""
+    for axis in {0, array.ndim - 1}:
+        shape = list(array.shape)
+        shape[axis] -= 1
+        yield guarded(np.ascontiguousarray(array[tuple(map(slice, shape))]))
+
+
+class Tapped:
+    """A kernel function, or those of its types, whose calls are kept."""
+
+    def __init__(self, function, kept):
+        self.function, self.kept = function, kept
+
+    def __getitem__(self, kind):
+        return Tapped(self.function[kind], self.kept)
+
+    def __call__(self, *arguments):
+        shapes = tuple(a.shape if isinstance(a, np.ndarray) else a is None for a in arguments)
+        types = next((a.dtype for a in arguments if isinstance(a, np.ndarray)), None)
+        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        self.kept[shapes, types] = (self.function, copies)
+        return self.function(*arguments)
+
+
+def recorded(topic):
+    """Function -> the different calls of it that the public functions make: at small sizes, of both types."""
+    module, calls = getattr(kernels, topic), {}
+    originals = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
+    _rule._specialized.cache_clear()  # which keeps functions
+    try:
+        for name, function in originals.items():
+            setattr(module, name, Tapped(function, calls.setdefault(name, {})))
+        for case in table():
+            for dtype in case.dtypes:
+                case.work("small", dtype).run()
+    finally:
+        for name, function in originals.items():
+            setattr(module, name, function)
+        _rule._specialized.cache_clear()
+    return calls
+
+
+def in_child(work):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_short_arrays_are_refused_or_not_read_past(topic):
+    fd.set_num_threads(1)  # so that a child of this process can call the kernels
+    calls = recorded(topic)
+    wrong = []
+    for name, variants in calls.items():
+        for function, arguments in list(variants.values())[:12]:
+            places = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray) and a.size]
+
+            def attempt(function=function, arguments=arguments, places=places):
+                for i in places:
+                    for short in shorter(arguments[i]):
+                        given = [guarded(a) if isinstance(a, np.ndarray) else a for a in arguments]
+                        given[i] = short
+                        with contextlib.suppress(ValueError, TypeError):
+                            function(*given)
+                        _held.clear()
+
+            status = in_child(attempt)
+            if status:
+                wrong.append((name, status))
+    assert not wrong
+    assert {name for name, variants in calls.items() if not variants} <= WITHOUT_CASE

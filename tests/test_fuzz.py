@@ -1,0 +1,62 @@
+"""The argument fuzz finds what it is for, and knows a valid call of everything public."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+PLANTED = """
+import sys, os, signal
+import fastdl as fd, fastdl.dense as dense
+from fastdl.dense import sigmoid
+def planted(x):
+    if x is None: raise KeyError("x")
+    if isinstance(x, str): raise ValueError("something is wrong")
+    if isinstance(x, list): os.kill(os.getpid(), signal.SIGSEGV)
+    if getattr(x, "dtype", None) == "float16": x[...] = 1
+    return sigmoid(x)
+planted.__module__, planted.__qualname__, planted.__name__ = "fastdl.dense", "sigmoid", "sigmoid"
+fd.sigmoid = dense.sigmoid = planted
+from fuzz.__main__ import main
+sys.argv = ["fuzz", "--seed", "1", "--seconds", "5", "--jobs", "1", "--only", "dense.sigmoid"]
+sys.exit(main())
+"""
+
+
+def run(*command):
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "bench"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], env=os.environ | paths, capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
+
+
+def test_every_public_callable_has_a_valid_call():
+    done = run("-m", "fuzz", "--seconds", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        "fuzz: 0 calls, 0 crashes, 0 hangs, 0 foreign exceptions, 0 changed inputs, 0 refusals of which 0 unnamed, "
+        "seed 0"
+    ]
+
+
+def test_planted_faults_are_found():
+    done = run("-c", PLANTED)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = {line.split(":")[0] for line in done.stdout.splitlines()}
+    assert {"crash", "foreign", "changed", "unnamed"} <= found, done.stdout
+
+
+def test_files_and_arrays_are_mutated_alike_for_one_seed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from fuzz import arrays, files
+
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)))
+    for seed in range(30):
+        first, second = (arrays.mutate(random.Random(seed), np.ones((3, 2), np.float32))[0] for _ in range(2))
+        assert first == second
+        assert files.mutate(random.Random(seed), str(path))[0] == files.mutate(random.Random(seed), str(path))[0]
