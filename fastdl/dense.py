@@ -41,6 +41,11 @@ __all__ = [
     "tanh_backward",
 ]
 
+
+def __dir__() -> list[str]:
+    return [*__all__, "LossValue"]
+
+
 # Work below which a second thread costs more than it brings, in multiply-adds and in elements (measured).
 _GRAIN_PRODUCT = 500_000
 _GRAIN_ELEMENTS = 20_000

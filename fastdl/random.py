@@ -16,6 +16,21 @@ from . import _validate
 from ._dispatch import kernels, mirrored
 from ._memory import aligned_empty
 
+__all__ = [
+    "Generator",
+    "as_generator",
+    "philox",
+    "random_words",
+    "seed",
+    "words_to_normal",
+    "words_to_uniform",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _WORD = 0xFFFFFFFF
 _GENERATOR, _NAME = (
     0x40000000,

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ._files import open_regular, shown
-from ._validate import index_array, integer
+from ._validate import index_array, integer, iterated
 
 __all__ = [
     "UNKNOWN",
@@ -25,6 +25,11 @@ __all__ = [
     "read_text",
     "split_held_out",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 UNKNOWN = "\ufffd"  # the replacement character stands for every character outside the vocabulary
 _BLOCK = 1 << 16  # characters, or bytes, that are turned into something else at a time
@@ -97,9 +102,7 @@ def read_corpus(paths: Sequence[str | os.PathLike[str]]) -> "Corpus":
 
 
 def _pieces(paths: Any) -> Iterator[str]:
-    if isinstance(paths, (str, bytes, os.PathLike)) or not isinstance(paths, Iterable):
-        raise TypeError(f"paths: got {type(paths).__name__}, expected a sequence of paths")
-    for i, path in enumerate(paths):
+    for i, path in enumerate(iterated("paths", paths, "a sequence of paths", (str, bytes, os.PathLike))):
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"paths[{i}]: got {type(path).__name__}, expected a path")
         with open_regular(path) as file:
@@ -126,6 +129,8 @@ def decoded(file: BinaryIO, name: str) -> Iterator[str]:
         If it is empty or not text (not UTF-8, or with NUL characters), with the place.
     """
     block, at, foreign, ends = file.read(_BLOCK), 0, 0, False
+    if not isinstance(block, bytes):
+        raise TypeError(f"file: got one that gives {type(block).__name__}, expected a binary file")
     for mark, encoding in _MARKS:
         if block.startswith(mark):
             raise ValueError(
@@ -159,11 +164,11 @@ def _complaint(error: UnicodeDecodeError, at: int, foreign: int) -> str:
     character."""
     block = error.object
     place = f"byte {at + error.start} is 0x{block[error.start]:02x}"
-    if error.reason == "unexpected end of data":
-        return f"{place}, a character that the file's end cuts off"
     readable = block.decode("utf-8", "ignore")
     right = foreign + len(readable.encode()) - len(readable)
     wrong = block.decode("utf-8", "replace").count(UNKNOWN)
+    if right and error.reason == "unexpected end of data":
+        return f"{place}, a character that the file's end cuts off"
     if right and right >= wrong:  # single pairs of bytes that happen to be right are in every encoding
         return f"{place}, though other characters are (two encodings are mixed, or it is damaged)"
     return f"{place} (iconv can convert it)"
@@ -235,9 +240,8 @@ class Corpus:
 
 
 def _blocks(pieces: Any) -> Iterator[str]:
-    if isinstance(pieces, bytes) or not isinstance(pieces, Iterable):
-        raise TypeError(f"pieces: got {type(pieces).__name__}, expected a str or an iterable of them")
-    for piece in (pieces,) if isinstance(pieces, str) else pieces:
+    pieces = (pieces,) if isinstance(pieces, str) else pieces
+    for piece in iterated("pieces", pieces, "a str or an iterable of them", (bytes,)):
         if not isinstance(piece, str):
             raise TypeError(f"pieces: got {type(piece).__name__}, expected each to be a str")
         yield from (piece[first : first + _BLOCK] for first in range(0, len(piece), _BLOCK))
@@ -251,6 +255,8 @@ def split_held_out(text: _Text) -> tuple[_Text, _Text]:
     >>> split_held_out("0123456789")
     ('012345678', '9')
     """
+    if not isinstance(text, (str, Corpus)):
+        raise TypeError(f"text: got {type(text).__name__}, expected a str or a Corpus")
     border = len(text) * 9 // 10
     return text[:border], text[border:]
 

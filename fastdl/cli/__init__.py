@@ -20,6 +20,11 @@ from ._streams import drop, note, standard_streams
 
 __all__ = ["main"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # Ours are all named: an error of these kinds about no file is about stdout.
 _OUTPUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 

@@ -10,6 +10,27 @@ from collections.abc import Callable, Sequence
 
 from .._validate import integer, number
 
+__all__ = [
+    "Schedule",
+    "constant",
+    "cosine",
+    "cyclic",
+    "exponential",
+    "inverse_sqrt",
+    "multistep",
+    "one_cycle",
+    "polynomial",
+    "sequence",
+    "step_decay",
+    "warm_restarts",
+    "warm_up",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Schedule = Callable[[int], float]
 
 
