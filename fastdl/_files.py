@@ -46,7 +46,7 @@ def open_regular(path: PathLike) -> BinaryIO:
     OSError
         If it cannot be opened, or is a folder.
     """
-    name = _name(path)
+    name = name_of(path)
     with named(name):
         _check_regular(name, os.stat(name))  # before it is opened: opening a device may already do something
         flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -73,7 +73,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
     OSError
         If it cannot be written; named as the caller did.
     """
-    name = _name(path)
+    name = name_of(path)
     target, temporary, descriptor = _begin(name)
     with named(name, temporary):
         try:
@@ -91,7 +91,7 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
 def try_replacing(path: PathLike) -> None:
     """Raise now what :func:`replacing` would raise before its first byte; `path` is left as it is."""
-    name = _name(path)
+    name = name_of(path)
     _, temporary, descriptor = _begin(name)
     with named(name, temporary):
         os.close(descriptor)
@@ -117,7 +117,10 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def _name(path: PathLike) -> str:
+def name_of(path: PathLike) -> str:
+    """A path as a str; refused where it is none, or holds NUL."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path: got {type(path).__name__}, expected the path of a file")
     name = os.fsdecode(path)
     if "\0" in name:
         raise ValueError(f"path: got {shown(name)!r}, expected no NUL in a file's name")

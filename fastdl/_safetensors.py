@@ -67,7 +67,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metada
     OSError
         If the file cannot be written; what was there is as it was.
     """
-    name = os.fsdecode(path)
+    name = _files.name_of(path)
     try:
         head, arrays = _head(tensors, metadata)
     except (TypeError, ValueError) as error:
@@ -149,7 +149,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     OSError
         If it cannot be read.
     """
-    name = os.fsdecode(path)
+    name = _files.name_of(path)
     with _files.open_regular(name) as file, _files.named(name):
         try:
             head, entries, metadata = _read_head(file)
@@ -163,7 +163,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata alone: :func:`load` without reading the arrays, whose checksum is then not asked for."""
-    name = os.fsdecode(path)
+    name = _files.name_of(path)
     with _files.open_regular(name) as file, _files.named(name):
         try:
             metadata = _read_head(file)[2]

@@ -6,7 +6,7 @@ A check runs before anything is written, so a refused call leaves every array as
 import math
 import operator
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -275,7 +275,7 @@ def data_array(
     if shape is not None:
         check_shape(name, array, shape)
     with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(array, dtype)
+        result = np.asarray(array, dtype, order="C")
     fits = np.isfinite(result)
     if missing:
         fits |= np.isnan(result)
@@ -285,7 +285,8 @@ def data_array(
         wanted = "finite numbers" + (", or NaN where one is missing" if missing else "")
         if np.isfinite(array[place]):
             wanted = f"at most {np.finfo(dtype).max:g}, the largest {np.dtype(dtype).name}"
-        raise ValueError(f"{name}[{', '.join(map(str, place))}]: got {got}, expected {wanted}")
+        at = f"[{', '.join(map(str, place))}]" if place else ""
+        raise ValueError(f"{name}{at}: got {got}, expected {wanted}")
     return result
 
 
@@ -326,3 +327,13 @@ def check_logits(name: str, logits: np.ndarray) -> np.ndarray:
         at = f"[{', '.join(map(str, place))}]" if place else ""
         raise ValueError(f"{name}{at}: got {got}, expected finite numbers, or -inf for what is impossible")
     return logits
+
+
+def iterated(name: str, value: Any, wanted: str, refused: tuple[type, ...] = (str, bytes)) -> Iterator[Any]:
+    """An iterator over `value`; what could be iterated but is not meant is `refused`."""
+    try:
+        if not isinstance(value, refused):
+            return iter(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name}: got {type(value).__name__}, expected {wanted}")

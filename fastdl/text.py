@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ._files import open_regular, shown
-from ._validate import index_array, integer
+from ._validate import index_array, integer, iterated
 
 __all__ = [
     "UNKNOWN",
@@ -102,9 +102,7 @@ def read_corpus(paths: Sequence[str | os.PathLike[str]]) -> "Corpus":
 
 
 def _pieces(paths: Any) -> Iterator[str]:
-    if isinstance(paths, (str, bytes, os.PathLike)) or not isinstance(paths, Iterable):
-        raise TypeError(f"paths: got {type(paths).__name__}, expected a sequence of paths")
-    for i, path in enumerate(paths):
+    for i, path in enumerate(iterated("paths", paths, "a sequence of paths", (str, bytes, os.PathLike))):
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"paths[{i}]: got {type(path).__name__}, expected a path")
         with open_regular(path) as file:
@@ -242,9 +240,8 @@ class Corpus:
 
 
 def _blocks(pieces: Any) -> Iterator[str]:
-    if isinstance(pieces, bytes) or not isinstance(pieces, Iterable):
-        raise TypeError(f"pieces: got {type(pieces).__name__}, expected a str or an iterable of them")
-    for piece in (pieces,) if isinstance(pieces, str) else pieces:
+    pieces = (pieces,) if isinstance(pieces, str) else pieces
+    for piece in iterated("pieces", pieces, "a str or an iterable of them", (bytes,)):
         if not isinstance(piece, str):
             raise TypeError(f"pieces: got {type(piece).__name__}, expected each to be a str")
         yield from (piece[first : first + _BLOCK] for first in range(0, len(piece), _BLOCK))

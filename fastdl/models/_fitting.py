@@ -1,13 +1,13 @@
 """What the models share: ragged sequences as padded batches, and their training."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import optim, random, training
-from .._validate import check_logits, data_array, integer, number, whole_array
+from .._validate import check_logits, data_array, integer, iterated, number, whole_array
 
 LARGEST = float(np.finfo(np.float64).max)
 IGNORED = -1  # the target of padding: it counts nothing in the loss
@@ -108,11 +108,8 @@ def token_sequences(name: str, values: Any, tokens: int) -> list[np.ndarray]:
 
 
 def _sequences(name: str, values: Any, check: Callable[[str, Any], np.ndarray]) -> list[np.ndarray]:
-    flat = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim == 0)
-    if flat or not isinstance(values, Iterable):
-        raise TypeError(f"{name}: got {type(values).__name__}, expected a sequence of arrays")
     arrays = []
-    for i, one in enumerate(values):
+    for i, one in enumerate(iterated(name, values, "a sequence of arrays", (str, bytes, Mapping))):
         array = check(f"{name}[{i}]", one)
         if len(array) == 0:
             raise ValueError(f"{name}[{i}]: got shape {array.shape}, expected at least one step")

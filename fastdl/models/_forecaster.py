@@ -41,6 +41,9 @@ class Forecaster(nn.Module):
     True
     """
 
+    mean: float
+    std: float
+
     def __init__(self, window: int = 12, hidden: int = 32, dropout: float = 0.3, *, rng: Any = None) -> None:
         super().__init__()
         self.window = integer("window", window, 1)

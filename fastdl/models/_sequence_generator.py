@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import index_array, integer, number, parts, sampling, whole_array
+from .._validate import float_array, index_array, integer, number, parts, sampling, whole_array
 from ..nn._modes import evaluating
 from ._fitting import train
 
@@ -75,7 +75,9 @@ class SequenceGenerator(nn.Module):
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients; `dy` is the gradient by the logits."""
-        self.lstm.backward(self.dropout.backward(self.linear.backward(dy.reshape(*dy.shape[:2], -1))))
+        dy = float_array("dy", dy, (None, None, self.features, self.levels))
+        dy = dy.reshape(*dy.shape[:2], self.features * self.levels)
+        self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))
 
     def fit(
         self,

@@ -130,7 +130,7 @@ def decode(
     written, ended = [], np.zeros(tokens.size, bool)
     lengths = np.zeros(tokens.size, np.int64)
     for _ in range(max_length):
-        logits, state = _ask(step, tokens, state, ~ended)
+        logits, state = _ask(step, tokens, state, ~ended, end)
         tokens = sample(logits, temperature, top_k, top_p, rng)
         if end is not None:
             tokens[ended] = end
@@ -215,7 +215,7 @@ def beam_search(
     scores, written = log_p, np.empty((B, width, 0), np.int64)
     ended, lengths = np.zeros((B, width), bool), np.zeros((B, width), np.int64)
     for n in range(1, max_length + 1):
-        logits, state = _ask(step, tokens, state, (~ended & (log_p > -np.inf)).ravel())
+        logits, state = _ask(step, tokens, state, (~ended & (log_p > -np.inf)).ravel(), end)
         grown = log_p[..., None] + log_softmax(logits).reshape(B, width, -1)
         if end is not None:  # what has ended stays as it is: one candidate
             grown[ended] = -np.inf
@@ -250,10 +250,14 @@ def _decoding_arguments(step: Any, tokens: Any, max_length: Any, end: Any) -> tu
     if not callable(step):
         raise TypeError(f"step: got {type(step).__name__}, expected a callable")
     tokens = index_array("tokens", tokens, 2**63 - 1, (None,))
-    return tokens, integer("max_length", max_length, 0), None if end is None else integer("end", end, 0)
+    return (
+        tokens,
+        integer("max_length", integer("max_length", max_length, 0), 0, 2**31 - 1),
+        None if end is None else integer("end", end, 0),
+    )
 
 
-def _ask(step: Step, tokens: np.ndarray, state: Any, wanted: np.ndarray) -> tuple[np.ndarray, Any]:
+def _ask(step: Step, tokens: np.ndarray, state: Any, wanted: np.ndarray, end: int | None) -> tuple[np.ndarray, Any]:
     """The step's logits and state. Rows that are not `wanted`, having ended, may hold anything and come back as 0."""
     answer = step(tokens, state)
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
@@ -261,6 +265,8 @@ def _ask(step: Step, tokens: np.ndarray, state: Any, wanted: np.ndarray) -> tupl
     logits = float_array("step's logits", answer[0], (tokens.size, None))
     if logits.shape[1] == 0:
         raise ValueError(f"step's logits: got shape {logits.shape}, expected at least one class")
+    if end is not None:
+        integer("end", end, 0, logits.shape[1] - 1)
     if not wanted.all():
         logits = np.where(wanted[:, None], logits, logits.dtype.type(0))
     return check_logits("step's logits", logits), answer[1]
