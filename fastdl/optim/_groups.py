@@ -110,14 +110,14 @@ class Group:
         Of its parameters.
     """
 
-    def __init__(self, part: "Part", rule: Rule, settings: dict[str, Any], kind: np.dtype) -> None:
+    def __init__(self, part: "Part", owner: Any, settings: dict[str, Any], kind: np.dtype) -> None:
         self.names, self.shapes = part.names, part.shapes
-        self._rule, self._kind, self._values = rule, kind, settings
+        self._owner, self._kind, self._values = owner, kind, settings  # the owner is a class, so it can be pickled
         self._values = self.checked(settings)
         self.runs = []
         for piece in part.pieces:
             param = piece.arrays()[0]
-            states = {name: aligned_zeros(param.size, param.dtype) for name in rule.states(settings)}
+            states = {name: aligned_zeros(param.size, param.dtype) for name in self._rule.states(settings)}
             self.runs.append(Run(piece, states))
         self.gather()
 
@@ -143,6 +143,10 @@ class Group:
         runs = [Run(run.piece, {name: array.copy() for name, array in run.states.items()}) for run in self.runs]
         twin.__setstate__(self.__getstate__() | {"runs": runs, "_values": dict(self._values)})
         return twin
+
+    @property
+    def _rule(self) -> Rule:
+        return self._owner.rule
 
     @property
     def settings(self) -> "Settings":
@@ -380,7 +384,9 @@ def parameters_of(parameters: Any) -> tuple[Any, list[Pair]]:
     if isinstance(parameters, (str, bytes, Mapping, np.ndarray)) or not isinstance(parameters, Iterable):
         raise TypeError(f"parameters: got {what}, expected model.parameters() or (parameter, gradient) pairs")
     given = list(parameters)
-    if not given or not all(hasattr(one, "claim_grad") for one in given):
+    if not given:
+        raise ValueError("parameters: got none, expected model.parameters() or (parameter, gradient) pairs")
+    if not all(hasattr(one, "claim_grad") for one in given):
         return None, check_pairs(given)
     arena = given[0]._arena
     if arena is None or len(arena) != len(given) or {id(one) for one in arena} != {id(one) for one in given}:

@@ -124,7 +124,7 @@ class Optimizer:
         chosen = self._memory.split([one["params"] for one in groups], lazy)
         self._largest = LARGEST[self._memory.kind]
         self.groups = [
-            Group(part, self.rule, values, self._memory.kind)
+            Group(part, type(self), values, self._memory.kind)
             for part, values in zip(chosen, [common, *own], strict=True)
         ]
         self.steps = 0
