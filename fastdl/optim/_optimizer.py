@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -281,7 +281,8 @@ class Optimizer:
         settings = {name: value for name, value in group._values.items() if name in self._row_arguments}
         values = run.grad.reshape(shape)[rows]
         param = run.param.reshape(shape)
-        self.update_rows(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
+        update = cast(Callable[..., None], self.update_rows)
+        update(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
 
     def zero_grad(self) -> None:
         """Forget the gradients: an arena's next backward overwrites them, a list's arrays are set to 0."""

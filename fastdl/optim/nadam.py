@@ -22,13 +22,14 @@ def _mu_product(step: int, beta1: float, decay: float) -> float:
     if _mu(step, beta1, decay) == beta1:  # the momentum has arrived: the rest is a power
         arrived, product = _whole(beta1, decay)
         return product * beta1 ** (step - arrived)
-    product = _products.get((step, beta1, decay))
-    if product is None:
-        before = _products.get((step - 1, beta1, decay))
-        product = _from_one(step, beta1, decay) if before is None else before * _mu(step, beta1, decay)
-        if len(_products) >= 64:
-            _products.pop(next(iter(_products)))
-        _products[step, beta1, decay] = product
+    known = _products.get((step, beta1, decay))
+    if known is not None:
+        return known
+    before = _products.get((step - 1, beta1, decay))
+    product = _from_one(step, beta1, decay) if before is None else before * _mu(step, beta1, decay)
+    if len(_products) >= 64:
+        _products.pop(next(iter(_products)))
+    _products[step, beta1, decay] = product
     return product
 
 
