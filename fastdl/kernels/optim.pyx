@@ -148,7 +148,7 @@ cdef inline void adam_loop(
     for i in range(n):
         gi = gradient(g[i], p[i], scale, l2, plain)
         mi = b1 * m[i] + c1 * gi
-        vi = b2 * v[i] + c2 * (gi * gi)
+        vi = b2 * v[i] + c2 * gi * gi  # in this order a g^2 beyond the range may still count
         m[i] = mi
         v[i] = vi
         if form == AMSGRAD:

@@ -97,10 +97,10 @@ cdef inline void rmsprop_loop(
         if centered:
             # Equals rho s + (1 - rho) g^2 - m^2 of the usual form, and is a sum of squares (3.6).
             off = gi - grad_avg[i]
-            size = rho * (square_avg[i] + fresh * (off * off))
+            size = rho * (square_avg[i] + fresh * off * off)
             grad_avg[i] = rho * grad_avg[i] + fresh * gi
         else:
-            size = rho * square_avg[i] + fresh * (gi * gi)
+            size = rho * square_avg[i] + fresh * gi * gi
         square_avg[i] = size
         change = gi / (root(size + eps_in) + eps_out)
         if momentum:
@@ -231,10 +231,10 @@ cdef void adadelta_part(
     cdef floating gi, size, delta
     for i in range(n):
         gi = gradient(g[i], p[i], scale, l2, False)
-        size = rho * square_avg[i] + fresh * (gi * gi)
+        size = rho * square_avg[i] + fresh * gi * gi
         square_avg[i] = size
         delta = root(delta_avg[i] + eps) / root(size + eps) * gi
-        delta_avg[i] = rho * delta_avg[i] + fresh * (delta * delta)
+        delta_avg[i] = rho * delta_avg[i] + fresh * delta * delta
         p[i] = moved(p[i], lr * delta, keep, shrink, False)
 
 

@@ -1,14 +1,15 @@
 """The memory an optimizer works on: an arena or a list of arrays, cut into groups of contiguous runs."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import FLOATS, out_array
+from .._validate import FLOATS, mapping, number, out_array, real_values, same_names, written_kind
 from ._pieces import pieces_of
+from ._rule import LARGEST, Rule, check_scalars, check_settings, shared_scalars
 
 Pair = tuple[np.ndarray, np.ndarray]
 Choice = Callable[[str, Any], bool] | Collection[str | int]
@@ -45,6 +46,14 @@ class Piece(NamedTuple):
             else:
                 found.append((start - self.start, stop - self.start))
         return found if self.members else [(0, self.source[0].size)]
+
+
+class Part(NamedTuple):
+    """The parameters of one group: where they lie, and what they are called."""
+
+    pieces: list[Piece]
+    names: list[str]
+    shapes: list[tuple[int, ...]]
 
 
 class Run:
@@ -89,14 +98,27 @@ class Batch:
 
 
 class Group:
-    """Parameters that share settings: `settings`, a dict, and `lr`, its learning rate."""
+    """Parameters that share settings.
 
-    def __init__(self, pieces: Sequence[Piece], settings: dict[str, Any], states: Sequence[str]) -> None:
+    Attributes
+    ----------
+    settings : mapping
+        What the rule takes; assigning to an entry checks it.
+    lr : float
+        The learning rate, one of the settings.
+    names, shapes : list
+        Of its parameters.
+    """
+
+    def __init__(self, part: "Part", owner: Any, settings: dict[str, Any], kind: np.dtype) -> None:
+        self.names, self.shapes = part.names, part.shapes
+        self._owner, self._kind, self._values = owner, kind, settings  # the owner is a class, so it can be pickled
+        self._values = self.checked(settings)
         self.runs = []
-        for piece in pieces:
+        for piece in part.pieces:
             param = piece.arrays()[0]
-            self.runs.append(Run(piece, {name: aligned_zeros(param.size, param.dtype) for name in states}))
-        self.settings = settings
+            states = {name: aligned_zeros(param.size, param.dtype) for name in self._rule.states(settings)}
+            self.runs.append(Run(piece, states))
         self.gather()
 
     def gather(self) -> None:
@@ -108,44 +130,119 @@ class Group:
         self.tables = [Batch([part]) for part in parts if part.table is not None]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"runs": self.runs, "settings": self.settings}
+        derived = ("batches", "tables")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.gather()
 
+    def copy(self) -> "Group":
+        """The same parameters, with copies of state and settings."""
+        twin = object.__new__(Group)
+        runs = [Run(run.piece, {name: array.copy() for name, array in run.states.items()}) for run in self.runs]
+        twin.__setstate__(self.__getstate__() | {"runs": runs, "_values": dict(self._values)})
+        return twin
+
+    @property
+    def _rule(self) -> Rule:
+        return self._owner.rule
+
+    @property
+    def settings(self) -> "Settings":
+        """The settings as a mapping; whatever is assigned is checked as at the making."""
+        return Settings(self)
+
     @property
     def lr(self) -> float:
-        return self.settings["lr"]
+        return self._values["lr"]
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self.settings["lr"] = float(value)
+        self._values["lr"] = self.checked_lr(value)
+
+    def checked_lr(self, value: Any) -> float:
+        """The rate as a plain number, refused where the rule cannot take it."""
+        rate = number("lr", value, 0, LARGEST[self._kind])
+        if rate > 1:  # up to 1, nothing that the rule makes of it leaves the range
+            self.checked(self._values | {"lr": rate})
+        return rate
+
+    def checked(self, values: dict[str, Any]) -> dict[str, Any]:
+        """`values`, refused where the rule cannot take them or they need other states than these."""
+        check_settings(self._rule, values, self._kind)
+        check_scalars(self._rule.plan(1, values)[1] + shared_scalars(values, 1.0), self._kind)
+        if self._rule.states(values) != self._rule.states(self._values):
+            raise ValueError(
+                f"settings: got some that need the state {list(self._rule.states(values))}, "
+                f"expected {list(self._rule.states(self._values))} as at the making"
+            )
+        return values
 
     def state_dict(self) -> dict[str, Any]:
-        numeric = {k: v for k, v in self.settings.items() if isinstance(v, (int, float))}
-        pairs = {k: list(v) for k, v in self.settings.items() if isinstance(v, (tuple, list))}
+        settings = {name: list(one) if isinstance(one, tuple) else one for name, one in self._values.items()}
         runs = [{name: array.copy() for name, array in run.states.items()} for run in self.runs]
-        return {"settings": numeric | pairs, "runs": runs}
+        return {
+            "settings": settings,
+            "names": list(self.names),
+            "shapes": [list(shape) for shape in self.shapes],
+            "runs": runs,
+        }
 
-    def check_state(self, saved: Mapping[str, Any]) -> None:
-        """Refuse a saved state whose arrays are not those of this group."""
-        check_keys("state['groups']", saved, ("settings", "runs"))
-        if len(saved["runs"]) != len(self.runs):
-            raise ValueError(f"state: got {len(saved['runs'])} runs of parameters, expected {len(self.runs)}")
-        for run, arrays in zip(self.runs, saved["runs"], strict=True):
-            if set(arrays) != set(run.states):
-                raise ValueError(f"state: got arrays {sorted(arrays)}, expected {sorted(run.states)}")
-            for name, own in run.states.items():
-                got = np.asarray(arrays[name])
-                if got.shape != own.shape or got.dtype != own.dtype:
-                    raise ValueError(f"state: got {name} {got.dtype} {got.shape}, expected {own.dtype} {own.shape}")
+    def check_state(self, name: str, saved: Any) -> dict[str, Any]:
+        """Refuse a saved state that is not of these parameters; its settings."""
+        check_keys(name, saved, ("settings", "names", "shapes", "runs"))
+        check_members(name, saved, self.names, self.shapes)
+        settings = mapping(f"{name}['settings']", saved["settings"], "settings")
+        same_names(f"{name}['settings']", settings, self._values)
+        given = {key: tuple(one) if isinstance(one, list) else one for key, one in settings.items()}
+        if given["variant"] != self._values["variant"]:
+            raise ValueError(f"{name}: got variant {given['variant']!r}, expected {self._values['variant']!r}")
+        values = self.checked(given)
+        runs = saved["runs"]
+        if not isinstance(runs, (list, tuple)):
+            raise TypeError(f"{name}['runs']: got {type(runs).__name__}, expected a list")
+        if len(runs) != len(self.runs):
+            raise ValueError(f"{name}: got {len(runs)} runs of parameters, expected {len(self.runs)}")
+        for i, (run, arrays) in enumerate(zip(self.runs, runs, strict=True)):
+            check_keys(f"{name}['runs'][{i}]", arrays, tuple(run.states))
+            for key, own in run.states.items():
+                check_array(f"{name}['runs'][{i}][{key!r}]", arrays[key], own)
+        return values
 
-    def load(self, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        self.settings.update({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+    def load(self, saved: Mapping[str, Any], values: dict[str, Any]) -> None:
+        self._values = values
         for run, arrays in zip(self.runs, saved["runs"], strict=True):
             for name, own in run.states.items():
                 own[...] = arrays[name]
+
+
+class Settings(MutableMapping[str, Any]):
+    """A group's settings: reads as a dict; assigning checks first, nothing can be added or deleted."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+
+    def __getitem__(self, name: str) -> Any:
+        return self._group._values[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        values = self._group._values
+        if name not in values:
+            raise ValueError(f"settings: got {name!r}, expected one of {', '.join(values)}")
+        self._group._values = self._group.checked(values | {name: value})
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("settings: got a deletion, expected an assignment")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group._values)
+
+    def __len__(self) -> int:
+        return len(self._group._values)
+
+    def __repr__(self) -> str:
+        return repr(self._group._values)
 
 
 class Memory:
@@ -155,13 +252,9 @@ class Memory:
     """
 
     def __init__(self, parameters: Any) -> None:
-        self._arena = parameters if hasattr(parameters, "settle_gradients") else None
-        self._pairs: list[Pair] = []
+        self._arena, self._pairs = parameters_of(parameters)
         self.freezes = 0 if self._arena is None else self._arena.freezes
-        if self._arena is None:
-            self._pairs = check_pairs(parameters)
-        else:
-            self.refuse_stale()
+        self.refuse_stale()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -179,8 +272,14 @@ class Memory:
         self.refuse_stale()
         return [(one._data, one._grad, one.frozen) for one in self._arena]
 
-    def split(self, choices: Sequence[Choice], lazy: bool = False) -> list[list[Piece]]:
-        """The pieces of the parameters no choice takes, then those of each choice; neighbours are joined.
+    @property
+    def kind(self) -> np.dtype:
+        """The narrowest type of a parameter: what has to hold the settings."""
+        kinds = {param.dtype for param, _ in self._pairs} if self._arena is None else {self._arena.dtype}
+        return min(kinds, key=lambda kind: kind.itemsize, default=FLOATS[0])
+
+    def split(self, choices: Sequence[Choice], lazy: bool = False) -> list[Part]:
+        """The parameters no choice takes, then those of each choice; neighbours are joined.
 
         If `lazy`, parameters whose gradients are written by rows stay by themselves.
         """
@@ -193,21 +292,24 @@ class Memory:
             next((k + 1 for k, take in enumerate(takes) if take(i, name, one)), 0)
             for i, (name, one) in enumerate(named)
         ]
-        pieces: list[list[Piece]] = [[] for _ in range(len(choices) + 1)]
+        parts = [Part([], [], []) for _ in range(len(choices) + 1)]
+        for group, (name, one) in zip(owner, named, strict=True):
+            parts[group].names.append(name)
+            parts[group].shapes.append(one.shape)
         if self._arena is None:
             if lazy:
                 raise ValueError("lazy: got True with a list of arrays, expected a model's parameters()")
             for group, pair in zip(owner, self._pairs, strict=True):
-                pieces[group].append(Piece(pair))
-            return pieces
+                parts[group].pieces.append(Piece(pair))
+            return parts
         tables = [one if lazy and one.by_rows else None for one in self._arena]
         bounds = [*self._arena.starts, self._arena._data.size]
         members = list(zip(self._arena, bounds, bounds[1:], strict=False))
         for (group, table), same in itertools.groupby(range(len(owner)), lambda i: (owner[i], tables[i])):
             of = tuple(members[i] for i in same)
             stop = of[-1][2] if table is None else of[0][1] + table.size
-            pieces[group].append(Piece(self._arena, of[0][1], stop, of, table))
-        return pieces
+            parts[group].pieces.append(Piece(self._arena, of[0][1], stop, of, table))
+        return parts
 
     def refrozen(self) -> bool:
         """Whether a parameter was frozen or unfrozen since this was last asked."""
@@ -241,12 +343,58 @@ class Memory:
             raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
 
 
-def check_keys(name: str, saved: Mapping[str, Any], expected: Sequence[str]) -> None:
+def check_keys(name: str, saved: Any, expected: Sequence[str]) -> None:
+    """Refuse what is not a mapping with exactly these keys."""
+    mapping(name, saved, "what state_dict gave")
     if set(saved) != set(expected):
-        raise ValueError(f"{name}: got {', '.join(map(str, saved))}, expected {', '.join(expected)}")
+        raise ValueError(f"{name}: got {', '.join(map(str, saved)) or 'nothing'}, expected {', '.join(expected)}")
 
 
-def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:
+def check_members(name: str, saved: Mapping[str, Any], names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a saved state of parameters with other names or shapes."""
+    for key in ("names", "shapes"):
+        if not isinstance(saved[key], (list, tuple)):
+            raise TypeError(f"{name}[{key!r}]: got {type(saved[key]).__name__}, expected a list")
+    got = [(one, _plain(shape)) for one, shape in zip(saved["names"], saved["shapes"], strict=False)]
+    if len(got) != len(names) or len(got) != len(saved["shapes"]):
+        raise ValueError(f"{name}: got the state of {len(saved['names'])} parameters, expected {len(names)}")
+    for (other, shape), own, wanted in zip(got, names, shapes, strict=True):
+        if other != own or shape != tuple(wanted):
+            raise ValueError(f"{name}: got the state of {other} {shape}, expected that of {own} {tuple(wanted)}")
+
+
+def _plain(shape: Any) -> Any:
+    return tuple(shape) if isinstance(shape, (list, tuple)) else shape
+
+
+def check_array(name: str, value: Any, own: np.ndarray) -> None:
+    """Refuse a saved array of another shape or dtype."""
+    got = real_values(name, value)
+    if got.shape != own.shape or (isinstance(value, np.ndarray) and got.dtype != own.dtype):
+        raise ValueError(f"{name}: got {got.dtype} {got.shape}, expected {own.dtype} {own.shape}")
+
+
+def parameters_of(parameters: Any) -> tuple[Any, list[Pair]]:
+    """The arena that `parameters` is, or whose parameters it lists; or None, and its pairs of arrays."""
+    if hasattr(parameters, "settle_gradients"):
+        return parameters, []
+    what = type(parameters).__name__
+    if callable(getattr(parameters, "parameters", None)):
+        raise TypeError(f"parameters: got {what}, did you mean its parameters()?")
+    if isinstance(parameters, (str, bytes, Mapping, np.ndarray)) or not isinstance(parameters, Iterable):
+        raise TypeError(f"parameters: got {what}, expected model.parameters() or (parameter, gradient) pairs")
+    given = list(parameters)
+    if not given:
+        raise ValueError("parameters: got none, expected model.parameters() or (parameter, gradient) pairs")
+    if not all(hasattr(one, "claim_grad") for one in given):
+        return None, check_pairs(given)
+    arena = given[0]._arena
+    if arena is None or len(arena) != len(given) or {id(one) for one in arena} != {id(one) for one in given}:
+        raise TypeError("parameters: got some of a model's, expected model.parameters(); freeze() leaves some out")
+    return arena, []
+
+
+def check_pairs(parameters: Sequence[Pair]) -> list[Pair]:
     """The (parameter, gradient) arrays of a list: each checked, none sharing memory with another."""
     checked: list[Pair] = []
     spans = []
@@ -254,7 +402,9 @@ def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:
         if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
             raise TypeError(f"parameters[{i}]: got {type(pair).__name__}, expected (parameter, gradient)")
         param, grad = pair
-        kind = param.dtype if isinstance(param, np.ndarray) and param.dtype in FLOATS else FLOATS[0]
+        if isinstance(param, str):
+            raise TypeError(f"parameters[{i}]: got a name and a parameter, did you mean model.parameters()?")
+        kind = written_kind(f"parameters[{i}][0]", param)
         out_array(f"parameters[{i}][0]", param, None, kind)
         out_array(f"parameters[{i}][1]", grad, param.shape, kind)
         checked.append((param, grad))
@@ -268,12 +418,22 @@ def check_pairs(parameters: Iterable[Pair]) -> list[Pair]:
 
 
 def _chooser(number: int, choice: Choice, named: Sequence[tuple[str, Any]]) -> Callable[[int, str, Any], bool]:
+    """Whether a choice takes a parameter, known by position, name and itself."""
     if callable(choice):
         return lambda i, name, one: bool(choice(name, one))
-    if isinstance(choice, str) or not isinstance(choice, Collection):
-        raise TypeError(f"groups[{number}]['params']: got {choice!r}, expected a function or a collection of names")
-    known = {name for name, _ in named} | set(range(len(named)))
-    unknown = [one for one in choice if one not in known]
-    if unknown:
-        raise ValueError(f"groups[{number}]['params']: got {unknown}, expected names or positions of parameters")
-    return lambda i, name, one: i in choice or name in choice
+    where = f"groups[{number}]['params']"
+    if isinstance(choice, (str, bytes, np.ndarray)) or not isinstance(choice, Collection):
+        raise TypeError(f"{where}: got {choice!r}, expected a function or a collection of names")
+    places = {name: i for i, (name, _) in enumerate(named)}
+    own = {id(one): i for i, (_, one) in enumerate(named)}
+    taken = set()
+    for one in choice:
+        place = own.get(id(one))
+        if isinstance(one, str):
+            place = places.get(one)
+        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool) and 0 <= one < len(named):
+            place = int(one)
+        if place is None:
+            raise ValueError(f"{where}: got {one!r}, expected names or positions of parameters")
+        taken.add(place)
+    return lambda i, name, one: i in taken

@@ -3,13 +3,15 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
+
+import numpy as np
 
 from .._dispatch import get_backend
-from .._validate import choice, integer, number
+from .._validate import choice, index_array, integer, number
 from ..norms import global_norm
 from ._groups import Batch, Group, Memory, check_keys
-from ._rule import Rule, check_settings, run_kernel, shared_scalars
+from ._rule import LARGEST, LAST_STEP, Rule, check_settings, run_kernel, shared_scalars
 
 _COUNTS = ("steps", "skipped", "waiting")
 
@@ -37,7 +39,8 @@ class Optimizer:
     nonfinite : {"allow", "skip", "raise"}, default "allow"
         What `step` does about gradients that hold NaN or inf: nothing; leave everything as it was and count
         it in `skipped`; or raise FloatingPointError. The last two cost the reading pass that `clip_norm`
-        needs too.
+        needs too. Rules that keep squares count a norm (after the clipping) above the root of the type's largest
+        number as not finite: about 1.8e19 in float32.
     accumulate : int, default 1
         Only every so many calls of `step` are steps, on gradients divided by this number: the mean over
         micro-batches. An arena's gradients add up meanwhile; of a list, the caller adds them.
@@ -107,28 +110,52 @@ class Optimizer:
     ) -> None:
         if lr is not None:
             settings["lr"] = lr
+        self._memory = Memory(parameters)
         common = self._settings(self._known_settings(), settings)
-        own = [self._settings(common, {k: v for k, v in one.items() if k != "params"}) for one in groups]
-        if clip_norm is not None:
-            number("clip_norm", clip_norm, 0)
-        self.clip_norm = clip_norm
+        own = [self._settings(common, {k: v for k, v in one.items() if k != "params"}) for one in _checked(groups)]
+        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 0)
         self.clip_order = number("clip_order", clip_order, 0, open_low=True)
         self.nonfinite = choice("nonfinite", nonfinite, ("allow", "skip", "raise"))
         self.accumulate = integer("accumulate", accumulate, 1)
-        self._memory = Memory(parameters)
         by_rows = inspect.signature(self.update_rows).parameters if self.update_rows else ()
         self._row_arguments = frozenset(by_rows)
         if choice("lazy", lazy, (True, False)):
             self._check_lazy([common, *own])
         chosen = self._memory.split([one["params"] for one in groups], lazy)
+        self._largest = LARGEST[self._memory.kind]
         self.groups = [
-            Group(pieces, values, self.rule.states(values))
-            for pieces, values in zip(chosen, [common, *own], strict=True)
+            Group(part, type(self), values, self._memory.kind)
+            for part, values in zip(chosen, [common, *own], strict=True)
         ]
         self.steps = 0
         self.skipped = 0
         self.norm = math.nan
         self._waiting = 0  # calls of `step` since the last step
+
+    def __copy__(self) -> "Optimizer":
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.groups = [group.copy() for group in self.groups]
+        return twin
+
+    def __repr__(self) -> str:
+        own = self._known_settings()
+        lines = []
+        for group in self.groups:
+            given = {name: value for name, value in group.settings.items() if name == "lr" or value != own[name]}
+            size = sum(math.prod(shape) for shape in group.shapes)
+            given |= {"parameters": f"{len(group.names)} ({size:,} elements)"}
+            lines.append(", ".join(f"{name}={value}" for name, value in given.items()))
+        extra = {name: getattr(self, name) for name in ("clip_norm", "nonfinite", "accumulate", "steps")}
+        shown = ", ".join(
+            f"{name}={value}"
+            for name, value in extra.items()
+            if value not in (None, "allow") and (name, value) != ("accumulate", 1)
+        )
+        if len(lines) == 1:
+            return f"{type(self).__name__}({lines[0]}, {shown})"
+        inside = "".join(f"\n  group {i}: {line}" for i, line in enumerate(lines))
+        return f"{type(self).__name__}({shown},{inside}\n)"
 
     @classmethod
     def _known_settings(cls) -> dict[str, Any]:
@@ -141,7 +168,9 @@ class Optimizer:
         if unknown:
             raise TypeError(f"{type(self).__name__}: got {', '.join(unknown)}, expected some of {', '.join(base)}")
         settings = base | dict(given)
-        check_settings(self.rule, settings)
+        check_settings(self.rule, settings, self._memory.kind)
+        if "betas" in settings:
+            settings["betas"] = tuple(settings["betas"])
         return settings
 
     def _check_lazy(self, settings: Sequence[Mapping[str, Any]]) -> None:
@@ -156,9 +185,24 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        number("lr", value, 0)
-        for group in self.groups:
-            group.lr = value
+        self.set_rates([value] * len(self.groups))
+
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Set each group's learning rate; none, if one of them is refused.
+
+        Parameters
+        ----------
+        rates : sequence of float
+            One for each group.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a rate that is no number from 0 up within the parameters' type.
+        """
+        checked = [group.checked_lr(rate) for group, rate in zip(self.groups, rates, strict=True)]
+        for group, rate in zip(self.groups, checked, strict=True):
+            group._values["lr"] = rate
 
     def step(self, *, grad_scale: float = 1.0) -> None:
         """Update the parameters from their gradients, in one pass over memory.
@@ -171,66 +215,83 @@ class Optimizer:
         Raises
         ------
         FloatingPointError
-            With `nonfinite="raise"`, before anything is written.
+            With `nonfinite="raise"`, before anything is written: the call counts as not made.
+        TypeError, ValueError
+            For a factor that is no finite number of the parameters' type, or parameters that moved into a larger
+            model; before anything is written or counted, too.
         """
-        self._waiting += 1
-        if self._waiting < self.accumulate:
+        scale = number("grad_scale", grad_scale, -self._largest, self._largest) / self.accumulate
+        if self._waiting + 1 < self.accumulate:
+            self._waiting += 1
             return
-        self._waiting = 0
         self._memory.settle()
         if self._memory.refrozen():
             for group in self.groups:
                 group.gather()
-        scale = grad_scale / self.accumulate
         if self.clip_norm is not None or self.nonfinite != "allow":
-            self.norm = global_norm(self._memory.gradients, self.clip_order) * abs(scale)
-            if not math.isfinite(self.norm) and self.nonfinite != "allow":
+            norm = global_norm(self._memory.gradients, self.clip_order) * abs(scale)
+            factor = 1.0
+            if self.clip_norm is not None:
+                factor = self.clip_norm / (norm + 1e-6)  # (1.12)
+                factor = factor if not factor >= 1 else 1.0  # NaN passes, as in PyTorch
+            # Beyond its root, a square is beyond the range of the type.
+            limit = math.sqrt(self._largest) if self.rule.squares else self._largest
+            if self.nonfinite != "allow" and not (math.isfinite(norm) and norm * factor <= limit):
                 if self.nonfinite == "raise":
-                    raise FloatingPointError(f"gradients: got a norm of {self.norm}, expected finite gradients")
+                    squares = f" with squares within {self._memory.kind}" if math.isfinite(norm) else ""
+                    raise FloatingPointError(f"gradients: got a norm of {norm}, expected finite gradients{squares}")
+                self.norm, self._waiting = norm, 0
                 self.skipped += 1
                 self._memory.renew()
                 return
-            if self.clip_norm is not None:
-                factor = self.clip_norm / (self.norm + 1e-6)  # (1.12)
-                scale *= factor if not factor >= 1 else 1.0  # NaN passes, as in PyTorch
+            self.norm, scale = norm, scale * factor
+        rows = [[self._written_rows(batch) for batch in group.tables] for group in self.groups]
+        self._waiting = 0
         self.steps += 1
-        for group in self.groups:
-            self._update(group, scale)
+        for group, named in zip(self.groups, rows, strict=True):
+            self._update(group, named, scale)
         self._memory.renew()
 
-    def _update(self, group: Group, scale: float) -> None:
-        batches = [*group.batches, *[batch for batch in group.tables if not self._updated_rows(group, batch, scale)]]
+    def _update(self, group: Group, rows: Sequence[np.ndarray | None], scale: float) -> None:
+        batches = list(group.batches)
+        for batch, named in zip(group.tables, rows, strict=True):
+            if named is None:
+                batches.append(batch)
+            else:
+                self._update_named(group, batch, named, scale)
         if get_backend() == "reference":
             for run in (run for batch in batches for run in batch.runs):
-                named = run.states | group.settings
-                self.update(run.param, run.grad, **named, step=self.steps, grad_scale=scale)
+                self.update(run.param, run.grad, **run.states, **group._values, step=self.steps, grad_scale=scale)
             return
-        kernel, scalars = self.rule.plan(self.steps, group.settings)
-        scalars += shared_scalars(group.settings, scale)
+        kernel, scalars = self.rule.plan(self.steps, group._values)
+        scalars += shared_scalars(group._values, scale)
         for batch in batches:
             run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars)
 
-    def _updated_rows(self, group: Group, batch: Batch, scale: float) -> bool:
-        """Update the rows that were written to; False, and nothing done, where any may have been."""
+    def _written_rows(self, batch: Batch) -> np.ndarray | None:
+        """The rows that were written to; None where any may have been, or there is no rule for rows."""
+        table = batch.runs[0].table
+        rows = table.written_rows() if self.update_rows is not None else None
+        return None if rows is None else index_array(f"rows of {table.name}", rows, table.shape[0], (None,))
+
+    def _update_named(self, group: Group, batch: Batch, rows: np.ndarray, scale: float) -> None:
         (run,) = batch.runs
-        rows = run.table.written_rows()
-        if rows is None or self.update_rows is None:
-            return False
         shape = run.table.shape
         states = {name: array.reshape(shape) for name, array in run.states.items()}
-        settings = {name: value for name, value in group.settings.items() if name in self._row_arguments}
+        settings = {name: value for name, value in group._values.items() if name in self._row_arguments}
         values = run.grad.reshape(shape)[rows]
         param = run.param.reshape(shape)
-        self.update_rows(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
-        return True
+        update = cast(Callable[..., None], self.update_rows)
+        update(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
 
     def zero_grad(self) -> None:
         """Forget the gradients: an arena's next backward overwrites them, a list's arrays are set to 0."""
         self._memory.forget()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state, the counts and the numeric settings: what an exact resume needs."""
+        """Copies of the state, the counts and the settings, with the rule and the parameters they are of."""
         return {
+            "rule": type(self).__name__,
             "steps": self.steps,
             "skipped": self.skipped,
             "waiting": self._waiting,
@@ -240,20 +301,43 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave, into an optimizer made with the same arguments.
 
+        The settings become the saved ones; what the optimizer is made of has to agree: its class, the variant, and
+        each group's parameters in name, shape and dtype.
+
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If it does not fit; nothing was changed then.
         """
-        check_keys("state", state, ("groups", *_COUNTS))
+        keys = ("rule", "groups", *_COUNTS)
+        if isinstance(state, Mapping) and set(keys) - set(state) == {"rule"}:
+            raise ValueError("state: saved by an earlier version, which did not say of which rule and parameters it is")
+        check_keys("state", state, keys)
+        if state["rule"] != type(self).__name__:
+            raise ValueError(f"state: got the state of {state['rule']}, expected that of {type(self).__name__}")
         groups = state["groups"]
+        if not isinstance(groups, (list, tuple)):
+            raise TypeError(f"state['groups']: got {type(groups).__name__}, expected a list")
         if len(groups) != len(self.groups):
             raise ValueError(f"state: got {len(groups)} groups, expected {len(self.groups)}")
-        steps, skipped, waiting = (integer(f"state[{name!r}]", state[name], 0) for name in _COUNTS)
-        settings = []
-        for group, saved in zip(self.groups, groups, strict=True):
-            group.check_state(saved)
-            settings.append(self._settings(group.settings, saved["settings"]))
+        steps, skipped = (integer(f"state[{name!r}]", state[name], 0, LAST_STEP - 1) for name in _COUNTS[:2])
+        waiting = integer("state['waiting']", state["waiting"], 0, self.accumulate - 1)
+        settings = [
+            group.check_state(f"state['groups'][{i}]", saved)
+            for i, (group, saved) in enumerate(zip(self.groups, groups, strict=True))
+        ]
         for group, saved, values in zip(self.groups, groups, settings, strict=True):
             group.load(saved, values)
         self.steps, self.skipped, self._waiting = steps, skipped, waiting
+
+
+def _checked(groups: Any) -> Sequence[Mapping[str, Any]]:
+    """Refuse groups that are not a sequence of dicts with "params"."""
+    if not isinstance(groups, (list, tuple)):
+        raise TypeError(f"groups: got {type(groups).__name__}, expected a list of dicts")
+    for i, one in enumerate(groups):
+        if not isinstance(one, Mapping):
+            raise TypeError(f"groups[{i}]: got {type(one).__name__}, expected a dict")
+        if "params" not in one:
+            raise ValueError(f'groups[{i}]: got {", ".join(map(str, one)) or "nothing"}, expected "params" too')
+    return groups

@@ -14,8 +14,8 @@ import numpy as np
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
 from .._threads import threads_for
-from .._validate import FLOATS, check_apart, check_shape, float_array, index_array, integer, number, out_array
-from ._rule import GRAIN, Rule, check_settings, shared_scalars, specialized
+from .._validate import check_apart, check_shape, float_array, index_array, out_array, written_kind
+from ._rule import GRAIN, Rule, check_call, check_scalars, shared_scalars, specialized
 
 
 @mirrored
@@ -62,10 +62,8 @@ def apply_rows(
     **settings: Any,
 ) -> None:
     """One validated update of some rows: the body of every public ``*_update_rows`` function."""
-    check_settings(rule, settings)
-    integer("step", step, 1)
-    number("grad_scale", grad_scale)
-    kind = param.dtype if isinstance(param, np.ndarray) and param.dtype in FLOATS else FLOATS[0]
+    kind = written_kind("param", param)
+    step, grad_scale = check_call(rule, settings, step, grad_scale, kind)
     out_array("param", param, (None, None), kind)
     for name, state in states.items():
         out_array(name, state, param.shape, kind)
@@ -75,6 +73,7 @@ def apply_rows(
     if np.any(numbers[1:] <= numbers[:-1]):
         numbers, read = sum_rows(numbers, read)
     kernel, scalars = rule.plan(step, settings)
-    threads = threads_for(read.size, GRAIN)
     scalars += shared_scalars(settings, grad_scale)
+    check_scalars(scalars, kind)
+    threads = threads_for(read.size, GRAIN)
     specialized(rule.module, f"{kernel}_rows", kind.char)(param, numbers, read, *states.values(), *scalars, threads)

@@ -13,10 +13,13 @@ import numpy as np
 
 from .._dispatch import kernels
 from .._threads import threads_for
-from .._validate import check_apart, choice, float_array, integer, number, out_array
+from .._validate import FLOATS, check_apart, choice, float_array, integer, number, out_array, written_kind
 from ._pieces import pieces_of_one
 
 VARIANTS = ("torch", "keras", "optax", "paper", "course")
+LARGEST = {kind: float(np.finfo(kind).max) for kind in FLOATS}
+LEAST = {kind: float(np.finfo(kind).smallest_subnormal) for kind in FLOATS}
+LAST_STEP = 2**63 - 1
 GRAIN = 16384  # elements a thread should get at least: below, starting the team costs more than it saves
 
 Settings = Mapping[str, Any]
@@ -28,13 +31,14 @@ class Rule:
 
     `module` names the kernel module; `states` lists the state arrays that the settings ask for, in the order
     of the kernel's arguments; `check` refuses settings; `plan` gives the kernel's name and its scalars for
-    one step.
+    one step; `squares` says whether the state holds squares of the gradient, which leave the range sooner.
     """
 
     module: str
     states: Callable[[Settings], tuple[str, ...]]
     check: Callable[[Settings], None]
     plan: Callable[[int, Settings], tuple[str, tuple[float, ...]]]
+    squares: bool = True
 
 
 def check_betas(settings: Settings) -> None:
@@ -45,12 +49,6 @@ def check_betas(settings: Settings) -> None:
     number("betas[1]", betas[1], 0, 1, open_high=True)
 
 
-def check_eps(settings: Settings) -> None:
-    # Not 0: where gradient and state are 0, as in an arena's padding, the rules would divide 0 by 0.
-    if settings["eps"] is not None:
-        number("eps", settings["eps"], 0, open_low=True)
-
-
 def adam_eps(settings: Settings) -> float:
     """eps, or the default that the variants of the Adam family share."""
     if settings["eps"] is None:
@@ -58,15 +56,29 @@ def adam_eps(settings: Settings) -> float:
     return settings["eps"]
 
 
-def check_settings(rule: Rule, settings: Settings) -> None:
-    """Refuse settings, the rule's own and the ones all rules share."""
-    number("lr", settings["lr"], 0)
-    number("weight_decay", settings["weight_decay"], 0)
-    number("l1", settings["l1"], 0)
+def check_settings(rule: Rule, settings: Settings, kind: np.dtype) -> None:
+    """Refuse settings, the rule's own and the ones all rules share, for parameters of this type."""
+    largest = LARGEST[kind]
+    number("lr", settings["lr"], 0, largest)
+    number("weight_decay", settings["weight_decay"], 0, largest)
+    number("l1", settings["l1"], 0, largest)
+    if settings.get("eps") is not None:
+        # Not 0, nor what becomes 0: where gradient and state are 0, as in an arena's padding, the rules would divide
+        # 0 by 0.
+        number("eps", settings["eps"], LEAST[kind], largest)
     choice("decoupled_weight_decay", settings["decoupled_weight_decay"], (True, False))
     choice("maximize", settings["maximize"], (True, False))
     choice("variant", settings["variant"], VARIANTS)
     rule.check(settings)
+
+
+def check_scalars(scalars: tuple[float, ...], kind: np.dtype) -> None:
+    """Refuse what a kernel would be given, where it is beyond the range of its type."""
+    largest = LARGEST[kind]
+    if not (max(scalars) <= largest and min(scalars) >= -largest):
+        raise ValueError(
+            f"lr: got settings from which the rule makes {max(scalars, key=abs):g}, expected numbers within {kind}"
+        )
 
 
 def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
@@ -97,6 +109,12 @@ def run_kernel(
     _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, pieces, *scalars, threads)
 
 
+def check_call(rule: Rule, settings: Settings, step: int, grad_scale: float, kind: np.dtype) -> tuple[int, float]:
+    """Refuse what every update function takes besides arrays; the step and the factor, as plain numbers."""
+    check_settings(rule, settings, kind)
+    return integer("step", step, 1, LAST_STEP), number("grad_scale", grad_scale, -LARGEST[kind], LARGEST[kind])
+
+
 def apply_rule(
     rule: Rule,
     param: np.ndarray,
@@ -107,16 +125,12 @@ def apply_rule(
     **settings: Any,
 ) -> None:
     """One validated update: the body of every public ``*_update`` function."""
-    check_settings(rule, settings)
-    integer("step", step, 1)
-    number("grad_scale", grad_scale)
+    dtype = written_kind("param", param)
+    step, grad_scale = check_call(rule, settings, step, grad_scale, dtype)
     needed = rule.states(settings)
     for name, state in states.items():
         if state is not None and name not in needed:
             raise ValueError(f"{name}: got an array, expected None with these settings")
-    if not isinstance(param, np.ndarray):
-        raise TypeError(f"param: got {type(param).__name__}, expected a numpy array to write into")
-    dtype = np.dtype(np.float64) if param.dtype == np.float64 else np.dtype(np.float32)
     written = {"param": out_array("param", param, None, dtype)}
     for name in needed:
         written[name] = out_array(name, states[name], param.shape, dtype)
@@ -124,5 +138,6 @@ def apply_rule(
     check_apart(**written, grad=read)
     arrays = [array.reshape(-1) for array in (written.pop("param"), read, *written.values())]
     kernel, scalars = rule.plan(step, settings)
-    pieces = pieces_of_one(param.size, len(arrays))
-    run_kernel(rule.module, kernel, arrays, pieces, param.size, scalars + shared_scalars(settings, grad_scale))
+    scalars += shared_scalars(settings, grad_scale)
+    check_scalars(scalars, dtype)
+    run_kernel(rule.module, kernel, arrays, pieces_of_one(param.size, len(arrays)), param.size, scalars)

@@ -5,11 +5,10 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import number
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, apply_rule, check_eps
+from ._rule import Rule, Settings, apply_rule
 
 
 def _check(settings: Settings) -> None:
-    check_eps(settings)
     if settings["rho"] is not None:
         number("rho", settings["rho"], 0, 1, open_high=True)
 

@@ -1,5 +1,6 @@
 """AdaGrad (3.4)."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,11 @@ from .._dispatch import mirrored
 from .._validate import number
 from ._optimizer import Optimizer
 from ._rows import apply_rows
-from ._rule import Rule, Settings, apply_rule, check_eps
+from ._rule import Rule, Settings, apply_rule
 
 
 def _check(settings: Settings) -> None:
-    check_eps(settings)
-    number("lr_decay", settings["lr_decay"], 0)
+    number("lr_decay", settings["lr_decay"], 0, math.inf, open_high=True)
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
@@ -216,9 +216,9 @@ class AdaGrad(Optimizer):
         initial_accumulator: float | None = None,
         **settings: Any,
     ) -> None:
-        if initial_accumulator is not None:
-            number("initial_accumulator", initial_accumulator, 0)
         super().__init__(parameters, lr, **settings)
+        if initial_accumulator is not None:
+            number("initial_accumulator", initial_accumulator, 0, self._largest)
         for group in self.groups:
             inside = group.settings["variant"] in ("keras", "optax")
             initial = initial_accumulator if initial_accumulator is not None else 0.1 if inside else 0.0

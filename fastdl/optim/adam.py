@@ -8,12 +8,7 @@ import numpy as np
 from .._dispatch import mirrored
 from ._optimizer import Optimizer
 from ._rows import apply_rows
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
-
-
-def _check(settings: Settings) -> None:
-    check_betas(settings)
-    check_eps(settings)
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
@@ -25,7 +20,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "adam", (rate, beta1, beta2, 1 / root, adam_eps(settings))
 
 
-ADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
+ADAM_RULE = Rule("optim", lambda settings: ("m", "v"), check_betas, _plan)
 
 
 @mirrored

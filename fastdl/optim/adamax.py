@@ -4,12 +4,7 @@ import numpy as np
 
 from .._dispatch import mirrored
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
-
-
-def _check(settings: Settings) -> None:
-    check_betas(settings)
-    check_eps(settings)
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
@@ -19,7 +14,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "adamax", (rate, beta1, beta2, eps, 0.0) if inside else (rate, beta1, beta2, 0.0, eps)
 
 
-ADAMAX_RULE = Rule("optim_adaptive", lambda settings: ("m", "u"), _check, _plan)
+ADAMAX_RULE = Rule("optim_adaptive", lambda settings: ("m", "u"), check_betas, _plan, squares=False)
 
 
 @mirrored

@@ -1,6 +1,7 @@
 """Averages of the parameters along training: exponential (Polyak) and uniform (SWA)."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,10 +9,10 @@ import numpy as np
 
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
-from .._validate import FLOATS, check_apart, float_array, integer, number, out_array
-from ._groups import Memory
+from .._validate import check_apart, choice, float_array, integer, number, out_array, written_kind
+from ._groups import Memory, check_array, check_keys, check_members
 from ._pieces import pieces_of_one
-from ._rule import run_kernel
+from ._rule import LAST_STEP, run_kernel
 
 
 @mirrored
@@ -38,8 +39,8 @@ def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> Non
     >>> average
     array([0.5, 1. ])
     """
-    number("weight", weight, 0, 1)
-    kind = average.dtype if isinstance(average, np.ndarray) and average.dtype in FLOATS else FLOATS[0]
+    weight = number("weight", weight, 0, 1)
+    kind = written_kind("average", average)
     out_array("average", average, None, kind)
     read = float_array("param", param, average.shape, kind)
     check_apart(average=average, param=read)
@@ -52,7 +53,7 @@ class _Average:
 
     def __init__(self, parameters: Any) -> None:
         self._memory = Memory(parameters)
-        self._pieces = self._memory.split([])[0]
+        (self._part,) = self._memory.split([])
         self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
         for average, param in zip(self.arrays, self._params, strict=True):
             average[...] = param
@@ -62,12 +63,22 @@ class _Average:
     def _params(self) -> list[np.ndarray]:
         """The parameters where they lie now, flat: a copied average's are the copied model's."""
         self._memory.refuse_stale()
-        return [piece.arrays()[0] for piece in self._pieces]
+        return [piece.arrays()[0] for piece in self._part.pieces]
+
+    def __copy__(self) -> "_Average":
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.arrays = [average.copy() for average in self.arrays]
+        return twin
+
+    def __repr__(self) -> str:
+        size = sum(math.prod(shape) for shape in self._part.shapes)
+        return f"{type(self).__name__}({len(self._part.names)} parameters, {size:,} elements, updates={self.updates})"
 
     def _mix(self, weight: float) -> None:
-        self.updates += 1
         for average, param in zip(self.arrays, self._params, strict=True):
             average_update(average, param, weight)
+        self.updates += 1
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -86,15 +97,39 @@ class _Average:
             param[...] = average
 
     def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.updates, "arrays": [average.copy() for average in self.arrays]}
+        """Copies of the average, with what kind it is and the parameters it is of."""
+        return {
+            "average": type(self).__name__,
+            "updates": self.updates,
+            "names": list(self._part.names),
+            "shapes": [list(shape) for shape in self._part.shapes],
+            "arrays": [average.copy() for average in self.arrays],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        given = [np.asarray(array) for array in state["arrays"]]
-        if [(one.shape, one.dtype) for one in given] != [(one.shape, one.dtype) for one in self.arrays]:
-            sizes = [one.size for one in self.arrays]
-            raise ValueError(f"state: got sizes {[one.size for one in given]}, expected {sizes}, of one dtype")
-        self.updates = integer("updates", state["updates"], 0)
-        for average, values in zip(self.arrays, given, strict=True):
+        """Take over what `state_dict` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not fit; nothing was changed then.
+        """
+        keys = ("average", "updates", "names", "shapes", "arrays")
+        if isinstance(state, Mapping) and set(state) == {"updates", "arrays"}:
+            raise ValueError("state: saved by an earlier version, which did not say of which parameters it is")
+        check_keys("state", state, keys)
+        if state["average"] != type(self).__name__:
+            raise ValueError(f"state: got the state of {state['average']}, expected that of {type(self).__name__}")
+        check_members("state", state, self._part.names, self._part.shapes)
+        arrays, updates = state["arrays"], integer("state['updates']", state["updates"], 0, LAST_STEP - 1)
+        if not isinstance(arrays, (list, tuple)):
+            raise TypeError(f"state['arrays']: got {type(arrays).__name__}, expected a list")
+        if len(arrays) != len(self.arrays):
+            raise ValueError(f"state['arrays']: got {len(arrays)}, expected {len(self.arrays)}")
+        for i, (values, average) in enumerate(zip(arrays, self.arrays, strict=True)):
+            check_array(f"state['arrays'][{i}]", values, average)
+        self.updates = updates
+        for average, values in zip(self.arrays, arrays, strict=True):
             average[...] = values
 
 
@@ -129,7 +164,7 @@ class ExponentialAverage(_Average):
 
     def __init__(self, parameters: Any, decay: float = 0.999, *, warm_up: bool = False) -> None:
         self.decay = number("decay", decay, 0, 1, open_high=True)
-        self.warm_up = bool(warm_up)
+        self.warm_up = choice("warm_up", warm_up, (True, False))
         super().__init__(parameters)
 
     def update(self) -> None:

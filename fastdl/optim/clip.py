@@ -7,14 +7,15 @@ import numpy as np
 
 from .._validate import number
 from ..norms import clip_by_global_norm_
-from ._groups import check_pairs
+from ._groups import parameters_of
 
 
 def _gradients(parameters: Any) -> np.ndarray | list[np.ndarray]:
-    if hasattr(parameters, "settle_gradients"):  # an arena
-        parameters.settle_gradients()
-        return parameters._grad
-    return [grad for _, grad in check_pairs(parameters)]
+    arena, pairs = parameters_of(parameters)
+    if arena is None:
+        return [grad for _, grad in pairs]
+    arena.settle_gradients()
+    return arena._grad
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
@@ -85,9 +86,11 @@ def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> li
     >>> fd.optim.clip_each_grad_norm_(pairs, 1.0)
     [5.0, 0.5]
     """
-    gradients = _gradients(parameters)
-    if isinstance(gradients, np.ndarray):
-        gradients = [one._grad for one in parameters]
+    arena, pairs = parameters_of(parameters)
+    gradients = [grad for _, grad in pairs]
+    if arena is not None:
+        arena.settle_gradients()
+        gradients = [one._grad for one in arena]
     return [clip_by_global_norm_(gradient, max_norm, ord) for gradient in gradients]
 
 

@@ -11,7 +11,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "lion", (settings["lr"], *settings["betas"])
 
 
-LION_RULE = Rule("optim_adaptive", lambda settings: ("m",), check_betas, _plan)
+LION_RULE = Rule("optim_adaptive", lambda settings: ("m",), check_betas, _plan, squares=False)
 
 
 @mirrored

@@ -1,5 +1,6 @@
 """NAdam (3.11): Adam with Nesterov's momentum."""
 
+import functools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import number
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
 
 _products: dict[tuple[int, float, float], float] = {}
 
@@ -18,25 +19,45 @@ def _mu(step: int, beta1: float, decay: float) -> float:
 
 def _mu_product(step: int, beta1: float, decay: float) -> float:
     """mu(1) * ... * mu(step), from the product one step before where that is still known."""
-    product = _products.get((step, beta1, decay))
-    if product is None:
-        before = _products.get((step - 1, beta1, decay))
-        if before is None:
-            before = math.prod(_mu(t, beta1, decay) for t in range(1, step))
-        product = before * _mu(step, beta1, decay)
-        if len(_products) >= 64:
-            _products.pop(next(iter(_products)))
-        _products[step, beta1, decay] = product
+    if _mu(step, beta1, decay) == beta1:  # the momentum has arrived: the rest is a power
+        arrived, product = _whole(beta1, decay)
+        return product * beta1 ** (step - arrived)
+    known = _products.get((step, beta1, decay))
+    if known is not None:
+        return known
+    before = _products.get((step - 1, beta1, decay))
+    product = _from_one(step, beta1, decay) if before is None else before * _mu(step, beta1, decay)
+    if len(_products) >= 64:
+        _products.pop(next(iter(_products)))
+    _products[step, beta1, decay] = product
     return product
+
+
+def _from_one(step: int, beta1: float, decay: float) -> float:
+    product = 1.0
+    for t in range(1, step + 1):
+        product *= _mu(t, beta1, decay)
+        if product == 0:
+            break
+    return product
+
+
+@functools.lru_cache(maxsize=64)
+def _whole(beta1: float, decay: float) -> tuple[int, float]:
+    """The last step whose momentum is below beta1 (or before the product is 0), and the product up to it."""
+    step, product = 0, 1.0
+    while product > 0 and _mu(step + 1, beta1, decay) != beta1:
+        step += 1
+        product *= _mu(step, beta1, decay)
+    return step, product
 
 
 def _check(settings: Settings) -> None:
     check_betas(settings)
-    check_eps(settings)
     if settings["momentum_decay"] is not None:
         if settings["variant"] == "optax":
             raise ValueError(f"momentum_decay: got {settings['momentum_decay']}, expected None for optax")
-        number("momentum_decay", settings["momentum_decay"], 0)
+        number("momentum_decay", settings["momentum_decay"], 0, math.inf, open_high=True)
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:

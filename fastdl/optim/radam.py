@@ -7,7 +7,23 @@ import numpy as np
 from .._dispatch import mirrored
 from .._validate import choice
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas, check_eps
+from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
+
+
+def _bent(y: float) -> float:
+    """(1 - y / (exp(y) - 1)) / y, which is 1/2 at 0."""
+    if abs(y) < 0.25:  # the series, as the formula cancels there
+        z = y * y
+        return 0.5 - y * (1 / 12 - z * (1 / 720 - z * (1 / 30240 - z * (1 / 1209600 - z / 47900160))))
+    return (1 - y / math.expm1(min(y, 700.0))) / y
+
+
+def _length(beta2: float, step: int) -> float:
+    """2 / (1 - beta2) - 1 - 2 step beta2^step / (1 - beta2^step), without the difference of the two large terms."""
+    if beta2 == 0:
+        return 1.0
+    x = -math.log(beta2)
+    return 2 * _bent(-x) + 2 * step * _bent(step * x) - 1
 
 
 def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
@@ -15,7 +31,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     rate = settings["lr"] / (1 - beta1**step)
     power = beta2**step
     longest = 2 / (1 - beta2) - 1
-    length = longest - 2 * step * power / (1 - power)
+    length = _length(beta2, step)
     if length <= (4 if settings["variant"] == "paper" else 5):
         return "unadapted", (rate, beta1, beta2)
     top = (length - 4) * (length - 2) * longest
@@ -27,7 +43,6 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
 
 def _check(settings: Settings) -> None:
     check_betas(settings)
-    check_eps(settings)
     choice("variant", settings["variant"], ("torch", "optax", "paper", "course"))
 
 

@@ -1,11 +1,13 @@
 """RMSProp (3.5), centered (3.6) and with momentum (3.7)."""
 
+import math
+
 import numpy as np
 
 from .._dispatch import mirrored
 from .._validate import choice, number
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, apply_rule, check_eps
+from ._rule import Rule, Settings, apply_rule
 
 
 def _states(settings: Settings) -> tuple[str, ...]:
@@ -14,8 +16,7 @@ def _states(settings: Settings) -> tuple[str, ...]:
 
 
 def _check(settings: Settings) -> None:
-    check_eps(settings)
-    number("momentum", settings["momentum"], 0)
+    number("momentum", settings["momentum"], 0, math.inf, open_high=True)
     choice("centered", settings["centered"], (True, False))
     if settings["rho"] is not None:
         number("rho", settings["rho"], 0, 1, open_high=True)

@@ -4,8 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .._validate import choice, integer, number
+import numpy as np
+
+from .._validate import choice, function, integer, number
+from ._groups import check_keys
 from ._optimizer import Optimizer
+from ._rule import LAST_STEP
 from .schedules import Schedule
 
 
@@ -36,32 +40,50 @@ class Scheduler:
     """
 
     def __init__(self, optimizer: Optimizer, schedule: Schedule) -> None:
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
-        self.schedule = schedule
+        self.schedule = function("schedule", schedule, "a function of the step number")
         self.base = [group.lr for group in optimizer.groups]
         self.step_number = 0
-        self._apply()
+        self._go_to(0, self.base)
+
+    def __repr__(self) -> str:
+        return f"Scheduler({type(self.optimizer).__name__}, {self.schedule!r}, step {self.step_number})"
 
     def step(self) -> None:
-        """Go to the next step; call it after the optimizer's."""
-        self.step_number += 1
-        self._apply()
+        """Go to the next step; call it after the optimizer's.
 
-    def _apply(self) -> None:
-        factor = number("schedule(step)", self.schedule(self.step_number), 0)
-        for group, base in zip(self.optimizer.groups, self.base, strict=True):
-            group.lr = base * factor
+        Raises
+        ------
+        TypeError, ValueError
+            For a factor that is no finite number from 0 up; nothing was changed or counted then.
+        """
+        self._go_to(self.step_number + 1, self.base)
+
+    def _go_to(self, step: int, base: list[float]) -> None:
+        factor = number("schedule(step)", self.schedule(step), 0, math.inf, open_high=True)
+        self.optimizer.set_rates([one * factor for one in base])
+        self.step_number, self.base = step, base
 
     def state_dict(self) -> dict[str, Any]:
         """The step number and the base rates; the schedule itself is code."""
         return {"step_number": self.step_number, "base": list(self.base)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if len(state["base"]) != len(self.base):
-            raise ValueError(f"state: got {len(state['base'])} base rates, expected {len(self.base)}")
-        self.step_number = integer("step_number", state["step_number"], 0)
-        self.base = [number("base", one, 0) for one in state["base"]]
-        self._apply()
+        """Take over what `state_dict` gave, and set the rates.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not fit; nothing was changed then.
+        """
+        check_keys("state", state, ("step_number", "base"))
+        given, step = state["base"], integer("state['step_number']", state["step_number"], 0, LAST_STEP - 1)
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"state['base']: got {type(given).__name__}, expected a list of rates")
+        if len(given) != len(self.base):
+            raise ValueError(f"state: got {len(given)} base rates, expected {len(self.base)}")
+        self._go_to(step, [number(f"state['base'][{i}]", one, 0) for i, one in enumerate(given)])
 
 
 class ReduceOnPlateau:
@@ -102,6 +124,7 @@ class ReduceOnPlateau:
         min_lr: float = 0.0,
         mode: str = "min",
     ) -> None:
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
         self.factor = number("factor", factor, 0, 1, open_high=True)
         self.patience = integer("patience", patience, 0)
@@ -113,27 +136,57 @@ class ReduceOnPlateau:
         self.bad = 0
         self.resting = 0
 
+    def __repr__(self) -> str:
+        return f"ReduceOnPlateau({type(self.optimizer).__name__}, mode={self.mode!r}, best={self.best}, bad={self.bad})"
+
     def step(self, measure: float) -> None:
-        """Take in the measure of one more step; NaN counts as no improvement."""
-        measure = float(measure)
-        margin = 0.0 if math.isinf(self.best) else self.threshold * self.best
-        better = measure < self.best - margin if self.mode == "min" else measure > self.best + margin
+        """Take in the measure of one more step; NaN counts as no improvement.
+
+        Raises
+        ------
+        TypeError
+            For a measure that is no number; nothing was changed then.
+        """
+        if not (isinstance(measure, (float, np.floating)) and measure != measure):
+            measure = number("measure", measure)
+        best, bad, resting = self.best, self.bad, self.resting
+        margin = 0.0 if math.isinf(best) else self.threshold * abs(best)
+        better = measure < best - margin if self.mode == "min" else measure > best + margin
         if better:
-            self.best, self.bad = measure, 0
+            best, bad = float(measure), 0
         else:
-            self.bad += 1
-        if self.resting > 0:
-            self.resting -= 1
-            self.bad = 0
-        if self.bad > self.patience:
-            for group in self.optimizer.groups:
-                group.lr = max(group.lr * self.factor, self.min_lr)
-            self.resting, self.bad = self.cooldown, 0
+            bad += 1
+        if resting > 0:
+            resting -= 1
+            bad = 0
+        if bad > self.patience:
+            rates = [group.lr for group in self.optimizer.groups]
+            self.optimizer.set_rates([min(one, max(one * self.factor, self.min_lr)) for one in rates])
+            resting, bad = self.cooldown, 0
+        self.best, self.bad, self.resting = best, bad, resting
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "bad": self.bad, "resting": self.resting}
+        """What the watcher remembers, and in which direction it looks."""
+        return {"mode": self.mode, "best": self.best, "bad": self.bad, "resting": self.resting}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best = float(state["best"])
-        self.bad = integer("bad", state["bad"], 0)
-        self.resting = integer("resting", state["resting"], 0)
+        """Take over what `state_dict` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not fit; nothing was changed then.
+        """
+        if isinstance(state, Mapping) and set(state) == {"best", "bad", "resting"}:
+            raise ValueError("state: saved by an earlier version, which did not say in which mode")
+        check_keys("state", state, ("mode", "best", "bad", "resting"))
+        if state["mode"] != self.mode:
+            raise ValueError(f"state: got mode {state['mode']!r}, expected {self.mode!r}")
+        best = number("state['best']", state["best"])
+        bad, resting = (integer(f"state[{name!r}]", state[name], 0) for name in ("bad", "resting"))
+        self.best, self.bad, self.resting = best, bad, resting
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: got {type(optimizer).__name__}, expected an optimizer of fastdl.optim")

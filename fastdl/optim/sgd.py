@@ -1,5 +1,7 @@
 """Stochastic gradient descent (3.1), with momentum (3.2) and Nesterov's momentum (3.3)."""
 
+import math
+
 import numpy as np
 
 from .._dispatch import mirrored
@@ -14,7 +16,7 @@ def _states(settings: Settings) -> tuple[str, ...]:
 
 
 def _check(settings: Settings) -> None:
-    number("momentum", settings["momentum"], 0)
+    number("momentum", settings["momentum"], 0, math.inf, open_high=True)
     number("dampening", settings["dampening"], 0, 1)
     choice("nesterov", settings["nesterov"], (True, False))
     if settings["dampening"] and settings["variant"] != "torch":
@@ -36,7 +38,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "momentum", (1.0, momentum, lr, settings["nesterov"])  # the velocity carries lr
 
 
-SGD_RULE = Rule("optim", _states, _check, _plan)
+SGD_RULE = Rule("optim", _states, _check, _plan, squares=False)
 
 
 @mirrored

@@ -60,10 +60,10 @@ def rmsprop_update(
     g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
     if centered:
         off = g - grad_avg
-        square_avg[...] = rho * (square_avg + (1 - rho) * (off * off))
+        square_avg[...] = rho * (square_avg + (1 - rho) * off * off)
         grad_avg[...] = rho * grad_avg + (1 - rho) * g
     else:
-        square_avg[...] = rho * square_avg + (1 - rho) * (g * g)
+        square_avg[...] = rho * square_avg + (1 - rho) * g * g
     inside = variant in ("keras", "optax", "paper")
     change = g / (np.sqrt(square_avg + eps) if inside else np.sqrt(square_avg) + eps)
     if momentum == 0:
@@ -84,15 +84,15 @@ def adadelta_update(
     rho = _default(rho, variant, torch=0.9, keras=0.95)
     eps = _default(eps, variant, torch=1e-6, keras=1e-7)
     g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
-    square_avg[...] = rho * square_avg + (1 - rho) * (g * g)
+    square_avg[...] = rho * square_avg + (1 - rho) * g * g
     delta = np.sqrt(delta_avg + eps) / np.sqrt(square_avg + eps) * g
-    delta_avg[...] = rho * delta_avg + (1 - rho) * (delta * delta)
+    delta_avg[...] = rho * delta_avg + (1 - rho) * delta * delta
     _move(param, lr * delta, lr, weight_decay, decoupled_weight_decay, l1)
 
 
 def _means(m, v, g, betas):
     m[...] = betas[0] * m + (1 - betas[0]) * g
-    v[...] = betas[1] * v + (1 - betas[1]) * (g * g)
+    v[...] = betas[1] * v + (1 - betas[1]) * g * g
     return m, v
 
 
@@ -153,6 +153,22 @@ def nadam_update(
     _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
 
 
+def _bent(y):
+    """(1 - y / (exp(y) - 1)) / y"""
+    if abs(y) < 0.25:
+        z = y * y
+        return 0.5 - y * (1 / 12 - z * (1 / 720 - z * (1 / 30240 - z * (1 / 1209600 - z / 47900160))))
+    return (1 - y / math.expm1(min(y, 700.0))) / y
+
+
+def _length(beta2, step):
+    """2 / (1 - beta2) - 1 - 2 step beta2^step / (1 - beta2^step), without cancellation."""
+    if beta2 == 0:
+        return 1.0
+    x = -math.log(beta2)
+    return 2 * _bent(-x) + 2 * step * _bent(step * x) - 1
+
+
 def radam_update(
     param, grad, m, v, *, step, lr=0.001, betas=(0.9, 0.999), eps=None,
     weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
@@ -162,7 +178,7 @@ def radam_update(
     m, v = _means(m, v, g, betas)
     rate, power = lr / (1 - betas[0] ** step), betas[1] ** step
     longest = 2 / (1 - betas[1]) - 1
-    length = longest - 2 * step * power / (1 - power)
+    length = _length(betas[1], step)
     if length > (4 if variant == "paper" else 5):
         top = (length - 4) * (length - 2) * longest
         rate = rate * math.sqrt(top / ((longest - 4) * (longest - 2) * length))
