@@ -23,7 +23,8 @@ def is_mild(norms: np.ndarray) -> bool:
 def scaled(rows: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows as double times 2^-shift, their norms, and the shifts; NaN, infinity and zeros are not shifted."""
     largest = reduced(rows, (1,), LARGEST, 0.0)
-    shift = np.where((largest > 0) & (largest < np.inf), np.frexp(largest)[1], 0)
+    usual = (largest > 0) & (largest < np.inf)
+    shift = np.where(usual, np.frexp(largest)[1], 0)
     with np.errstate(all="ignore"):
         result = np.ldexp(rows.astype(np.float64), -shift[:, None])
         if p > 0.5:
@@ -31,7 +32,7 @@ def scaled(rows: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray, np.ndarr
         # Entries that vanish when scaled still count for such orders, whose powers need no scaling; and the norm may be
         # far above the largest modulus, so the shift is its own.
         power = np.log2(reduced(rows.astype(np.float64), (1,), POWER, p)) / p
-        shift = np.where(shift != 0, np.clip(np.floor(power), -(2**30), 2**30), 0).astype(np.int64)
+        shift = np.where(usual, np.clip(np.floor(power), -(2**30), 2**30), 0).astype(np.int64)
         norms = np.where(largest == 0, 0.0, np.exp2(power - shift))
         return np.ldexp(rows.astype(np.float64), -shift[:, None]), norms, shift
 

@@ -187,7 +187,7 @@ def _onto_simplex(rows: np.ndarray, radius: float) -> np.ndarray:
     """Soft-thresholded rows; by differences where a threshold far above the radius would cancel them."""
     out = _raw_thresholds(rows, radius)
     cancels = radius * (2.0**8 if rows.dtype.char == "d" else 2.0**24)
-    care = ~((out == 0) | ((out > _SMALL) & (out <= cancels)))
+    care = ~((out == 0) | ((out > _SMALL) & (out <= cancels) & (out < np.inf)))
     result = map_rows(rows, SOFT, out)
     if care.any():
         care[care] = np.isfinite(rows[care]).all(axis=1)
