@@ -52,14 +52,14 @@ def plain_array(name: str, value: Any, expected: str = "a numpy array") -> np.nd
     return value.view(np.ndarray)
 
 
-def float_type(name: str, value: Any) -> np.dtype:
-    """float32 or float64, from whatever NumPy takes for either."""
+def float_type(name: str, value: Any, error: type[Exception] = TypeError) -> np.dtype:
+    """float32 or float64, from whatever NumPy takes for either; `error` is raised for another type."""
     try:
         kind = np.dtype(value)
     except Exception:
         raise TypeError(f"{name}: got {shown(value)}, expected float32 or float64") from None
     if value is None or kind not in FLOATS:
-        raise TypeError(f"{name}: got {shown(value) if value is None else kind}, expected float32 or float64")
+        raise error(f"{name}: got {shown(value) if value is None else kind}, expected float32 or float64")
     return kind
 
 
@@ -218,6 +218,23 @@ def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     if not known:
         raise ValueError(f"{name}: got {shown(value)}, expected one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def members(name: str, value: Any, expected: str = "parameters or arrays") -> list[Any]:
+    """What an iterable holds; a text or a single array is none."""
+    if not isinstance(value, (str, bytes, np.ndarray)):
+        try:
+            return list(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: got {shown(value)}, expected several {expected}")
+
+
+def attribute(name: str, value: Any, which: str) -> Any:
+    """What a parameter has under that name; anything that has it is a parameter."""
+    if not hasattr(value, which):
+        raise TypeError(f"{name}: got {shown(value)}, expected a parameter or arrays")
+    return getattr(value, which)
 
 
 def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | None, float | None]:

@@ -4,7 +4,7 @@ The kind is a constant wherever these are called, so the choice folds away; each
 than a branch, so the loop around it vectorizes.
 """
 from cython cimport floating
-from libc.math cimport fabs, fabsf, sqrt, sqrtf
+from libc.math cimport fabs, fabsf, sqrt
 
 from ._power cimport power, quick_double, quick_float
 from ._tile cimport madd
@@ -65,7 +65,7 @@ cdef inline double term(floating value, int kind, double p) noexcept nogil:
     if kind == EIGHTH:
         return ((a * a) * (a * a)) * ((a * a) * (a * a))
     if kind == ROOT:
-        return <double> sqrtf(modulus(value)) if floating is float else sqrt(modulus(value))
+        return sqrt(a)
     if kind == INVERSE:
         return 1.0 / a
     if kind == QUICK:

@@ -4,11 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._threads import threads_for
-from .._validate import FLOATS
-from ._reduction import BLOCK, GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kind_of
+from .._validate import FLOATS, integer, plain_array, shown
+from ._reduction import BLOCK, GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kind_of, rescaled
 
 Axis = int | tuple[int, ...] | None
 
@@ -20,8 +19,7 @@ def real_array(name: str, value: Any) -> np.ndarray:
     """`value` as a native, aligned float32 or float64 array of any layout; integers, booleans as float64."""
     if isinstance(value, np.generic):
         value = np.asarray(value)
-    elif not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
+    value = plain_array(name, value)
     dtype = value.dtype
     if dtype.kind in "biu":
         return value.astype(np.float64)
@@ -36,9 +34,15 @@ def axes_of(x: np.ndarray, axis: Axis) -> tuple[int, ...]:
     """The axes meant, in order; all of them for None."""
     if axis is None:
         return tuple(range(x.ndim))
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer, tuple)):
-        raise TypeError(f"axis: got {axis!r}, expected None, an int or a tuple of ints")
-    return tuple(sorted(normalize_axis_tuple(axis, x.ndim, "axis")))
+    if isinstance(axis, (bool, np.ndarray)) or not isinstance(axis, (int, np.integer, tuple)):
+        raise TypeError(f"axis: got {shown(axis)}, expected None, an int or a tuple of ints")
+    items = axis if isinstance(axis, tuple) else (axis,)
+    if items and not x.ndim:
+        raise ValueError(f"axis: got {shown(axis)}, expected None or (), since there are no axes")
+    axes = sorted(integer("axis", one, -x.ndim, x.ndim - 1) % x.ndim for one in items)
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis: got {shown(axis)}, expected axes that differ")
+    return tuple(axes)
 
 
 def reduced(x: np.ndarray, axes: tuple[int, ...], kind: int, p: float) -> np.ndarray:
@@ -84,10 +88,9 @@ def norms_along(x: np.ndarray, axes: tuple[int, ...], p: float) -> np.ndarray:
         decides = reduced(x, axes, LARGEST if p > 0 else SMALLEST, p)
         settled = ~((decides > 0) & (decides < np.inf))
         if not (fast | settled).all():
-            shift = np.where(settled, 0, np.frexp(decides)[1])
-            scaled = np.ldexp(x, -np.expand_dims(shift, axes))
+            divisor, scaled = rescaled(x, np.expand_dims(np.where(settled, 1.0, decides), axes), p)
             value = reduced(scaled, axes, POWER if kind == QUICK else kind, p)
-            result = np.where(fast, result, np.ldexp(value ** (1 / p), shift))
+            result = np.where(fast, result, value ** (1 / p) * np.reshape(divisor, np.shape(divisor) and value.shape))
         return np.where(settled & ~fast, decides, result)
 
 

@@ -1,13 +1,13 @@
 """The norm over many arrays, and clipping by it (MATH 1.12)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from .._dispatch import mirrored
 from .._threads import threads_for
-from .._validate import FLOATS, float_array, number, out_array
+from .._validate import float_array, members, number, out_array
+from ._extremes import scaled, times
 from ._reduction import GRAIN, kernel, norm_of, order, small
 
 # PyTorch's constant (torch.nn.utils.clip_grad_norm_).
@@ -50,7 +50,9 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
     if isinstance(arrays, np.ndarray):
         value = small(arrays, ord, typed=False) if ord == 2 else None
         return norm_of([float_array("arrays", arrays)], order(ord, 0)) if value is None else value
-    return norm_of([float_array(f"arrays[{i}]", one) for i, one in enumerate(arrays)], order(ord, 0))
+    return norm_of(
+        [float_array(f"arrays[{i}]", one) for i, one in enumerate(members("arrays", arrays, "arrays"))], order(ord, 0)
+    )
 
 
 @mirrored
@@ -92,18 +94,33 @@ def clip_by_global_norm_(arrays: np.ndarray | Sequence[np.ndarray], max_norm: fl
     array([0.6, 0.8])
     """
     if isinstance(arrays, np.ndarray):
-        checked = [_in_place("arrays", arrays)]
+        checked = [out_array("arrays", arrays, None)]
     else:
-        checked = [_in_place(f"arrays[{i}]", one) for i, one in enumerate(arrays)]
+        checked = [out_array(f"arrays[{i}]", one, None) for i, one in enumerate(members("arrays", arrays, "arrays"))]
     limit = number("max_norm", max_norm, 0)
-    norm = norm_of(checked, order(ord, 0))
+    p = order(ord, 0)
+    norm = norm_of(checked, p)
     factor = limit / (norm + EPSILON)
+    if limit and not factor >= 2.0**-126 and _clipped_by_parts(checked, limit, p):
+        return norm
     if not factor >= 1:  # also where it is NaN
         for one in checked:
             kernel("scale", one.dtype)(one.reshape(-1), factor, threads_for(one.size, GRAIN))
     return norm
 
 
-def _in_place(name: str, value: Any) -> np.ndarray:
-    kind = value.dtype if isinstance(value, np.ndarray) and value.dtype in FLOATS else FLOATS[0]
-    return out_array(name, value, None, kind)
+def _clipped_by_parts(arrays: list[np.ndarray], limit: float, p: float) -> bool:
+    """The same where the norm or the factor leaves the range; False where an entry is not finite."""
+    flat = np.concatenate([one.reshape(-1).astype(np.float64) for one in arrays])[None]
+    if p == 0 or not np.isfinite(flat).all():
+        return False
+    _, norms, shift = scaled(flat, p)
+    with np.errstate(all="ignore"):
+        if limit / (np.ldexp(norms[0], shift[0]) + EPSILON) >= 1:
+            return True
+        rows = times(flat, limit / (norms + np.ldexp(EPSILON, -shift)), -shift)
+        begin = 0
+        for one in arrays:
+            one[...] = rows[0, begin : begin + one.size].reshape(one.shape)
+            begin += one.size
+    return True

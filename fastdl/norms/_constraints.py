@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import FLOATS, number, out_array
+from .._validate import attribute, members, number, out_array, shown
 from ._axes import Axis, as_rows, axes_of, from_rows, map_rows, norms_along, real_array
+from ._extremes import divided, is_mild, limited
 from ._reduction import DIVIDE, POSITIVE, TIMES, order
 
 
@@ -39,7 +40,7 @@ def normalize(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
     x, p = real_array("x", x), _positive_order(ord)
     axes = axes_of(x, axis)
     rows = as_rows(x, axes)
-    return from_rows(map_rows(rows, DIVIDE, norms_along(rows, (1,), p)), x, axes)
+    return from_rows(divided(rows, p), x, axes)
 
 
 @mirrored
@@ -76,7 +77,9 @@ def max_norm_(w: np.ndarray, radius: float, ord: float = 2, axis: Axis = None) -
     axes = axes_of(w, axis)
     norms = norms_along(w, axes, p)
     factors = np.divide(limit, norms, out=np.ones_like(norms), where=~(norms <= limit))
-    if (factors != 1).any():
+    if not is_mild(norms) or (limit and factors.min(initial=1.0) < 2.0**-1000):
+        w[...] = from_rows(limited(as_rows(w, axes), p, limit, norms.reshape(-1)), w, axes)
+    elif (factors != 1).any():
         _map_along(w, axes, TIMES, factors)
 
 
@@ -108,7 +111,11 @@ def unit_norm_(w: np.ndarray, ord: float = 2, axis: Axis = None) -> None:
     """
     w, p = _in_place(w), _positive_order(ord)
     axes = axes_of(w, axis)
-    _map_along(w, axes, DIVIDE, norms_along(w, axes, p))
+    norms = norms_along(w, axes, p)
+    if is_mild(norms):
+        _map_along(w, axes, DIVIDE, norms)
+    else:
+        w[...] = from_rows(divided(as_rows(w, axes), p), w, axes)
 
 
 @mirrored
@@ -210,17 +217,23 @@ class NonNegative:
 def _positive_order(ord: Any) -> float:
     p = order(ord, 0)
     if p == 0:
-        raise ValueError(f"ord: got {ord}, expected a number above 0")
+        raise ValueError(f"ord: got {shown(ord)}, expected a number above 0")
     return p
 
 
 def _in_place(w: Any) -> np.ndarray:
-    kind = w.dtype if isinstance(w, np.ndarray) and w.dtype in FLOATS else FLOATS[0]
-    return out_array("w", w, None, kind)
+    return out_array("w", w, None)
 
 
-def _arrays(parameters: Iterable[Any]) -> list[np.ndarray]:
-    return [one if isinstance(one, np.ndarray) else one.data for one in parameters if not getattr(one, "frozen", False)]
+def _arrays(parameters: Any) -> list[np.ndarray]:
+    """The values of parameters or arrays, all of which can be written. Not of frozen ones."""
+    found = []
+    for i, one in enumerate(members("parameters", parameters)):
+        if getattr(one, "frozen", False):
+            continue
+        name = f"parameters[{i}]"
+        found.append(out_array(name, one if isinstance(one, np.ndarray) else attribute(name, one, "data"), None))
+    return found
 
 
 def _map_along(w: np.ndarray, axes: tuple[int, ...], kind: int, level: np.ndarray) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from .._dispatch import mirrored
 from ._axes import Axis, as_rows, axes_of, from_rows, map_rows, norms_along, real_array, reduced
-from ._reduction import COUNT, DIVIDE, SIGN, SIGN_AT, SLOPE, order
+from ._extremes import divided, slopes
+from ._reduction import COUNT, DIVIDE, SIGN, SIGN_AT, order
 
 
 @mirrored
@@ -66,6 +67,5 @@ def norm_gradient(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarra
         ties = reduced(slope, (1,), COUNT, 0.0)
         map_rows(slope, DIVIDE, ties, out=slope)
     else:
-        norms = norms_along(rows, (1,), p)
-        slope = map_rows(rows, DIVIDE, norms) if p == 2 else map_rows(rows, SLOPE, norms, p - 1)
+        slope = divided(rows, 2.0) if p == 2 else slopes(rows, p)
     return from_rows(slope, x, axes)

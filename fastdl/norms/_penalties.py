@@ -5,6 +5,7 @@ The functions work on arrays; the objects hold the weights and go through a mode
 is what ``fastdl.training.fit(penalties=...)`` calls after the backward pass.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from .._dispatch import mirrored
 from .._products import product, product_of_transpose, product_with_transpose
 from .._threads import threads_for
-from .._validate import check_apart, float_array, number, out_array
+from .._validate import attribute, check_apart, float_array, members, number, out_array
 from ._axes import Axis, as_rows, axes_of, from_rows, norms_along
+from ._extremes import is_mild, scaled
 from ._reduction import BLOCK, GRAIN, kernel
 
 
@@ -56,9 +58,22 @@ def add_elastic_net_(w: np.ndarray, grad: np.ndarray, l1: float = 0.0, l2: float
     parts = np.empty((-(-w.size // BLOCK), 2))
     threads = threads_for(w.size, GRAIN)
     kernel("add_penalty", w.dtype)(w.reshape(-1), grad.reshape(-1), first, second, parts, threads)
-    moduli, squares = parts.sum(axis=0)
-    # A weight of 0 must not meet a sum that overflowed.
-    return float((first * moduli if first else 0.0) + (0.5 * second * squares if second else 0.0))
+    with np.errstate(over="ignore"):
+        moduli, squares = parts.sum(axis=0)
+    # A weight of 0 must not meet a sum that overflowed, and a small one may bring it back.
+    return (_product(first, moduli, w, 1) if first else 0.0) + (
+        _product(0.5 * second, squares, w, 2) if second else 0.0
+    )
+
+
+def _product(weight: float, total: float, w: np.ndarray, power: int) -> float:
+    """weight * total, the sum of abs(w)^power, also where that sum alone leaves the range."""
+    if 2.0**-900 < total < np.inf or math.isnan(total) or not w.any():
+        return float(weight * total)
+    _, norms, shift = scaled(w.reshape(1, -1), power)
+    mantissa, exponent = math.frexp(weight)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(mantissa * norms[0] ** power, power * int(shift[0]) + exponent))
 
 
 @mirrored
@@ -104,12 +119,24 @@ def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis 
     if not w.size:
         return 0.0
     norms = norms_along(w, axes, 2.0)
+    if not is_mild(norms):
+        return _add_extreme_groups(w, grad, strength, axes)
     factors = np.divide(strength, norms, out=np.zeros_like(norms), where=norms != 0).reshape(-1)
     rows, slopes = as_rows(w, axes), as_rows(grad, axes)
     kernel("add_rows", w.dtype)(rows, factors, slopes, threads_for(w.size, GRAIN))
     if not np.may_share_memory(slopes, grad):  # the axes were not the last ones: a copy
         grad[...] = from_rows(slopes, grad, axes)
     return float(strength * norms.sum())
+
+
+def _add_extreme_groups(w: np.ndarray, grad: np.ndarray, strength: float, axes: tuple[int, ...]) -> float:
+    """The same where a norm leaves the range of double, or nearly."""
+    rows, norms, shift = scaled(as_rows(w, axes), 2.0)
+    mantissa, exponent = math.frexp(strength)
+    factors = np.divide(strength, norms, out=np.zeros_like(norms), where=norms != 0)
+    with np.errstate(over="ignore"):
+        grad += from_rows((rows * factors[:, None]).astype(w.dtype), w, axes)
+        return float(np.ldexp(mantissa * norms, shift + exponent).sum())
 
 
 @mirrored
@@ -181,7 +208,8 @@ class ElasticNet:
 
     def add(self, parameters: Any) -> float:
         """Add the gradient to the parameters' gradients; returns the value."""
-        return sum(add_elastic_net_(w, grad, self.l1, self.l2) for w, grad in _pairs(parameters, flat=True))
+        pairs = _pairs(parameters, flat=True)
+        return sum((add_elastic_net_(w, grad, self.l1, self.l2) for w, grad in pairs), 0.0)
 
 
 class L1(ElasticNet):
@@ -243,7 +271,7 @@ class GroupLasso:
 
     def add(self, parameters: Any) -> float:
         """Add the gradient to the parameters' gradients; returns the value."""
-        return sum(add_group_lasso_(w, grad, self.weight, self.axis) for w, grad in _pairs(parameters))
+        return sum((add_group_lasso_(w, grad, self.weight, self.axis) for w, grad in _pairs(parameters)), 0.0)
 
 
 class Orthogonal:
@@ -267,7 +295,7 @@ class Orthogonal:
     def add(self, parameters: Any) -> float:
         """Add the gradient to the gradients of the matrices given (not of biases); returns the value."""
         pairs = [(w, grad) for w, grad in _pairs(parameters) if w.ndim == 2]
-        return sum(add_orthogonal_(w, grad, self.weight) for w, grad in pairs)
+        return sum((add_orthogonal_(w, grad, self.weight) for w, grad in pairs), 0.0)
 
 
 def _pair(w: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +309,20 @@ def _pairs(parameters: Any, flat: bool = False) -> Iterable[tuple[np.ndarray, np
     """(values, gradient to add to) of each parameter; of the whole arena in one if `flat`. Not of frozen ones."""
     if flat and hasattr(parameters, "settle_gradients"):
         return parameters.runs()
-    return [one if isinstance(one, tuple) else _claimed(one) for one in parameters if not getattr(one, "frozen", False)]
+    given = members("parameters", parameters, "parameters or pairs of arrays")
+    # All are looked at before the first gradient is claimed.
+    for i, one in enumerate(given):
+        name = f"parameters[{i}]"
+        if not isinstance(one, tuple):
+            attribute(name, one, "claim_grad")
+        elif len(one) != 2:
+            raise ValueError(f"{name}: got {len(one)} entries, expected a pair (values, gradient)")
+        else:
+            values = float_array(f"{name}[0]", one[0])
+            check_apart(
+                **{f"{name}[1]": out_array(f"{name}[1]", one[1], values.shape, values.dtype), f"{name}[0]": values}
+            )
+    return [one if isinstance(one, tuple) else _claimed(one) for one in given if not getattr(one, "frozen", False)]
 
 
 def _claimed(parameter: Any) -> tuple[np.ndarray, np.ndarray]:

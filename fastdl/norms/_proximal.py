@@ -8,9 +8,12 @@ from .._dispatch import mirrored
 from .._threads import threads_for
 from .._validate import integer, number
 from ._axes import Axis, as_rows, axes_of, from_rows, map_rows, norms_along, real_array
-from ._reduction import BLOCK, CLIP, GRAIN, HARD, SOFT, TIMES, kernel, order
-from ._shrinkage import projected, shrunk
+from ._extremes import limited, onto_simplex, shortened
+from ._reduction import BLOCK, CLIP, DIVIDE, GRAIN, HARD, SOFT, kernel, order
+from ._shrinkage import projected
 from ._values import conjugate
+
+_SMALL = 2.0**-960  # below it a threshold may have lost bits
 
 
 @mirrored
@@ -66,15 +69,16 @@ def prox_norm(x: np.ndarray, step: float, ord: float = 2, axis: Axis = None) -> 
     axes = axes_of(x, axis)
     rows = as_rows(x, axes)
     if p == 0:
-        result = map_rows(rows, HARD, math.sqrt(2 * s))
+        result = map_rows(rows, HARD, 2 * math.sqrt(s / 2) if s > 1 else math.sqrt(2 * s))
     elif p == 1:
         result = map_rows(rows, SOFT, s)
     elif p == 2:
-        result = map_rows(rows, TIMES, _shrinkage_factors(norms_along(rows, (1,), 2.0), s))
+        result = shortened(rows, s)
     elif p == math.inf:
         result = map_rows(rows, CLIP, _thresholds(rows, s))
     else:
-        result = shrunk(rows, s, p, norms_along(rows, (1,), conjugate(p)))
+        dual = conjugate(p)
+        _, result = projected(rows, s, dual, 1 / (p - 1), norms_along(rows, (1,), dual) <= s)
     return from_rows(result, x, axes)
 
 
@@ -102,7 +106,7 @@ def prox_half_squared_l2(x: np.ndarray, step: float) -> np.ndarray:
     """
     x, s = real_array("x", x), number("step", step, 0)
     axes = axes_of(x, None)
-    return from_rows(map_rows(as_rows(x, axes), TIMES, 1 / (1 + s)), x, axes)
+    return from_rows(map_rows(as_rows(x, axes), DIVIDE, 1 + s), x, axes)
 
 
 @mirrored
@@ -151,28 +155,44 @@ def project_ball(x: np.ndarray, radius: float = 1.0, ord: float = 2, axis: Axis 
     if p == 0:
         result = _largest(rows, int(r))
     elif p == 1:
-        result = map_rows(rows, SOFT, _thresholds(rows, r))
+        result = _onto_simplex(rows, r)
     elif p == 2:
-        norms = norms_along(rows, (1,), 2.0)
-        result = map_rows(rows, TIMES, np.divide(r, norms, out=np.ones_like(norms), where=~(norms <= r)))
+        result = limited(rows, 2.0, r, norms_along(rows, (1,), 2.0))
     elif p == math.inf:
         result = map_rows(rows, CLIP, r)
     else:
-        result = projected(rows, r, p, norms_along(rows, (1,), p))
+        result, _ = projected(rows, r, p, p - 1, norms_along(rows, (1,), p) <= r)
     return from_rows(result, x, axes)
 
 
-def _shrinkage_factors(norms: np.ndarray, step: float) -> np.ndarray:
-    # 1 - s / n as (n - s) / n, which loses nothing to rounding near n = s.
-    return np.divide(norms - step, norms, out=np.zeros_like(norms), where=~(norms <= step))
-
-
-def _thresholds(rows: np.ndarray, radius: float) -> np.ndarray:
+def _raw_thresholds(rows: np.ndarray, radius: float) -> np.ndarray:
     out = np.zeros(rows.shape[0])
     if rows.size:
         parts = np.empty((len(rows), -(-rows.shape[1] // BLOCK), 2))
         kernel("thresholds", rows.dtype)(rows, radius, parts, out, threads_for(rows.size, GRAIN))
     return out
+
+
+def _thresholds(rows: np.ndarray, radius: float) -> np.ndarray:
+    """The soft thresholds at which the moduli sum to the radius."""
+    out = _raw_thresholds(rows, radius)
+    care = ~((out == 0) | ((out > _SMALL) & (out < np.inf)))
+    if care.any():
+        care[care] = np.isfinite(rows[care]).all(axis=1)
+        out[care] = onto_simplex(rows[care], radius)[1]
+    return out
+
+
+def _onto_simplex(rows: np.ndarray, radius: float) -> np.ndarray:
+    """Soft-thresholded rows; by differences where a threshold far above the radius would cancel them."""
+    out = _raw_thresholds(rows, radius)
+    cancels = radius * (2.0**8 if rows.dtype.char == "d" else 2.0**24)
+    care = ~((out == 0) | ((out > _SMALL) & (out <= cancels) & (out < np.inf)))
+    result = map_rows(rows, SOFT, out)
+    if care.any():
+        care[care] = np.isfinite(rows[care]).all(axis=1)
+        result[care] = onto_simplex(rows[care], radius)[0]
+    return result
 
 
 def _largest(rows: np.ndarray, k: int) -> np.ndarray:

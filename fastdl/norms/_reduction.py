@@ -1,8 +1,7 @@
 """From an order to a sum over |x|^p and back: the one road every norm takes to the kernels.
 
 The fast pass sums in double. Where that sum left the range in which it is exact to rounding (it overflowed,
-or its terms came near the smallest double), a rescue pass scales the data by a power of two, which is exact,
-so that the modulus that decides lies in [1/2, 1), and sums again.
+or its terms came near the smallest double), a rescue pass scales the data and sums again (see `rescaled`).
 """
 
 import functools
@@ -127,10 +126,22 @@ def _rescued(arrays: Sequence[np.ndarray], kind: int, p: float) -> float:
     if math.isnan(decides) or math.isinf(decides) or decides == 0:
         # One entry settles it: NaN and inf propagate, |0|^p with p < 0 is infinite, and its root is 0.
         return decides if any(x.size for x in arrays) or p > 0 else math.inf
-    shift = math.frexp(decides)[1]
+    value, by = 0.0, 1.0
     with np.errstate(all="ignore"):  # entries that vanish beside the one that decides
-        value = sum(total(np.ldexp(x, -shift), kind, p) for x in arrays)
-    try:
-        return math.ldexp(root(value, p), shift)
-    except OverflowError:
-        return math.inf
+        for x in arrays:
+            by, scaled = rescaled(x, decides, p)
+            value += total(scaled, kind, p)
+        return float(root(value, p) * by)
+
+
+def rescaled(x: np.ndarray, decides: Any, p: float) -> tuple[Any, np.ndarray]:
+    """A divisor, and x divided by it as double, so that no power that counts leaves the range.
+
+    `decides` is the modulus that decides: the largest for p > 0, the smallest for p < 0. A power of two leaves all bits
+    as they are and brings it into [1, 2). Orders above 64 divide by the modulus itself: its power is 1. Powers of
+    orders up to 1/2 cannot leave the range, and an entry that vanished by scaling would still count.
+    """
+    if abs(p) <= 0.5:
+        return 1.0, x
+    divisor = np.ldexp(0.5, np.frexp(decides)[1]) if abs(p) <= 64 else decides
+    return divisor, np.divide(x, divisor, dtype=np.float64)

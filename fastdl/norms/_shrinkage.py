@@ -1,88 +1,104 @@
-"""The proximal map and the projection of a general p-norm, 1 < p < inf, row by row.
+"""The projection on the ball of a general p-norm, 1 < p < inf, row by row, and what it takes away.
 
-Both have the form u_i + t u_i^(p-1) = a_i with a = abs(x) and a multiplier t >= 0 (for the projection the
-stationarity condition of the Lagrangian, for the proximal map that of the norm itself): so both are one
-search for t, with the elements solved at each trial.
+An entry of the projection solves u + t u^(p-1) = a with a = abs(x) and a multiplier t > 0 that a row's entries share.
+By Moreau's identity the second term, what the projection takes away, is the proximal map of the dual norm.
 
-The equation of an element is convex in w = u for p >= 2, and in w = u^(p-1) for p < 2, where it reads
-w^(q-1) + t w = a with the conjugate q: Newton's method from the right goes down to the root monotonically.
+Nothing here is a power of the data, so every scale serves: with r the radius, u = r e^z, and the search is for
+theta = z of the largest entry, which lies in [-log(n) / p, 0] since the norm of u is r. It gives the multiplier,
+
+    T = log(t r^(p-1)) = log(largest a) + log(1 - u / a) - (p - 1) theta,
+
+and T gives the z of all other entries. Neither of an entry's two terms exceeds a: so its search begins at the smaller
+bound, z0 = min(log(a / r), (log(a) - T) / (p - 1)). From there it solves alpha k + beta k^(p-1) = 1 for k = e^(z - z0),
+where one of alpha, beta is 1 and the other at most 1: k is about 1.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
-from ._values import conjugate
 
-_TRIALS = 200
+def projected(
+    rows: np.ndarray, radius: float, p: float, less: float, inside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The point of norm `radius` nearest to each row, and the row less that point; rows inside stay.
 
-
-def shrunk(rows: np.ndarray, step: float, p: float, dual: np.ndarray) -> np.ndarray:
-    """argmin norm(u, p) + |u - x|^2 / (2 step): t = step / norm(u, p)^(p-1); 0 if the dual norm <= step."""
-
-    def excess(u: np.ndarray, log_t: np.ndarray) -> np.ndarray:
-        return log_t + (p - 1) * _log_norm(u, p) - np.log(step)
-
-    return _solved(rows, p, excess, inside=dual <= step, kept=np.zeros_like(rows)) if step else rows.copy()
-
-
-def projected(rows: np.ndarray, radius: float, p: float, norms: np.ndarray) -> np.ndarray:
-    """The point of norm `radius` nearest to each row; rows within the ball stay."""
+    `less` is p - 1, which near p = 1 has more bits than p tells.
+    """
+    first, second = rows.astype(np.float64), np.zeros(rows.shape)
+    finite = np.isfinite(rows).all(axis=1)
+    first[~finite] = second[~finite] = np.nan
+    active = ~inside & finite
     if radius == 0:
-        return np.where(np.isnan(rows), rows, rows.dtype.type(0))
-
-    def excess(u: np.ndarray, log_t: np.ndarray) -> np.ndarray:
-        return np.log(radius) - _log_norm(u, p)
-
-    return _solved(rows, p, excess, inside=norms <= radius, kept=rows)
+        first[active], second[active] = 0.0, rows[active]
+    elif active.any():
+        first[active], second[active] = _terms(np.abs(first[active]), radius, p, less)
+    return np.copysign(first, rows).astype(rows.dtype), np.copysign(second, rows).astype(rows.dtype)
 
 
-def _log_norm(u: np.ndarray, p: float) -> np.ndarray:
-    largest = u.max(axis=1, keepdims=True)
-    return np.log(largest[:, 0]) + np.log(((u / largest) ** p).sum(axis=1)) / p
-
-
-def _solved(
-    rows: np.ndarray,
-    p: float,
-    excess: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    inside: np.ndarray,
-    kept: np.ndarray,
-) -> np.ndarray:
-    """Rows that are not inside, with log t bisected until `excess`, which grows with it, is 0."""
-    result = kept.astype(rows.dtype, copy=True)
-    result[~np.isfinite(rows).all(axis=1)] = np.nan
-    active = ~inside & np.isfinite(rows).all(axis=1)
-    a = np.abs(rows[active].astype(np.float64))
-    if not a.size:
-        return result
-    # Around the multiplier at which t a^(p-1) and a balance, in logarithms; wide enough for every double.
-    middle = (2 - p) * np.log(a.max(axis=1))
-    low, high = middle - 800.0 - 40 * p, middle + 800.0 + 40 * p
+def _terms(a: np.ndarray, radius: float, p: float, less: float) -> tuple[np.ndarray, np.ndarray]:
+    largest = a.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
-        for _ in range(_TRIALS):
-            log_t = 0.5 * (low + high)
-            # NaN comes from elements that vanished: t is too large.
-            above = ~(excess(_elements(a, log_t, p), log_t) <= 0)
-            high, low = np.where(above, log_t, high), np.where(above, low, log_t)
-            if (high - low <= 1e-15 * np.maximum(1.0, np.abs(high))).all():
+        # The logarithm of a ratio near 1 comes from the difference, which is exact.
+        log_a = np.where(a >= largest / 2, np.log1p((a - largest) / largest), np.log(a) - np.log(largest))
+        gap = (radius - largest) / largest
+        log_r = np.where(np.abs(gap) < 0.5, np.log1p(gap), np.log(radius) - np.log(largest))
+        zero = a == 0
+        log_a = np.where(zero, 0.0, log_a)
+        low, high = np.full_like(largest, -np.log(a.shape[1]) / p), np.minimum(0.0, -log_r)
+        theta = 0.5 * (low + high)
+        for count in range(200):
+            h1, h2, z = _entries(log_a, log_r, _multiplier(theta, log_r, less), less)
+            powers = np.where(zero, 0.0, np.exp(p * z))
+            total = powers.sum(axis=1, keepdims=True)
+            # dz = -dT / (s1 / s2 + less), s1 and s2 the terms' shares; dT = -(u / (a - u) + less) dtheta.
+            share = np.exp(np.minimum(h1 - h2, 700.0)) + less
+            log_u = log_r + theta
+            pull = np.exp(log_u) / -np.expm1(log_u) + less
+            slope = (powers * (p / share)).sum(axis=1, keepdims=True) * pull / total
+            excess = np.log(total)
+            above = ~(excess <= 0)
+            high, low = np.where(above, theta, high), np.where(above, low, theta)
+            new = theta - excess / slope
+            if count % 4 == 3:
+                new = 0.5 * (low + high)
+            new = np.where((new > low) & (new < high), new, 0.5 * (low + high))
+            settled = (np.abs(new - theta) <= 1e-16 * np.abs(theta)) | (excess == 0)
+            theta = np.where(settled, theta, new)
+            if settled.all():
                 break
-        u = _elements(a, 0.5 * (low + high), p)
-    result[active] = np.copysign(u, rows[active])
-    return result
+        h1, h2, _ = _entries(log_a, log_r, _multiplier(theta, log_r, less), less)
+        one, other = (np.where(zero, 0.0, a * np.exp(0.5 * h) * np.exp(0.5 * h)) for h in (h1, h2))
+        return one, other
 
 
-def _elements(a: np.ndarray, log_t: np.ndarray, p: float) -> np.ndarray:
-    """u >= 0 with u + t u^(p-1) = a."""
-    m = max(p, conjugate(p)) - 1
-    # alpha w^m + beta w = a; w = u (p >= 2) or w = u^(p-1), so that m >= 1 and the left side is convex.
-    alpha, beta = (np.exp(log_t)[:, None], 1.0) if p >= 2 else (1.0, np.exp(log_t)[:, None])
-    w = np.minimum(a / beta, (a / alpha) ** (1 / m))
-    for _ in range(60):
-        power = alpha * w ** (m - 1)
-        new = w - (power * w + beta * w - a) / (m * power + beta)
-        new = np.where(w > 0, np.minimum(new, w), 0.0)
-        if np.array_equal(new, w):
-            break
-        w = new
-    return w if p >= 2 else w ** (1 / (p - 1))
+def _multiplier(theta: np.ndarray, log_r: np.ndarray, less: float) -> np.ndarray:
+    return np.log(-np.expm1(np.minimum(log_r + theta, 0.0))) - less * theta
+
+
+def _entries(
+    log_a: np.ndarray, log_r: np.ndarray, multiplier: np.ndarray, less: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logarithms of both terms in units of a, and z."""
+    by_first, by_second = log_a - log_r, (log_a - multiplier) / less
+    start = np.minimum(by_first, by_second)
+    log_alpha, log_beta = start - by_first, np.where(by_second <= by_first, 0.0, multiplier + less * start - log_a)
+    # With the power at least 1 the left side is convex: Newton's method from the right never overshoots.
+    if less >= 1:
+        moved = _solved(log_alpha, log_beta, less)
+        return log_alpha + moved, log_beta + less * moved, start + moved
+    moved = _solved(log_beta, log_alpha, 1 / less)
+    return log_alpha + moved / less, log_beta + moved, start + moved / less
+
+
+def _solved(log_one: np.ndarray, log_power: np.ndarray, m: float) -> np.ndarray:
+    """The s <= 0 with e^(log_one + s) + e^(log_power + m s) = 1, where the larger of the two logarithms is 0."""
+    s = np.zeros(np.broadcast(log_one, log_power).shape)
+    for _ in range(100):
+        one, power = np.exp(log_one + s), np.exp(log_power + m * s)
+        # Less 1 without cancelling, from the term that was 1 at s = 0.
+        rest = np.where(log_one == 0, np.expm1(s) + power, one + np.expm1(m * s))
+        change = np.log1p(rest) * (one + power) / (one + m * power)
+        new = np.minimum(s - change, 0.0)
+        if (np.abs(new - s) <= 2e-16 * np.abs(new)).all():
+            return new
+        s = new
+    return s

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import FLOATS, choice
+from .._validate import choice, float_type
 from ._axes import Axis, axes_of, norms_along, real_array
 from ._reduction import in_float, norm_of, order, small
 
@@ -242,7 +242,7 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
         if value is not None:
             return value
     x = real_array("x", x)
-    kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
+    kind = x.dtype if dtype is None else float_type("dtype", dtype, ValueError)
     if kind.char == "d" and x.dtype.char == "f" and in_float(p):
         x = x.astype(np.float64)
     if axis is not None:
@@ -255,16 +255,35 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
 
 
 def _matrix(x: np.ndarray, ord: Any, axis: Any, keepdims: bool, dtype: Any) -> Any:
-    kind = x.dtype if dtype is None else choice("dtype", np.dtype(dtype), FLOATS)
+    kind = x.dtype if dtype is None else float_type("dtype", dtype, ValueError)
     row, column = (a % x.ndim for a in axis)
     axes = (min(row, column), max(row, column))
     if ord in ("nuc", 2, -2):
-        values = np.linalg.norm(x, ord, (row, column))
+        values = _spectral(np.moveaxis(x, (row, column), (-2, -1)), ord)
     else:
         inner, outer = (row, column) if abs(ord) == 1 else (column, row)
         sums = norms_along(x, (inner,), 1.0)
-        values = (np.max if ord > 0 else np.min)(sums, axis=outer - (outer > inner))
+        along = outer - (outer > inner)
+        if ord < 0 and sums.shape[along] == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
+        values = sums.max(axis=along, initial=0.0) if ord > 0 else sums.min(axis=along)
     return _shaped(values, axes, keepdims, kind)
+
+
+def _spectral(x: np.ndarray, ord: Any) -> np.ndarray:
+    """Norms of the singular values of matrices in the last axes; NaN for those with an entry that is not finite."""
+    if 0 in x.shape:
+        if ord == -2 and 0 not in x.shape[:-2]:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
+        return np.zeros(x.shape[:-2])
+    if 2.0**-100 < np.abs(x).max() < 2.0**100:
+        return np.linalg.norm(x, ord, (-2, -1))
+    finite = np.isfinite(x).all(axis=(-2, -1), keepdims=True)
+    shift = np.frexp(np.abs(np.where(finite, x, 0)).max(axis=(-2, -1), keepdims=True))[1]
+    with np.errstate(all="ignore"):  # scaled, since the sum of the values may be all that overflows
+        scaled = np.ldexp(np.where(finite, x, 0).astype(np.float64), -shift)
+        values = np.linalg.norm(scaled, ord, (-2, -1))
+        return np.where(finite[..., 0, 0], np.ldexp(values, shift[..., 0, 0]), np.nan)
 
 
 def _shaped(values: np.ndarray, axes: tuple[int, ...], keepdims: bool, dtype: np.dtype) -> Any:

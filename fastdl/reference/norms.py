@@ -4,27 +4,32 @@ import math
 
 import numpy as np
 
+# Sums, norms and quotients are long doubles where the machine has them: no power and no norm leaves their range.
+WIDE = np.longdouble
+
 
 # ---- Values -------------------------------------------------------------------------------------------
 def lp(x, p, axis=None, keepdims=False, dtype=None):
     x, dtype = _real(x, dtype)
+    with np.errstate(all="ignore"):
+        return np.asarray(_norm(x, p, axis, keepdims)).astype(dtype)[()]
+
+
+def _norm(x, p, axis=None, keepdims=False):
     axis = tuple(range(x.ndim)) if axis is None else axis
-    a = np.abs(x.astype(np.float64))
+    a, p = np.abs(x.astype(WIDE)), p if p in (math.inf, -math.inf) else WIDE(p)
     with np.errstate(all="ignore"):
         if p == 0:
-            result = (a != 0).sum(axis, keepdims=keepdims)
-        elif p == math.inf:
-            result = a.max(axis, keepdims=keepdims, initial=0)
-        elif p == -math.inf:
-            result = a.min(axis, keepdims=keepdims)
-        else:
-            # Scaled by the modulus that dominates the sum, so that no power leaves the range.
-            scale = a.max(axis, keepdims=True, initial=0) if p > 0 else a.min(axis, keepdims=True, initial=np.inf)
-            scale = np.where((scale > 0) & (scale < np.inf), scale, 1)
-            sums = ((a / scale) ** p).sum(axis, keepdims=True)
-            result = scale * sums ** (1 / p)
-            result = result if keepdims else result.squeeze(axis)
-        return np.asarray(result).astype(dtype)[()]
+            return (a != 0).sum(axis, keepdims=keepdims).astype(WIDE)
+        if p == math.inf:
+            return a.max(axis, keepdims=keepdims, initial=0)
+        if p == -math.inf:
+            return a.min(axis, keepdims=keepdims)
+        # Scaled by the modulus that dominates the sum, so that no power leaves the range.
+        scale = a.max(axis, keepdims=True, initial=0) if p > 0 else a.min(axis, keepdims=True, initial=np.inf)
+        scale = np.where((scale > 0) & (scale < np.inf), scale, 1)
+        result = scale * ((a / scale) ** p).sum(axis, keepdims=True) ** (1 / p)
+        return result if keepdims else result.squeeze(axis)
 
 
 def l0(x, axis=None, keepdims=False, dtype=None):
@@ -48,7 +53,13 @@ def norm(x, ord=None, axis=None, keepdims=False, dtype=None):
     axes = x.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
     if ord is None or (axes == 1 and not isinstance(ord, str)):
         return lp(x, 2 if ord is None else ord, axis, keepdims, dtype)
-    return np.linalg.norm(x.astype(np.float64), ord, axis, keepdims).astype(dtype)
+    if ord in ("nuc", 2, -2):  # of singular values, which LAPACK has no NaN among
+        axis = (0, 1) if axis is None else axis
+        finite = np.isfinite(x).all(axis, keepdims=True)
+        values = np.linalg.norm(np.where(finite, x, 0).astype(np.float64), ord, axis, keepdims)
+        return np.where(finite if keepdims else finite.squeeze(axis), values, np.nan).astype(dtype)[()]
+    with np.errstate(all="ignore"):
+        return np.linalg.norm(x.astype(np.float64), ord, axis, keepdims).astype(dtype)
 
 
 def dual_norm(x, ord=2, axis=None, keepdims=False, dtype=None):
@@ -61,26 +72,29 @@ def global_norm(arrays, ord=2):
 
 
 def clip_by_global_norm_(arrays, max_norm, ord=2):
-    norm = global_norm(arrays, ord)
-    factor = np.minimum(1.0, max_norm / (norm + 1e-6))
-    for one in [arrays] if isinstance(arrays, np.ndarray) else arrays:
-        one *= factor
-    return norm
+    arrays = [arrays] if isinstance(arrays, np.ndarray) else list(arrays)
+    whole = np.concatenate([np.zeros(0), *(np.float64(one).ravel() for one in arrays)])
+    with np.errstate(all="ignore"):
+        norm = _norm(whole, ord)
+        factor = max_norm / (norm + 1e-6)
+        for one in arrays if not factor >= 1 else ():
+            one[...] = one * factor
+        return float(norm)
 
 
 # ---- Gradients ----------------------------------------------------------------------------------------
 def norm_gradient(x, ord=2, axis=None):
     x, dtype = _real(x)
-    n = lp(x, ord, axis, keepdims=True, dtype=np.float64)
-    a, sign = np.abs(x.astype(np.float64)), np.sign(x)
+    n = _norm(x, ord, axis, keepdims=True)
+    a, sign = np.abs(x.astype(WIDE)), np.sign(x)
     with np.errstate(all="ignore"):
         if ord == 0:
             slope = np.zeros(x.shape)
         elif ord == math.inf:
             slope = sign * (a == n) / np.maximum(((a == n) & (a != 0)).sum(axis, keepdims=True), 1)
         else:
-            slope = np.where(x == 0, 0, sign * (a / n) ** (ord - 1))
-    return slope.astype(dtype)
+            slope = np.where(x == 0, 0, sign * (a / n) ** (WIDE(ord) - 1))
+        return slope.astype(dtype)
 
 
 # ---- Proximal maps and projections ----------------------------------------------------------------------
@@ -91,7 +105,9 @@ def prox_norm(x, step, ord=2, axis=None):
     if step == 0:
         return x.copy()
     # Moreau: what the proximal map takes away is the projection on the ball of the dual norm.
-    return (x - project_ball(x.astype(np.float64), step, _conjugate(ord), axis)).astype(dtype)
+    x = x.astype(WIDE)
+    with np.errstate(all="ignore"):
+        return (x - project_ball(x, step, _conjugate(ord), axis)).astype(dtype)
 
 
 def prox_half_squared_l2(x, step):
@@ -103,10 +119,11 @@ def project_ball(x, radius=1.0, ord=2, axis=None):
     x, dtype = _real(x)
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     last = tuple(range(-len(axes), 0))
-    moved = np.moveaxis(x.astype(np.float64), axes, last)
+    moved = np.moveaxis(x.astype(WIDE), axes, last)
     rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
-    result = np.apply_along_axis(_project_vector, -1, rows, radius, ord)
-    return np.moveaxis(result.reshape(moved.shape), last, axes).astype(dtype)
+    with np.errstate(all="ignore"):
+        result = np.apply_along_axis(_project_vector, -1, rows, radius, ord) if rows.size else rows
+        return np.moveaxis(result.reshape(moved.shape), last, axes).astype(dtype)
 
 
 def _project_vector(x, radius, p):
@@ -116,43 +133,56 @@ def _project_vector(x, radius, p):
         return np.where(np.isin(np.arange(x.size), keep), x, 0)
     if p == math.inf:
         return np.clip(x, -radius, radius)
-    if lp(a, p) <= radius:
-        return x
+    norm = _norm(a, p)
+    if norm <= radius or radius == 0:
+        return x if norm <= radius else 0 * x
     if p == 2:
-        return x * (radius / lp(a, 2))
-    if p == 1:  # Duchi 2008: sort, find how many stay, and by how much they shrink
-        falling = np.sort(a)[::-1]
-        excess = (np.cumsum(falling) - radius) / np.arange(1, x.size + 1)
-        return np.sign(x) * np.maximum(a - excess[falling >= excess].max(), 0)
-    low, high = -2000.0, 2000.0  # bisection on the logarithm of the multiplier
-    for _ in range(80):
-        middle = 0.5 * (low + high)
-        u = _solve(a, math.exp(min(middle, 700.0)), p)
-        low, high = (low, middle) if lp(u, p) < radius else (middle, high)
-    return np.sign(x) * u
+        return x * (radius / norm)
+    if not np.isfinite(a).all():
+        return np.full_like(x, np.nan)
+    if p == 1:  # Duchi 2008: sort, find how many stay, and how far below the largest they end
+        below = np.sort(a.max() - a)
+        limit = (radius + np.cumsum(below)) / np.arange(1, x.size + 1)
+        return np.sign(x) * np.maximum(limit.min() - (a.max() - a), 0)
+    return np.sign(x) * radius * np.exp(_log_entries(a, WIDE(radius), WIDE(p)))
 
 
-def _solve(a, t, p):
-    """u + t u^(p-1) = a by bisection."""
-    low, high = np.zeros_like(a), a.copy()
-    for _ in range(100):
-        u = 0.5 * (low + high)
-        above = u + t * u ** (p - 1) > a
-        low, high = np.where(above, low, u), np.where(above, u, high)
-    return u
+def _log_entries(a, radius, p):
+    """log(u / radius) of u + t u^(p-1) = a with norm(u) = radius: bisection for the largest one, which gives t."""
+    log_r = np.log(radius) - np.log(a.max())
+    low, high = -np.log(WIDE(a.size)) / p, min(-log_r, WIDE(0))
+    with np.errstate(all="ignore"):
+        for _ in range(90):
+            largest = (low + high) / 2
+            log_t = np.log(-np.expm1(min(log_r + largest, WIDE(0)))) - (p - 1) * largest
+            z = _solve(np.log(a) - np.log(a.max()), log_r, log_t, p - 1)
+            low, high = (low, largest) if np.exp(p * z).sum() > 1 else (largest, high)
+    return z
+
+
+def _solve(log_a, log_r, log_t, power):
+    """z with e^(log_r + z) + e^(log_t + power z) = a, by bisection between bounds that its two terms give."""
+    high = np.minimum(log_a - log_r, (log_a - log_t) / power)
+    low = high - np.log(WIDE(2)) * max(1, 1 / power)
+    for _ in range(90):
+        z = (low + high) / 2
+        above = np.logaddexp(log_r + z, log_t + power * z) > log_a
+        low, high = np.where(above, low, z), np.where(above, z, high)
+    return np.where(log_a == -np.inf, -np.inf, z)
 
 
 # ---- Constraints --------------------------------------------------------------------------------------
 def normalize(x, ord=2, axis=None):
     x, dtype = _real(x)
-    n = lp(x, ord, axis, keepdims=True, dtype=np.float64)
-    return (x / np.where(n == 0, 1, n)).astype(dtype)
+    n = _norm(x, ord, axis, keepdims=True)
+    with np.errstate(all="ignore"):
+        return (x / np.where(n == 0, 1, n)).astype(dtype)
 
 
 def max_norm_(w, radius, ord=2, axis=None):
-    n = lp(w, ord, axis, keepdims=True, dtype=np.float64)
+    n = _norm(w, ord, axis, keepdims=True)
     with np.errstate(all="ignore"):
-        w[...] = w * np.where(n <= radius, 1, radius / n)
+        w[...] = np.where(n <= radius, w, w * (radius / n))
 
 
 def unit_norm_(w, ord=2, axis=None):
@@ -166,13 +196,14 @@ def non_negative_(w):
 # ---- Penalties ----------------------------------------------------------------------------------------
 def add_elastic_net_(w, grad, l1=0.0, l2=0.0):
     grad += (l1 * np.sign(w) + l2 * w).astype(w.dtype)
-    w = w.astype(np.float64)
+    w = w.astype(WIDE)
     return float(l1 * np.abs(w).sum() + 0.5 * l2 * (w * w).sum())
 
 
 def add_group_lasso_(w, grad, weight, axis=None):
-    grad += (weight * norm_gradient(w.astype(np.float64), 2, axis)).astype(w.dtype)
-    return float(weight * lp(w, 2, axis, dtype=np.float64).sum())
+    n = _norm(w, 2, axis, keepdims=True)
+    grad += (weight * (w / np.where(n == 0, 1, n))).astype(w.dtype)
+    return float(weight * n.sum())
 
 
 def add_orthogonal_(w, grad, weight):
