@@ -162,9 +162,10 @@ class LossPoint(ModelPoint):
 
     @property
     def gradient(self) -> np.ndarray:
-        self._at_gradient = True
+        self._at_gradient = False
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(self.loss.gradient, self.layout.views(out), False)
+        self._at_gradient = True
         return out
 
     def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
@@ -188,8 +189,18 @@ class LossPoint(ModelPoint):
         return self.vjp(self.loss.hvp(self.jvp(v)))
 
     def sample_gradients(self, axis: int, memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
-        """The part of the gradient that each index along the batch `axis` contributes: (samples, N)."""
-        integer("axis", axis, 0, self.output.ndim - 1)
+        """The part of the gradient that each index along the batch `axis` contributes: (samples, N).
+
+        Raises
+        ------
+        ValueError
+            If `axis` is not one before the output's last, or not the batch axis of a recurrent layer.
+        MemoryError
+            If the rows take more than `memory_limit` bytes.
+        """
+        if self.output.ndim < 2:
+            raise ValueError(f"axis: got {axis}, but the output's shape {self.output.shape} has no batch axis")
+        integer("axis", axis, 0, self.output.ndim - 2)
         samples = self.output.shape[axis]
         _check_memory(memory_limit, samples * self.size * self.layout.dtype.itemsize, f"gradients of {samples} samples")
         rows = aligned_zeros((samples, self.size), self.layout.dtype)  # large: from the pool, not from fresh pages
@@ -197,9 +208,10 @@ class LossPoint(ModelPoint):
             one: Slot(rows, start, one.size)
             for one, start in zip(self.layout.parameters, self.layout.bounds, strict=False)
         }
-        self._at_gradient = True
+        self._at_gradient = False
         if samples and self.size:
             self._linear.sample_gradients(self.loss.gradient, axis, slots, False)
+            self._at_gradient = True
         return rows
 
     def hessian(

@@ -12,7 +12,8 @@ from .._threads import threads_for
 from .._validate import float_array
 from ..nn import Parameter
 from ._affine import add_outer, sum_of_products
-from ._linearization import Linearization, register
+from ._guard import Linearization
+from ._linearization import register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
 
