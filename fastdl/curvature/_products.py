@@ -9,6 +9,7 @@ import numpy as np
 from .._memory import aligned_zeros
 from .._validate import choice, float_array, integer
 from ..nn import Module
+from ._finite import NotFinite
 from ._layout import Layout
 from ._linearization import Slot, linearize
 from ._losses import LossFunction, loss_at
@@ -60,7 +61,7 @@ class ModelPoint:
         self._x = x
         self.output = self._linear.y
         if not np.isfinite(self.output).all():
-            raise ValueError("model: its output here is not finite, expected finite numbers")
+            raise NotFinite("model: its output here is not finite, expected finite numbers")
 
     @property
     def size(self) -> int:
