@@ -357,11 +357,14 @@ def _noise(near: Sampled) -> np.ndarray:
     direction = np.cos(1.0 + np.arange(near.x.size)).reshape(near.x.shape) * np.maximum(1, np.abs(near.x))
     estimates = []
     for spacing in (1e-6, 1e-9):
-        values = np.array([near(near.x + j * spacing * direction) for j in range(-5, 6)])
-        with np.errstate(all="ignore"):
-            fifth = np.diff(values, 5, axis=0) / math.sqrt(252)
-            spread = 4 * np.sqrt((fifth * fifth).mean(0))
-        estimates.append(np.where(np.isfinite(spread), spread, 0))
+        least = np.full(near.value.shape, np.inf)
+        for side in (1, -1):  # beside x, where it has no kink
+            values = np.array([near(near.x + side * j * spacing * direction) for j in range(20, 30)])
+            with np.errstate(all="ignore"):
+                fifth = np.diff(values, 5, axis=0) / math.sqrt(252)
+                spread = 4 * np.sqrt((fifth * fifth).mean(0))
+            least = np.fmin(least, spread)
+        estimates.append(np.where(np.isfinite(least), least, 0))
         level = (values == values[0]).all(0)
     far, close = estimates
     return np.where(~level & (far > 30 * close), close, np.maximum(far, close))  # f itself bends so over the longer
