@@ -175,13 +175,13 @@ def backtrack(value: float, slope: float, at: Callable[[float], Any], first: flo
     rounding is reached before.
     """
     length, met = first, False
-    for _ in range(60):
+    for halvings in range(60):
         try:
             with np.errstate(all="ignore"):
                 point = at(length)
             new = float(point.value)
             if math.isfinite(new):
-                met = True
+                met = met or halvings < 40  # what comes later is the start again, to rounding
                 if new <= value + 1e-4 * length * slope and new < value:
                     gradient_at(point, size)
                     return length
@@ -189,5 +189,5 @@ def backtrack(value: float, slope: float, at: Callable[[float], Any], first: flo
             pass
         length *= 0.5
     if not met:
-        raise NotFinite("closure: got no finite loss anywhere along the direction, expected one within 60 halvings")
+        raise NotFinite("closure: got no finite loss anywhere along the direction, expected one")
     return None

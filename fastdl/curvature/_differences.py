@@ -330,7 +330,9 @@ class _Line:
 
     def rounding(self, h: float) -> np.ndarray:
         of_x = np.abs(self.slope(h)) * 2.0**-52 * self.size / (h * self.unit)
-        return np.maximum(self.near.unit * self.near.largest, self.noise) / h + of_x
+        up, down, _ = self.sides(h)
+        largest = np.fmax(np.fmax(np.abs(up), np.abs(down)), np.abs(self.near.value))
+        return np.maximum(self.near.unit * largest, self.noise) / h + of_x
 
     def settle(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Slope in units, estimated error, and where there is a kink: there the error reaches to both sides' slopes."""
@@ -415,8 +417,11 @@ def _second_differences(near: Sampled) -> tuple[np.ndarray, np.ndarray]:
                 return mixed / (4 * a * b)
 
             def rounding(h: float, i: int = i, j: int = j) -> np.ndarray:
-                a, b = h * scale[i], h * scale[j]
-                level = np.maximum(near.unit * near.largest.reshape(()), noise)
+                a, b = step(i, h), step(j, h)
+                if not (a and b):
+                    return np.array(np.inf)
+                around = [at((i, a)), at((i, -a)), at((j, b)), at((j, -b)), middle]
+                level = np.maximum(near.unit * np.nanmax(np.abs(around)), noise)
                 return 4 * level / (a * b) + 2.0**-51 / h * np.abs(second(h))
 
             relative = min(abs(float(x.flat[k])) / scale[k] for k in (i, j))

@@ -56,7 +56,6 @@ class Sampled:
         self.f, self.x, self.value = f, x, value
         given = np.asarray(f(x.copy())).dtype
         self.unit = float(np.finfo(given).eps) if given.kind == "f" and given.itemsize < 8 else 2.0**-52
-        self.largest = np.abs(value)  # of all values met, by which rounding is measured
 
     def __call__(self, at: np.ndarray) -> np.ndarray:
         try:
@@ -66,7 +65,6 @@ class Sampled:
             return np.full(self.value.shape, np.nan)
         if found.shape != self.value.shape:
             raise ValueError(f"f: got shape {found.shape} near x, expected {self.value.shape} as at x")
-        self.largest = np.where(np.isfinite(found), np.maximum(self.largest, np.abs(found)), self.largest)
         return found
 
     def complex(self, at: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ Quotient = Callable[[float], np.ndarray]
 # Ridders' extrapolation: steps shrink by a factor, each error term of the difference falls with its square.
 _SHRINK, _ROUNDS, _SAFE = 1.6, 12, 4.0
 _FIRST, _NEXT = 0.1, 1 / 16  # where a table does not hold, the next begins at a shorter step
+_ENOUGH = 1e-8  # relative error that is not worth another table
 _AMPLIFIED = 4.0  # what extrapolation makes of rounding, at most
 
 
@@ -36,14 +37,15 @@ def settled(
             continue
         met = True
         limit, uncertain, last, plain = found
-        held = np.isfinite(uncertain) & np.isinf(error)
+        held = uncertain < error
         value = np.where(np.isinf(error), limit, value)
         with np.errstate(all="ignore"):
             for h in [one for one in (*shorter, last / 8, last / 64) if one < last]:
                 off = np.abs(plain - limit) * (h / last) ** 2  # a difference's error falls with the square
                 held &= np.abs(phi(h) - limit) <= uncertain + 3 * rounding(h) + 4 * off
-        error = np.where(held, uncertain, error)
-        if np.isfinite(error).all():
+        value, error = np.where(held, limit, value), np.where(held, uncertain, error)
+        # A long step may have held without having many digits: as long as shorter ones gain some, go on.
+        if (np.isfinite(error) & (~held | (error <= _ENOUGH * np.abs(value)))).all():
             break
     if not met:
         raise NotFinite("f: its values near x are not finite, expected a function that is smooth there")

@@ -114,7 +114,7 @@ def test_a_trial_whose_loss_or_gradient_is_not_finite_is_too_long(beyond):
 
 
 def test_no_finite_trial_at_all_is_no_convergence():
-    x, g = np.array([3.0]), np.empty(1)
+    x, g, calls = np.array([3.0]), np.empty(1), []
 
     def closure():
         g[:] = 6.0
@@ -122,8 +122,9 @@ def test_no_finite_trial_at_all_is_no_convergence():
 
     refused(LBFGS([(x, g)]), closure, x, "closure: got no finite loss and gradient in 25 trials")
 
-    def residuals():
-        return Residuals(np.array([3.0 if x[0] == 3 else np.nan]), np.ones((1, 1)))
+    def residuals():  # the step's damping ends where it moves nothing, so no trial may be at the start
+        calls.append(1)
+        return Residuals(np.array([3.0 if len(calls) == 1 else np.nan]), np.ones((1, 1)))
 
     refused(LevenbergMarquardt([(x, g)]), residuals, x, "closure: got residuals that are not finite at every trial")
 
