@@ -107,7 +107,7 @@ def mirrored(function: _F) -> _F:
         if _reference.get():
             twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), function.__name__)
             result = twin(*args, **kwargs)
-            return result if named is None else named(*result)  # type: ignore[misc]
+            return result if named is None else named(*result)
         return function(*args, **kwargs)
 
     return choose  # type: ignore[return-value]

@@ -138,7 +138,7 @@ class ClosureOptimizer:
 def loss_of(closure: Callable[[], Any]) -> float:
     """What a closure gives, as one number, finite or not."""
     value = closure()
-    if isinstance(value, (bool, str)) or (np.ndim(value) != 0 and np.size(value) != 1):
+    if isinstance(value, (bool, str, tuple, list)) or (np.ndim(value) != 0 and np.size(value) != 1):
         raise TypeError(f"closure: got {_described(value)}, expected the loss, one number")
     try:
         return float(np.asarray(value).reshape(()))

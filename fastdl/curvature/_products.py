@@ -81,7 +81,7 @@ class ModelPoint:
         u = float_array("u", u, self.output.shape, self.layout.dtype)
         if wrt == "input":
             self._real_input()
-            return self._linear.backward(u, None, True)  # type: ignore[return-value]
+            return self._linear.backward(u, None, True)
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(u, self.layout.views(out), False)
         return out
