@@ -109,12 +109,16 @@ def get_backend() -> str:
 def mirrored(function: _F) -> _F:
     """Give a public function its twin: the function of the same name in ``fastdl.reference.<topic>``."""
     topic = function.__module__.split(".")[1]
+    documented = function.__annotations__.get("return")
+    # The reference imports nothing of fastdl: its plain tuples get the names that the function documents here.
+    named = documented if isinstance(documented, type) and hasattr(documented, "_fields") else None
 
     @functools.wraps(function)
     def choose(*args: Any, **kwargs: Any) -> Any:
         if _reference.get():
             twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), function.__name__)
-            return twin(*args, **kwargs)
+            result = twin(*args, **kwargs)
+            return result if named is None else named(*result)
         return function(*args, **kwargs)
 
     return choose  # type: ignore[return-value]

@@ -145,7 +145,6 @@ def test_a_deep_linear_network_has_a_saddle_at_zero():
 def test_spectra_of_quadratics():
     eigenvalues = np.linspace(-3, 10, 220)
     point, A = quadratic(eigenvalues)
-    pytest.importorskip("scipy")
     for which, expected in [
         ("largest", eigenvalues[-3:]),
         ("smallest", eigenvalues[:3]),
@@ -169,15 +168,6 @@ def test_spectra_of_quadratics():
     assert fd.curvature.eigenpairs(quadratic([5.0])[0]).values == [5.0]
     with pytest.raises(ValueError, match="k: got 3, but there are 2 eigenvalues"):
         fd.curvature.eigenpairs(quadratic([1.0, 2.0])[0], 3)
-
-
-def test_without_scipy_the_extra_is_named(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "scipy.sparse.linalg", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastdl\[curvature\]'"):
-        fd.curvature.eigenpairs(quadratic(np.arange(1.0, 300.0))[0])
-    assert fd.curvature.eigenpairs(quadratic([1.0, 2.0])[0]).values == [pytest.approx(2)]
 
 
 @pytest.mark.parametrize(("factor", "stable"), [(0.9, True), (1.2, False)])

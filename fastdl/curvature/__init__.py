@@ -8,9 +8,10 @@ Functions: :func:`gradient`, :func:`jacobian`, :func:`hessian`, :func:`check_gra
 from ._differences import GradientCheck, check_gradient, gradient, hessian, jacobian
 from ._function_point import FunctionPoint
 from ._gradient_flow import GradientFlow, gradient_flow
+from ._guard import Linearization
 from ._landscape import Landscape, landscape
 from ._lbfgs import LBFGS
-from ._linearization import Linearization, linearize, register
+from ._linearization import linearize, register
 from ._losses import LossAt, register_loss
 from ._products import LossPoint, ModelPoint
 from ._residuals import Residuals

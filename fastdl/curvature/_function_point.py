@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Collection
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from .._validate import choice, float_array
-from ._differences import Function, gradient, hessian
+from ._differences import gradient, hessian
+from ._finite import NotFinite, check_finite
+from ._functions import Function, checked_function, one_number, real_array
+
+_MEANINGLESS = 0.1  # an estimated error above this share of the largest entry: not one digit is known
 
 
 class FunctionPoint:
@@ -24,6 +29,14 @@ class FunctionPoint:
         The derivatives at an array of x's shape, the Hessian with x's shape twice; by differences of f where not
         given.
 
+    Raises
+    ------
+    TypeError
+        If f, grad or hess is no function, or gives no real numbers.
+    ValueError
+        If a value or derivative is not finite or has another shape; and where derivatives by differences are asked
+        for whose estimated error leaves not one digit (a kink, a jump, noise): they mean nothing then.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -39,29 +52,46 @@ class FunctionPoint:
         grad: Callable[[np.ndarray], np.ndarray] | None = None,
         hess: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
+        for name, one in (("grad", grad), ("hess", hess)):
+            if one is not None and not callable(one):
+                raise TypeError(f"{name}: got {type(one).__name__}, expected a function of an array")
         self._f, self._grad, self._hess = f, grad, hess
-        self._x = np.array(x, np.float64)
+        self._x, value = checked_function(f, x)
+        one_number(value)
         self.size = self._x.size
         self.dtype = self._x.dtype
-        self.value = self.value_at(np.zeros(self.size))
-        if not np.isfinite(self.value):
-            raise ValueError(f"f: got {self.value} at this point, expected a finite number")
+        self.value = float(value.reshape(()))
 
     @cached_property
     def gradient(self) -> np.ndarray:
-        found = gradient(self._f, self._x) if self._grad is None else np.asarray(self._grad(self._x.copy()))
-        return found.reshape(-1).astype(np.float64)
+        """(N,); a ``ValueError`` where differences did not settle, so that their numbers mean nothing."""
+        if self._grad is None:
+            found, error = gradient(self._f, self._x, return_error=True)
+            _check_settled("gradient", found, error)
+            return found.reshape(-1)
+        found = self._given("grad", self._grad(self._x.copy()), [self._x.shape, (self.size,)])
+        return found.reshape(-1)
 
     @cached_property
     def _matrix(self) -> np.ndarray:
-        found = hessian(self._f, self._x) if self._hess is None else np.asarray(self._hess(self._x.copy()))
-        return found.reshape(self.size, self.size).astype(np.float64)
+        if self._hess is None:
+            found, error = hessian(self._f, self._x, return_error=True)
+            _check_settled("Hessian", found, error)
+        else:
+            found = self._given("hess", self._hess(self._x.copy()), [self._x.shape * 2, (self.size, self.size)])
+        return found.reshape(self.size, self.size)
+
+    def _given(self, name: str, value: Any, shapes: list[tuple[int, ...]]) -> np.ndarray:
+        array = real_array(name, value)
+        if array.shape not in shapes:
+            raise ValueError(f"{name}: got shape {array.shape}, expected {shapes[0]}")
+        check_finite(name, array, "an array")
+        return array
 
     def value_at(self, offset: np.ndarray) -> float:
         """The function at x + offset."""
-        value = np.asarray(self._f(self._x + offset.reshape(self._x.shape)))
-        if value.size != 1:
-            raise ValueError(f"f: got a value of shape {value.shape}, expected one number")
+        value = real_array("f", self._f(self._x + np.reshape(offset, self._x.shape)))
+        one_number(value)
         return float(value.reshape(()))
 
     def hvp(self, v: np.ndarray) -> np.ndarray:
@@ -79,3 +109,14 @@ class FunctionPoint:
     def places(self, parameters: Collection[str] | None) -> None:
         if parameters is not None:
             raise ValueError(f"parameters: got {parameters!r}, expected None: a function's argument has no names")
+
+
+def _check_settled(what: str, found: np.ndarray, error: np.ndarray) -> None:
+    if not found.size:
+        return
+    worst, largest = float(error.max()), float(np.abs(found).max())
+    if not worst <= _MEANINGLESS * largest and worst > _MEANINGLESS * 1e-3:
+        raise NotFinite(
+            f"f: its {what} by differences is up to {largest:.3g}, known to {worst:.2g} only, "
+            "expected a function that is smooth there (no kink, jump or noise); or give grad and hess"
+        )

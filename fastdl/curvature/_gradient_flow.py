@@ -129,7 +129,9 @@ def gradient_flow(
     Raises
     ------
     ValueError
-        If the model has no such layer, or the sequence is too short.
+        If the model has no such layer, the sequence is too short, or a Jacobian is not finite.
+    TypeError
+        If the model is no layer, or starts or samples no sequence of ints.
 
     Examples
     --------
@@ -139,23 +141,38 @@ def gradient_flow(
     >>> flow.values.shape, bool(flow.rate < 1)
     ((1, 1, 20, 8), True)
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"model: got {type(model).__name__}, expected a fastdl.nn layer")
+    starts, samples = _times("starts", starts), _times("samples", samples)
     cells = _cells(linearize(model, x))
     if not -len(cells) <= integer("layer", layer) < len(cells):
         raise ValueError(f"layer: got {layer}, but the model has {len(cells)} recurrent layers")
     cell = cells[layer]
     time, batch = cell.x.shape[:2]
-    last = max(integer("starts", start, 0) for start in starts)
+    last = max(starts)
     length = time - last if lags is None else integer("lags", lags, 1)
     if length < 1 or last + length > time:
         raise ValueError(f"starts, lags: got {last} and {lags}, expected within the {time} steps of the sequence")
     for sample in samples:
         integer("samples", sample, 0, batch - 1)
-    values = [[np.linalg.svd(_jacobians(cell, s, b, length), compute_uv=False) for s in starts] for b in samples]
-    return GradientFlow(np.array(values))
+    jacobians = np.array([[_jacobians(cell, s, b, length) for s in starts] for b in samples])
+    if not np.isfinite(jacobians).all():
+        raise ValueError("model: its states' derivatives here are not finite, expected finite numbers")
+    return GradientFlow(np.linalg.svd(jacobians, compute_uv=False))
+
+
+def _times(name: str, values: Sequence[int]) -> list[int]:
+    """One or more places in a sequence or a batch."""
+    if not isinstance(values, (Sequence, np.ndarray)) or isinstance(values, str):
+        raise TypeError(f"{name}: got {type(values).__name__}, expected a sequence of ints")
+    if not len(values):
+        raise ValueError(f"{name}: got none, expected one or more")
+    return [integer(name, one, 0) for one in values]
 
 
 def _cells(linear: object) -> list[Cell]:
     """The recurrent layers within a linearization, from the input on."""
+    linear = getattr(linear, "plain", linear)  # behind its guard
     if isinstance(linear, Stack):
         return linear.cells
     return [cell for part in getattr(linear, "parts", ()) for cell in _cells(part)]

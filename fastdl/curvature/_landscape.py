@@ -7,6 +7,8 @@ import numpy as np
 
 from .._validate import number
 from ..nn import Module
+from ._eigen import norm
+from ._finite import check_finite
 from ._losses import LossFunction
 from ._products import Data, LossPoint
 from ._spectrum import Point, eigenpairs, spectral_density
@@ -54,7 +56,7 @@ class Landscape:
     @classmethod
     def at(cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None) -> "Landscape":
         """The landscape at a :class:`LossPoint` or :class:`FunctionPoint`; arguments as for :func:`landscape`."""
-        ends = eigenpairs(point, 1, "both") if point.size > 1 else eigenpairs(point)
+        ends = eigenpairs(point, 1, "both" if getattr(point, "size", 0) > 1 else "largest")
         rounding = math.sqrt(float(np.finfo(point.dtype).eps))
         if tolerance is None:
             tolerance = rounding * float(np.abs(ends.values).max())
@@ -62,8 +64,9 @@ class Landscape:
             gradient_tolerance = rounding * max(1.0, abs(point.value))
         number("tolerance", tolerance, 0)
         number("gradient_tolerance", gradient_tolerance, 0)
-        norm = float(np.linalg.norm(point.gradient.astype(np.float64)))
-        return cls(point, point.value, norm, ends.values, ends.vectors, tolerance, gradient_tolerance)
+        gradient = np.asarray(point.gradient, np.float64)
+        check_finite("point", gradient, "a gradient")
+        return cls(point, point.value, norm(gradient), ends.values, ends.vectors, tolerance, gradient_tolerance)
 
     def _judge(self) -> tuple[str, str]:
         if not self.gradient_norm <= self.gradient_tolerance:

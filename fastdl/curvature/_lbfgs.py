@@ -1,12 +1,14 @@
 """Limited-memory BFGS with a line search for the strong Wolfe conditions."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .._validate import integer, number
-from ._closure_optimizer import ClosureOptimizer
+from .._validate import check_shape, integer, number
+from ._closure_optimizer import ClosureOptimizer, loss_of
+from ._finite import NotFinite, check_finite
 
 
 class LBFGS(ClosureOptimizer):
@@ -43,7 +45,7 @@ class LBFGS(ClosureOptimizer):
     array([1., 1.])
     """
 
-    _vectors = ("_s", "_y")
+    _vectors: ClassVar = {"_s": (None, "N"), "_y": (None, "N")}
 
     def __init__(
         self,
@@ -78,28 +80,55 @@ class LBFGS(ClosureOptimizer):
             The loss before the step.
         """
 
+        with self._undone_if_it_fails():
+            return self._stepped(closure)
+
+    def _checked(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._checked(state)
+        s, y = found["_s"], found["_y"]
+        check_shape("state['_y']", y, s.shape)
+        if not ((s * y).sum(1) > 0).all():
+            raise ValueError(
+                "state['_s'], state['_y']: got rows without positive curvature, expected s . y > 0 in each"
+            )
+        return found
+
+    def _stepped(self, closure: Callable[[], Any]) -> float:
         def evaluate() -> tuple[float, np.ndarray]:
             self.zero_grad()
-            value = float(closure())
-            return value, self._gradient()
+            return loss_of(closure), self._gradient()
 
         start = self._values()
         value, gradient = evaluate()
-        if not np.isfinite(value):
-            raise ValueError(f"closure: got a loss of {value}, expected a finite number")
-        direction = self._direction(gradient)
-        slope = float(direction @ gradient)
-        if not slope < 0:
+        check_finite("closure", value, "a loss")
+        check_finite("closure", gradient, "a gradient")
+        direction, slope = self._direction(gradient)
+        if slope == 0:  # the gradient is zero within the range of numbers
             self._finish(start, None)
             return value
+        check_finite("closure", slope, "a gradient whose slope along the direction is a number")
         first = self.lr if len(self._s) else self.lr * min(1.0, 1.0 / float(np.abs(gradient).sum()))
+        met = False
 
         def along(length: float) -> _Trial:
+            nonlocal met
             self._assign(start + length * direction)
-            new, new_gradient = evaluate()
+            try:
+                with np.errstate(all="ignore"):
+                    new, new_gradient = evaluate()
+            except NotFinite:
+                return _Trial(length, math.inf, math.nan, gradient)
+            if not (math.isfinite(new) and np.isfinite(new_gradient).all()):
+                return _Trial(length, math.inf, math.nan, gradient)  # too long
+            met = True
             return _Trial(length, new, float(new_gradient @ direction), new_gradient)
 
         found = _strong_wolfe(along, _Trial(0.0, value, slope, gradient), first, self.c1, self.c2, self.max_evaluations)
+        if not met:
+            raise NotFinite(
+                f"closure: got no finite loss and gradient in {self.max_evaluations} trials, expected one; "
+                "a smaller lr tries shorter steps"
+            )
         if found is None or not found.value < value:
             again = len(self._s) > 0  # the curvature kept may be wrong here: forget it before giving up
             self._s, self._y = np.empty((2, 0, self.size))
@@ -113,7 +142,18 @@ class LBFGS(ClosureOptimizer):
         self._finish(start, start + found.length * direction)
         return value
 
-    def _direction(self, gradient: np.ndarray) -> np.ndarray:
+    def _direction(self, gradient: np.ndarray) -> tuple[np.ndarray, float]:
+        """Where to go, and the slope along it: without the pairs kept where they lead uphill or out of range."""
+        with np.errstate(all="ignore"):
+            direction = self._quasi_newton(gradient)
+            slope = float(direction @ gradient)
+            if len(self._s) and not -math.inf < slope < 0:
+                self._s, self._y = np.empty((2, 0, self.size))
+                direction = -gradient
+                slope = float(direction @ gradient)
+        return direction, slope
+
+    def _quasi_newton(self, gradient: np.ndarray) -> np.ndarray:
         """-B^-1 g by the two loops over the pairs kept."""
         q, weights = gradient.copy(), []
         pairs = list(zip(self._s, self._y, strict=True))

@@ -4,7 +4,7 @@ A linearization is made once for an input and serves any number of directions: w
 (states, gates, gradients) is computed once. Dense layers are here, recurrent ones in _recurrent.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,42 +13,12 @@ from .. import dense, nn
 from .._dispatch import kernels
 from .._memory import scratch
 from .._threads import threads_for
-from ..nn import Module, Parameter
+from .._validate import check_shape
+from ..nn import Module
 from ._affine import add_outer, sum_of_products
-
-Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
+from ._guard import Arrays, Guard, Linearization, check_products
 
 _GRAIN = 1_000_000  # multiply-adds a thread should have, as in the recurrent topic
-
-
-class Linearization:
-    """A layer at an input. Subclasses say how; ``y`` is the output there.
-
-    The passes come in this order: :meth:`jvp` any time; :meth:`backward`; then :meth:`jvp_backward` for the direction
-    of the last ``jvp``, any number of times. Everything is linear in what it is given. None stands for zero.
-    """
-
-    y: np.ndarray
-
-    def jvp(self, tx: np.ndarray | None, direction: Arrays | None) -> np.ndarray | None:
-        """The tangent of the output, from those of the input and of the parameters."""
-        raise TypeError(f"{type(self).__name__} defines no jvp")
-
-    def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
-        """The gradient by the input, if needed; those by the parameters are added to `out`."""
-        raise TypeError(f"{type(self).__name__} defines no backward")
-
-    def jvp_backward(
-        self, tdy: np.ndarray | None, direction: Arrays | None, out: Arrays | None, need_input: bool
-    ) -> np.ndarray | None:
-        """The tangent of `backward`: both results' along the direction, `tdy` being that of the output's gradient."""
-        raise TypeError(f"{type(self).__name__} defines no jvp_backward")
-
-    def sample_gradients(
-        self, dy: np.ndarray, axis: int, out: Mapping[Parameter, "Slot"], need_input: bool
-    ) -> np.ndarray | None:
-        """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
-        raise TypeError(f"{type(self).__name__} defines no sample_gradients")
 
 
 class Slot:
@@ -59,6 +29,7 @@ class Slot:
 
     def add_products(self, x: np.ndarray, dy: np.ndarray) -> None:
         """Add x[:, b]^T dy[:, b] to row b; x is (T, samples, I), dy (T, samples, O)."""
+        check_products(x, dy, self.columns)
         if not (x.size and dy.size):
             return
         num_threads = threads_for(x.size * dy.shape[2], _GRAIN)
@@ -67,7 +38,8 @@ class Slot:
         kernels.curvature.sample_products(x, dy, self.rows, self.start, True, work, num_threads)
 
     def add_sums(self, dy: np.ndarray) -> None:
-        """Add the sum of dy[:, b] to row b."""
+        """Add the sum of dy[:, b] to row b; dy is (T, samples, O)."""
+        check_shape("dy", dy, (None, *self.columns.shape))
         self.columns += dy.sum(0)
 
 
@@ -94,18 +66,38 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
     _makers[layer] = make
 
 
-def linearize(layer: Module, x: np.ndarray) -> Linearization:
+def linearize(layer: Module, x: np.ndarray) -> Guard:
     """The layer at an input, in evaluation mode whatever its mode is.
+
+    Parameters
+    ----------
+    layer : fastdl.nn.Module
+    x : ndarray
+        The layer's input.
+
+    Returns
+    -------
+    Linearization
+        Its passes compare shapes and types of all they are given.
 
     Raises
     ------
     TypeError
         If the layer, or one in it, is of a type that has no jvp.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.Tanh()
+    >>> fd.curvature.linearize(layer, np.zeros((1, 2))).jvp(np.ones((1, 2)), None)
+    array([[1., 1.]])
     """
+    if not isinstance(layer, Module):
+        raise TypeError(f"layer: got {type(layer).__name__}, expected a fastdl.nn layer")
     make = _makers.get(type(layer))
     if make is None:
         raise TypeError(f"model: {type(layer).__name__} has no jvp, so a model with it has no curvature products")
-    return make(layer, x)
+    return Guard(layer, x, make)
 
 
 class _Sequential(Linearization):

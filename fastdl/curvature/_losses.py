@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import dense
+from .._validate import float_array
+from ._finite import NotFinite
 
 LossFunction = Callable[..., tuple[Any, np.ndarray]]
 
@@ -114,5 +116,6 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
     if np.ndim(value) != 0:
         raise ValueError(f"loss: got an array of shape {np.shape(value)}, expected one number (not reduction='none')")
     if not np.isfinite(value):
-        raise ValueError(f"loss: got {value} at this point, expected a finite number")
+        raise NotFinite(f"loss: got {value} at this point, expected a finite number")
+    gradient = float_array("loss's gradient", gradient, z.shape, z.dtype)  # the passes go back through it
     return _known[plain](z, targets, float(value), gradient, options)

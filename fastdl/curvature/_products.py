@@ -9,6 +9,7 @@ import numpy as np
 from .._memory import aligned_zeros
 from .._validate import choice, float_array, integer
 from ..nn import Module
+from ._finite import NotFinite
 from ._layout import Layout
 from ._linearization import Slot, linearize
 from ._losses import LossFunction, loss_at
@@ -60,7 +61,7 @@ class ModelPoint:
         self._x = x
         self.output = self._linear.y
         if not np.isfinite(self.output).all():
-            raise ValueError("model: its output here is not finite, expected finite numbers")
+            raise NotFinite("model: its output here is not finite, expected finite numbers")
 
     @property
     def size(self) -> int:
@@ -80,7 +81,7 @@ class ModelPoint:
         u = float_array("u", u, self.output.shape, self.layout.dtype)
         if wrt == "input":
             self._real_input()
-            return self._linear.backward(u, None, True)  # type: ignore[return-value]
+            return self._linear.backward(u, None, True)
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(u, self.layout.views(out), False)
         return out
@@ -162,9 +163,10 @@ class LossPoint(ModelPoint):
 
     @property
     def gradient(self) -> np.ndarray:
-        self._at_gradient = True
+        self._at_gradient = False
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(self.loss.gradient, self.layout.views(out), False)
+        self._at_gradient = True
         return out
 
     def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
@@ -188,8 +190,18 @@ class LossPoint(ModelPoint):
         return self.vjp(self.loss.hvp(self.jvp(v)))
 
     def sample_gradients(self, axis: int, memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
-        """The part of the gradient that each index along the batch `axis` contributes: (samples, N)."""
-        integer("axis", axis, 0, self.output.ndim - 1)
+        """The part of the gradient that each index along the batch `axis` contributes: (samples, N).
+
+        Raises
+        ------
+        ValueError
+            If `axis` is not one before the output's last, or not the batch axis of a recurrent layer.
+        MemoryError
+            If the rows take more than `memory_limit` bytes.
+        """
+        if self.output.ndim < 2:
+            raise ValueError(f"axis: got {axis}, but the output's shape {self.output.shape} has no batch axis")
+        integer("axis", axis, 0, self.output.ndim - 2)
         samples = self.output.shape[axis]
         _check_memory(memory_limit, samples * self.size * self.layout.dtype.itemsize, f"gradients of {samples} samples")
         rows = aligned_zeros((samples, self.size), self.layout.dtype)  # large: from the pool, not from fresh pages
@@ -197,9 +209,10 @@ class LossPoint(ModelPoint):
             one: Slot(rows, start, one.size)
             for one, start in zip(self.layout.parameters, self.layout.bounds, strict=False)
         }
-        self._at_gradient = True
+        self._at_gradient = False
         if samples and self.size:
             self._linear.sample_gradients(self.loss.gradient, axis, slots, False)
+            self._at_gradient = True
         return rows
 
     def hessian(

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import nn, recurrent
-from .._dispatch import kernels
+from .._dispatch import backend, kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from .._validate import float_array
 from ..nn import Parameter
 from ._affine import add_outer, sum_of_products
-from ._linearization import Linearization, register
+from ._guard import Linearization
+from ._linearization import register
 
 RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
 
@@ -189,12 +190,13 @@ def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.
     """The layer run over x; here alone a tape is taken apart."""
     W_x, W_h, b, b_n = weights
     tape: Any
-    if kind == LSTM:
-        tape = recurrent.lstm_forward(x, h0, c0, W_x, W_h, b)[2]  # type: ignore[arg-type]
-    elif kind == GRU:
-        tape = recurrent.gru_forward(x, h0, W_x, W_h, np.concatenate([b, b_n]))[1]
-    else:
-        tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
+    with backend("compiled"):  # what the walks here read is a kernel's tape, whichever backend is in force
+        if kind == LSTM:
+            tape = recurrent.lstm_forward(x, h0, c0, W_x, W_h, b)[2]  # type: ignore[arg-type]
+        elif kind == GRU:
+            tape = recurrent.gru_forward(x, h0, W_x, W_h, np.concatenate([b, b_n]))[1]
+        else:
+            tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
     shape = (len(x) + 1, *h0.shape)
     # A gate's units fill whole panels of the kernel's.
     padded = kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .._validate import check_shape, integer, number
 from ..random import Generator, as_generator
-from ._closure_optimizer import ClosureOptimizer, backtrack
+from ._closure_optimizer import ClosureOptimizer, backtrack, gradient_at, point_of
+from ._finite import NotFinite, check_finite
 from ._residuals import Residuals
 from ._spectrum import Point
 
@@ -55,25 +56,37 @@ class Newton(ClosureOptimizer):
         float
             The loss before the step.
         """
-        start, point = self._values(), closure()
-        gradient = self._trained(point.gradient.astype(np.float64))
-        matrix = self._trained(self._trained(point.hessian().astype(np.float64)).T)
+        with self._undone_if_it_fails():
+            point = point_of(closure)
+            gradient = self._trained(gradient_at(point, self.size))
+            self._descend(point.value, gradient, self._direction(point, gradient), closure)
+        return point.value
+
+    def _direction(self, point: Point, gradient: np.ndarray) -> np.ndarray:
+        matrix = np.asarray(point.hessian(), np.float64)
+        check_shape("closure's hessian", matrix, (self.size, self.size))
+        check_finite("closure", matrix, "a Hessian")
+        matrix = self._trained(self._trained(matrix).T)
         values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         sizes = np.abs(values) + self.damping
         usable = sizes > 1e-12 * sizes.max(initial=0)
         components = vectors.T @ gradient
-        direction = -vectors[:, usable] @ (components[usable] / sizes[usable])
-        self._descend(start, point.value, gradient, direction, closure)
-        return point.value
+        return -vectors[:, usable] @ (components[usable] / sizes[usable])
 
-    def _descend(
-        self, start: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray, closure: PointClosure
-    ) -> None:
-        def at(length: float) -> float:
+    def _descend(self, value: float, gradient: np.ndarray, direction: np.ndarray, closure: PointClosure) -> None:
+        start = self._values()
+        if not direction.any():  # where there is no curvature to go by, the slope has to do
+            direction = -gradient
+        if not gradient.any():
+            self._finish(start, None)
+            return
+        check_finite("closure", direction, "a direction")
+
+        def at(length: float) -> Any:
             self._assign(start + length * direction)
-            return _value_or_inf(closure)
+            return closure()
 
-        length = backtrack(value, float(gradient @ direction), at, self.lr)
+        length = backtrack(value, float(gradient @ direction), at, self.lr, self.size)
         self._finish(start, None if length is None else start + length * direction)
 
 
@@ -111,12 +124,9 @@ class NewtonCG(Newton):
 
     def step(self, closure: PointClosure) -> float:
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
-        start, point = self._values(), closure()
-        gradient = self._trained(point.gradient.astype(np.float64))
-        self._descend(start, point.value, gradient, self._solve(point, gradient), closure)
-        return point.value
+        return super().step(closure)
 
-    def _solve(self, point: Point, gradient: np.ndarray) -> np.ndarray:
+    def _direction(self, point: Point, gradient: np.ndarray) -> np.ndarray:
         """About -(H + d I)^-1 g, to a residual of min(1/2, sqrt(norm g)) of g: so convergence is superlinear."""
         norm = float(np.linalg.norm(gradient))
         enough = min(0.5, math.sqrt(norm)) * norm
@@ -125,9 +135,9 @@ class NewtonCG(Newton):
         self.negative_curvature = False
         self.iterations = 0
         while self.iterations < self.max_iterations and square > enough * enough:
-            along = (
-                self._trained(point.hvp(direction.astype(point.dtype)).astype(np.float64)) + self.damping * direction
-            )
+            product = np.asarray(point.hvp(direction.astype(point.dtype)), np.float64)
+            check_finite("closure", product, "a Hessian product")
+            along = self._trained(product) + self.damping * direction
             self.iterations += 1
             curvature = float(direction @ along)
             if curvature <= 0:
@@ -172,8 +182,8 @@ class LevenbergMarquardt(ClosureOptimizer):
     array([0.5])
     """
 
-    _scalars = ("damping", "_growth")
-    _vectors = ("_scale",)
+    _scalars: ClassVar = {"damping": 0.0, "_growth": 1.0}
+    _vectors: ClassVar = {"_scale": ("N",)}
 
     def __init__(self, parameters: Any, *, damping: float = 1e-3, max_tries: int = 40) -> None:
         super().__init__(parameters, 1.0)
@@ -190,15 +200,28 @@ class LevenbergMarquardt(ClosureOptimizer):
         float
             Half the sum of squares before the step.
         """
-        start, r = self._values(), closure()
-        values = np.asarray(r.values, np.float64).reshape(-1)
-        value = 0.5 * float(values @ values)
-        if not math.isfinite(value):
-            raise ValueError("closure: got residuals that are not finite, expected finite numbers")
-        J = np.asarray(r.jacobian() if callable(r.jacobian) else r.jacobian, np.float64)
-        check_shape("closure's jacobian", J, (values.size, self.size))
-        J = self._trained(J)
-        self._scale = np.maximum(self._scale, np.linalg.norm(J, axis=0))
+        with self._undone_if_it_fails():
+            r = _residuals(closure)
+            values = _flat(r.values)
+            check_finite("closure", values, "residuals")
+            value = _half_square(values)
+            check_finite("closure", value, "half a sum of squared residuals")
+            J = np.asarray(r.jacobian() if callable(r.jacobian) else r.jacobian, np.float64)
+            check_shape("closure's jacobian", J, (values.size, self.size))
+            check_finite("closure's jacobian", J, "an array")
+            with np.errstate(over="ignore"):
+                sizes = np.linalg.norm(J, axis=0)
+            check_finite("closure's jacobian", sizes, "columns' norms")
+            self._scale = np.maximum(self._scale, sizes)
+            J = self._trained(J)
+            self._finish(self._values(), self._searched(values, value, J, closure))
+        return value
+
+    def _searched(
+        self, values: np.ndarray, value: float, J: np.ndarray, closure: Callable[[], Residuals]
+    ) -> np.ndarray | None:
+        """New parameters with a smaller sum of squares, and the next damping; None where rounding is reached."""
+        start, met = self._values(), False
         scale = np.where(self._scale > 0, self._scale, 1.0)
         target = np.concatenate([-values, np.zeros(self.size)])
         for _ in range(self.max_tries):
@@ -206,22 +229,57 @@ class LevenbergMarquardt(ClosureOptimizer):
             # By columns of equal size: the normal equations would lose half of the digits.
             p = np.linalg.lstsq(damped / scale, target, rcond=None)[0] / scale
             self._assign(start + p)
-            new = np.asarray(closure().values, np.float64)
-            new_value = 0.5 * float((new * new).sum())
+            new_value = self._trial(closure, values.size)
+            met = met or math.isfinite(new_value)
             moved = values + J @ p
             predicted = value - 0.5 * float(moved @ moved)
-            if math.isfinite(new_value) and new_value < value:
+            if new_value < value:
                 ratio = (value - new_value) / max(predicted, np.finfo(np.float64).tiny)
                 self.damping *= max(1 / 3, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
                 self._growth = 2.0
-                self._finish(start, start + p)
-                return value
+                return start + p
             if predicted <= 4 * np.finfo(np.float64).eps * value:
+                break
+            if self.damping * self._growth > _MOST_DAMPING:  # its root times a scale stays a number
                 break
             self.damping *= self._growth
             self._growth *= 2
-        self._finish(start, None)
-        return value
+        if not met:
+            raise NotFinite("closure: got residuals that are not finite at every trial, expected finite numbers")
+        return None
+
+    def _trial(self, closure: Callable[[], Residuals], size: int) -> float:
+        """Half the sum of squares at a trial; inf where it is not finite, so too long a step."""
+        try:
+            with np.errstate(all="ignore"):
+                new = _flat(_residuals(closure).values)
+                check_shape("closure's residuals", new, (size,))
+                value = _half_square(new)
+        except NotFinite:
+            return math.inf
+        return value if math.isfinite(value) else math.inf
+
+
+_MOST_DAMPING = 1e200
+
+
+def _residuals(closure: Callable[[], Residuals]) -> Residuals:
+    found = closure()
+    if not (hasattr(found, "values") and hasattr(found, "jacobian")):
+        raise TypeError(f"closure: got {type(found).__name__}, expected Residuals(values, jacobian)")
+    return found
+
+
+def _flat(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"closure's residuals: got dtype {array.dtype}, expected real numbers")
+    return array.astype(np.float64).reshape(-1)
+
+
+def _half_square(values: np.ndarray) -> float:
+    with np.errstate(all="ignore"):
+        return 0.5 * float(values @ values)
 
 
 class AdaHessian(ClosureOptimizer):
@@ -249,7 +307,7 @@ class AdaHessian(ClosureOptimizer):
     averaging over blocks).
     """
 
-    _vectors = ("_m", "_v")
+    _vectors: ClassVar = {"_m": ("N",), "_v": ("N",)}
 
     def __init__(
         self,
@@ -263,7 +321,10 @@ class AdaHessian(ClosureOptimizer):
     ) -> None:
         super().__init__(parameters, lr)
         self.betas = tuple(number(f"betas[{k}]", beta, 0, 1, open_high=True) for k, beta in enumerate(betas))
-        self.eps = number("eps", eps, 0)
+        self.eps = number("eps", eps, 0, math.inf, open_low=True, open_high=True)
+        for kind in {array.dtype for array in self._arrays}:
+            if kind.type(self.eps) == 0:
+                raise ValueError(f"eps: got {eps}, which is 0 in {kind}, expected a number that is not")
         self.power = number("power", power, 0, 1)
         self._rng = as_generator(rng)
         self._m, self._v = np.zeros((2, self.size))
@@ -274,8 +335,10 @@ class AdaHessian(ClosureOptimizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave, or raise ValueError."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: got {type(state).__name__}, expected what state_dict gave")
         if "random" not in state:
-            raise ValueError(f"state: got {', '.join(state)}, expected random, the state of the signs' source, too")
+            raise ValueError("state: got no random, expected the state of the signs' source too")
         source = Generator()
         source.load_state_dict(state["random"])
         super().load_state_dict({name: value for name, value in state.items() if name != "random"})
@@ -283,22 +346,26 @@ class AdaHessian(ClosureOptimizer):
 
     def step(self, closure: PointClosure) -> float:
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
-        start, point = self._values(), closure()
+        source = self._rng.state_dict()
+        try:
+            with self._undone_if_it_fails(), np.errstate(all="ignore"):
+                return self._stepped(point_of(closure))
+        except BaseException:
+            self._rng.load_state_dict(source)
+            raise
+
+    def _stepped(self, point: Point) -> float:
+        gradient = self._trained(gradient_at(point, self.size))
         signs = np.where(self._rng.uniform(-1.0, 1.0, self.size, np.float64) < 0, -1.0, 1.0)
-        gradient = self._trained(point.gradient.astype(np.float64))
-        curvature = self._trained(signs * point.hvp(signs.astype(point.dtype)))
+        curvature = signs * np.asarray(point.hvp(signs.astype(point.dtype)), np.float64)
+        check_finite("closure", curvature, "a Hessian product")
+        curvature = self._trained(curvature)
         t, (b1, b2) = self.steps + 1, self.betas
         self._m = b1 * self._m + (1 - b1) * gradient
-        self._v = b2 * self._v + (1 - b2) * curvature * curvature
+        self._v = b2 * self._v + ((1 - b2) * curvature) * curvature
+        check_finite("closure", self._v, "a Hessian product whose squares are an array")
         root = (self._v / (1 - b2**t)) ** (self.power / 2)
-        self._finish(start, start - self.lr * (self._m / (1 - b1**t)) / (root + self.eps))
+        new = self._values() - self.lr * (self._m / (1 - b1**t)) / (root + self.eps)
+        check_finite("closure", new.astype(np.result_type(*self._arrays)), "a step to an array")
+        self._finish(self._values(), new)
         return point.value
-
-
-def _value_or_inf(closure: PointClosure) -> float:
-    """The loss at a trial; a step too long may leave where the model is finite."""
-    try:
-        with np.errstate(all="ignore"):
-            return closure().value
-    except ValueError:
-        return math.inf

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .._validate import choice, integer
+from .._validate import choice, integer, number
 from ..random import Generator, as_generator
+from ._eigen import ends, norm, symmetric_eigen, without
+from ._finite import check_finite
 
-_DENSE = 200  # up to so many parameters the matrix itself is built and decomposed
+_DENSE = 100  # up to so many parameters the matrix itself is built and decomposed
 
 
 class Point(Protocol):
@@ -47,15 +49,23 @@ class _Operator:
     """Multiplication with the matrix, or its block of some parameters, on float64 vectors."""
 
     def __init__(self, point: Point, matrix: str, parameters: Collection[str] | None) -> None:
+        for name in ("product", "places", "size", "dtype"):
+            if not hasattr(point, name):
+                raise TypeError(f"point: got {type(point).__name__}, expected a LossPoint or a FunctionPoint")
         self._product, self._places, self._point = point.product(matrix), point.places(parameters), point
         self.size = point.size if self._places is None else len(self._places)
+        if not self.size:
+            raise ValueError("point: got one without parameters, expected one or more")
 
     def __call__(self, v: np.ndarray) -> np.ndarray:
         if self._places is None:
-            return self._product(v.reshape(-1).astype(self._point.dtype)).astype(np.float64)
-        whole = np.zeros(self._point.size, self._point.dtype)
-        whole[self._places] = v.reshape(-1)
-        return self._product(whole)[self._places].astype(np.float64)
+            found = self._product(v.astype(self._point.dtype))
+        else:
+            whole = np.zeros(self._point.size, self._point.dtype)
+            whole[self._places] = v
+            found = self._product(whole)[self._places]
+        check_finite("point", found, "a product with its matrix")
+        return found.astype(np.float64)
 
 
 def eigenpairs(
@@ -69,8 +79,8 @@ def eigenpairs(
 ) -> Eigenpairs:
     """Eigenvalues at one or both ends of the spectrum, with eigenvectors.
 
-    By Lanczos' method, which only multiplies with the matrix (scipy's ``eigsh``: the extra ``fastdl[curvature]``);
-    up to 200 parameters the matrix is built.
+    By Lanczos' method, which only multiplies with the matrix; up to 100 parameters the matrix is built. The bits are
+    the same for any number of threads and cores.
 
     Parameters
     ----------
@@ -93,10 +103,10 @@ def eigenpairs(
 
     Raises
     ------
-    ImportError
-        If scipy is needed and missing.
+    TypeError
+        If `point` is no point.
     ValueError
-        If there are not so many.
+        If there are not so many, or a product is not finite.
 
     Examples
     --------
@@ -107,40 +117,18 @@ def eigenpairs(
     """
     choice("which", which, ("largest", "smallest", "both"))
     operator = _Operator(point, matrix, parameters)
-    wanted = integer("k", k, 1) * (2 if which == "both" else 1)
-    if wanted > operator.size:
-        raise ValueError(f"k: got {k}, but there are {operator.size} eigenvalues")
-    if operator.size <= _DENSE or wanted >= operator.size - 1:
-        dense = _dense(operator)
-        values, vectors = np.linalg.eigh(0.5 * (dense + dense.T))
-        chosen = {
-            "largest": np.arange(operator.size)[-k:],
-            "smallest": np.arange(operator.size)[:k],
-            "both": np.r_[:k, operator.size - k : operator.size],
-        }[which]
+    number("tol", tol, 0, 1)
+    n, k = operator.size, integer("k", k, 1)
+    if k > n:
+        raise ValueError(f"k: got {k}, but there are {n} eigenvalues")
+    low, high = (k if which != "largest" else 0), (k if which != "smallest" else 0)
+    if low + high > n:
+        raise ValueError(f"k: got {k}, but there are {n} eigenvalues, and which='both' takes {k} from each end")
+    if n <= _DENSE or 3 * (low + high) >= n:
+        values, vectors = symmetric_eigen(_dense(operator))
+        chosen = np.r_[:low, n - high : n]
         return Eigenpairs(values[chosen], vectors[:, chosen])
-    try:
-        from scipy.sparse.linalg import LinearOperator, eigsh
-    except ImportError:
-        raise ImportError("eigenpairs needs scipy: pip install 'fastdl[curvature]'") from None
-    n = operator.size
-    start = as_generator(0).normal(0.0, 1.0, n, np.float64)  # the same result at every call
-    linear = LinearOperator((n, n), operator, dtype=np.float64)
-    radius = float(np.abs(eigsh(linear, 1, which="LM", v0=start, tol=0.01, return_eigenvectors=False)).max())
-    if radius == 0:
-        return Eigenpairs(np.zeros(wanted), np.eye(n)[:, :wanted])
-    tol = tol or (1e-9 if point.dtype == np.float64 else 1e-5)
-    found = []
-    for sign in {"largest": (1,), "smallest": (-1,), "both": (-1, 1)}[which]:
-        # eigsh measures an eigenvalue's accuracy by its own size. Those near zero, of which networks have many, would
-        # take for ever: shifted away from zero, all are measured by the spectrum's size.
-        shift = 2 * sign * radius
-        shifted = LinearOperator((n, n), lambda v, shift=shift: operator(v) + shift * v.reshape(-1), dtype=np.float64)
-        values, vectors = eigsh(shifted, k, which="LA" if sign > 0 else "SA", v0=start, tol=tol / 3)
-        found.append((values - shift, vectors))
-    values, vectors = (np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True))
-    order = np.argsort(values)
-    return Eigenpairs(values[order], vectors[:, order])
+    return Eigenpairs(*ends(operator, n, low, high, tol or (1e-9 if point.dtype == np.float64 else 1e-5)))
 
 
 def _dense(operator: _Operator) -> np.ndarray:
@@ -196,7 +184,9 @@ def trace(
     if samples is None:
         return Estimate(float(diagonal(point, matrix=matrix, parameters=parameters).value.sum()), 0.0)
     operator = _Operator(point, matrix, parameters)
-    return Estimate(*map(float, _mean([signs @ operator(signs) for signs in _signs(operator.size, samples, rng)])))
+    return Estimate(
+        *map(float, _mean([(signs * operator(signs)).sum() for signs in _signs(operator.size, samples, rng)]))
+    )
 
 
 def _signs(size: int, samples: int, rng: Any) -> np.ndarray:
@@ -265,7 +255,7 @@ def spectral_density(
     source = as_generator(rng)
     for _ in range(probes):
         start = np.where(source.uniform(-1.0, 1.0, operator.size, np.float64) < 0, -1.0, 1.0)
-        values, vectors = np.linalg.eigh(_lanczos(operator, start, steps))
+        values, vectors = symmetric_eigen(_lanczos(operator, start, steps))
         nodes.append(values)
         weights.append(vectors[0] ** 2 / probes)
     return SpectralDensity(np.concatenate(nodes), np.concatenate(weights), operator.size)
@@ -274,16 +264,14 @@ def spectral_density(
 def _lanczos(operator: _Operator, start: np.ndarray, steps: int) -> np.ndarray:
     """The tridiagonal matrix of Lanczos' method, all vectors kept orthogonal."""
     basis = np.empty((steps, operator.size))
-    basis[0] = start / np.linalg.norm(start)
+    basis[0] = start / norm(start)
     along, across = np.zeros(steps), np.zeros(max(steps - 1, 0))
     for k in range(steps):
-        w = operator(basis[k])
-        along[k] = w @ basis[k]
-        for _ in range(2):  # once leaves rounding behind where the vectors are nearly dependent
-            w -= basis[: k + 1].T @ (basis[: k + 1] @ w)
+        w, inside = without(basis[: k + 1], operator(basis[k]))
+        along[k] = inside[k]
         if k + 1 == steps:
             break
-        across[k] = np.linalg.norm(w)
+        across[k] = norm(w)
         if across[k] <= 1e-12 * max(np.abs(along).max(), 1e-300):  # the start's whole subspace is found
             return _tridiagonal(along[: k + 1], across[:k])
         basis[k + 1] = w / across[k]

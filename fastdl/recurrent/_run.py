@@ -65,6 +65,11 @@ class RecurrentTape(NamedTuple):
     rows: Rows | None
     shape: tuple[int, int]
 
+    def __repr__(self) -> str:  # not its arrays, which are those of a whole forward
+        steps, batch = self.shape
+        sizes = f"{steps} steps, batch {batch}, {self.W_h.shape[0]} outputs, {self.x.dtype}"
+        return f"RecurrentTape({_CELLS[self.cell]}, {sizes})"
+
 
 def options_for(
     cell: int,

@@ -122,4 +122,4 @@ def _mean_backward(dcontext, weights, values):
 
 
 def _like(inputs, *gradients):
-    return tuple(gradient.astype(one.dtype) for one, gradient in zip(inputs, gradients, strict=True))
+    return tuple(gradient.astype(one.dtype, order="C") for one, gradient in zip(inputs, gradients, strict=True))

@@ -1,0 +1,129 @@
+"""What every linearization is asked for and given, compared with the point in one place.
+
+The passes hand their arrays to kernels that believe the shapes. So whatever a layer's linearization is, ours or one
+that was registered, it is met through a :class:`Guard`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._validate import check_shape, float_array, integer, out_array
+from ..nn import Module, Parameter
+
+Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
+
+
+class Linearization:
+    """A layer at an input. Subclasses say how; ``y`` is the output there.
+
+    The passes come in this order: :meth:`jvp` any time; :meth:`backward`; then :meth:`jvp_backward` for the direction
+    of the last ``jvp``, any number of times. Everything is linear in what it is given. None stands for zero.
+
+    What :func:`linearize` returns compares every argument with the point before a pass begins.
+
+    Raises
+    ------
+    TypeError
+        If an array has another type than the layer's.
+    ValueError
+        If an array has another shape than what it stands for, or `jvp_backward` comes before the other two.
+    """
+
+    y: np.ndarray
+
+    def jvp(self, tx: np.ndarray | None, direction: Arrays | None) -> np.ndarray | None:
+        """The tangent of the output, from those of the input and of the parameters."""
+        raise TypeError(f"{type(self).__name__} defines no jvp")
+
+    def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
+        """The gradient by the input, if needed; those by the parameters are added to `out`."""
+        raise TypeError(f"{type(self).__name__} defines no backward")
+
+    def jvp_backward(
+        self, tdy: np.ndarray | None, direction: Arrays | None, out: Arrays | None, need_input: bool
+    ) -> np.ndarray | None:
+        """The tangent of `backward`: both results' along the direction, `tdy` being that of the output's gradient."""
+        raise TypeError(f"{type(self).__name__} defines no jvp_backward")
+
+    def sample_gradients(
+        self, dy: np.ndarray, axis: int, out: Mapping[Parameter, Any], need_input: bool
+    ) -> np.ndarray | None:
+        """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
+        raise TypeError(f"{type(self).__name__} defines no sample_gradients")
+
+
+class Guard(Linearization):
+    """A linearization whose arguments are compared with the point: same interface, `plain` is the one behind it."""
+
+    def __init__(self, layer: Module, x: np.ndarray, make: Callable[[Any, np.ndarray], Linearization]) -> None:
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"x: got {type(x).__name__}, expected a numpy array")
+        self._x = float_array("x", x) if x.dtype.kind == "f" else x
+        self.plain = make(layer, self._x)
+        self.y = self.plain.y
+        self._parameters = [one for _, one in layer.named_parameters()]  # its parts' too: refused before any writes
+        self._along: bool | None = None  # whether the last jvp had a direction; None before the first
+        self._turned_back = False
+
+    def jvp(self, tx, direction):
+        tx = self._tangent(tx)
+        self._check_each("direction", direction, float_array)
+        self._along = None  # a pass that fails leaves nothing to continue
+        result = self.plain.jvp(tx, direction)
+        self._along = direction is not None
+        return result
+
+    def backward(self, dy, out, need_input):
+        dy = float_array("dy", dy, self.y.shape, self.y.dtype)
+        self._check_each("out", out, out_array)
+        self._turned_back = False
+        result = self.plain.backward(dy, out, need_input)
+        self._turned_back = True
+        return result
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        if self._along is None or not self._turned_back:
+            raise ValueError("jvp_backward: called before jvp and backward, which it continues")
+        if self._along != (direction is not None):
+            raise ValueError("direction: expected that of the last jvp, got one where it had none or the reverse")
+        tdy = None if tdy is None else float_array("tdy", tdy, self.y.shape, self.y.dtype)
+        self._check_each("direction", direction, float_array)
+        self._check_each("out", out, out_array)
+        return self.plain.jvp_backward(tdy, direction, out, need_input)
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        dy = float_array("dy", dy, self.y.shape, self.y.dtype)
+        if self.y.ndim < 2:
+            raise ValueError(f"axis: got {axis}, but the output's shape {self.y.shape} has no batch axis")
+        integer("axis", axis, 0, self.y.ndim - 2)  # the last axis holds what one sample's output consists of
+        self._turned_back = False
+        result = self.plain.sample_gradients(dy, axis, out, need_input)
+        self._turned_back = True
+        return result
+
+    def _tangent(self, tx: np.ndarray | None) -> np.ndarray | None:
+        if tx is None or self._x.dtype.kind != "f":  # of integers there is no tangent, and the layer says so
+            return tx
+        return float_array("tx", tx, self._x.shape, self._x.dtype)
+
+    def _check_each(self, name: str, arrays: Arrays | None, check: Callable[..., Any]) -> None:
+        if arrays is None:
+            return
+        for one in self._parameters:
+            array = arrays.get(one) if isinstance(arrays, Mapping) else None
+            if array is None:
+                raise ValueError(f"{name}: got nothing for a parameter of shape {one.shape}, expected an array each")
+            found = check(name, array, one.shape, one.dtype)
+            if found is not array:
+                raise ValueError(f"{name}: got strides {array.strides}, expected C-contiguous, aligned, native arrays")
+
+
+def check_products(x: np.ndarray, dy: np.ndarray, columns: np.ndarray) -> None:
+    """Refuse what cannot be multiplied sample by sample into the columns."""
+    samples, wide = columns.shape
+    check_shape("x", x, (dy.shape[0], samples, None))
+    check_shape("dy", dy, (x.shape[0], samples, None))
+    if x.shape[2] * dy.shape[2] != wide:
+        raise ValueError(f"x, dy: got {x.shape[2]} and {dy.shape[2]} columns, expected {wide} products of them")
