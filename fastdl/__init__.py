@@ -39,10 +39,14 @@ __all__ = [
 __all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__ + sequence.__all__
 
 # Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
-_LAZY = ("cli", "curvature", "models", "text", "training")
+_LAZY = ("cli", "curvature", "models", "reference", "text", "training")
 
 
 def __getattr__(name: str) -> ModuleType:
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LAZY, "__version__"]

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import ModuleType
@@ -25,10 +26,20 @@ def _choose_level() -> str:
     if not wanted:
         return supported[-1]
     if wanted not in LEVELS:
-        raise ValueError(f"FASTDL_ISA: got {wanted!r}, expected one of {', '.join(LEVELS)}")
+        raise _refusal(f"FASTDL_ISA: got {wanted!r}, expected one of {', '.join(LEVELS)}")
     if wanted not in supported:
-        raise ValueError(f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}")
+        raise _refusal(f"FASTDL_ISA: this processor does not run {wanted!r}; it runs {', '.join(supported)}")
     return wanted
+
+
+def _refusal(message: str) -> BaseException:
+    """A ValueError; in the command ``fastdl``, which imports this before its first line, what ends it with status 2."""
+    name, words = os.path.basename(sys.argv[0] if sys.argv else ""), " ".join(sys.orig_argv)
+    if name.split(".")[0] not in ("fastdl", "fastdl-script") and not (name == "-m" and "-m fastdl" in words):
+        return ValueError(message)
+    if sys.stderr is not None:
+        sys.stderr.write(f"fastdl: error: {message}\n")
+    return SystemExit(2)
 
 
 class _Kernels:

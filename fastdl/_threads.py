@@ -6,7 +6,9 @@ quota. ``set_num_threads`` replaces it. A limit that somebody else puts on OpenM
 """
 
 import math
+import operator
 import os
+import warnings
 
 from ._dispatch import kernels
 
@@ -64,6 +66,11 @@ def get_num_threads() -> int:
     return min(_num_threads, limit) if limit < _openmp_default else _num_threads
 
 
+def most_threads() -> int:
+    """Four for each core: more gains nothing, and where the system refuses one, OpenMP ends the process."""
+    return 4 * (os.cpu_count() or 1)
+
+
 def set_num_threads(num_threads: int) -> None:
     """Set the number of threads for this process.
 
@@ -72,19 +79,36 @@ def set_num_threads(num_threads: int) -> None:
     Parameters
     ----------
     num_threads : int
-        At least 1. More threads than cores is allowed, and slow.
+        At least 1. More threads than cores is allowed, and slow. Above four for each core a RuntimeWarning says that
+        so many are used: a thread that the system refuses would end the process.
 
     Raises
     ------
     TypeError, ValueError
-        If the number is not an integer, or below 1.
+        If the number is not an integer, below 1, or too large for a C int.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> before = fd.get_num_threads()
+    >>> fd.set_num_threads(1)
+    >>> fd.get_num_threads()
+    1
+    >>> fd.set_num_threads(before)
     """
     global _num_threads
     if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
         raise TypeError(f"num_threads: got {type(num_threads).__name__}, expected an int")
+    num_threads, most = operator.index(num_threads), most_threads()
     if num_threads < 1:
         raise ValueError(f"num_threads: got {num_threads}, expected at least 1")
-    _num_threads = int(num_threads)
+    if num_threads >= 2**31:
+        raise ValueError(f"num_threads: got {hex(num_threads):.20}, expected a C int")
+    if num_threads > most:
+        warnings.warn(
+            f"num_threads: got {num_threads}, {most} are used, four for each core", RuntimeWarning, stacklevel=2
+        )
+    _num_threads = min(num_threads, most)
 
 
 def threads_for(work: float, grain: float) -> int:

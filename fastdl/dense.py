@@ -19,11 +19,14 @@ from ._validate import (
     float_array,
     index_array,
     integer,
+    lengths_array,
     number,
     out_array,
 )
+from .reference.dense import LossValue, counted  # one type for both: the reference imports nothing of fastdl
 
 __all__ = [
+    "LossValue",
     "embedding_backward",
     "embedding_forward",
     "linear_backward",
@@ -37,6 +40,11 @@ __all__ = [
     "tanh",
     "tanh_backward",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "LossValue"]
+
 
 # Work below which a second thread costs more than it brings, in multiply-adds and in elements (measured).
 _GRAIN_PRODUCT = 500_000
@@ -370,8 +378,8 @@ def softmax_cross_entropy(
 
     Returns
     -------
-    loss : float, or ndarray float64 (...) for "none"
-        In nats. NaN for a mean over no target, as in torch.
+    loss : fastdl.dense.LossValue, or ndarray float64 (...) for "none"
+        In nats; its `count` says how many targets count. NaN for a mean over no target, as in torch.
     dlogits : ndarray (..., C)
         Gradient of the reduced loss (of the sum, for "none").
 
@@ -397,13 +405,12 @@ def softmax_cross_entropy(
     classes = logits.shape[-1]
     choice("reduction", reduction, REDUCTIONS)
     smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
-    ignored = -1 if ignore_index is None else integer("ignore_index", ignore_index)
+    ignored = -1 if ignore_index is None else integer("ignore_index", ignore_index, -(2**63), 2**63 - 1)
     if ignore_index is None and lengths is None:
         targets = index_array("targets", targets, classes, logits.shape[:-1])
         count = targets.size
     else:
-        targets = _masked(targets, ignored, lengths, logits.shape)
-        count = int((targets != ignored).sum())
+        targets, count = _masked(targets, ignore_index, ignored, lengths, logits.shape)
     losses = np.empty(targets.shape)
     dlogits = aligned_empty(logits.shape, logits.dtype)
     scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
@@ -414,24 +421,26 @@ def softmax_cross_entropy(
     if reduction == "none":
         return losses, dlogits
     total = float(np.add.reduce(losses, axis=None))
-    if reduction == "sum":
-        return total, dlogits
-    return total / count if count else float("nan"), dlogits
+    if reduction == "mean":
+        total = total / count if count else float("nan")
+    return counted(total, count, reduction), dlogits
 
 
-def _masked(targets: Any, ignored: int, lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Targets as int64, with `ignored` past the lengths; only those that count must be classes."""
+def _masked(
+    targets: Any, ignore_index: int | None, ignored: int, lengths: Any, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    """Targets as int64, with `ignored` where they do not count, and how many do: these must be classes."""
     if not isinstance(targets, np.ndarray):
         raise TypeError(f"targets: got {type(targets).__name__}, expected a numpy array of integers")
     check_shape("targets", targets, shape[:-1])
-    counted = targets != ignored
+    counts = np.ones(targets.shape, bool) if ignore_index is None else targets != ignored
     if lengths is not None:
         if len(shape) != 3:
             raise ValueError(f"logits: got shape {shape}, expected (T, B, C), since lengths is given")
-        lengths = index_array("lengths", lengths, shape[0] + 1, (shape[1],))
-        counted &= np.arange(shape[0])[:, None] < lengths
-    index_array("targets", np.where(counted, targets, 0), shape[-1])
-    return np.where(counted, targets, ignored).astype(np.int64)
+        lengths = lengths_array("lengths", lengths, shape[0], shape[1])
+        counts &= np.arange(shape[0])[:, None] < lengths
+    index_array("targets", np.where(counts, targets, 0), shape[-1])
+    return np.where(counts, targets, ignored).astype(np.int64), int(np.count_nonzero(counts))
 
 
 @mirrored
@@ -446,7 +455,8 @@ def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean"
 
     Returns
     -------
-    loss : float, or ndarray for "none"
+    loss : fastdl.dense.LossValue, or ndarray for "none"
+        Its `count` is the number of elements.
     dprediction : ndarray
         Gradient of the reduced loss (of the sum, for "none").
 
@@ -465,10 +475,10 @@ def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean"
     size, gradient = prediction.size, aligned_empty(prediction.shape, prediction.dtype)
     scale = 1.0 / max(size, 1) if reduction == "mean" else 1.0
     if size == 0:
-        return 0.0 if reduction == "sum" else float("nan"), gradient
+        return counted(0.0 if reduction == "sum" else float("nan"), 0, reduction), gradient
     sums = np.empty(-(-size // kernels.dense.CHUNK_SIZE))
     kernels.dense.squared_error(
         prediction.reshape(-1), target.reshape(-1), scale, sums, gradient.reshape(-1),
         threads_for(size, _GRAIN_ELEMENTS),
     )  # fmt: skip
-    return float(np.add.reduce(sums)) * scale, gradient
+    return counted(float(np.add.reduce(sums)) * scale, size, reduction), gradient

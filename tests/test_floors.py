@@ -18,9 +18,9 @@ FLOORS = [
     {"training"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
-    {"_config"},
+    {"_config", "_products"},
     {"_validate", "_threads", "_memory", "_safetensors"},
-    {"_dispatch"},
+    {"_dispatch", "_files"},
     {"kernels"},
 ]
 # Between rooms of one floor: who may use whom.

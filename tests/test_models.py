@@ -182,7 +182,7 @@ def test_a_sequence_is_read_alone_as_in_a_batch():
         (lambda: seq2seq().predict([np.array([1.5])]), TypeError, r"sources\[0\]: got dtype float64"),
         (lambda: seq2seq().predict([]), ValueError, "sources: got 0 sequences"),
         (lambda: fd.models.Tagger(4, 2).fit(SOURCES[:1], [[0]]), ValueError, r"sentences\[0\]: got values"),
-        (lambda: fd.models.Tagger(5, 2).fit(SOURCES[:1], [[0]]), ValueError, "tags: expected as many"),
+        (lambda: fd.models.Tagger(5, 2).fit(SOURCES[:1], [[0]]), ValueError, r"tags\[0\]: got 1, expected 4, as many"),
         (lambda: fd.models.Forecaster(5).fit(np.ones(5)), ValueError, r"series: got shape \(5,\), expected \(6 or"),
         (lambda: fd.models.Classifier(3, 2).fit(np.ones((4, 2)), [0] * 4), ValueError, r"x: got shape \(4, 2\)"),
         (lambda: fd.models.Classifier(3, 2).fit(np.ones((4, 3)), [0] * 3), ValueError, r"y: got shape \(3,\)"),

@@ -2,10 +2,12 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .. import __version__
+from .._files import shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -13,9 +15,31 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs | {"allow_abbrev": False})
+        self._intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers or self._intermixed:
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True  # FILEs may stand before, between and after a command's options
+        try:
+            return self.parse_known_intermixed_args(_without_dashes(list(args or [])), namespace)
+        finally:
+            self._intermixed = False
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"fastdl: error: {message}\nTry '{self.prog} --help'.\n")
+        self.exit(2, f"fastdl: error: {shown(message, 2000)}\nTry '{self.prog} --help'.\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own takes no notice of a full disk
+
+
+def _without_dashes(words: list[str]) -> list[str]:
+    """What follows ``--`` are names, which argparse does not know when it looks for options everywhere."""
+    if "--" not in words:
+        return words
+    border = words.index("--")
+    names = [f"./{word}" if word.startswith("-") and word != "-" else word for word in words[border + 1 :]]
+    return words[:border] + names
 
 
 def make_parser() -> Parser:
@@ -46,7 +70,7 @@ def make_parser() -> Parser:
         "scikit-learn where they are installed. Takes about a minute; run it on an idle machine. 'make bench' in the "
         "source tree runs the full set.",
     )
-    bench.add_argument("--json", metavar="FILE", help="also write the result there, for programs")
+    bench.add_argument("--json", type=_path, metavar="FILE", help="also write the result there, for programs")
     _add_threads(bench)
     bench.set_defaults(run=_run_bench)
     return parser
@@ -59,21 +83,26 @@ def _add_train_text(kinds: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train a language model (embedding, LSTM, linear layer) that predicts the next\n"
         "character. The first nine tenths of the text are learnt, the last tenth measures the\nresult.",
-        epilog="Written to the --out folder, replacing what an earlier run left there:\n"
+        epilog="Written to the --out folder, once all that an earlier run left there is removed:\n"
         "  model.safetensors        the model with the best held-out loss so far\n"
         "  checkpoint.safetensors   everything --resume needs, as of the last epoch or interruption\n"
         "  history.csv              the learning curve, a row per epoch (losses in nats per character)\n"
         "  learning_curve.png       its picture, where matplotlib is installed\n\n"
-        "Ctrl-C or SIGTERM ends the run with a checkpoint (exit status 130 or 143); a second\n"
-        "Ctrl-C does not wait.",
+        "Ctrl-C, SIGTERM or SIGHUP ends the run with a checkpoint (exit status 130, 143 or 129);\n"
+        "a second one does not wait.",
     )
     parser.add_argument(
         "files",
         nargs="*",
+        default=[],
+        type=_path,
         metavar="FILE",
-        help="UTF-8 text in any alphabet; several are joined. Default: the English help texts that come with Python",
+        help="UTF-8 text in any alphabet, - for stdin; several are joined. Default: the English help texts that come "
+        "with Python",
     )
-    parser.add_argument("--out", default="runs/text", metavar="DIR", help="folder for the results (%(default)s)")
+    parser.add_argument(
+        "--out", type=_path, default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
+    )
     # None here means the default below or, with --resume, what the run began with.
     settings = parser.add_argument_group("the model and its training (a resumed run keeps its own)")
     for name, (default, kind, text) in TRAINING_SETTINGS.items():
@@ -83,7 +112,7 @@ def _add_train_text(kinds: Any) -> None:
     running.add_argument("--resume", action="store_true", help="go on from the checkpoint in the --out folder")
     running.add_argument(
         "--checkpoint-every",
-        type=_number(int, 1),
+        type=_number(int, 1, _MOST),
         metavar="N",
         help="write the checkpoint every N steps too, not only after every epoch",
     )
@@ -102,7 +131,7 @@ def _add_generate(commands: Any) -> None:
     parser.add_argument("--prompt", default="", metavar="TEXT", help="beginning of the text (none)")
     parser.add_argument(
         "--length",
-        type=_number(int, 0),
+        type=_number(int, 0, _MOST),
         default=500,
         metavar="N",
         help="characters after the prompt (%(default)s)",
@@ -116,7 +145,7 @@ def _add_generate(commands: Any) -> None:
     )
     parser.add_argument(
         "--top-k",
-        type=_number(int, 1),
+        type=_number(int, 1, _MOST),
         metavar="K",
         help="choose among the K likeliest characters only (all)",
     )
@@ -126,7 +155,7 @@ def _add_generate(commands: Any) -> None:
         metavar="P",
         help="choose among the fewest likeliest characters that together have probability P (all)",
     )
-    parser.add_argument("--seed", type=_number(int, 0), metavar="N", help="repeatable text (another every time)")
+    parser.add_argument("--seed", type=_number(int, 0, _MOST), metavar="N", help="repeatable text (another every time)")
     _add_threads(parser)
     parser.set_defaults(run=_run_generate)
 
@@ -141,8 +170,10 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "files",
         nargs="*",
+        default=[],
+        type=_path,
         metavar="FILE",
-        help="UTF-8 text. Default: the last tenth of Python's help texts, which 'train text' holds out",
+        help="UTF-8 text, - for stdin. Default: the last tenth of Python's help texts, which 'train text' holds out",
     )
     parser.add_argument("--held-out", action="store_true", help="measure on the last tenth of the FILEs only")
     _add_threads(parser)
@@ -150,48 +181,65 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _add_model(parser: Any) -> None:
-    parser.add_argument("model", metavar="MODEL", help="the --out folder of 'train text', or a file from it")
+    parser.add_argument(
+        "model", type=_path, metavar="MODEL", help="the --out folder of 'train text', or a file from it"
+    )
 
 
 def _add_threads(parser: Any) -> None:
-    parser.add_argument("--threads", type=_number(int, 1), metavar="N", help="threads to use (all cores)")
+    parser.add_argument(
+        "--threads", type=_number(int, 1, _MOST), metavar="N", help="threads to use, at most four a core (all cores)"
+    )
+
+
+def _path(word: str) -> str:
+    """An argparse type: the name of a file or folder."""
+    if not word or "\0" in word:
+        raise argparse.ArgumentTypeError(f"got {word!r}, expected the name of a file or folder")
+    return word
 
 
 def _number(
     kind: type, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
 ) -> Callable[[str], Any]:
-    """An argparse type: a number of a kind, in a range."""
+    """An argparse type: a finite number of a kind, in a range."""
 
     def parse(word: str) -> Any:
         try:
             value = kind(word)
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"got {word!r}, expected {wanted}") from None
+            raise argparse.ArgumentTypeError(f"got {word!r:.80}, expected {wanted}") from None
         inside = (value > low if open_low else value >= low) and (value < high if open_high else value <= high)
-        if not inside or math.isinf(value):
+        if not inside or (kind is float and not math.isfinite(value)):
             wanted = f"{'more than' if open_low else 'at least'} {low}"
             if high < math.inf:
                 wanted += f" and {'less than' if open_high else 'at most'} {high}"
-            raise argparse.ArgumentTypeError(f"got {word}, expected {wanted}")
+            raise argparse.ArgumentTypeError(f"got {word:.80}, expected {wanted}")
         return value
 
     return parse
 
 
+_MOST = 2**63 - 1
+
 # Name: (default, type, help).
 TRAINING_SETTINGS: dict[str, tuple[Any, Callable[[str], Any], str]] = {
-    "epochs": (8, _number(int, 1), "passes over the text; --resume may give more"),
-    "embedding": (64, _number(int, 1), "size of a character's vector"),
-    "hidden": (256, _number(int, 1), "size of the LSTM's state"),
-    "layers": (1, _number(int, 1), "LSTM layers"),
+    "epochs": (8, _number(int, 1, _MOST), "passes over the text; --resume may give more"),
+    "embedding": (64, _number(int, 1, 2**31 - 1), "size of a character's vector"),
+    "hidden": (256, _number(int, 1, 2**31 - 1), "size of the LSTM's state"),
+    "layers": (1, _number(int, 1, 1000), "LSTM layers"),
     "dropout": (0.0, _number(float, 0, 1, open_high=True), "probability of dropping an LSTM output"),
-    "seq-len": (64, _number(int, 1), "characters that gradients go back"),
-    "batch": (32, _number(int, 1), "stretches of text read side by side"),
+    "seq-len": (64, _number(int, 1, 2**31 - 1), "characters that gradients go back"),
+    "batch": (32, _number(int, 1, 2**31 - 1), "stretches of text read side by side"),
     "lr": (2e-3, _number(float, 0, open_low=True), "Adam's learning rate"),
     "clip": (1.0, _number(float, 0), "largest norm of the gradient; 0 for no clipping"),
-    "patience": (0, _number(int, 0), "end after N epochs without improvement; 0 for never"),
-    "seed": (0, _number(int, 0, 2**63 - 1), "start of all randomness"),
+    "patience": (
+        0,
+        _number(int, 0, _MOST),
+        "end after N epochs without improvement; 0 for never; --resume may give more",
+    ),
+    "seed": (0, _number(int, 0, _MOST), "start of all randomness"),
 }
 
 

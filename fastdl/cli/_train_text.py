@@ -1,50 +1,92 @@
 """``fastdl train text``."""
 
 import argparse
+import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from .. import _safetensors, models, optim, set_num_threads, text, training
+from .. import _safetensors, models, optim, text, training
+from .._files import memory_bytes
+from ._folder import RunFolder
 from ._parser import TRAINING_SETTINGS
-from ._shared import CHECKPOINT, MODEL, CommandError, Terminated, bad_input, held_out_batches, read_corpus
+from ._shared import CommandError, Stopped, bad_input, held_out_batches, is_stream, read_corpus, use_threads
+from ._streams import note
 
 BIT = math.log(2)
+_NEVER = sys.maxsize  # the patience of a run that has none: it may get one when it is resumed
 
 
-class CurveFiles(training.Callback):
-    """Keeps history.csv up to date, and draws the picture at the end where matplotlib is installed."""
+class FolderFiles(training.Callback):
+    """Empties the folder when the run begins, keeps history.csv up to date, and draws the picture at the end.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    What cannot be written of these is worth a message, and the exit status 1, but not the run.
+    """
+
+    def __init__(self, folder: RunFolder, characters: str | None) -> None:
+        self.folder, self.characters = folder, characters  # those of the run that is resumed, None for a new one
+        self.steps_before = 0
+        self.failed: set[Path] = set()
+
+    def on_train_begin(self, run: training.Run) -> None:
+        if self.characters not in (None, run.model.vocabulary.characters):  # the same codes stand for other text
+            raise ValueError(f"{self.folder.checkpoint}: other data: the run to resume learnt other characters")
+        self.folder.begin(resumed=self.characters is not None)
+        self.steps_before = run.step
 
     def on_epoch_end(self, run: training.Run) -> None:
-        run.history.to_csv(self.folder / "history.csv")
+        try:
+            run.history.to_csv(self.folder.curve)
+        except OSError as error:
+            self._fail(self.folder.curve, error)
 
     def on_train_end(self, run: training.Run) -> None:
-        run.history.to_csv(self.folder / "history.csv")
+        self.on_epoch_end(run)
+        picture = self.folder.picture
         try:
-            run.history.plot(self.folder / "learning_curve.png", scale=1 / BIT, label="bits per character")
-        except ImportError:
-            print("fastdl: no learning_curve.png: matplotlib is not installed", file=sys.stderr)
+            run.history.plot(picture, scale=1 / BIT, label="bits per character")
+        except ModuleNotFoundError:
+            note(f"no {picture.name}: matplotlib is not installed")
+        except OSError as error:
+            self._fail(picture, error)
+        except Exception as error:  # matplotlib's settings and files may be anything
+            note(f"no {picture.name}: {type(error).__name__}: {error}")
+
+    def _fail(self, file: Path, error: OSError) -> None:
+        if file not in self.failed:
+            note(f"error: {file}: {error.strerror}")
+        self.failed.add(file)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and report."""
-    if arguments.threads:
-        set_num_threads(arguments.threads)
-    folder = Path(arguments.out)
-    settings, files = _settings(arguments, folder / CHECKPOINT)
+    use_threads(arguments.threads)
+    folder = RunFolder(arguments.out)
+    settings, files, characters = _settings(arguments, folder)
     corpus = read_corpus(files)
     learnt, held_out = text.split_held_out(corpus)
     _check_length(corpus, learnt, held_out, settings)
-    with bad_input():
-        folder.mkdir(parents=True, exist_ok=True)
+    _check_memory(settings, len(learnt.characters) + 1)
+    with contextlib.ExitStack() as stack:
+        with bad_input():
+            stack.enter_context(folder.held())
+        return _train(arguments, FolderFiles(folder, characters), settings, files, learnt, held_out)
+
+
+def _train(
+    arguments: argparse.Namespace,
+    written: FolderFiles,
+    settings: dict[str, Any],
+    files: list[str],
+    learnt: text.Corpus,
+    held_out: text.Corpus,
+) -> int:
     model = models.CharLM(
-        text.Vocabulary(learnt),
+        text.Vocabulary(learnt.characters),
         settings["embedding"],
         settings["hidden"],
         settings["layers"],
@@ -52,66 +94,90 @@ def run(arguments: argparse.Namespace) -> int:
         rng=settings["seed"],
     )
     optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
-    callbacks: list[training.Callback] = [training.SaveBest(folder / MODEL), CurveFiles(folder)]
-    if settings["patience"]:
-        callbacks.append(training.EarlyStopping(settings["patience"]))
+    folder = written.folder
+    patience = training.EarlyStopping(settings["patience"] or _NEVER)
     if not arguments.quiet:
-        print(f"{len(learnt):,} characters to learn, {len(held_out):,} held out\n{model!r}", file=sys.stderr)
+        sys.stderr.write(f"{len(learnt):,} characters to learn, {len(held_out):,} held out\n{model!r}\n")
     try:
-        with bad_input():
-            history = training.fit(
-                model,
-                optimizer,
-                model.batches(learnt, settings["seq-len"], settings["batch"]),
-                epochs=settings["epochs"],
-                validation=held_out_batches(model, held_out),
-                max_norm=settings["clip"] or None,
-                carry_state=True,
-                callbacks=callbacks,
-                checkpoint=folder / CHECKPOINT,
-                checkpoint_every=arguments.checkpoint_every,
-                resume=arguments.resume,
-                metadata={"command": json.dumps({"settings": settings, "files": files})},
-                progress=not arguments.quiet,
-                unit="chars",
-                loss_format=lambda loss: f"{loss / BIT:.3f} bits",
-            )
-    except (KeyboardInterrupt, Terminated):
-        if (folder / CHECKPOINT).exists():
-            print(f"fastdl: stopped; 'fastdl train text --out {folder} --resume' goes on", file=sys.stderr)
+        history = training.fit(
+            model,
+            optimizer,
+            model.batches(learnt, settings["seq-len"], settings["batch"]),
+            epochs=settings["epochs"],
+            validation=held_out_batches(model, held_out),
+            max_norm=settings["clip"] or None,
+            carry_state=True,
+            callbacks=[written, training.SaveBest(folder.model), patience],
+            checkpoint=folder.checkpoint,
+            checkpoint_every=arguments.checkpoint_every,
+            resume=arguments.resume,
+            metadata={"command": json.dumps({"settings": settings, "files": files})},
+            progress=not arguments.quiet,
+            unit="chars",
+            loss_format=lambda loss: f"{loss / BIT:.3f} bits",
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    except (KeyboardInterrupt, Stopped):
+        if folder.begun and folder.checkpoint.exists():
+            note(f"stopped; 'fastdl train text --out {shlex.quote(str(folder.path))} --resume' goes on")
         raise
-    _report(history, folder)
-    return 0
+    _report(history, folder, settings, trained=len(history.losses) > written.steps_before)
+    return 1 if written.failed else 0
 
 
-def _settings(arguments: argparse.Namespace, checkpoint: Path) -> tuple[dict[str, Any], list[str]]:
-    """The run's settings and files: given, or those of the checkpoint to resume, or the defaults."""
+def _settings(arguments: argparse.Namespace, folder: RunFolder) -> tuple[dict[str, Any], list[str], str | None]:
+    """The run's settings and files: given, or those of the checkpoint to resume, or the defaults.
+
+    With a checkpoint, the characters its model knows come third.
+    """
     given = {name: getattr(arguments, name.replace("-", "_")) for name in TRAINING_SETTINGS}
     # Absolute, so that a run can be resumed from another folder.
-    files = [os.path.abspath(file) for file in arguments.files]
+    files = [name if is_stream(name) else os.path.abspath(name) for name in arguments.files]
     if not arguments.resume:
         defaults = {name: default for name, (default, _, _) in TRAINING_SETTINGS.items()}
-        return {name: defaults[name] if value is None else value for name, value in given.items()}, files
-    if not checkpoint.exists():
-        raise CommandError(f"{checkpoint}: there is no checkpoint to resume")
+        return {name: defaults[name] if value is None else value for name, value in given.items()}, files, None
     with bad_input():
-        _, metadata = _safetensors.load(checkpoint)
-        try:
-            command = json.loads(metadata["command"])
-            stored, stored_files = dict(command["settings"]), [str(file) for file in command["files"]]
-        except (KeyError, TypeError, ValueError):
-            raise CommandError(f"{checkpoint}: is not a checkpoint of 'fastdl train text'") from None
-    if stored.keys() != given.keys():
-        raise CommandError(f"{checkpoint}: was written by another version of fastdl")
+        if not folder.checkpoint.exists():
+            raise CommandError(f"{folder.checkpoint}: there is no checkpoint to resume")
+        stored, stored_files, vocabulary = _read_checkpoint(folder)
     for name, value in given.items():
-        if value is not None and value != stored[name] and name != "epochs":
+        # More epochs and more patience only say how much further the run goes.
+        if value is not None and value != stored[name] and name not in ("epochs", "patience"):
             raise CommandError(f"--{name} {value}: the run to resume has {stored[name]}; leave the option out")
-    if given["epochs"] is not None:
-        stored["epochs"] = given["epochs"]
-    return stored, files or stored_files
+    for name in ("epochs", "patience"):
+        if given[name] is not None:
+            stored[name] = given[name]
+    if not files and any(map(is_stream, stored_files)):
+        raise CommandError(f"{folder.checkpoint}: the run read its text from stdin; give it again, as FILE or '-'")
+    return stored, files or stored_files, vocabulary
 
 
-def _check_length(corpus: str, learnt: str, held_out: str, settings: dict[str, Any]) -> None:
+def _read_checkpoint(folder: RunFolder) -> tuple[dict[str, Any], list[str], str]:
+    """Settings, files and characters of the run to resume, each compared with the arrays or with what is allowed."""
+    metadata = _safetensors.load_metadata(folder.checkpoint)
+    foreign = f"{folder.checkpoint}: is not a checkpoint of 'fastdl train text'"
+    try:
+        command = json.loads(metadata["command"])
+        stored, files = dict(command["settings"]), list(command["files"])
+        if not all(isinstance(name, str) for name in files):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CommandError(foreign) from None
+    if stored.keys() != TRAINING_SETTINGS.keys():
+        raise CommandError(f"{folder.checkpoint}: was written by another version of fastdl")
+    for name, (_, parse, _) in TRAINING_SETTINGS.items():
+        try:
+            stored[name] = parse(repr(stored[name]))
+        except (argparse.ArgumentTypeError, RecursionError) as error:
+            raise CommandError(f"{foreign}: {name}: {error}") from None
+    model = models.CharLM.load(folder.checkpoint)  # which compares its arrays with its settings
+    if any(model.settings[name] != stored[name] for name in model.settings):
+        raise CommandError(f"{foreign}: its settings contradict each other")
+    return stored, files, model.vocabulary.characters
+
+
+def _check_length(corpus: text.Corpus, learnt: text.Corpus, held_out: text.Corpus, settings: dict[str, Any]) -> None:
     needed = settings["batch"] * settings["seq-len"] + 1
     if len(learnt) < needed or len(held_out) < 2:
         enough = max(20, -(-needed * 10 // 9))
@@ -119,14 +185,43 @@ def _check_length(corpus: str, learnt: str, held_out: str, settings: dict[str, A
             f"the text is too short: {len(corpus):,} characters, expected at least {enough:,} "
             f"for --batch {settings['batch']} and --seq-len {settings['seq-len']}"
         )
+    if not learnt.characters.strip(text.UNKNOWN):
+        raise CommandError("the text has no character but U+FFFD, which stands for those that could not be read")
 
 
-def _report(history: training.History, folder: Path) -> None:
-    best = min(history.epochs, key=lambda row: row["validation_loss"])
+def _check_memory(settings: dict[str, Any], codes: int) -> None:
+    """Refuse sizes that no memory here holds, before they are asked for."""
+    embedding, hidden, layers = settings["embedding"], settings["hidden"], settings["layers"]
+    weights = codes * (embedding + hidden + 1)
+    weights += 4 * hidden * (embedding + hidden + 2) + (layers - 1) * 4 * hidden * (2 * hidden + 2)
+    window = settings["batch"] * settings["seq-len"] * (embedding + 6 * layers * hidden + 2 * codes)
+    needed = 4 * (4 * weights + window)  # float32: weights, gradients and two moments; what backward needs
+    if needed > memory_bytes():
+        raise CommandError(
+            f"the run would take {needed / 2**30:,.0f} GiB of memory, this machine has {memory_bytes() / 2**30:,.0f}: "
+            f"a smaller --hidden, --embedding, --layers or --batch takes less"
+        )
+
+
+def _report(history: training.History, folder: RunFolder, settings: dict[str, Any], trained: bool) -> None:
+    rows = [row for row in history.epochs if math.isfinite(row["validation_loss"])]
     last = history.epochs[-1]
+    if not rows:
+        raise FloatingPointError(
+            f"the validation loss became {last['validation_loss']}: a lower learning rate or a smaller --clip may help"
+        )
+    best = min(rows, key=lambda row: row["validation_loss"])
     print(
         f"{best['validation_loss'] / BIT:.4f} bits per character on the held-out tenth, "
         f"after epoch {best['epoch']} of {last['epoch']}\n"
-        f"{last['tokens'] / last['seconds']:,.0f} characters/s, {last['seconds']:.1f} s in all\n"
-        f"model in {folder / MODEL}"
+        f"{last['tokens'] / max(last['seconds'], 1e-9):,.0f} characters/s, {last['seconds']:.1f} s in all"
     )
+    if last["epoch"] < settings["epochs"]:
+        print(
+            f"stopped early after epoch {last['epoch']} of {settings['epochs']}: no improvement for "
+            f"{settings['patience']}; --resume with a larger --patience goes on"
+        )
+    elif not trained:
+        print(f"the run was finished after epoch {last['epoch']}; --resume with more --epochs goes on")
+    if folder.model.exists():
+        print(f"model in {folder.model}")

@@ -57,3 +57,7 @@ __all__ = [
     "spectral_density",
     "trace",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

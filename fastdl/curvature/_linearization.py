@@ -187,6 +187,58 @@ class _Linear(Linearization):
         add_outer(dy, (self.x, out[self.weight]), db=None if self.bias is None else out[self.bias])
 
 
+class _TiedLinear(_Linear):
+    """y = x E^T + b, where E is an embedding's table: what is W above is E^T, and its gradient's transpose is E's."""
+
+    def __init__(self, layer: nn.Linear, x: np.ndarray) -> None:
+        self.x, self.weight = x, layer.weight
+        self.bias = layer.bias if layer.has_bias else None
+        self.W = np.ascontiguousarray(layer.weight.data.T)
+        self.y = dense.linear_forward(x, self.W, None if self.bias is None else self.bias.data)
+        self.tx: np.ndarray | None = None
+        self.dy: np.ndarray | None = None
+
+    def jvp(self, tx, direction):
+        self.tx = tx
+        terms = [] if tx is None else [(tx, self.W)]
+        bias = None
+        if direction is not None:
+            terms.append((self.x, np.ascontiguousarray(direction[self.weight].T)))
+            bias = None if self.bias is None else direction[self.bias]
+        return sum_of_products(terms, bias) if terms else None
+
+    def backward(self, dy, out, need_input):
+        self.dy = dy
+        if out is not None:
+            self._add(dy, out)
+        return sum_of_products([(dy, self.weight.data)]) if need_input else None
+
+    def jvp_backward(self, tdy, direction, out, need_input):
+        if out is not None:
+            if tdy is not None:
+                self._add(tdy, out)
+            if self.tx is not None and self.dy is not None:
+                add_outer(self.tx, (self.dy, out[self.weight]))
+        if not need_input:
+            return None
+        terms = [] if tdy is None else [(tdy, self.weight.data)]
+        if direction is not None:
+            terms.append((self.dy, direction[self.weight]))
+        return sum_of_products(terms) if terms else None
+
+    def sample_gradients(self, dy, axis, out, need_input):
+        apart = by_sample(dy, axis)
+        out[self.weight].add_products(apart, by_sample(self.x, axis))
+        if self.bias is not None:
+            out[self.bias].add_sums(apart)
+        return self.backward(dy, None, need_input)
+
+    def _add(self, dy, out):
+        add_outer(self.x, (dy, out[self.weight]))
+        if self.bias is not None:
+            out[self.bias][...] += dy.reshape(-1, dy.shape[-1]).sum(0)
+
+
 class _Embedding(Linearization):
     """y = W[x], linear in W; integers have no tangent."""
 
@@ -309,7 +361,7 @@ class _Dropout(Linearization):
 
 
 register(nn.Sequential, _Sequential)
-register(nn.Linear, _Linear)
+register(nn.Linear, lambda layer, x: (_TiedLinear if layer.tied else _Linear)(layer, x))
 register(nn.Embedding, _Embedding)
 register(nn.Tanh, _Tanh)
 register(nn.Sigmoid, _Sigmoid)

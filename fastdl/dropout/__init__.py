@@ -30,3 +30,7 @@ __all__ = [
     "zoneout_backward",
     "zoneout_forward",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,3 +14,7 @@ from ._sequence_generator import SequenceGenerator
 from ._tagger import Tagger
 
 __all__ = ["CharLM", "Classifier", "Forecaster", "Seq2Seq", "SequenceClassifier", "SequenceGenerator", "Tagger"]
+
+
+def __dir__() -> list[str]:
+    return __all__

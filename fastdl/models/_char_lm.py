@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import _safetensors, nn, random
+from .._files import shown
 from .._validate import integer, number, sampling
+from ..nn._modes import evaluating
 from ..sequence import sample
-from ..text import TextBatches, Vocabulary
+from ..text import Corpus, TextBatches, Vocabulary
 
 _FORMAT = "fastdl CharLM 1"
 
@@ -60,6 +62,8 @@ class CharLM(nn.Module):
         rng: Any = None,
     ) -> None:
         super().__init__()
+        if not isinstance(vocabulary, Vocabulary):
+            raise TypeError(f"vocabulary: got {type(vocabulary).__name__}, expected a fastdl.text.Vocabulary")
         self.vocabulary = vocabulary
         self.settings = {
             "embedding": integer("embedding", embedding, 1),
@@ -102,9 +106,17 @@ class CharLM(nn.Module):
         return f"CharLM({self.vocabulary!r}, {given})"
 
     # ---- use ----------------------------------------------------------------------------------------
-    def batches(self, text: str, seq_len: int = 64, batch_size: int = 32) -> TextBatches:
-        """The text as windows for :func:`fastdl.training.fit`, with ``carry_state=True``."""
-        return TextBatches(self.vocabulary.encode(text), seq_len, batch_size)
+    def batches(self, text: str | Corpus, seq_len: int = 64, batch_size: int = 32) -> TextBatches:
+        """The text as windows for :func:`fastdl.training.fit`, with ``carry_state=True``.
+
+        Parameters
+        ----------
+        text : str or fastdl.text.Corpus
+        seq_len, batch_size : int
+            As of :class:`fastdl.text.TextBatches`, which holds the text in 1, 2 or 4 bytes a character.
+        """
+        index, table = self.vocabulary.indexed(text)
+        return TextBatches(index, seq_len, batch_size, table=table)
 
     def generate(
         self,
@@ -139,11 +151,12 @@ class CharLM(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            If an argument is out of its range.
+            If an argument is out of its range; and while it writes, if the model's logits are not finite.
 
         Notes
         -----
-        Works in evaluation mode, and leaves the model in it.
+        Every step works in evaluation mode, and the model's own mode is then as before: a callback may write in the
+        middle of training. Nothing is drawn from the model's generators.
 
         Examples
         --------
@@ -153,14 +166,16 @@ class CharLM(nn.Module):
         >>> len(text), set(text) <= set("abc")
         (20, True)
         """
+        if not isinstance(prompt, str):
+            raise TypeError(f"prompt: got {type(prompt).__name__}, expected a str")
         how = sampling(temperature, top_k, top_p)
         return self._write(self.vocabulary.encode(prompt or "\n"), how, random.as_generator(rng))
 
     def _write(self, codes: np.ndarray, how: tuple[Any, Any, Any], rng: random.Generator) -> Iterator[str]:
-        self.eval()
         state = None
         while True:
-            logits, state = self.forward(codes[:, None], state, return_state=True)
+            with evaluating(self):
+                logits, state = self.forward(codes[:, None], state, return_state=True)
             codes = 1 + sample(logits[-1, :, 1:], *how, rng)  # never "unknown"
             yield self.vocabulary.characters[int(codes[0]) - 1]
 
@@ -214,8 +229,8 @@ class CharLM(nn.Module):
             _check_sizes(weights, vocabulary, settings)
             model = cls(vocabulary, **settings, rng=0)
             model.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{Path(path)}: not a character model: {error}") from None
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{shown(Path(path))}: not a character model: {shown(error)}") from None
         model.eval()
         return model
 
@@ -227,7 +242,7 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[Vocabulary, dict[str, A
         raise ValueError(f"model {metadata.get('model')!r}, expected {_FORMAT!r}")
     settings = json.loads(metadata["settings"])
     if not isinstance(settings, dict) or settings.keys() != {"embedding", "hidden", "layers", "dropout"}:
-        raise ValueError(f"settings {metadata['settings']}")
+        raise ValueError(f"settings {metadata['settings']!r}")
     return Vocabulary(json.loads(metadata["vocabulary"])), settings
 
 
@@ -242,3 +257,9 @@ def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, sett
     ]
     if found != wanted:
         raise ValueError(f"embedding, linear weights and layers are {found}, expected {wanted}")
+    hidden, size = settings["hidden"], settings["embedding"]
+    for layer in range(layers):
+        for name, columns in ((f"lstm.weight_ih_l{layer}", size), (f"lstm.weight_hh_l{layer}", hidden)):
+            if weights[name].shape != (4 * hidden, columns):
+                raise ValueError(f"{name} is {weights[name].shape}, expected {(4 * hidden, columns)}")
+        size = hidden

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import float_array, integer
-from ._fitting import class_array, in_batches, train
+from .._validate import data_array, integer, number, whole_array
+from ..nn._modes import evaluating
+from ._fitting import LARGEST, in_batches, predicted, train
 
 
 class Classifier(nn.Module):
@@ -50,9 +51,11 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
+        hidden, layers = integer("hidden", hidden, 1), integer("layers", layers, 1)
+        dropout, noise = number("dropout", dropout, 0.0, 1.0), number("noise", noise, 0.0, LARGEST)
         self.rng = rng = random.as_generator(rng)
         chain: list[nn.Module] = [nn.GaussianNoise(noise, rng=rng)]
-        for k in range(integer("layers", layers, 1)):
+        for k in range(layers):
             chain += [nn.Linear(hidden if k else features, hidden, rng=rng), nn.ReLU(), nn.Dropout(dropout, rng=rng)]
         self.layers = nn.Sequential(*chain, nn.Linear(hidden, classes, rng=rng))
 
@@ -76,9 +79,20 @@ class Classifier(nn.Module):
         label_smoothing: float = 0.1,
         progress: bool = False,
     ) -> training.History:
-        """Train on vectors (N, features) and their classes (N,), by AdamW under a one-cycle schedule."""
+        """Train on vectors (N, features) and their classes (N,), by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or a number of `x` is not finite; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
         x = self._vectors(x)
-        y = class_array("y", y, self.classes, len(x))
+        if len(x) == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one vector")
+        y = whole_array("y", y, self.classes, (len(x),))
+        label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
 
         def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
             return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
@@ -89,11 +103,16 @@ class Classifier(nn.Module):
         )  # fmt: skip
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The likeliest class of each vector, int64 (N,)."""
-        self.eval()
-        return np.concatenate(
-            [self.forward(part).argmax(1) for part in in_batches(self._vectors(x))] or [np.empty(0, int)]
-        )
+        """The likeliest class of each vector, int64 (N,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number of `x` is not finite, or the model's logits are not.
+        """
+        x = self._vectors(x)
+        with evaluating(self):
+            return np.concatenate([np.empty(0, np.int64), *(predicted(self.forward(part)) for part in in_batches(x))])
 
     def _vectors(self, x: Any) -> np.ndarray:
-        return float_array("x", np.asarray(x, np.float32), (None, self.features))
+        return data_array("x", x, (None, self.features))

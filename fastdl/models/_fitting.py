@@ -1,13 +1,15 @@
 """What the models share: ragged sequences as padded batches, and their training."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import optim, random, training
-from .._validate import float_array, index_array, integer, number
+from .._validate import check_logits, data_array, integer, number, whole_array
 
+LARGEST = float(np.finfo(np.float64).max)
 IGNORED = -1  # the target of padding: it counts nothing in the loss
 
 
@@ -33,16 +35,6 @@ class Shuffled:
             yield self.collate(order[first : first + self.batch_size])
 
 
-class _EveryStep(training.Callback):
-    """Moves a schedule on after every step."""
-
-    def __init__(self, scheduler: optim.Scheduler) -> None:
-        self.scheduler = scheduler
-
-    def on_step_end(self, run: training.Run) -> None:
-        self.scheduler.step()
-
-
 def train(
     model: Any,
     loss: Callable[[Any, Any], tuple[Any, np.ndarray]],
@@ -54,49 +46,79 @@ def train(
     learning_rate: float,
     weight_decay: float,
     progress: bool,
+    buffers: Mapping[str, float] | None = None,
 ) -> training.History:
-    """Fit a model to `count` examples by AdamW under a one-cycle schedule; it is left in evaluation mode."""
-    epochs, learning_rate = integer("epochs", epochs, 1), number("learning_rate", learning_rate, 0.0, open_low=True)
+    """Fit a model to `count` examples by AdamW under a one-cycle schedule; it is left in evaluation mode.
+
+    `buffers` of the model get their values just before. A run that fails leaves the model as it was.
+    """
+    epochs = integer("epochs", epochs, 1)
+    learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
     batches = Shuffled(count, batch_size, collate, model.rng)
     optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    scheduler = optim.Scheduler(optimizer, optim.schedules.one_cycle(max(2, epochs * len(batches))))
-    history = training.fit(
-        model,
-        optimizer,
-        batches,
-        loss=loss,
-        epochs=epochs,
-        max_norm=1.0,
-        callbacks=[_EveryStep(scheduler)],
-        progress=progress,
-    )
+    with _unless_it_fails(model):
+        for name, value in (buffers or {}).items():
+            setattr(model, name, value)
+        return training.fit(
+            model,
+            optimizer,
+            batches,
+            loss=loss,
+            epochs=epochs,
+            max_norm=1.0,
+            schedule=optim.schedules.one_cycle(max(2, epochs * len(batches))),
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _unless_it_fails(model: Any) -> Iterator[None]:
+    """Training inside; an error puts the model back to where it was. Ctrl-C is none: what was learnt stays."""
+    weights, draws = model.state_dict(), model.random_state()
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    except Exception:
+        model.zero_grad()
+        model.load_state_dict(weights)
+        model.load_random_state(draws)
+        model.eval()  # drops what is left of a step
+        for module, mode in modes:
+            module.training = mode
+        raise
+    except BaseException:
+        model.eval()
+        raise
     model.eval()
-    return history
 
 
-def class_array(name: str, value: Any, classes: int, count: int) -> np.ndarray:
-    """Labels (N,), from anything NumPy makes an array of."""
-    return index_array(name, np.asarray(value), classes, (count,))
+def predicted(logits: np.ndarray) -> np.ndarray:
+    """The likeliest class of every row."""
+    return np.asarray(check_logits("logits", logits).argmax(-1))
 
 
 def vector_sequences(name: str, values: Any, features: int) -> list[np.ndarray]:
-    """Sequences of vectors as float32 arrays (T, features), with at least one step each."""
-    arrays = [
-        float_array(f"{name}[{i}]", np.asarray(one, np.float32), (None, features)) for i, one in enumerate(values)
-    ]
-    return _not_empty(name, arrays)
+    """Sequences of vectors as float32 arrays (T, features), all finite, with at least one step each."""
+    return _sequences(name, values, lambda place, one: data_array(place, one, (None, features)))
 
 
 def token_sequences(name: str, values: Any, tokens: int) -> list[np.ndarray]:
     """Sequences of integers from 0 to tokens - 1 as int64 arrays (T,), with at least one step each."""
-    return _not_empty(
-        name, [index_array(f"{name}[{i}]", np.asarray(one), tokens, (None,)) for i, one in enumerate(values)]
-    )
+    return _sequences(name, values, lambda place, one: whole_array(place, one, tokens, (None,)))
 
 
-def _not_empty(name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    if not arrays or min(map(len, arrays)) == 0:
-        raise ValueError(f"{name}: got {len(arrays)} sequences, expected one or more, of at least one step each")
+def _sequences(name: str, values: Any, check: Callable[[str, Any], np.ndarray]) -> list[np.ndarray]:
+    flat = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim == 0)
+    if flat or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: got {type(values).__name__}, expected a sequence of arrays")
+    arrays = []
+    for i, one in enumerate(values):
+        array = check(f"{name}[{i}]", one)
+        if len(array) == 0:
+            raise ValueError(f"{name}[{i}]: got shape {array.shape}, expected at least one step")
+        arrays.append(array)
+    if not arrays:
+        raise ValueError(f"{name}: got 0 sequences, expected one or more")
     return arrays
 
 

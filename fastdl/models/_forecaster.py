@@ -1,11 +1,13 @@
 """Many-to-one: a window of a series in, its next value out."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import integer
+from .._validate import data_array, float_array, integer, number
+from ..nn._modes import evaluating
 from ._fitting import in_batches, train
 
 
@@ -23,9 +25,11 @@ class Forecaster(nn.Module):
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks and the order of the examples come from.
 
-    Notes
-    -----
-    Values are standardised by mean and standard deviation of the series fitted to.
+    Attributes
+    ----------
+    mean, std : float
+        Of the series fitted to, by which values are standardised: 0 and 1 before, and 1 for a constant series. They
+        are in the state, so a model that is loaded, resumed or copied forecasts on the same scale.
 
     Examples
     --------
@@ -40,14 +44,17 @@ class Forecaster(nn.Module):
     def __init__(self, window: int = 12, hidden: int = 32, dropout: float = 0.3, *, rng: Any = None) -> None:
         super().__init__()
         self.window = integer("window", window, 1)
+        hidden, dropout = integer("hidden", hidden, 1), number("dropout", dropout, 0.0, 1.0)
         self.rng = rng = random.as_generator(rng)
         self.lstm = nn.LSTM(1, hidden, output="last", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, 1, rng=rng)
-        self.mean, self.std = 0.0, 1.0
+        self.register_buffer("mean", 0.0)
+        self.register_buffer("std", 1.0)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Next values (B, 1) of windows (B, window), standardised both."""
+        x = float_array("x", x, (None, self.window), np.dtype(np.float32))
         last = self.lstm.forward(np.ascontiguousarray(x.T[:, :, None]))
         return self.linear.forward(self.dropout.forward(last))
 
@@ -65,34 +72,80 @@ class Forecaster(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on a series (N,), by AdamW under a one-cycle schedule."""
-        series = self._series(series)
-        self.mean, self.std = float(series.mean()), float(series.std()) or 1.0
-        x, y = self._windows(series)[:-1], self._standard(series)[self.window :, None]
+        """Train on a series (N,), by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, a value is not finite, or there are no more than `window`; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
+        series = self._series(series, self.window + 1)
+        mean, std = _moments(series)
+        values = _standard(series, mean, std)
+        x, y = self._windows(values)[:-1], values[self.window :, None]
         return train(
             self, dense.mse_loss, len(x), lambda chosen: (x[chosen], y[chosen]), epochs=epochs,
             batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+            buffers={"mean": mean, "std": std},
         )  # fmt: skip
 
     def predict(self, series: Any) -> np.ndarray:
         """One-step forecasts, float64 (N + 1,): entry t is made from the values before t.
 
-        The first `window` entries are NaN, and the last one is the forecast of what comes after the series.
-        """
-        self.eval()
-        windows = self._windows(self._series(series))
-        values = np.concatenate([self.forward(part)[:, 0] for part in in_batches(windows)])
-        return np.concatenate([np.full(self.window, np.nan), values * self.std + self.mean])
+        The first `window` entries are NaN, and the last one is the forecast of what comes after the series. A NaN in
+        the series stands for a missing value: what is made from it is NaN.
 
-    def _series(self, series: Any) -> np.ndarray:
-        array = np.asarray(series, np.float64)
-        if array.ndim != 1 or array.size <= self.window:
-            raise ValueError(f"series: got shape {array.shape}, expected ({self.window + 1} or more,)")
+        Raises
+        ------
+        TypeError, ValueError
+            If the series is infinite somewhere, beyond float32 on the model's scale, or shorter than `window`.
+        """
+        series = self._series(series, self.window, missing=True)
+        values = _standard(series, self.mean, self.std)
+        beyond = np.flatnonzero(np.isinf(values))
+        if beyond.size:
+            raise ValueError(
+                f"series[{beyond[0]}]: got {series[beyond[0]]}, expected what float32 holds on the model's scale, "
+                f"of mean {self.mean:g} and deviation {self.std:g}"
+            )
+        with evaluating(self):
+            found = [self.forward(part)[:, 0] for part in in_batches(self._windows(values))]
+        forecasts = np.concatenate(found).astype(np.float64)
+        forecasts = forecasts * self.std + self.mean
+        return np.concatenate([np.full(self.window, np.nan), forecasts])
+
+    def _series(self, series: Any, least: int, missing: bool = False) -> np.ndarray:
+        array = data_array("series", series, dtype=np.float64, missing=missing)
+        if array.ndim != 1 or array.size < least:
+            raise ValueError(f"series: got shape {array.shape}, expected ({least} or more,)")
         return array
 
-    def _standard(self, series: np.ndarray) -> np.ndarray:
-        return ((series - self.mean) / self.std).astype(np.float32)
+    def _windows(self, values: np.ndarray) -> np.ndarray:
+        """(N - window + 1, window), the last one ending with the values."""
+        return np.lib.stride_tricks.sliding_window_view(values, self.window)
 
-    def _windows(self, series: np.ndarray) -> np.ndarray:
-        """(N - window + 1, window), the last one ending with the series."""
-        return np.lib.stride_tricks.sliding_window_view(self._standard(series), self.window)
+
+def _moments(series: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation, also where squares would overflow or vanish; 1 for that of a constant series."""
+    low, high = float(series.min()), float(series.max())
+    if low == high:
+        return low, 1.0
+    _, power = math.frexp(max(abs(low), abs(high)))
+    scaled = np.ldexp(series, -power)  # to at most 1: exact, but for what is too small to matter
+    mean = float(scaled.mean())
+    centred = scaled - mean
+    _, spread = math.frexp(float(np.abs(centred).max()))
+    std = math.ldexp(math.sqrt(np.mean(np.ldexp(centred, -spread) ** 2)), power + spread)
+    return math.ldexp(mean, power), std or math.ulp(0.0)
+
+
+def _standard(series: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """(series - mean) / std as float32, which is infinite where that is beyond it."""
+    known = np.abs(series[~np.isnan(series)]).max(initial=max(abs(mean), std))
+    _, power = math.frexp(known)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        # Neither the difference nor the quotient leaves the range of double on the way.
+        difference = np.ldexp(series, -power) - math.ldexp(mean, -power)
+        return (difference / math.ldexp(std, -power)).astype(np.float32)

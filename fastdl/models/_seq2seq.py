@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import choice, integer, number
+from .._validate import choice, index_array, integer, number, parts
+from ..nn._modes import evaluating
 from ._fitting import IGNORED, in_batches, padded, token_sequences, train
 
 
@@ -28,7 +29,7 @@ class Seq2Seq(nn.Module):
     attention : {"dot", "additive"}, default "dot"
     teacher_forcing : float in [0, 1], default 1
         Probability that a training step reads the true token before, instead of the model's own likeliest
-        (scheduled sampling, Bengio 2015). At 1 all steps of the decoder run at once.
+        (scheduled sampling, Bengio 2015). At 1, and in evaluation mode, all steps of the decoder run at once.
     dropout : float, default 0.0
         Probability of dropping an element before the output layer in training.
     rng : None, int or fastdl.random.Generator, default None
@@ -69,12 +70,14 @@ class Seq2Seq(nn.Module):
         if hidden % 2:
             raise ValueError(f"hidden: got {hidden}, expected an even number")
         self.teacher_forcing = number("teacher_forcing", teacher_forcing, 0.0, 1.0)
+        embedding, dropout = integer("embedding", embedding, 1), number("dropout", dropout, 0.0, 1.0)
+        choice("attention", attention, ("dot", "additive"))
         self.rng = rng = random.as_generator(rng)
         self.source_embedding = nn.Embedding(source_tokens, embedding, rng=rng)
         self.encoder = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
         self.target_embedding = nn.Embedding(target_tokens + 1, embedding, rng=rng)
         self.decoder = nn.LSTM(embedding, hidden, rng=rng)
-        if choice("attention", attention, ("dot", "additive")) == "dot":
+        if attention == "dot":
             self.attention: nn.Module = nn.DotAttention()
         else:
             self.attention = nn.AdditiveAttention(hidden, hidden, hidden, rng=rng)
@@ -94,9 +97,11 @@ class Seq2Seq(nn.Module):
         x : (sources (S, B), lengths (B,), before (T, B)), all of int
             Padded sources, their lengths, and the true token before each of the target's.
         """
-        sources, lengths, before = x
+        sources, lengths, before = parts("x", x, "sources (S, B)", "lengths (B,)", "tokens before (T, B)")
+        sources = index_array("x[0]", sources, self.source_tokens, (None, None))
+        before = index_array("x[2]", before, self.boundary + 1, (None, sources.shape[1]))
         encoded, state = self.encode(sources, lengths)
-        if self.teacher_forcing == 1:
+        if self.teacher_forcing == 1 or not self.training:
             pieces = [before]
         else:
             pieces = [before[t : t + 1] for t in range(len(before))]
@@ -154,7 +159,15 @@ class Seq2Seq(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on sources (S,) and their targets (T,) of any lengths, by AdamW under a one-cycle schedule."""
+        """Train on sources (S,) and their targets (T,) of any lengths, by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
         sources = token_sequences("sources", sources, self.source_tokens)
         targets = token_sequences("targets", targets, self.target_tokens)
         if len(sources) != len(targets):
@@ -190,18 +203,27 @@ class Seq2Seq(nn.Module):
         Returns
         -------
         list of ndarray of int
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is out of its range, or the model's logits are not finite.
+
+        Notes
+        -----
+        Works in evaluation mode; the model's own mode is then as before.
         """
-        self.eval()
         found = []
-        for part in in_batches(token_sequences("sources", sources, self.source_tokens)):
-            batch, lengths = padded(part)
-            encoded, initial = self.encode(batch, lengths)
-            state = {"decoder": initial, "encoded": encoded, "lengths": lengths}
-            first = np.full(len(part), self.boundary)
-            results = sequence.beam_search(
-                self._step, first, state, max_length, self.boundary, width=width, length_penalty=length_penalty
-            )
-            found += [best[0][0] for best in results]
+        with evaluating(self):
+            for part in in_batches(token_sequences("sources", sources, self.source_tokens)):
+                batch, lengths = padded(part)
+                encoded, initial = self.encode(batch, lengths)
+                state = {"decoder": initial, "encoded": encoded, "lengths": lengths}
+                first = np.full(len(part), self.boundary)
+                results = sequence.beam_search(
+                    self._step, first, state, max_length, self.boundary, width=width, length_penalty=length_penalty
+                )
+                found += [best[0][0] for best in results]
         return found
 
     def _step(self, tokens: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import integer
-from ._fitting import class_array, in_batches, padded, train, vector_sequences
+from .._validate import integer, number, parts, whole_array
+from ..nn._modes import evaluating
+from ._fitting import LARGEST, in_batches, padded, predicted, train, vector_sequences
 
 
 class SequenceClassifier(nn.Module):
@@ -50,6 +51,8 @@ class SequenceClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
+        hidden = integer("hidden", hidden, 1)
+        dropout, noise = number("dropout", dropout, 0.0, 1.0), number("noise", noise, 0.0, LARGEST)
         self.rng = rng = random.as_generator(rng)
         self.noise = nn.GaussianNoise(noise, rng=rng)
         self.lstm = nn.LSTM(features, hidden, output="last", rng=rng)
@@ -58,7 +61,7 @@ class SequenceClassifier(nn.Module):
 
     def forward(self, x: Any) -> np.ndarray:
         """Logits (B, classes) of x = (sequences (T, B, features), lengths (B,))."""
-        steps, lengths = x
+        steps, lengths = parts("x", x, "sequences (T, B, features)", "lengths (B,)")
         last = self.lstm.forward(self.noise.forward(steps), lengths=lengths)
         return self.linear.forward(self.dropout.forward(last))
 
@@ -78,9 +81,18 @@ class SequenceClassifier(nn.Module):
         label_smoothing: float = 0.1,
         progress: bool = False,
     ) -> training.History:
-        """Train on sequences (T, features), of any lengths, and their classes, by AdamW under a one-cycle schedule."""
+        """Train on sequences (T, features), of any lengths, and their classes, by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or a number of `x` is not finite; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
         x = vector_sequences("x", x, self.features)
-        y = class_array("y", y, self.classes, len(x))
+        y = whole_array("y", y, self.classes, (len(x),))
+        label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
 
         def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
             return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
@@ -91,8 +103,13 @@ class SequenceClassifier(nn.Module):
         )  # fmt: skip
 
     def predict(self, x: Sequence[np.ndarray]) -> np.ndarray:
-        """The likeliest class of each sequence, int64 (N,)."""
-        self.eval()
-        return np.concatenate(
-            [self.forward(padded(part)).argmax(1) for part in in_batches(vector_sequences("x", x, self.features))]
-        )
+        """The likeliest class of each sequence, int64 (N,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number of `x` is not finite, or the model's logits are not.
+        """
+        x = vector_sequences("x", x, self.features)
+        with evaluating(self):
+            return np.concatenate([predicted(self.forward(padded(part))) for part in in_batches(x)])

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import index_array, integer, sampling
-from ._fitting import class_array, train
+from .._validate import index_array, integer, number, parts, sampling, whole_array
+from ..nn._modes import evaluating
+from ._fitting import train
 
 
 class SequenceGenerator(nn.Module):
@@ -53,6 +54,7 @@ class SequenceGenerator(nn.Module):
         super().__init__()
         self.classes, self.steps = integer("classes", classes, 1), integer("steps", steps, 1)
         self.features, self.levels = integer("features", features, 1), integer("levels", levels, 2)
+        hidden, dropout = integer("hidden", hidden, 1), number("dropout", dropout, 0.0, 1.0)
         self.rng = rng = random.as_generator(rng)
         self.lstm = nn.LSTM(features + classes, hidden, rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
@@ -60,8 +62,10 @@ class SequenceGenerator(nn.Module):
 
     def forward(self, x: Any, state: Any = None, *, return_state: bool = False) -> Any:
         """Logits (T, B, features, levels) of x = (labels (B,), vectors before (T, B, features))."""
-        labels, before = x
+        labels, before = parts("x", x, "labels (B,)", "vectors before (T, B, features)")
+        before = index_array("x[1]", before, self.levels, (None, None, self.features))
         T, B, _ = before.shape
+        labels = index_array("x[0]", labels, self.classes, (B,))
         inputs = np.zeros((T, B, self.features + self.classes), np.float32)
         inputs[..., : self.features] = before / np.float32(self.levels - 1)
         inputs[:, np.arange(B), self.features + labels] = 1
@@ -84,10 +88,20 @@ class SequenceGenerator(nn.Module):
         weight_decay: float = 0.05,
         progress: bool = False,
     ) -> training.History:
-        """Train on labels (N,) and their sequences (N, steps, features), by AdamW under a one-cycle schedule."""
-        values = index_array("values", np.asarray(values), self.levels, (None, self.steps, self.features))
+        """Train on labels (N,) and their sequences (N, steps, features), by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
+        values = whole_array("values", values, self.levels, (None, self.steps, self.features))
+        if len(values) == 0:
+            raise ValueError(f"values: got shape {values.shape}, expected at least one sequence")
         targets = np.ascontiguousarray(values.swapaxes(0, 1))
-        labels = class_array("labels", labels, self.classes, targets.shape[1])
+        labels = whole_array("labels", labels, self.classes, (len(values),))
         before = np.concatenate([np.zeros_like(targets[:1]), targets[:-1]])
         return train(
             self, dense.softmax_cross_entropy, len(labels),
@@ -119,15 +133,19 @@ class SequenceGenerator(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            If an argument is out of its range.
+            If an argument is out of its range, or the model's logits are not finite.
+
+        Notes
+        -----
+        Works in evaluation mode; the model's own mode is then as before, and nothing is drawn from its generators.
         """
-        labels = class_array("labels", labels, self.classes, len(labels))
+        labels = whole_array("labels", labels, self.classes, (None,))
         how = sampling(temperature, top_k, top_p)
         rng = random.as_generator(rng)
-        self.eval()
         written = np.zeros((self.steps + 1, len(labels), self.features), np.int64)
         state = None
-        for t in range(self.steps):
-            logits, state = self.forward((labels, written[t : t + 1]), state, return_state=True)
-            written[t + 1] = sequence.sample(logits[0], *how, rng)
+        with evaluating(self):
+            for t in range(self.steps):
+                logits, state = self.forward((labels, written[t : t + 1]), state, return_state=True)
+                written[t + 1] = sequence.sample(logits[0], *how, rng)
         return np.ascontiguousarray(written[1:].swapaxes(0, 1))

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import integer, number
-from ._fitting import IGNORED, in_batches, padded, token_sequences, train
+from .._validate import index_array, integer, number, parts
+from ..nn._modes import evaluating
+from ._fitting import IGNORED, in_batches, padded, predicted, token_sequences, train
 
 
 class Tagger(nn.Module):
@@ -58,6 +59,7 @@ class Tagger(nn.Module):
         self.unknown = number("unknown", unknown, 0.0, 1.0)
         if integer("hidden", hidden, 2) % 2:
             raise ValueError(f"hidden: got {hidden}, expected an even number")
+        embedding, dropout = integer("embedding", embedding, 1), number("dropout", dropout, 0.0, 1.0)
         self.rng = rng = random.as_generator(rng)
         self.embedding = nn.Embedding(tokens, embedding, rng=rng)
         self.lstm = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
@@ -66,7 +68,8 @@ class Tagger(nn.Module):
 
     def forward(self, x: Any) -> np.ndarray:
         """Logits (T, B, tags) of x = (tokens (T, B), lengths (B,))."""
-        tokens, lengths = x
+        tokens, lengths = parts("x", x, "tokens (T, B)", "lengths (B,)")
+        tokens = index_array("x[0]", tokens, self.tokens, (None, None))
         if self.training and self.unknown:
             tokens = np.where(self.rng.uniform(size=tokens.shape) < self.unknown, 0, tokens)
         h = self.lstm.forward(self.embedding.forward(tokens), lengths=lengths)
@@ -87,11 +90,22 @@ class Tagger(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on sentences (T,) and their tags (T,), of any lengths, by AdamW under a one-cycle schedule."""
+        """Train on sentences (T,) and their tags (T,), of any lengths, by AdamW under a one-cycle schedule.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+        """
         sentences = token_sequences("sentences", sentences, self.tokens)
         wanted = token_sequences("tags", tags, self.tags)
-        if [len(one) for one in sentences] != [len(one) for one in wanted]:
-            raise ValueError("tags: expected as many sentences, and as many tags in each, as there are tokens")
+        if len(wanted) != len(sentences):
+            raise ValueError(f"tags: got {len(wanted)}, expected {len(sentences)}, as many as sentences")
+        for i, (sentence, its) in enumerate(zip(sentences, wanted, strict=True)):
+            if len(its) != len(sentence):
+                raise ValueError(f"tags[{i}]: got {len(its)}, expected {len(sentence)}, as many as tokens")
 
         def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
             return dense.softmax_cross_entropy(logits, targets, ignore_index=IGNORED)
@@ -105,10 +119,16 @@ class Tagger(nn.Module):
         )  # fmt: skip
 
     def predict(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The likeliest tag of each token, a list of int64 (T,)."""
-        self.eval()
+        """The likeliest tag of each token, a list of int64 (T,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a token is out of range, or the model's logits are not finite.
+        """
         found = []
-        for part in in_batches(token_sequences("sentences", sentences, self.tokens)):
-            best = self.forward(padded(part)).argmax(-1)
-            found += [best[: len(one), b] for b, one in enumerate(part)]
+        with evaluating(self):
+            for part in in_batches(token_sequences("sentences", sentences, self.tokens)):
+                best = predicted(self.forward(padded(part)))
+                found += [best[: len(one), b] for b, one in enumerate(part)]
         return found

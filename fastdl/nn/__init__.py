@@ -42,3 +42,7 @@ __all__ = [
     "Zoneout",
     "monte_carlo",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -53,6 +53,8 @@ class DotAttention(Module):
         -------
         context : ndarray (T, B, H)
         """
+        x = float_array("x", x, (None, None, None))
+        source = float_array("source", source, (None, *x.shape[1:]), x.dtype)
         context, weights = sequence.dot_attention_forward(x, source, source, lengths, self.scaled)
         if self.training:
             self._tape.append((weights, x, source, lengths))
@@ -60,8 +62,9 @@ class DotAttention(Module):
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dy: gradient by the context; returns (dx, dsource)."""
-        weights, x, source, lengths = self._pop()
+        weights, x, source, lengths = self._peek()
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
+        self._pop()
         return dx, dkeys + dvalues
 
     def _describe(self) -> str:
@@ -107,6 +110,7 @@ class AdditiveAttention(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
+        query_size, source_size = integer("query_size", query_size, 1), integer("source_size", source_size, 1)
         self.size = integer("size", size, 1)
         source, kind = as_generator(rng), float_dtype(dtype)
         self.query = Linear(query_size, size, rng=source, dtype=kind)
@@ -144,10 +148,11 @@ class AdditiveAttention(Module):
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dy: gradient by the context; returns (dx, dsource)."""
-        weights, query, keys, source, lengths = self._pop()
+        weights, query, keys, source, lengths = self._peek()
         dquery, dkeys, dsource, dv = sequence.additive_attention_backward(
             dy, weights, query, keys, source, self.v.data, lengths
         )
+        self._pop()
         dv_sum, accumulate = self.v.claim_grad()
         dv_sum[...] = dv_sum + dv if accumulate else dv
         dsource += self.key.backward(dkeys)

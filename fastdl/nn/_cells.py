@@ -20,7 +20,8 @@ class RNN(FormatsMixin, Recurrent):
     input_size, hidden_size : int
     num_layers : int, default 1
     dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014).
+        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
+        dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     nonlinearity : {"tanh", "relu"}
@@ -129,7 +130,8 @@ class LSTM(FormatsMixin, Recurrent):
     input_size, hidden_size : int
     num_layers : int, default 1
     dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014).
+        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
+        dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     proj_size : int, default 0
@@ -246,7 +248,8 @@ class GRU(FormatsMixin, Recurrent):
     input_size, hidden_size : int
     num_layers : int, default 1
     dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014).
+        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
+        dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     reset_after : bool, default True

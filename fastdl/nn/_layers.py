@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense
-from .._validate import FLOATS, integer
+from .._validate import FLOATS, check_shape, float_array, index_array, integer, is_plain
 from ..random import Generator, as_generator
 from ._module import Module
 from ._parameter import Parameter, claim_all
@@ -14,9 +14,12 @@ from ._parameter import Parameter, claim_all
 
 def float_dtype(dtype: Any) -> np.dtype:
     """float32 or float64."""
-    kind = np.dtype(dtype)
-    if kind not in FLOATS:
-        raise TypeError(f"dtype: got {kind}, expected float32 or float64")
+    try:
+        kind = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        kind = None
+    if kind is None or kind not in FLOATS:  # NumPy takes None for float64
+        raise TypeError(f"dtype: got {kind or repr(dtype)}, expected float32 or float64")
     return kind
 
 
@@ -57,16 +60,18 @@ class Embedding(Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x: integers of any shape; returns (*x.shape, D)."""
-        y = dense.embedding_forward(x, self.weight.data)
+        y = dense.embedding_forward(index_array("x", x, self.num_embeddings), self.weight._data)
         if self.training:
             self._tape.append(x)
         return y
 
     def backward(self, dy: np.ndarray) -> None:
         """Adds to the table's gradient; integers have none, so there is nothing to return."""
-        x = self._pop()
+        x, W = self._peek(), self.weight._data
+        dy = float_array("dy", dy, (*x.shape, self.embedding_dim), W.dtype)
+        self._pop()
         out, accumulate = self.weight.claim_grad(rows=x)
-        dense.embedding_backward(dy, x, self.weight.data, out, accumulate)
+        dense.embedding_backward(dy, x, W, out, accumulate)
 
     def _describe(self) -> str:
         return f"Embedding({self.num_embeddings}, {self.embedding_dim})"
@@ -82,12 +87,29 @@ class Linear(Module):
     rng : None, int or fastdl.random.Generator
         Source of the initial values, U(-1/sqrt(I), 1/sqrt(I)) for both, as in torch.
     dtype : float32 (default) or float64
+        With `tied` the embedding's counts.
+    tied : Embedding or its weight, optional
+        Use this table (out_features, in_features) for W^T, as the head of a language model does: y = x E^T + b. Both
+        layers then have one parameter, whose gradients add up. ``state_dict`` has it under both names, as torch's.
 
     Attributes
     ----------
     weight : Parameter (in_features, out_features)
-        The transpose of torch's; ``state_dict`` has torch's layout.
+        The transpose of torch's; ``state_dict`` has torch's layout. With `tied` the table itself.
     bias : Parameter (out_features,), absent without bias
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> words = fd.nn.Embedding(10, 4, rng=0)
+    >>> model = fd.nn.Sequential(words, fd.nn.Tanh(), fd.nn.Linear(4, 10, bias=False, tied=words))
+    >>> model.forward(np.array([[1, 2, 3]])).shape, model.parameters().size
+    ((1, 3, 10), 40)
     """
 
     weight: Parameter
@@ -101,6 +123,7 @@ class Linear(Module):
         *,
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
+        tied: Embedding | Parameter | None = None,
     ) -> None:
         super().__init__()
         self.in_features = integer("in_features", in_features, 1)
@@ -108,25 +131,56 @@ class Linear(Module):
         self.has_bias = bool(bias)
         source, bound = as_generator(rng), 1 / math.sqrt(self.in_features)
         shape, kind = (self.in_features, self.out_features), float_dtype(dtype)
-        self.weight = Parameter("weight", source.uniform(-bound, bound, shape, kind), transposed=True)
+        self.tied = tied is not None
+        if tied is None:
+            self.weight = Parameter("weight", source.uniform(-bound, bound, shape, kind), transposed=True)
+        else:
+            self.weight = _table(tied, shape[::-1])
+            kind = self.weight.dtype
         if self.has_bias:
             self.bias = Parameter("bias", source.uniform(-bound, bound, self.out_features, kind))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x: (..., in_features); returns (..., out_features)."""
-        y = dense.linear_forward(x, self.weight.data, self.bias.data if self.has_bias else None)
+        W = self.weight._data
+        if self.tied:
+            W = W.T
+        if not is_plain(x, W.dtype, None) or x.shape[-1:] != W.shape[:1]:  # dense would find W at fault, not x
+            x = float_array("x", x, None, W.dtype)
+            check_shape("x", x, (*[None] * (x.ndim - 1), self.in_features))
+        y = dense.linear_forward(x, W, self.bias._data if self.has_bias else None)
         if self.training:
             self._tape.append(x)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dy: (..., out_features); returns dx."""
-        x = self._pop()
+        x, W = self._peek(), self.weight._data
+        dy = float_array("dy", dy, (*x.shape[:-1], self.out_features), W.dtype)
+        self._pop()
         places, accumulate = claim_all((self.weight, self.bias if self.has_bias else None))
-        return dense.linear_backward(dy, x, self.weight.data, dense.Apart(places), accumulate)[0]
+        if not self.tied:
+            return dense.linear_backward(dy, x, W, dense.Apart(places), accumulate)[0]
+        # y = x E^T is what linear_backward makes of x: so the two change places.
+        dense.linear_backward(x, dy, W, dense.Apart((places[0], None)), accumulate, False)
+        if self.has_bias:
+            total = dy.reshape(-1, self.out_features).sum(0)
+            places[1][...] = places[1] + total if accumulate else total
+        return dense.linear_forward(dy, W)
 
     def _describe(self) -> str:
-        return f"Linear({self.in_features}, {self.out_features}{'' if self.has_bias else ', bias=False'})"
+        listed = ("" if self.has_bias else ", bias=False") + (", tied" if self.tied else "")
+        return f"Linear({self.in_features}, {self.out_features}{listed})"
+
+
+def _table(tied: Any, shape: tuple[int, int]) -> Parameter:
+    """The parameter of an embedding, given so or by its layer, that a head is tied to."""
+    found = tied._parameters.get("weight") if isinstance(tied, Module) else tied
+    if not isinstance(found, Parameter) or found.transposed:
+        raise TypeError(f"tied: got {type(tied).__name__}, expected an Embedding or its weight")
+    if found.shape != shape:
+        raise ValueError(f"tied: got a table of shape {found.shape}, expected {shape}: (out_features, in_features)")
+    return found
 
 
 class _Activation(Module):
@@ -141,7 +195,9 @@ class _Activation(Module):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Gradient by the input."""
-        return self._derivative(dy, self._pop())
+        dx = self._derivative(dy, self._peek())
+        self._pop()
+        return dx
 
     def _function(self, x: np.ndarray) -> np.ndarray:
         return x

@@ -91,7 +91,7 @@ class Module:
         """What copies and pickles take: no tapes, and of an arena that is another model's by now nothing."""
         state = self.__dict__.copy()
         for name in _REGISTRIES:
-            state[name] = state[name].copy()
+            state[name] = getattr(self, name).copy()
         state["_tape"] = Tape(type(self).__name__)
         if self._arena is not None and not self._arena.is_current():
             state["_arena"] = None
@@ -136,12 +136,17 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
-    def _pop(self) -> Any:
+    def _peek(self) -> Any:
+        """What the last forward left; a backward pops it once nothing can be refused any more."""
         if not self._tape:
             raise RuntimeError(
                 f"{type(self).__name__}.backward: no forward to undo: "
                 "call forward in training mode first, once per backward; an optimizer's step forgets those before it"
             )
+        return self._tape[-1]
+
+    def _pop(self) -> Any:
+        self._peek()
         return self._tape.pop()
 
     # ---- modes --------------------------------------------------------------------------------------
@@ -360,9 +365,11 @@ class Module:
 
     def __repr__(self) -> str:
         rows: list[tuple[str, int]] = []
+        counted: set[Parameter] = set()
 
         def visit(module: Module, label: str, depth: int) -> None:
-            own = sum(parameter.size for parameter in module._parameters.values())
+            own = sum(parameter.size for parameter in {*module._parameters.values()} - counted)
+            counted.update(module._parameters.values())
             rows.append(("  " * depth + label + module._describe(), own))
             for name, child in module._children.items():
                 visit(child, f"({name}) ", depth + 1)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, float_array, integer, number
+from .._validate import choice, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
-from ..recurrent._sequences import check_lengths
 from ._layers import float_dtype
 from ._parameter import Parameter
 from ._runs import Runs
+from ._tape import warn
 from .dropout import Dropout
 
 State = Any  # h, or for the LSTM (h, c): arrays (num_layers * directions, B, ...)
@@ -58,6 +58,8 @@ class Recurrent(Runs):
         self.hidden_size = H = integer("hidden_size", hidden_size, 1)
         self.num_layers = integer("num_layers", num_layers, 1)
         self.dropout = number("dropout", dropout, 0, 1)
+        if self.dropout and self.num_layers == 1:
+            warn(f"dropout: got {dropout} with one layer, but it acts between layers: nothing is dropped")
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
         self.merge = choice("merge", merge, ("concat", "sum", "mean"))
         self.output = choice("output", output, ("sequence", "last"))
@@ -125,12 +127,17 @@ class Recurrent(Runs):
     def initial_state(self, batch: int) -> State:
         """What a sequence begins with: zeros, or the learned states.
 
+        Parameters
+        ----------
+        batch : int
+            Sequences, at least 0.
+
         Returns
         -------
         h : ndarray (num_layers * directions, batch, hidden_size or proj_size)
             For the LSTM (h, c), c (num_layers * directions, batch, hidden_size).
         """
-        states = self._zero_state(batch)
+        states = self._zero_state(integer("batch", batch, 0))
         if self.learned_state:
             for one, name in zip(states, ("h0", "c0"), strict=False):
                 one[...] = np.stack([self._parameters[f"{name}{at}"].data for at in self._places()])[:, None]
@@ -175,7 +182,7 @@ class Recurrent(Runs):
         if return_cells and self._states == 1:
             raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
         if lengths is not None:
-            lengths = check_lengths("lengths", lengths, T, B, 0)
+            lengths = lengths_array("lengths", lengths, T, B)
         ends = return_state or return_cells or self.output == "last"
         y, cells, finals, runs = self._stack(x, self._checked_state(state, B), lengths, self.training, ends)
         if self.training:
@@ -264,9 +271,7 @@ class Recurrent(Runs):
         -------
         dx : ndarray (T, B, input_size)
         """
-        if not self._tape:
-            self._pop()  # which says so
-        T, B = self._tape[-1][1]
+        T, B = self._peek()[1]
         dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
         if dcells is not None:
             if self._states == 1:
@@ -345,6 +350,8 @@ class Recurrent(Runs):
         width = self.proj_size or H
         if self._states == 1:
             return (float_array(name, state, (count, batch, width), self.dtype),)
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"{name}: got {type(state).__name__}, expected (h, c)")
         if len(state) != 2:
             raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
         return (

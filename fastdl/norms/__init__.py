@@ -50,3 +50,7 @@ __all__ = [
     "sparsity_report",
     "unit_norm_",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

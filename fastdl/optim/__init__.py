@@ -58,3 +58,7 @@ __all__ = [
     "sgd_update_rows",
     "sum_rows",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

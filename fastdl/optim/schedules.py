@@ -12,6 +12,27 @@ from typing import Any, TypeVar
 
 from .._validate import function, integer, number
 
+__all__ = [
+    "Schedule",
+    "constant",
+    "cosine",
+    "cyclic",
+    "exponential",
+    "inverse_sqrt",
+    "multistep",
+    "one_cycle",
+    "polynomial",
+    "sequence",
+    "step_decay",
+    "warm_restarts",
+    "warm_up",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Schedule = Callable[[int], float]
 _F = TypeVar("_F", bound=Callable[..., Schedule])
 LONGEST = 2**63 - 1  # steps, and what counts them

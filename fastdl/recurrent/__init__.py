@@ -23,3 +23,7 @@ __all__ = [
     "rnn_backward",
     "rnn_forward",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import float_array
-from ._sequences import check_lengths
+from .._validate import float_array, integer, lengths_array
 
 __all__ = ["last_step", "last_step_backward"]
 
@@ -74,7 +73,7 @@ def last_step_backward(dlast: np.ndarray, T: int, lengths: Any = None, reverse: 
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    dlast = float_array("dlast", dlast, (None, None))
+    dlast, T = float_array("dlast", dlast, (None, None)), integer("T", T, 1)
     dh, at, every = _located(np.zeros((T, *dlast.shape), dlast.dtype), lengths, reverse)
     dh[at, every] = dlast
     return dh
@@ -85,5 +84,5 @@ def _located(h: np.ndarray, lengths: Any, reverse: bool) -> tuple[np.ndarray, np
     T, B, _ = h.shape
     if T == 0:
         raise ValueError(f"h: got shape {h.shape}, expected at least one step")
-    lengths = np.full(B, T) if lengths is None else check_lengths("lengths", lengths, T, B, 1)
+    lengths = np.full(B, T) if lengths is None else lengths_array("lengths", lengths, T, B, 1)
     return h, np.zeros(B, np.int64) if reverse else lengths - 1, np.arange(B)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._dispatch import kernels
-from .._validate import check_shape
+from .._validate import lengths_array
 
 __all__ = ["Rows", "rows_of"]
 
@@ -40,7 +40,7 @@ def rows_of(lengths: Any, reverse: bool, T: int, B: int) -> Rows | None:
     """The rows of a batch; None where it is dense and runs forward, so that it is one row after the other."""
     if lengths is None:
         return Rows(None, None, np.arange(T * B).reshape(T, B)[::-1].ravel(), T * B) if reverse else None
-    lengths = check_lengths("lengths", lengths, T, B, 0)
+    lengths = lengths_array("lengths", lengths, T, B)
     if B and (lengths == T).all():
         return rows_of(None, reverse, T, B)
     order = np.argsort(-lengths, kind="stable")
@@ -49,14 +49,3 @@ def rows_of(lengths: Any, reverse: bool, T: int, B: int) -> Rows | None:
     if B:
         kernels.recurrent.lay_out(lengths, order, steps, reverse, offsets, places)
     return Rows(offsets, order, places, int(offsets[-1]))
-
-
-def check_lengths(name: str, lengths: Any, T: int, B: int, least: int) -> np.ndarray:
-    """(B,) integers from `least` to T as int64."""
-    lengths = np.asarray(lengths)
-    if lengths.dtype.kind not in "iu" and lengths.size:
-        raise TypeError(f"{name}: got dtype {lengths.dtype}, expected integers")
-    check_shape(name, lengths, (B,))
-    if B and (lengths.min() < least or lengths.max() > T):
-        raise ValueError(f"{name}: got values from {lengths.min()} to {lengths.max()}, expected {least} to {T}")
-    return lengths.astype(np.int64)

@@ -3,6 +3,54 @@
 import numpy as np
 
 
+class LossValue(float):
+    """A loss: a float that says how many targets it stands for.
+
+    What the losses return (:func:`fastdl.softmax_cross_entropy`, :func:`fastdl.mse_loss`, :func:`fastdl.ctc_loss`),
+    and what a loss of one's own may return, so that :mod:`fastdl.training` weighs batches by what counts in them.
+    Arithmetic gives a plain float.
+
+    Parameters
+    ----------
+    value : float
+    count : int or float
+        Targets that count; of a weighted mean, their total weight.
+    reduction : {"mean", "sum"}, default "mean"
+        Whether `value` is a mean or a sum over them.
+
+    Attributes
+    ----------
+    count, reduction
+        As given.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> loss, gradient = fd.softmax_cross_entropy(np.zeros((3, 2)), np.array([0, 1, -1]), ignore_index=-1)
+    >>> round(loss, 4), loss.count
+    (0.6931, 2)
+    >>> fd.dense.LossValue(1.5, count=4) / 2
+    0.75
+    """
+
+    __slots__ = ("count", "reduction")
+    count: float
+    reduction: str
+
+    def __new__(cls, value, count, reduction="mean"):
+        return counted(value, count, reduction, cls)
+
+    def __reduce__(self):
+        return type(self), (float(self), self.count, self.reduction)
+
+
+def counted(value, count, reduction, kind=LossValue):
+    """A LossValue, without the detour through its class, which costs more than half of it."""
+    loss = float.__new__(kind, value)
+    loss.count, loss.reduction = count, reduction
+    return loss
+
+
 def linear_forward(x, W, b=None):
     return x @ W if b is None else x @ W + b
 
@@ -71,7 +119,7 @@ def softmax_cross_entropy(logits, targets, ignore_index=None, label_smoothing=0.
     count = counted.sum()
     scale = 1.0 / max(count, 1) if reduction == "mean" else 1.0
     loss = losses.sum() * scale if count or reduction == "sum" else np.nan
-    return float(loss), (gradient * scale).astype(logits.dtype)
+    return LossValue(loss, int(count), reduction), (gradient * scale).astype(logits.dtype)
 
 
 def mse_loss(prediction, target, reduction="mean"):
@@ -80,4 +128,5 @@ def mse_loss(prediction, target, reduction="mean"):
         return difference**2, 2 * difference
     scale = 1.0 / max(difference.size, 1) if reduction == "mean" else 1.0
     loss = float(np.sum(difference**2, dtype=np.float64)) * scale
-    return loss if difference.size or reduction == "sum" else np.nan, difference * (2 * scale)
+    loss = loss if difference.size or reduction == "sum" else np.nan
+    return LossValue(loss, difference.size, reduction), difference * (2 * scale)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .dense import LossValue
+
 
 def _softmax(z):
     e = np.exp(z - z.max(-1, keepdims=True))
@@ -9,7 +11,7 @@ def _softmax(z):
 
 
 def _log_sum(values):
-    values = [value for value in values if value > -np.inf]
+    values = [value for value in values if value != -np.inf]
     return max(values) + np.log(sum(np.exp(value - max(values)) for value in values)) if values else -np.inf
 
 
@@ -27,7 +29,7 @@ def ctc_loss(logits, targets, input_lengths=None, target_lengths=None, blank=0, 
         return losses, gradient.astype(logits.dtype)
     scale = 1 / (np.maximum(target_lengths, 1) * max(B, 1)) if reduction == "mean" else np.ones(B)
     loss = float((losses * scale).sum()) if B or reduction == "sum" else np.nan
-    return loss, (gradient * scale[:, None]).astype(logits.dtype)
+    return LossValue(loss, B, reduction), (gradient * scale[:, None]).astype(logits.dtype)
 
 
 def _ctc(z, labels, blank):
@@ -37,8 +39,8 @@ def _ctc(z, labels, blank):
         return (np.inf if len(labels) else 0.0), z
     states = np.full(L, blank)
     states[1::2] = labels
-    p = _softmax(z)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = _softmax(z)
         log_p = np.log(p)
 
     def jumps(s):  # may a path come to s from s - 2?
@@ -65,11 +67,13 @@ def _ctc(z, labels, blank):
 
 
 def dot_attention_forward(query, keys, values, lengths=None, scaled=False):
+    keys, values = _real(keys, lengths), _real(values, lengths)
     scores = np.einsum("tbh,sbh->tbs", query, keys)
     return _mean(scores / np.sqrt(query.shape[2]) if scaled else scores, values, lengths)
 
 
 def dot_attention_backward(dcontext, weights, query, keys, values, lengths=None, scaled=False):
+    keys, values = _real(keys, lengths), _real(values, lengths)
     dscores, dvalues = _mean_backward(dcontext, weights, values)
     if scaled:
         dscores = dscores / np.sqrt(query.shape[2])
@@ -82,15 +86,22 @@ def dot_attention_backward(dcontext, weights, query, keys, values, lengths=None,
 
 
 def additive_attention_forward(query, keys, values, v, lengths=None):
+    keys, values = _real(keys, lengths), _real(values, lengths)
     return _mean(np.tanh(query[:, None] + keys[None]).swapaxes(1, 2) @ v, values, lengths)
 
 
 def additive_attention_backward(dcontext, weights, query, keys, values, v, lengths=None):
+    keys, values = _real(keys, lengths), _real(values, lengths)
     dscores, dvalues = _mean_backward(dcontext, weights, values)
     y = np.tanh(query[:, None] + keys[None])  # (T, S, B, A)
     d = dscores.swapaxes(1, 2)[..., None]
     dsums = d * v * (1 - y**2)
     return _like((query, keys, values, v), dsums.sum(1), dsums.sum(0), dvalues, (d * y).sum((0, 1, 2)))
+
+
+def _real(source, lengths):
+    """What lies past the lengths is not read: zeros in its place."""
+    return source if lengths is None else np.where((np.arange(len(source))[:, None] < lengths)[..., None], source, 0)
 
 
 def _mean(scores, values, lengths):

@@ -26,3 +26,7 @@ __all__ = [
     "dot_attention_forward",
     "sample",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

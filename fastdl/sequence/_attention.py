@@ -8,7 +8,7 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
-from .._validate import float_array, index_array
+from .._validate import float_array, lengths_array
 
 # Multiply-adds, and tanh's, below which a second thread costs more than it brings (measured).
 _GRAIN_PRODUCT = 200_000
@@ -212,7 +212,7 @@ def _arguments(query: Any, keys: Any, values: Any, lengths: Any, v: Any) -> tupl
             raise ValueError(f"{name}: got shape {array.shape}, expected at least one feature")
     if lengths is None:
         lengths = np.full(B, keys.shape[0], np.int64)
-    lengths = index_array("lengths", lengths, keys.shape[0] + 1, (B,))
+    lengths = lengths_array("lengths", lengths, keys.shape[0], B)
     v = _NO_VECTOR[kind.char] if v is None else float_array("v", v, (size,), kind)
     return query, keys, values, lengths, v
 

@@ -7,7 +7,8 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import REDUCTIONS, choice, float_array, index_array, integer
+from .._validate import REDUCTIONS, check_logits, choice, float_array, index_array, integer, lengths_array
+from ..reference.dense import counted
 
 # Lattice cells below which a second thread costs more than it brings (measured).
 _GRAIN = 2_000
@@ -30,7 +31,8 @@ def ctc_loss(
     logits : ndarray (T, B, C), float32 or float64
         Before the softmax, which is part of the loss; torch's takes ``log_softmax(logits)``.
     targets : ndarray of int (B, S)
-        Labels from 0 to C - 1, none of them `blank`. What lies past a target's length is not read.
+        Labels from 0 to C - 1, none of them `blank`. What lies past a target's length is not read. (torch also takes
+        all labels one after the other: pad them to rows instead.)
     input_lengths, target_lengths : ndarray of int (B,), optional
         Steps and labels of each sequence; all T and all S by default.
     blank : int, default 0
@@ -43,8 +45,8 @@ def ctc_loss(
 
     Returns
     -------
-    loss : float, or ndarray float64 (B,) for "none"
-        In nats. NaN for a mean over an empty batch.
+    loss : fastdl.dense.LossValue, or ndarray float64 (B,) for "none"
+        In nats; its `count` is B. NaN for a mean over an empty batch.
     dlogits : ndarray (T, B, C)
         Gradient of the reduced loss (of the sum, for "none"); zero past the inputs' lengths.
 
@@ -75,14 +77,11 @@ def ctc_loss(
     logits, input_lengths, blank = _logits_arguments(logits, input_lengths, blank)
     T, B, C = logits.shape
     choice("reduction", reduction, REDUCTIONS)
-    if not isinstance(targets, np.ndarray) or targets.ndim != 2:
-        raise TypeError(f"targets: got {getattr(targets, 'shape', type(targets).__name__)}, expected an array (B, S)")
+    targets = _padded_targets(targets, B)
     S = targets.shape[1]
     target_lengths = _lengths("target_lengths", target_lengths, B, S)
     padding = np.arange(S) >= target_lengths[:, None]
-    if targets.shape == padding.shape and targets.dtype.kind in "iu":
-        targets = np.where(padding, 0, targets)
-    targets = index_array("targets", targets, C, (B, S))
+    targets = index_array("targets", np.where(padding, 0, targets), C)
     if ((targets == blank) & ~padding).any():
         raise ValueError(f"targets: got the blank, {blank}, expected labels only")
     scales = np.ones(B)
@@ -102,8 +101,8 @@ def ctc_loss(
     if reduction == "none":
         return losses, dlogits
     if reduction == "mean" and B == 0:
-        return float("nan"), dlogits
-    return float(losses @ scales), dlogits
+        return counted(float("nan"), 0, reduction), dlogits
+    return counted(float(losses @ scales), B, reduction), dlogits
 
 
 def ctc_greedy_decode(logits: np.ndarray, input_lengths: np.ndarray | None = None, blank: int = 0) -> list[np.ndarray]:
@@ -124,7 +123,7 @@ def ctc_greedy_decode(logits: np.ndarray, input_lengths: np.ndarray | None = Non
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or a length is out of range.
+        If shapes do not fit, a length is out of range, or a step's logits hold NaN, infinity, or -inf alone.
 
     Examples
     --------
@@ -135,6 +134,7 @@ def ctc_greedy_decode(logits: np.ndarray, input_lengths: np.ndarray | None = Non
     """
     logits, input_lengths, blank = _logits_arguments(logits, input_lengths, blank)
     decoded = []
+    logits = _check_read(logits, input_lengths)
     for b, length in enumerate(input_lengths):
         path = logits[:length, b].argmax(-1)
         changes = np.append(True, path[1:] != path[:-1])[: path.size]
@@ -165,7 +165,7 @@ def ctc_beam_search(
     Raises
     ------
     TypeError, ValueError
-        If shapes do not fit, or a length is out of range.
+        If shapes do not fit, a length is out of range, or a step's logits hold NaN, infinity, or -inf alone.
 
     References
     ----------
@@ -185,10 +185,33 @@ def ctc_beam_search(
     """
     logits, input_lengths, blank = _logits_arguments(logits, input_lengths, blank)
     width = integer("width", width, 1)
-    z = logits.astype(np.float64)
-    z -= z.max(-1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    log_p = log_softmax(_check_read(logits, input_lengths))
     return [_search(log_p[:length, b], blank, width) for b, length in enumerate(input_lengths)]
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """In double, of logits that :func:`check_logits` let pass."""
+    with np.errstate(over="ignore"):
+        z = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def _check_read(logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The logits, checked as far as they are read; what lies past the lengths may be anything, and is 0 here."""
+    past = np.arange(len(logits))[:, None] >= lengths
+    return check_logits("logits", np.where(past[..., None], logits.dtype.type(0), logits) if past.any() else logits)
+
+
+def _padded_targets(targets: Any, batch: int) -> np.ndarray:
+    if not isinstance(targets, np.ndarray):
+        raise TypeError(f"targets: got {type(targets).__name__}, expected a numpy array of integers (B, S)")
+    if targets.dtype.kind not in "iu":
+        raise TypeError(f"targets: got dtype {targets.dtype}, expected integers")
+    if targets.ndim != 2 or len(targets) != batch:
+        raise ValueError(
+            f"targets: got shape {targets.shape}, expected ({batch}, S): a row for each sequence, padded to the longest"
+        )
+    return targets
 
 
 def _search(log_p: np.ndarray, blank: int, width: int) -> list[tuple[np.ndarray, float]]:
@@ -236,4 +259,4 @@ def _logits_arguments(logits: Any, lengths: Any, blank: Any) -> tuple[np.ndarray
 def _lengths(name: str, lengths: Any, batch: int, longest: int) -> np.ndarray:
     if lengths is None:
         return np.full(batch, longest, np.int64)
-    return index_array(name, lengths, longest + 1, (batch,))
+    return lengths_array(name, lengths, longest, batch)

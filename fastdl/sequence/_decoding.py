@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .._validate import float_array, index_array, integer, number, sampling
+from .._validate import check_logits, float_array, index_array, integer, number, sampling
+from ._ctc import log_softmax
+
+_LARGEST = float(np.finfo(np.float64).max)
 
 Step = Callable[[np.ndarray, Any], tuple[np.ndarray, Any]]
 
@@ -40,7 +43,7 @@ def sample(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range.
+        If an argument is out of its range, or a row of logits holds NaN, infinity, or -inf alone.
 
     References
     ----------
@@ -57,11 +60,14 @@ def sample(
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"logits: got shape {logits.shape}, expected (..., C) with C at least 1")
     temperature, top_k, top_p = sampling(temperature, top_k, top_p)
+    check_logits("logits", logits)
     if temperature == 0:
         return np.asarray(logits.argmax(-1))
     order = np.argsort(-logits, axis=-1, kind="stable")[..., :top_k]
     kept = np.take_along_axis(logits, order, -1).astype(np.float64)
-    weights = np.exp((kept - kept[..., :1]) / temperature)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = np.exp((kept - kept[..., :1]) / temperature)
+    weights[kept == -np.inf] = 0  # at an infinite temperature too
     sums = weights.cumsum(-1)
     if top_p is not None:
         weights[sums - weights >= top_p * sums[..., -1:]] = 0  # the likelier ones reach it already
@@ -109,7 +115,7 @@ def decode(
     Raises
     ------
     TypeError, ValueError
-        If an argument is bad, or `step` returns something else.
+        If an argument is bad, or `step` returns something else, or logits from which nothing can be chosen.
 
     Examples
     --------
@@ -121,17 +127,20 @@ def decode(
     tokens, max_length, end = _decoding_arguments(step, tokens, max_length, end)
     temperature, top_k, top_p = sampling(temperature, top_k, top_p)
     rng = random.as_generator(rng)
-    lengths = np.full(tokens.size, max_length)
-    written = np.empty((max_length, tokens.size), np.int64)
-    for n in range(max_length):
-        logits, state = step(tokens, state)
-        logits = float_array("step's logits", logits, (tokens.size, None))
-        written[n] = tokens = sample(logits, temperature, top_k, top_p, rng)
+    written, ended = [], np.zeros(tokens.size, bool)
+    lengths = np.zeros(tokens.size, np.int64)
+    for _ in range(max_length):
+        logits, state = _ask(step, tokens, state, ~ended)
+        tokens = sample(logits, temperature, top_k, top_p, rng)
         if end is not None:
-            lengths[(tokens == end) & (lengths == max_length)] = n
-            if (lengths <= n).all():
-                break
-    return [written[:length, b] for b, length in enumerate(lengths)]
+            tokens[ended] = end
+            ended |= tokens == end
+        written.append(tokens.copy())  # the step may write into what it gets
+        lengths += ~ended
+        if ended.all():
+            break
+    table = np.stack(written) if written else np.empty((0, tokens.size), np.int64)
+    return [table[:length, b] for b, length in enumerate(lengths)]
 
 
 def beam_search(
@@ -173,7 +182,7 @@ def beam_search(
     Raises
     ------
     TypeError, ValueError
-        If an argument is bad, or `step` returns something else.
+        If an argument is bad, or `step` returns something else, or logits from which nothing can be chosen.
 
     References
     ----------
@@ -194,24 +203,27 @@ def beam_search(
     [([0, 0], -0.7985), ([1, 2], -1.5141)]
     """
     tokens, max_length, end = _decoding_arguments(step, tokens, max_length, end)
-    width, length_penalty = integer("width", width, 1), number("length_penalty", length_penalty, 0.0)
+    width, length_penalty = integer("width", width, 1), number("length_penalty", length_penalty, 0.0, _LARGEST)
     B = tokens.size
+    if B == 0:
+        return []
     first_rows = np.arange(B)[:, None] * width
-    state = _choose(state, np.arange(B).repeat(width))
+    state = _choose(state, np.arange(B).repeat(width), B)
     tokens = tokens.repeat(width)
     log_p = np.full((B, width), -np.inf)
     log_p[:, 0] = 0  # the others are copies of the first
     scores, written = log_p, np.empty((B, width, 0), np.int64)
     ended, lengths = np.zeros((B, width), bool), np.zeros((B, width), np.int64)
     for n in range(1, max_length + 1):
-        logits, state = step(tokens, state)
-        logits = float_array("step's logits", logits, (B * width, None))
-        grown = log_p[..., None] + _log_softmax(logits).reshape(B, width, -1)
+        logits, state = _ask(step, tokens, state, (~ended & (log_p > -np.inf)).ravel())
+        grown = log_p[..., None] + log_softmax(logits).reshape(B, width, -1)
         if end is not None:  # what has ended stays as it is: one candidate
             grown[ended] = -np.inf
             grown[ended, end] = log_p[ended]
         candidates = np.where(ended, lengths, n)
-        ranks = (grown / ((5 + candidates) / 6)[..., None] ** length_penalty).reshape(B, -1)
+        with np.errstate(over="ignore"):
+            penalties = np.minimum(((5 + candidates) / 6) ** length_penalty, _LARGEST)
+        ranks = (grown / penalties[..., None]).reshape(B, -1)
         best = np.argsort(-ranks, axis=1, kind="stable")[:, :width]
         parents, chosen = np.divmod(best, grown.shape[-1])
         scores = np.take_along_axis(ranks, best, 1)
@@ -222,7 +234,7 @@ def beam_search(
             ended = chosen == end
             if (ended | (log_p == -np.inf)).all():
                 break
-        state = _choose(state, (first_rows + parents).ravel())
+        state = _choose(state, (first_rows + parents).ravel(), B * width)
         tokens = chosen.ravel()
     return [
         [
@@ -241,19 +253,33 @@ def _decoding_arguments(step: Any, tokens: Any, max_length: Any, end: Any) -> tu
     return tokens, integer("max_length", max_length, 0), None if end is None else integer("end", end, 0)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    z = logits - logits.max(-1, keepdims=True)
-    return z - np.log(np.exp(z, dtype=np.float64).sum(-1, keepdims=True))
+def _ask(step: Step, tokens: np.ndarray, state: Any, wanted: np.ndarray) -> tuple[np.ndarray, Any]:
+    """The step's logits and state. Rows that are not `wanted`, having ended, may hold anything and come back as 0."""
+    answer = step(tokens, state)
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise TypeError(f"step: returned {type(answer).__name__}, expected (logits, state)")
+    logits = float_array("step's logits", answer[0], (tokens.size, None))
+    if logits.shape[1] == 0:
+        raise ValueError(f"step's logits: got shape {logits.shape}, expected at least one class")
+    if not wanted.all():
+        logits = np.where(wanted[:, None], logits, logits.dtype.type(0))
+    return check_logits("step's logits", logits), answer[1]
 
 
-def _choose(state: Any, rows: np.ndarray) -> Any:
-    """Batch rows of all arrays in a state."""
+def _choose(state: Any, rows: np.ndarray, batch: int) -> Any:
+    """Some rows, of `batch`, of all arrays in a state."""
     if isinstance(state, np.ndarray):
-        return state.take(rows, axis=max(state.ndim - 2, 0))
+        axis = max(state.ndim - 2, 0)
+        if state.ndim == 0 or state.shape[axis] != batch:
+            raise ValueError(
+                f"state: got an array of shape {state.shape}, expected {batch} sequences along axis {axis}"
+            )
+        return state.take(rows, axis=axis)
     if isinstance(state, dict):
-        return {name: _choose(one, rows) for name, one in state.items()}
+        return {name: _choose(one, rows, batch) for name, one in state.items()}
     if isinstance(state, (tuple, list)):
-        return type(state)([_choose(one, rows) for one in state])
+        parts = [_choose(one, rows, batch) for one in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     if state is None:
         return None
     raise TypeError(f"state: got {type(state).__name__}, expected arrays, or tuples, lists and dicts of them")

@@ -10,3 +10,7 @@ from ._history import History
 from ._run import Run
 
 __all__ = ["ArrayBatches", "Callback", "EarlyStopping", "History", "Run", "SaveBest", "evaluate", "fit"]
+
+
+def __dir__() -> list[str]:
+    return __all__

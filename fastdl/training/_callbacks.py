@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _safetensors
+from .. import _files, _safetensors
 from .._validate import integer, number
+from ._data import path_like
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -16,8 +17,11 @@ class Callback:
     """Base of all callbacks: override the hooks you need, the others cost nothing.
 
     Every hook gets the :class:`Run`, whose ``model``, ``optimizer``, ``history``, ``epoch``, ``step`` and
-    ``loss`` are there to read (set ``run.optimizer.lr`` for a schedule), and whose ``stop()`` ends the run
-    after this step or epoch.
+    ``loss`` are there to read, and whose ``stop()`` ends the run after this step or epoch. (A learning-rate schedule
+    is given to :func:`fit` as `schedule`, which keeps it in the checkpoint.)
+
+    What a callback changes from hook to hook and needs again belongs into :meth:`state_dict`. One that has none, and
+    holds a scheduler, a generator or an average, is refused where there is a checkpoint.
 
     Examples
     --------
@@ -59,7 +63,9 @@ class EarlyStopping(Callback):
 
     Notes
     -----
-    Watches the validation loss, or the training loss where there is no validation data.
+    Watches the validation loss, or the training loss where there is no validation data. A run that was stopped may be
+    resumed with more `patience`, and is then the one that had so much from the start. Every new run begins with the
+    whole patience, so one object serves several runs.
 
     Examples
     --------
@@ -74,20 +80,30 @@ class EarlyStopping(Callback):
         self.best = float("inf")
         self.waited = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the patience is at its end."""
+        return self.waited >= self.patience
+
+    def on_train_begin(self, run: "Run") -> None:
+        if run.step == 0:  # a new run; a resumed one goes on with what the checkpoint had
+            self.best, self.waited = float("inf"), 0
+
     def on_epoch_end(self, run: "Run") -> None:
         loss = watched_loss(run)
         if loss < self.best - self.min_delta:
             self.best, self.waited = loss, 0
         else:
             self.waited += 1
-            if self.waited >= self.patience:
+            if self.exhausted:
                 run.stop()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
+        return {"best": self.best, "waited": self.waited, "patience": self.patience}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.waited = float(state["best"]), int(state["waited"])
+        best = number("best", state["best"])
+        self.best, self.waited = best, integer("waited", state["waited"], 0)
 
 
 class SaveBest(Callback):
@@ -101,12 +117,23 @@ class SaveBest(Callback):
 
     Notes
     -----
-    Watches the validation loss, or the training loss where there is no validation data.
+    Watches the validation loss, or the training loss where there is no validation data. Before the first step it is
+    tried whether the file can be written. Every new run has a best loss of its own.
+
+    Raises
+    ------
+    OSError
+        From :func:`fit`, at the start, where the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = path_like("path", path)
         self.best = float("inf")
+
+    def on_train_begin(self, run: "Run") -> None:
+        _files.try_replacing(self.path)
+        if run.step == 0:
+            self.best = float("inf")
 
     def on_epoch_end(self, run: "Run") -> None:
         loss = watched_loss(run)
@@ -122,7 +149,7 @@ class SaveBest(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = float(state["best"])
+        self.best = number("best", state["best"])
 
 
 def watched_loss(run: "Run") -> float:

@@ -1,8 +1,8 @@
 """Everything a run needs to go on exactly where it was, in one file (layout: ``fastdl._safetensors``).
 
 Arrays
-    ``model.<name>``: ``model.state_dict()``; ``optimizer.*``, ``random.*``, ``callbacks.*``, ``state.*``: the
-    arrays within those states; ``history.losses``: the loss of every step.
+    ``model.<name>``: ``model.state_dict()``; ``optimizer.*``, ``random.*``, ``callbacks.*``, ``state.*``: ``schedule.*``,
+    ``parts.*``, ``gradients.*``: the arrays within those states; ``history.losses``: the loss of every step.
 Strings (``__metadata__``)
     ``format``: says that this is a checkpoint; ``training``: JSON with the states' structure and numbers, the
     position in the data, the epochs' rows and the fingerprint of the data; and what the model's
@@ -11,18 +11,25 @@ Strings (``__metadata__``)
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _safetensors
+from .._files import shown
+from .._validate import integer, number
+from ._callbacks import EarlyStopping
 from ._history import COLUMNS
 from ._run import Run
 from ._tree import flatten, restore
 
-FORMAT = "fastdl checkpoint 1"
-_SUMS = {"loss": float, "penalty": float, "targets": int}
+FORMAT = "fastdl checkpoint 2"
+_STATES = ("optimizer", "random", "callbacks", "schedule", "parts", "gradients", "state")
+_COUNTS = ("epoch", "batch", "step")
+_LARGEST = 2**63 - 1
+# What reading a hostile structure may raise, beside ValueError: names that are missing, wrong types, sizes.
+_DAMAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
 def save_checkpoint(
@@ -38,6 +45,11 @@ def save_checkpoint(
         "random": flatten(run.model.random_state(), "random", arrays),
         "callbacks": flatten([callback.state_dict() for callback in run.callbacks], "callbacks", arrays),
         "callback_classes": [type(callback).__name__ for callback in run.callbacks],
+        "schedule": flatten(run.schedule and run.schedule.state_dict(), "schedule", arrays),
+        "schedule_class": type(run.schedule).__name__,
+        "parts": flatten([part.state_dict() for part in _parts(run)], "parts", arrays),
+        "part_classes": [type(part).__name__ for part in _parts(run)],
+        "gradients": flatten(_gathered(run), "gradients", arrays),
         "state": flatten(run.state, "state", arrays),
         "epoch": run.epoch,
         "batch": run.batch,
@@ -48,6 +60,7 @@ def save_checkpoint(
         "seconds": run.seconds,
         "epochs": run.history.epochs,
         "accumulate": run.accumulate,
+        "carry_state": run.carry_state,
         "fingerprint": dict(fingerprint),
     }
     arrays["history.losses"] = np.asarray(run.history.losses, np.float64)
@@ -69,28 +82,95 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
     tensors, metadata = _safetensors.load(path)
     try:
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"not a checkpoint: format {metadata.get('format')!r}, expected {FORMAT!r}")
+            raise ValueError(f"not a checkpoint: format {shown(repr(metadata.get('format')))}, expected {FORMAT!r}")
         training = json.loads(metadata.get("training", "null"))
         if not isinstance(training, dict):
             raise ValueError("damaged: the training state is missing")
         weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
         check_weights(weights, run.model.state_dict())
         _check_same(training, run, fingerprint)
-        states = {name: restore(training[name], tensors) for name in ("optimizer", "random", "callbacks", "state")}
-        position = {name: int(training[name]) for name in ("epoch", "batch", "step", "tokens")}
-        sums = {name: kind(training["sums"][name]) for name, kind in _SUMS.items()}
-        seconds, stopped = float(training["seconds"]), bool(training["stopped"])
-        losses = tensors["history.losses"].tolist()
-        epochs = [{name: row[name] for name in COLUMNS} for row in training["epochs"]]
+        states = {name: restore(training[name], tensors) for name in _STATES}
+        _check_states(states, run)
+        taken = _position(training, tensors["history.losses"])
+        epochs = [_row(row) for row in training["epochs"]]
+        if len(epochs) != taken["epoch"]:
+            raise ValueError(f"damaged: {len(epochs)} epochs in the curve, expected {taken['epoch']}")
         _take_up(run, weights, states)  # all else has been read: from here on nothing fails half-way
-        vars(run).update(position, sums=sums, stopped=stopped, state=states["state"])
-        run.seconds = seconds
+        taken["stopped"] = taken["stopped"] and not _goes_on(run, states["callbacks"])
+        run.seconds, losses = taken.pop("seconds"), taken.pop("losses")
+        vars(run).update(taken, state=states["state"])
         run.history.losses[:] = losses
         run.history.epochs[:] = epochs
     except KeyError as error:
-        raise ValueError(f"{os.fspath(path)}: damaged: {error} is missing") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
+        raise ValueError(f"{shown(os.fspath(path))}: damaged: {shown(error)} is missing") from None
+    except _DAMAGE as error:
+        reason = str(error) if isinstance(error, (ValueError, TypeError)) else f"damaged: {type(error).__name__}"
+        raise ValueError(f"{shown(os.fspath(path))}: {reason}") from None
+
+
+def _position(training: Mapping[str, Any], losses: np.ndarray) -> dict[str, Any]:
+    """Where the run was, every number checked."""
+    taken: dict[str, Any] = {name: integer(name, training[name], 0, _LARGEST) for name in _COUNTS}
+    taken["tokens"] = _amount("tokens", training["tokens"])
+    sums = {"loss": number("sums", training["sums"]["loss"]), "penalty": number("sums", training["sums"]["penalty"])}
+    taken["sums"] = {**sums, "targets": _amount("targets", training["sums"]["targets"])}
+    taken["seconds"] = number("seconds", training["seconds"], 0.0)
+    if not np.isfinite([*taken["sums"].values(), taken["seconds"], float(taken["tokens"])]).all():
+        raise ValueError("damaged: a sum that is not finite")
+    if not isinstance(training["stopped"], bool):
+        raise ValueError("damaged: stopped is neither true nor false")
+    taken["stopped"] = training["stopped"]
+    if losses.dtype.kind != "f" or losses.shape != (taken["step"],):
+        raise ValueError(f"damaged: losses of shape {losses.shape}, expected ({taken['step']},), one a step")
+    taken["losses"] = losses.tolist()
+    return taken
+
+
+def _amount(name: str, value: Any) -> float:
+    return integer(name, value, 0, _LARGEST) if isinstance(value, int) else number(name, value, 0.0)
+
+
+def _row(row: Any) -> dict[str, Any]:
+    found = {name: row[name] for name in COLUMNS}
+    for name, value in found.items():
+        if not (value is None and name == "validation_loss"):
+            number(name, value)
+    return found
+
+
+def _check_states(states: Mapping[str, Any], run: Run) -> None:
+    for name, owners in (("callbacks", run.callbacks), ("parts", _parts(run))):
+        if not isinstance(states[name], list) or len(states[name]) != len(owners):
+            raise ValueError(f"damaged: the state of the {name} is not that of {len(owners)}")
+    if states["state"] is not None and not run.carry_state:
+        raise ValueError("damaged: a recurrent state where none is carried")
+    gradients = states["gradients"]
+    if gradients is not None:
+        if not isinstance(gradients, dict) or not run.gathers:
+            raise ValueError("damaged: gradients that nobody waits for")
+        check_weights(gradients, {name: one.data for name, one in run.named()})
+
+
+def _goes_on(run: Run, states: Sequence[Any]) -> bool:
+    """Whether a run that was stopped for lack of patience has more of it now."""
+    watchers = [
+        (one, state) for one, state in zip(run.callbacks, states, strict=True) if isinstance(one, EarlyStopping)
+    ]
+    causes = [one for one, state in watchers if one.waited and one.waited >= state.get("patience", 0)]
+    return bool(causes) and not any(one.exhausted for one, _ in watchers)
+
+
+def _parts(run: Run) -> list[Any]:
+    """Penalties and constraints that have a state."""
+    return [one for one in (*run.penalties, *run.constraints) if hasattr(one, "state_dict")]
+
+
+def _gathered(run: Run) -> dict[str, np.ndarray] | None:
+    """Gradients that wait for an optimizer that takes several calls for a step."""
+    if not (run.gathers and getattr(run.optimizer, "_waiting", 0)):
+        return None
+    run.parameters.settle_gradients()
+    return {name: one.grad.copy() for name, one in run.named()}
 
 
 def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
@@ -98,7 +178,8 @@ def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.n
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing or unknown:
         raise ValueError(
-            f"another model's: arrays missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+            f"another model's: arrays missing: {shown(', '.join(missing) or 'none')}; "
+            f"unknown: {shown(', '.join(unknown) or 'none')}"
         )
     for name, array in weights.items():
         want = expected[name]
@@ -113,30 +194,37 @@ def _check_same(training: Mapping[str, Any], run: Run, fingerprint: Mapping[str,
         "optimizer_class": type(run.optimizer).__name__,
         "callback_classes": [type(callback).__name__ for callback in run.callbacks],
         "accumulate": run.accumulate,
+        "carry_state": run.carry_state,
+        "schedule_class": type(run.schedule).__name__,
+        "part_classes": [type(part).__name__ for part in _parts(run)],
     }
     for name, value in now.items():
         if training[name] != value:
-            raise ValueError(f"another run's: {name.replace('_', ' ')} {training[name]}, expected {value}")
+            raise ValueError(f"another run's: {name.replace('_', ' ')} {shown(training[name])}, expected {value}")
     for name in sorted(fingerprint.keys() | training["fingerprint"].keys()):
         stored, value = training["fingerprint"].get(name), fingerprint.get(name)
         if stored != value:
-            raise ValueError(f"other data: {name} {stored}, expected {value}")
+            raise ValueError(f"other data: {shown(name)} {shown(stored)}, expected {shown(value)}")
 
 
 def _take_up(run: Run, weights: Mapping[str, np.ndarray], states: Mapping[str, Any]) -> None:
     """Load every part, the model last; should one refuse its state, all get their former one back."""
-    parts = [callback.load_state_dict for callback in run.callbacks]
-    former = [copy.deepcopy(callback.state_dict()) for callback in run.callbacks]
-    wanted = list(states["callbacks"])
-    parts += [run.optimizer.load_state_dict, run.model.load_random_state, run.model.load_state_dict]
-    former += [copy.deepcopy(run.optimizer.state_dict()), run.model.random_state(), run.model.state_dict()]
-    wanted += [states["optimizer"], states["random"], weights]
-    for index, (load, state) in enumerate(zip(parts, wanted, strict=True)):
+    holders = [*run.callbacks, *_parts(run), run.optimizer, *([run.schedule] if run.schedule else [])]
+    wanted = [*states["callbacks"], *states["parts"], states["optimizer"]]
+    wanted += [states["schedule"]] if run.schedule else []
+    parts = [(one.load_state_dict, copy.deepcopy(one.state_dict())) for one in holders]
+    parts.append((run.model.load_random_state, run.model.random_state()))
+    parts.append((run.model.load_state_dict, run.model.state_dict()))
+    wanted += [states["random"], weights]
+    for index, ((load, _), state) in enumerate(zip(parts, wanted, strict=True)):
         try:
             load(state)
         except Exception as error:
-            for undo, before in zip(parts[: index + 1], former, strict=False):
+            for undo, before in parts[: index + 1]:
                 undo(before)
-            if isinstance(error, (ValueError, TypeError, KeyError)):
-                raise ValueError(f"another run's or damaged: {error}") from error
+            if isinstance(error, _DAMAGE):
+                raise ValueError(f"another run's or damaged: {shown(error)}") from error
             raise
+    for name, one in run.named():
+        if states["gradients"] is not None:
+            one.grad = states["gradients"][name]

@@ -2,18 +2,22 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import dense
+from .. import _files, dense, optim
 from .._validate import integer, number
-from ._batches import Batch, count
-from ._callbacks import Callback
+from . import _checks
+from ._batches import Batch
+from ._batches import count as batches_of
+from ._callbacks import Callback, EarlyStopping
 from ._checkpoint import load_checkpoint, save_checkpoint
 from ._history import History
 from ._interruption import Interruption
 from ._progress import make_progress
-from ._run import Loss, Run, mean_loss
+from ._data import path_like
+from ._run import Count, Loss, Run, mean_loss
 
 
 def fit(
@@ -22,11 +26,13 @@ def fit(
     batches: Iterable[Batch],
     *,
     loss: Loss = dense.softmax_cross_entropy,
+    count: Count | None = None,
     epochs: int = 1,
     validation: Iterable[Batch] | None = None,
     max_norm: float | None = None,
     accumulate: int = 1,
     carry_state: bool = False,
+    schedule: Any = None,
     penalties: Sequence[Any] = (),
     constraints: Sequence[Any] = (),
     callbacks: Sequence[Callback] = (),
@@ -47,11 +53,15 @@ def fit(
     optimizer
         From :mod:`fastdl.optim`, over ``model.parameters()``.
     batches : iterable of (inputs, targets)
-        Iterated once per epoch, see :mod:`fastdl.training._batches`. The inputs go to ``model.forward``, the
-        targets to the loss.
+        Iterated once per epoch, see :class:`ArrayBatches`. The inputs go to ``model.forward``, the targets to the
+        loss; both may be tuples, lists or dicts of arrays. Tensors of other libraries become arrays.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with
-        respect to the outputs.
+        respect to the outputs. The losses of this library return a :class:`fastdl.dense.LossValue`, which says how
+        many targets count; so may yours.
+    count : callable, optional
+        ``count(targets) -> number`` of the targets that count in a batch, where the loss does not say it (or does
+        not say what you mean). By default a loss that is a plain float counts all numbers in the targets.
     epochs : int, default 1
         Passes over the data; a resumed run counts those before the interruption.
     validation : iterable of (inputs, targets), optional
@@ -59,12 +69,18 @@ def fit(
     max_norm : float, optional
         Gradients are scaled down to this global 2-norm where theirs is larger (MATH 1.12).
     accumulate : int, default 1
-        Batches per optimizer step. The gradient is that of the mean loss over all targets of the batches, so
-        two batches of 16 give the step of one of 32.
+        Batches per optimizer step. The gradient is that of the mean loss over all targets that count in the
+        batches, so two batches of 16 give the step of one of 32, however much of each is padding.
     carry_state : bool, default False
         Truncated backpropagation through time (MATH 5.8): the final recurrent state of a batch is the next
         one's initial state, gradients stay within a batch. Every epoch, and every validation, starts with
         zeros. The batches must be successive windows (T, B) of the same B sequences.
+    schedule : callable, Scheduler or ReduceOnPlateau, optional
+        What sets the learning rates, kept in the checkpoint. A function of the step, such as
+        ``fd.optim.schedules.cosine(n)``: after step k the rates are those at the start times ``schedule(k)``. A
+        :class:`fastdl.optim.Scheduler` over this optimizer is moved on after every step. A
+        :class:`fastdl.optim.ReduceOnPlateau` takes in the validation loss (or the training loss where there is no
+        other) after every epoch. The rates are left where the schedule ended.
     penalties : sequence, optional
         Objects with ``add(parameters) -> float``, called after the backward pass: they add their gradient to
         the parameters' and return their value. See :mod:`fastdl.norms`.
@@ -80,12 +96,14 @@ def fit(
         Write it every so many optimizer steps as well.
     resume : bool, default False
         Go on from the checkpoint. The model, optimizer, callbacks and data must be made as they were for the
-        interrupted run; its result is then bit for bit that of a run that was never interrupted.
+        interrupted run; its result is then bit for bit that of a run that was never interrupted. Only `epochs` and
+        the patience of :class:`EarlyStopping` may be raised. Settings in the checkpoint, as the learning rate,
+        replace those given.
     metadata : mapping of str to str, optional
         Stored in the checkpoint along with the rest.
     progress : bool, default True
         Whether to show progress on stderr: a bar on a terminal where tqdm is installed, else a line now and
-        then.
+        then; nothing where there is no stderr.
     unit : str, default "tokens"
         What the targets are called in the progress display.
     loss_format : callable, default ``"{:.4f}".format``
@@ -99,12 +117,21 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is bad, the data are empty, or the checkpoint is damaged or another run's; then the
-        model is as it was.
+        If an argument is bad, the optimizer's parameters are not the model's, the data are empty, a callback holds
+        what the checkpoint would not, or the checkpoint is damaged or another run's; then the model is as it was.
+    OSError
+        Before the first step, if the checkpoint cannot be written.
     FloatingPointError
-        If the loss is no longer finite. The last checkpoint is kept.
+        If a loss, gradient or validation loss is not finite, before it is stepped on or saved; it says whether
+        inputs or targets were not finite. The last checkpoint is kept.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is written. A second Ctrl-C does not wait for that.
+
+    Warns
+    -----
+    UserWarning
+        Once, if no target of a batch counts (the batch adds nothing); and if a run to resume had stopped early and
+        no progress is shown that would say it.
 
     Notes
     -----
@@ -125,6 +152,9 @@ def fit(
     >>> history["loss"][-1] < 1e-3
     True
     """
+    _checks.check_model(model)
+    _checks.check_optimizer(optimizer)
+    _checks.check_loss(loss, count)
     epochs = integer("epochs", epochs, 1)
     accumulate = integer("accumulate", accumulate, 1)
     if max_norm is not None:
@@ -133,8 +163,19 @@ def fit(
         checkpoint_every = integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
-    if epochs > 1 and iter(batches) is batches:
-        raise ValueError("batches: got an iterator, which can be read once, expected an iterable for 2 or more epochs")
+    _checks.check_batches("batches", batches, epochs)
+    if validation is not None:
+        _checks.check_batches("validation", validation, epochs)
+    _checks.check_parts(callbacks, penalties, constraints)
+    _checks.check_display(metadata, unit, loss_format)
+    _checks.check_schedule(schedule, optimizer)
+    _checks.check_owned(model, optimizer)
+    if checkpoint is not None:
+        _checks.check_saved(
+            model, optimizer, schedule, loss, count, callbacks=callbacks, penalties=penalties, constraints=constraints
+        )
+        _files.try_replacing(path_like("checkpoint", checkpoint))
+    rates = [group.lr for group in optimizer.groups] if schedule is not None else []
     run = Run(
         model,
         optimizer,
@@ -144,30 +185,45 @@ def fit(
         penalties=penalties,
         constraints=constraints,
         callbacks=callbacks,
-        carry_state=carry_state,
+        carry_state=bool(carry_state),
+        schedule=schedule if schedule is None or hasattr(schedule, "step") else optim.Scheduler(optimizer, schedule),
+        count=count,
     )
     extra = dict(metadata or {})
     fingerprint = batches.fingerprint() if checkpoint is not None and hasattr(batches, "fingerprint") else {}
 
     def save() -> None:
         if checkpoint is not None:
+            run.check_parameters()
             save_checkpoint(checkpoint, run, fingerprint, extra)
 
     if resume and checkpoint is not None:
-        load_checkpoint(checkpoint, run, fingerprint)
+        try:
+            load_checkpoint(checkpoint, run, fingerprint)
+        except BaseException:
+            for group, rate in zip(optimizer.groups, rates, strict=False) if rates else ():
+                group.lr = rate  # which the schedule had set
+            raise
+    run.begin()
     model.train()
-    size = count(batches)
+    size = batches_of(batches)
     display = make_progress(progress, epochs, size, run.epoch * (size or 0) + run.batch, unit, loss_format)
-    for callback in run.callbacks:
-        callback.on_train_begin(run)
+    if run.stopped:
+        _tell_stopped(run, progress, display)
     # Without a checkpoint there is nothing to bring home, and Ctrl-C works as everywhere.
     interruption = Interruption()
     try:
+        for callback in run.callbacks:
+            callback.on_train_begin(run)
         if checkpoint is None:
             _train(run, batches, validation, epochs, display, interruption, None, save)
         else:
             with interruption:
                 _train(run, batches, validation, epochs, display, interruption, checkpoint_every, save)
+    except BaseException:
+        model.train()  # nothing of a step that did not come to its end is left
+        run.parameters.renew_gradients()
+        raise
     finally:
         display.close()
     for callback in run.callbacks:
@@ -182,9 +238,10 @@ def evaluate(
     batches: Iterable[Batch],
     *,
     loss: Loss = dense.softmax_cross_entropy,
+    count: Count | None = None,
     carry_state: bool = False,
 ) -> float:
-    """Mean loss over all targets, in evaluation mode.
+    """Mean loss over all targets that count, in evaluation mode.
 
     Parameters
     ----------
@@ -194,18 +251,25 @@ def evaluate(
         The data.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         As for :func:`fit`.
+    count : callable, optional
+        As for :func:`fit`.
     carry_state : bool, default False
         Carry the recurrent state from batch to batch, starting with zeros.
 
     Returns
     -------
     float
-        The mean loss.
+        The mean loss; NaN or infinity where that is what the model's outputs give.
 
     Raises
     ------
-    ValueError
-        If there are no targets.
+    TypeError, ValueError
+        If an argument is bad, or there are no targets that count.
+
+    Warns
+    -----
+    UserWarning
+        Once, if no target of a batch counts: the batch adds nothing.
 
     Examples
     --------
@@ -215,7 +279,10 @@ def evaluate(
     >>> fd.training.evaluate(model, [(x, model.forward(x))], loss=fd.mse_loss)
     0.0
     """
-    return mean_loss(model, batches, loss, carry_state)
+    _checks.check_model(model)
+    _checks.check_loss(loss, count)
+    _checks.check_batches("batches", batches, 0)
+    return mean_loss(model, batches, loss, bool(carry_state), count)
 
 
 def _train(
@@ -233,11 +300,26 @@ def _train(
         run.train_epoch(batches, display, interruption, save_every, save)
         held_out = None
         if interruption.signum is None and not run.stopped and validation is not None:
-            held_out = mean_loss(run.model, validation, run.loss_function, run.carry_state, interruption)
+            held_out = mean_loss(
+                run.model, validation, run.loss_function, run.carry_state, run.count, "validation", run, interruption
+            )
         if interruption.signum is None and not run.stopped:
+            run.check_parameters()
             display.epoch_done(run.finish_epoch(held_out))
             for callback in run.callbacks:
                 callback.on_epoch_end(run)
+            if run.stopped:
+                display.note(f"stopped early after epoch {run.epoch}")
         save()
         if interruption.signum is not None:
             return
+
+
+def _tell_stopped(run: Run, progress: bool, display: Any) -> None:
+    place = f"in epoch {run.epoch + 1}, at step {run.step}" if run.batch else f"after epoch {run.epoch}"
+    text = f"the run to resume stopped early {place}, and nothing is left to do"
+    if any(isinstance(one, EarlyStopping) for one in run.callbacks):
+        text += "; it goes on with more patience"
+    display.note(text)
+    if not progress:
+        warnings.warn(text, stacklevel=3)

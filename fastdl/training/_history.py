@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+
+from .._files import replacing
 
 COLUMNS = ("epoch", "step", "loss", "validation_loss", "penalty", "tokens", "seconds")
 
@@ -63,7 +65,8 @@ class History:
         rows = [",".join(COLUMNS)]
         for row in self.epochs:
             rows.append(",".join("" if row[name] is None else repr(row[name]) for name in COLUMNS))
-        Path(path).write_text("\n".join(rows) + "\n", encoding="utf-8")
+        with replacing(path) as file:
+            file.write(("\n".join(rows) + "\n").encode())
 
     def plot(self, path: str | os.PathLike[str], *, scale: float = 1.0, label: str = "loss") -> None:
         """Draw the learning curve: every step, the epochs' means, and the validation loss.
@@ -73,7 +76,8 @@ class History:
         Parameters
         ----------
         path : str or path-like
-            The picture; the suffix chooses the format (``.png``, ``.svg``, ``.pdf``).
+            The picture, replaced where it exists; the suffix chooses the format (``.png``, ``.svg``, ``.pdf``), none is
+            ``.png``'s.
         scale : float, default 1.0
             Factor on the losses, for example ``1 / math.log(2)`` for nats to bits.
         label : str, default "loss"
@@ -103,4 +107,5 @@ class History:
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=150)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=150, format=PurePath(path).suffix[1:] or "png")

@@ -1,9 +1,12 @@
 """How a run tells where it is: a bar, lines, or nothing."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
+
+_BROKEN = (OSError, ValueError, AttributeError)  # what writing to a stream that is closed, or is none, raises
 
 
 class Progress:
@@ -23,7 +26,7 @@ class Progress:
         How a loss is written.
     """
 
-    interval = float("inf")  # seconds between two displays
+    interval: float = float("inf")  # seconds between two displays
 
     def __init__(
         self, epochs: int, batches: int | None, done: int, unit: str, loss_format: Callable[[float], str]
@@ -33,19 +36,21 @@ class Progress:
         self.done = self._begun = done
         self.epoch = 0
         self.loss = float("nan")  # running mean over about fifty steps
-        self._tokens = 0
+        self._tokens: float = 0
         self._started = time.monotonic()
         self._next = self._started + self.interval
 
-    def update(self, batches: int, tokens: int, loss: float) -> None:
-        """Called after every step: counts, and shows when it is time."""
+    def update(self, batches: int, tokens: float, loss: float) -> None:
+        """Called after every step: counts, and shows when it is time. Batches without tokens have no loss."""
         self.done += batches
         self._tokens += tokens
-        self.loss = self.loss + 0.02 * (loss - self.loss) if self.loss == self.loss else loss
+        if tokens:
+            self.loss = self.loss + 0.02 * (loss - self.loss) if self.loss == self.loss else loss
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self.interval
-            self._show(now - self._started)
+            with self._guarded():
+                self._show(now - self._started)
 
     def epoch_done(self, row: Mapping[str, Any]) -> None:
         """Called after every epoch, with its row of the history."""
@@ -54,16 +59,29 @@ class Progress:
             parts.append(f"validation loss {self.loss_format(row['validation_loss'])}")
         if row["penalty"]:
             parts.append(f"penalty {row['penalty']:.4g}")
-        self._write(", ".join([*parts, f"{row['seconds']:.1f} s"]))
+        self.note(", ".join([*parts, f"{row['seconds']:.1f} s"]))
+
+    def note(self, text: str) -> None:
+        """Show a line of its own."""
+        with self._guarded():
+            self._write(text)
 
     def close(self) -> None:
         """The run is over, or ends with an error."""
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A display that cannot be written to (closed, on a full disk, of another encoding) ends no run."""
+        try:
+            yield
+        except _BROKEN:
+            self._next = self.interval = float("inf")
 
     def _show(self, elapsed: float) -> None:
         """Show where the run is."""
 
     def _write(self, text: str) -> None:
-        """Show a line of its own."""
+        """Write a line."""
 
     def _status(self, elapsed: float) -> str:
         rate = self._tokens / max(elapsed, 1e-9)
@@ -103,8 +121,9 @@ class Bar(Progress):
         self._bar = tqdm(total=self.total, initial=self.done, unit="batch", file=stream, dynamic_ncols=True)
 
     def close(self) -> None:
-        self._bar.n = self.done
-        self._bar.close()
+        with self._guarded():
+            self._bar.n = self.done
+            self._bar.close()
 
     def _show(self, elapsed: float) -> None:
         self._bar.n = self.done
@@ -122,16 +141,26 @@ def make_progress(
     """A bar on a terminal or in a notebook where tqdm is installed, else lines; nothing if not asked."""
     args = (epochs, batches, done, unit, loss_format)
     stream = sys.stderr
-    if not show:
+    terminal = _is_terminal(stream) if show else None
+    if terminal is None:
         return Progress(*args)
-    if stream.isatty() or "ipykernel" in sys.modules:
+    if terminal or "ipykernel" in sys.modules:
         try:
             from tqdm.auto import tqdm
         except ImportError:
             pass
         else:
-            return Bar(*args, stream=stream, tqdm=tqdm)
+            with contextlib.suppress(*_BROKEN):
+                return Bar(*args, stream=stream, tqdm=tqdm)
     return Lines(*args, stream=stream)
+
+
+def _is_terminal(stream: Any) -> bool | None:
+    """None for a stream that is not there (a daemon's, a window's) or is no stream."""
+    try:
+        return None if stream is None or getattr(stream, "closed", False) else bool(stream.isatty())
+    except Exception:  # whatever stands in for stderr
+        return None
 
 
 def _round(value: float) -> str:

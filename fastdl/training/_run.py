@@ -2,19 +2,24 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import optim
+from .. import norms, optim
+from ..dense import LossValue
+from ..nn._modes import evaluating
 from ._batches import Batch, in_groups, iterate
-from ._callbacks import Callback
+from ._callbacks import Callback, watched_loss
+from ._data import counted, not_finite, pair, scaled, size
 from ._history import History
 from ._interruption import Interruption
 from ._progress import Progress
 
-Loss = Callable[[Any, Any], tuple[float, np.ndarray]]
+Loss = Callable[[Any, Any], tuple[float, Any]]
+Count = Callable[[Any], float]
 
 
 class Run:
@@ -48,8 +53,11 @@ class Run:
         constraints: Sequence[Any],
         callbacks: Sequence[Callback],
         carry_state: bool,
+        schedule: Any = None,
+        count: Count | None = None,
     ) -> None:
-        self.model, self.optimizer, self.loss_function = model, optimizer, loss
+        self.model, self.optimizer, self.loss_function, self.count = model, optimizer, loss, count
+        self.schedule = schedule  # a Scheduler, moved on every step, or a ReduceOnPlateau, every epoch
         self.max_norm, self.accumulate, self.carry_state = max_norm, accumulate, carry_state
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
         self.parameters = model.parameters()
@@ -58,8 +66,14 @@ class Run:
         self.loss = math.nan
         self.state: Any = None  # what truncated BPTT carries from window to window (MATH 5.8)
         self.stopped = False
+        self._penalty = 0.0
         # Sums over the epoch so far: loss and penalty weighted by targets, and the targets.
-        self.sums = {"loss": 0.0, "penalty": 0.0, "targets": 0}
+        self.sums: dict[str, float] = {"loss": 0.0, "penalty": 0.0, "targets": 0}
+        self.warned = False  # that a batch had no targets
+        # An optimizer that leaves steps out for gradients that are not finite, or raises, looks at them itself.
+        self._looks = getattr(optimizer, "nonfinite", "allow") != "allow"
+        self.gathers = getattr(optimizer, "accumulate", 1) != 1  # gradients over several calls of step
+        self._was_finite = bool(np.isfinite(self.parameters.data).all())
         self._earlier = 0.0  # seconds of the parts before an interruption
         self._started = time.monotonic()
 
@@ -76,42 +90,65 @@ class Run:
         """End the run after this step (called from ``on_step_end``) or epoch (from ``on_epoch_end``)."""
         self.stopped = True
 
-    def update(self, group: Sequence[Batch]) -> int:
+    def begin(self) -> None:
+        """Forget gradients that no step has used; those an optimizer waits with are its business."""
+        if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
+            self.parameters.renew_gradients()
+
+    def forward(self, x: Any) -> Any:
+        """The model's output, with the carried state where there is one."""
+        if not self.carry_state:
+            return self.model.forward(x)
+        output, self.state = self.model.forward(x, self.state, return_state=True)
+        return output
+
+    def measure(self, output: Any, y: Any) -> tuple[float, Any, float, bool]:
+        """Loss, its gradient, the targets that count, and whether the loss is a sum over them."""
+        return measured(self.loss_function, self.count, output, y)
+
+    def update(self, group: Sequence[Batch]) -> float:
         """One optimizer step on the mean loss over all targets of the group; returns their number.
+
+        Batches whose targets all count nothing are left out; where all batches are such, there is no step.
 
         Raises
         ------
         FloatingPointError
-            If the loss is not finite; the parameters keep their values.
+            If the loss or the gradient is not finite; the parameters keep their values.
         """
         model, parameters = self.model, self.parameters
-        targets = sum(np.size(y) for _, y in group)
-        loss = 0.0
-        for x, y in group:
-            if self.carry_state:
-                output, self.state = model.forward(x, self.state, return_state=True)
-            else:
-                output = model.forward(x)
-            value, gradient = self.loss_function(output, y)
-            value = float(value)
+        if not model.training:  # a callback has left it in evaluation mode
+            model.train()
+        # A batch's share of the mean is known once all have been counted. Until then the shares are those of this
+        # guess, which is right where all targets count; otherwise the sum is put right at the end.
+        guess = sum(size(y) for _, y in group) or 1 if len(group) > 1 else 0
+        loss, targets, summed = 0.0, 0, False
+        for place, (x, y) in enumerate(group):
+            output = self.forward(x)
+            value, gradient, number, summed = self.measure(output, y)
+            if number == 0:
+                model.train()  # forgets this forward
+                self._warn("batches", self.batch + place)
+                continue
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the training loss became {value} at step {self.step + 1}: "
-                    "a lower learning rate or a smaller max_norm may help"
-                )
-            if len(group) > 1:  # the mean over the group: weights by number of targets
-                share = np.size(y) / targets
-                gradient, value = gradient * gradient.dtype.type(share), value * share
+                raise self._failure(f"the training loss became {value}", [group[place]], place, output)
+            targets += number
+            if summed:
+                loss += value
+            elif guess:
+                loss += value * number
+                gradient = scaled(gradient, number / guess)
+            else:
+                loss = value * number
             model.backward(gradient)
-            loss += value
-        penalty = 0.0
-        for one in self.penalties:
-            penalty += float(one.add(parameters))
-        if self.max_norm is not None:
-            optim.clip_grad_norm_(parameters, self.max_norm)
-        self.optimizer.step()
-        for one in self.constraints:
-            one.apply(parameters)
+        if targets == 0:
+            self.batch += len(group)
+            return 0
+        loss = value if not guess and not summed else loss / targets
+        if guess and not summed and guess != targets:
+            parameters.settle_gradients()
+            parameters.grad *= parameters.dtype.type(guess / targets)
+        self._step(loss, group)
         self.batch += len(group)
         self.step += 1
         self.tokens += targets
@@ -119,9 +156,66 @@ class Run:
         self.history.losses.append(loss)
         sums = self.sums
         sums["loss"] += loss * targets
-        sums["penalty"] += penalty * targets
+        sums["penalty"] += self._penalty * targets
         sums["targets"] += targets
         return targets
+
+    def _step(self, loss: float, group: Sequence[Batch]) -> None:
+        """Penalties, clipping, the optimizer's step and what follows it."""
+        parameters = self.parameters
+        penalty = 0.0
+        for one in self.penalties:
+            penalty += float(one.add(parameters))
+        self._penalty = penalty
+        if self.max_norm is not None:
+            norm = optim.clip_grad_norm_(parameters, self.max_norm)
+        elif self._looks:
+            norm = 0.0
+        else:
+            parameters.settle_gradients()
+            norm = norms.global_norm(parameters.grad)
+        if not (math.isfinite(norm + penalty) or self._looks):
+            bad = next((name for name, one in self.named() if not np.isfinite(one.grad).all()), None)
+            where = "the penalties are not finite" if bad is None else f"in {bad}, under a loss of {loss:.6g}"
+            raise self._failure(f"the gradient's norm became {norm} ({where})", group, 0, None)
+        self.optimizer.step()
+        if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
+            parameters.renew_gradients()  # as an optimizer over an arena did itself
+        for one in self.constraints:
+            one.apply(parameters)
+        if isinstance(self.schedule, optim.Scheduler):
+            self.schedule.step()
+
+    def named(self) -> list[tuple[str, Any]]:
+        """The parameters with their names."""
+        return list(zip(self.parameters.names, self.parameters, strict=True))
+
+    def check_parameters(self) -> None:
+        """Refuse to save or measure a model that a step has made infinite or NaN."""
+        if self._was_finite and not np.isfinite(self.parameters.data).all():
+            bad = next(name for name, one in self.named() if not np.isfinite(one.data).all())
+            raise FloatingPointError(
+                f"the parameter {bad} is no longer finite after step {self.step}: a lower learning rate may help"
+            )
+
+    def _warn(self, name: str, place: int) -> None:
+        if not self.warned:
+            self.warned = True
+            warn_empty(name, place)
+
+    def _failure(self, what: str, batches: Sequence[Batch], place: int, output: Any) -> FloatingPointError:
+        """Says whether inputs, targets, parameters or outputs are to blame; advice is given where it may help."""
+        reason = None
+        for number, (x, y) in enumerate(batches, place + 1):
+            found = not_finite("inputs", x) or not_finite("targets", y)
+            if found:
+                reason = f"{found}, in batch {self.batch + number} of epoch {self.epoch + 1}"
+                break
+        if reason is None:
+            reason = _reason(self.model, output)
+            if self.step > 0:
+                reason += "; a lower learning rate or a smaller max_norm may help"
+        return FloatingPointError(f"{what} at step {self.step + 1}: {reason}")
 
     def train_epoch(
         self,
@@ -140,17 +234,24 @@ class Run:
         ]
         if self.batch == 0:
             self.state = None
-        for group in in_groups(iterate(batches, self.epoch, self.batch), self.accumulate):
+        pairs = (
+            pair(batch, "batches", number)
+            for number, batch in enumerate(iterate(batches, self.epoch, self.batch), self.batch + 1)
+        )
+        for group in in_groups(pairs, self.accumulate):
             targets = self.update(group)
-            for hook in hooks:
-                hook(self)
+            if targets:
+                for hook in hooks:
+                    hook(self)
             progress.update(len(group), targets, self.loss)
             if interruption.signum is not None or self.stopped:
                 return
-            if save_every is not None and self.step % save_every == 0:
+            if targets and save_every is not None and self.step % save_every == 0:
                 save()
         if self.batch == 0:
             raise ValueError(f"batches: gave nothing in epoch {self.epoch + 1}, expected at least one batch")
+        if self.sums["targets"] == 0:
+            raise ValueError(f"batches: gave no targets that count in epoch {self.epoch + 1}, expected some")
 
     def finish_epoch(self, validation_loss: float | None) -> dict[str, Any]:
         """Write the epoch's row and make ready for the next."""
@@ -167,7 +268,56 @@ class Run:
         self.history.epochs.append(row)
         self.sums = {"loss": 0.0, "penalty": 0.0, "targets": 0}
         self.epoch, self.batch, self.state = self.epoch + 1, 0, None
+        if isinstance(self.schedule, optim.ReduceOnPlateau):
+            self.schedule.step(watched_loss(self))
         return row
+
+
+def measured(loss: Loss, count: Count | None, output: Any, y: Any) -> tuple[float, Any, float, bool]:
+    """Loss, its gradient, the targets that count, and whether the loss is a sum over them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the loss or the count is not what it has to be.
+    """
+    result = loss(output, y)
+    if count is None and result.__class__ is tuple and len(result) == 2:
+        value, gradient = result  # the rule, and what most losses of one's own return
+        if value.__class__ is LossValue:
+            return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
+        if value.__class__ is float:
+            return value, gradient, size(y), False
+    if not isinstance(result, (tuple, list)):
+        raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient by the outputs)")
+    if len(result) != 2:
+        raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient by the outputs)")
+    value, gradient = result
+    if np.ndim(value) != 0:
+        raise ValueError(f"loss: got values of shape {np.shape(value)}, expected one number, a mean over the targets")
+    if count is not None:
+        number = counted("count(targets)", count(y))
+    else:
+        own = getattr(value, "count", None)
+        number = size(y) if own is None else counted("loss.count", own)
+    summed = getattr(value, "reduction", "mean") == "sum"
+    try:
+        return float(value), gradient, number, summed
+    except (TypeError, ValueError):
+        raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number") from None
+
+
+def warn_empty(name: str, place: int) -> None:
+    warnings.warn(f"{name}: no target of batch {place + 1} counts: such batches add nothing", stacklevel=2)
+
+
+def _reason(model: Any, output: Any) -> str:
+    bad = next((name for name, one in model.named_parameters() if not np.isfinite(one.data).all()), None)
+    if bad is not None:
+        return f"the parameter {bad} is not finite"
+    if output is not None and (found := not_finite("outputs", output)):
+        return f"inputs and targets are finite, but {found}"
+    return "inputs, targets and outputs are finite" if output is not None else "inputs and targets are finite"
 
 
 def mean_loss(
@@ -175,25 +325,39 @@ def mean_loss(
     batches: Iterable[Batch],
     loss: Loss,
     carry_state: bool,
+    count: Count | None = None,
+    name: str = "batches",
+    run: Run | None = None,
     interruption: Interruption | None = None,
 ) -> float:
-    """Mean loss over all targets in evaluation mode; the model's mode is restored."""
-    was_training = model.training
-    model.eval()
-    try:
-        total, targets, state = 0.0, 0, None
-        for x, y in batches:
+    """Mean loss over all targets that count, in evaluation mode; the model's modes are restored.
+
+    For a `run`, one that is not finite is an error; otherwise it is what was measured.
+    """
+    total, targets, state, warned = 0.0, 0, None, run is not None and run.warned
+    with evaluating(model):
+        for place, batch in enumerate(batches):
+            x, y = pair(batch, name, place + 1)
             if carry_state:
                 output, state = model.forward(x, state, return_state=True)
             else:
                 output = model.forward(x)
-            value, _ = loss(output, y)
-            total += float(value) * np.size(y)
-            targets += np.size(y)
+            value, _, number, summed = measured(loss, count, output, y)
+            if number == 0:
+                if not warned:
+                    warned = True
+                    warn_empty(name, place)
+                continue
+            if run is not None and not math.isfinite(value):
+                found = not_finite("inputs", x) or not_finite("targets", y)
+                reason = f"{found}, in batch {place + 1}" if found else _reason(model, output)
+                raise FloatingPointError(f"the {name} loss became {value} in epoch {run.epoch + 1}: {reason}")
+            total += value if summed else value * number
+            targets += number
             if interruption is not None and interruption.signum is not None:
                 return math.nan
-    finally:
-        model.train(was_training)
+    if run is not None:
+        run.warned = warned
     if targets == 0:
-        raise ValueError("batches: gave no targets, expected at least one batch")
+        raise ValueError(f"{name}: gave no targets that count, expected some")
     return total / targets

@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 
 import fastdl as fd
 
+from ..._files import replacing, try_replacing
+from .._shared import bad_input, use_threads
 from . import _fastdl
 from ._peers import PEERS, Peer, installed
 from ._rows import Row, rows
@@ -26,8 +27,10 @@ Times = dict[str, float | None]  # seconds; None where the result differs from t
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, a row when it is measured; 1 if a result of fastdl's is wrong."""
-    if arguments.threads:
-        fd.set_num_threads(arguments.threads)
+    use_threads(arguments.threads)
+    if arguments.json:
+        with bad_input():  # now, not after a minute
+            try_replacing(arguments.json)
     config = fd.show_config(mode="dicts") or {}
     peers = installed(fd.get_num_threads())
     _print_head(config, peers)
@@ -42,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         versions = {peer.name: peer.version for peer in peers}
         found = [{"work": name, "seconds": times} for name, times in measured.items()]
-        Path(arguments.json).write_text(json.dumps({"config": config, "peers": versions, "rows": found}, indent=1))
+        with replacing(arguments.json) as file:
+            file.write(json.dumps({"config": config, "peers": versions, "rows": found}, indent=1).encode())
     return int(any(times[OWN] is None for times in measured.values()))
 
 

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
+from .._streams import note
+
 PEERS = {  # name: the package that must be there, and the module here with its works
     "PyTorch": ("torch", "_torch"),
     "JAX": ("jax", "_jax"),
@@ -27,9 +29,12 @@ def installed(threads: int) -> list[Peer]:
     found = []
     for name, (package, module) in PEERS.items():
         if find_spec(package):
-            works = import_module(f".{module}", __package__)
-            note = works.set_threads(threads) or ""
-            found.append(Peer(name, version(works.DISTRIBUTION), works, note))
+            try:
+                works = import_module(f".{module}", __package__)
+                remark = works.set_threads(threads) or ""
+                found.append(Peer(name, version(works.DISTRIBUTION), works, remark))
+            except Exception as error:  # an installation may be broken in any way
+                note(f"{name} is left out: {type(error).__name__}: {error}")
     return found
 
 
