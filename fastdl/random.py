@@ -319,8 +319,8 @@ class Generator:
         TypeError, ValueError
             If the dictionary is not such a state; the generator stays as it was.
         """
-        if set(state) != {"seed", "block"}:
-            raise ValueError(f"state: got keys {sorted(state)}, expected ['block', 'seed']")
+        if set(_validate.mapping("state", state, "names to numbers")) != {"seed", "block"}:
+            raise ValueError(f"state: got keys {sorted(map(str, state))}, expected ['block', 'seed']")
         seed = _validate.integer("state['seed']", state["seed"], 0, 2**64 - 1)
         block = _validate.integer("state['block']", state["block"], 0, 2**61 - 1)
         self._seed, self._block = seed, block

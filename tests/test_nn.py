@@ -196,6 +196,9 @@ def test_a_copied_model_is_independent():
     twin = copy.deepcopy(net)
     twin.parameters().data[:] = 0
     assert net.parameters().data.any()
+    assert not twin.forward(X).any()  # its layers see what its arena holds
+    net.parameters().data[:] = 1
+    assert not twin.parameters().data.any()
 
 
 def test_constructors_refuse_what_makes_no_layer():

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, choice, integer
+from .._validate import check_shape, choice, integer, mapping, real_values
 from ._module import Module
+from ._state import all_or_none
 
 # Where gate g of fastdl's order stands in theirs.
 _ORDER = {
@@ -115,15 +116,21 @@ class FormatsMixin(Module):
             If a name is missing or unknown or a shape differs; nothing is written then.
         """
         expected = self.export_weights(layout, layer)
-        unknown = sorted(arrays.keys() - expected.keys())
+        mapping("arrays", arrays, "names to arrays")
+        unknown = sorted(map(str, arrays.keys() - expected.keys()))
         missing = sorted(name for name in expected.keys() - arrays.keys() if not name.endswith(("bias", "B")))
         if unknown or missing:
             raise ValueError(f"arrays: missing {missing or 'none'}, unknown {unknown or 'none'}")
-        given = {name: np.asarray(arrays.get(name, np.zeros_like(like))) for name, like in expected.items()}
+        given = {
+            name: real_values(f"arrays[{name!r}]", arrays.get(name, np.zeros_like(like)))
+            for name, like in expected.items()
+        }
         for name, array in given.items():
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"arrays[{name!r}]: got dtype {array.dtype}, expected real numbers")
             check_shape(f"arrays[{name!r}]", array, expected[name].shape)
+        with all_or_none(self):
+            self._write(layout, layer, given)
+
+    def _write(self, layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
         order, places = self._layout(layout, layer)
         H = self.hidden_size  # type: ignore[attr-defined]
         for d, place in enumerate(places):

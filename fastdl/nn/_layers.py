@@ -15,12 +15,11 @@ from ._parameter import Parameter, claim_all
 def float_dtype(dtype: Any) -> np.dtype:
     """float32 or float64."""
     try:
-        kind = np.dtype(dtype)
+        kind = None if dtype is None else np.dtype(dtype)
     except (TypeError, ValueError):
         kind = None
-    if dtype is None or kind not in FLOATS:
-        got = repr(dtype) if dtype is None or kind is None else str(kind)
-        raise TypeError(f"dtype: got {got}, expected float32 or float64")
+    if kind is None or kind not in FLOATS:  # NumPy takes None for float64
+        raise TypeError(f"dtype: got {kind or repr(dtype)}, expected float32 or float64")
     return kind
 
 

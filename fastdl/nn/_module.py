@@ -13,6 +13,15 @@ from ._tape import Tape, warn
 _REGISTRIES = ("_parameters", "_buffers", "_children")
 
 
+class _Missing:
+    """What stands for an attribute that ``Module.__init__`` sets, until it does."""
+
+    def __get__(self, module: Any, kind: type) -> Any:
+        if module is None:
+            return self
+        raise AttributeError(_uninitialised(module))
+
+
 class Module:
     """Base of all layers: subclass it, assign parameters and children as attributes, write both passes.
 
@@ -36,6 +45,10 @@ class Module:
         If a parameter is assigned in the place of another with a shape, dtype or layout of its own.
     """
 
+    if not TYPE_CHECKING:  # a __getattr__ instead would slow down every attribute of every layer
+        _parameters = _buffers = _children = _arena = _tape = training = _Missing()
+
+    training: bool
     _parameters: dict[str, Parameter]
     _buffers: dict[str, None]  # names; the values are attributes
     _children: "dict[str, Module]"
@@ -80,18 +93,11 @@ class Module:
             self.__dict__[registry].pop(name, None)
         self._changed()
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if "_parameters" not in self.__dict__ and name in ("training", "_arena", "_tape", *_REGISTRIES):
-                raise AttributeError(_uninitialised(self))
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles take: no tapes, and of an arena that is another model's by now nothing."""
         state = self.__dict__.copy()
         for name in _REGISTRIES:
-            state[name] = state[name].copy()
+            state[name] = getattr(self, name).copy()
         state["_tape"] = Tape(type(self).__name__)
         if self._arena is not None and not self._arena.is_current():
             state["_arena"] = None

@@ -350,6 +350,8 @@ class Recurrent(Runs):
         width = self.proj_size or H
         if self._states == 1:
             return (float_array(name, state, (count, batch, width), self.dtype),)
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"{name}: got {type(state).__name__}, expected (h, c)")
         if len(state) != 2:
             raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
         return (

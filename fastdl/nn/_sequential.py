@@ -58,7 +58,14 @@ class Sequential(Module):
             layers (None for zeros and for all others).
         return_state : bool, default False
             Whether to return (y, final states) instead of y.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `state` is no list of so many entries, or a layer refuses its input.
         """
+        if state is not None and not isinstance(state, (list, tuple)):
+            raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
         states = [None] * len(self) if state is None else state
         if len(states) != len(self):
             raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")

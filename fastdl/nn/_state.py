@@ -1,6 +1,7 @@
 """What of a model lasts: its arrays, read and loaded as one; and the generators it draws from."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,17 +61,26 @@ def load_arrays(model: "Module", state: Any) -> None:
         for name in module._buffers:
             full = _joined(path, name)
             fitting_buffer(f"state[{full!r}]", arrays[full], getattr(module, name))
-    before = [(one, one._data.copy()) for _, one in model.named_parameters()]
-    buffers = [(module, name, np.array(getattr(module, name))) for _, module in parts for name in module._buffers]
-    try:
+    with all_or_none(model):
         for path, module in parts:
             named = {name: arrays[_joined(path, name)] for name in module._export()}
             if named:
                 module._import(named)
             for name in module._buffers:
                 setattr(module, name, arrays[_joined(path, name)])
-    except BaseException:  # an overflow made an error, a layer's own _import
-        for one, values in before:
+
+
+@contextlib.contextmanager
+def all_or_none(model: "Module") -> Iterator[None]:
+    """What fails inside (an overflow made an error, a layer's own method) leaves parameters and buffers alone."""
+    parameters = [(one, one._data.copy()) for _, one in model.named_parameters()]
+    buffers = [
+        (module, name, np.array(getattr(module, name))) for module in model.modules() for name in module._buffers
+    ]
+    try:
+        yield
+    except BaseException:
+        for one, values in parameters:
             one._data[...] = values
         for module, name, values in buffers:
             setattr(module, name, values)

@@ -26,23 +26,29 @@ class _Drawn(Module):
         self.step = 0
         self.sampling = False
 
-    def _next(self) -> dict[str, Any]:
-        """Where the next mask is drawn: another place each time."""
-        where = {"seed": self.seed, "step": self.step}
-        self.step += 1
-        return where
+    def _next(self) -> dict[str, Any] | None:
+        """Where the next mask is drawn; None in evaluation."""
+        return {"seed": self.seed, "step": self.step} if self.training or self.sampling else None
+
+    def _done(self, where: dict[str, Any] | None, left: Any) -> None:
+        """A forward succeeded, and left this for its backward: the next mask is drawn in another place."""
+        self.step += where is not None
+        if self.training:
+            self._tape.append(left)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The layer's output; in evaluation mode `x` itself."""
-        where = self._next() if (self.training or self.sampling) and self.p > 0 else None
-        if self.training:
-            self._tape.append(where)
-        return x if where is None else self._apply(x, where)
+        where = self._next() if self.p > 0 else None
+        y = x if where is None else self._apply(x, where)
+        self._done(where, where)
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """The input's gradient, by the mask of the last forward that has no backward yet."""
-        where = self._pop()
-        return dy if where is None else self._undo(dy, where)
+        where = self._peek()
+        dx = dy if where is None else self._undo(dy, where)
+        self._pop()
+        return dx
 
     def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} defines no mask")
@@ -195,15 +201,16 @@ class Zoneout(_Drawn):
 
     def forward(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:  # type: ignore[override]
         """The state to go on with, from the states after and before a time step."""
-        drawn = self.training or self.sampling
-        where = self._next() if drawn else {}
-        if self.training:
-            self._tape.append(where)
-        return functional.zoneout_forward(new, old, self.p, **where, training=drawn)
+        where = self._next()
+        y = functional.zoneout_forward(new, old, self.p, **(where or {}), training=where is not None)
+        self._done(where, where)
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """(dnew, dold), the gradients of the new and of the old state."""
-        return functional.zoneout_backward(dy, self.p, **self._pop())
+        gradients = functional.zoneout_backward(dy, self.p, **self._peek())
+        self._pop()
+        return gradients
 
 
 class EmbeddingDropout(_Drawn):
@@ -234,16 +241,16 @@ class EmbeddingDropout(_Drawn):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Vectors of the words `x`."""
-        where = self._next() if self.training or self.sampling else None
-        if self.training:
-            self._tape.append((x, where))
-        y = self.embedding.forward(x)
+        y, where = self.embedding.forward(x), self._next()
+        self._done(where, (x, where))
         return y if where is None else self._drop(y, x, where)
 
     def backward(self, dy: np.ndarray) -> Any:
         """Pass the gradient on to the embedding."""
-        x, where = self._pop()
-        return self.embedding.backward(self._drop(dy, x, where))
+        x, where = self._peek()
+        dx = self.embedding.backward(self._drop(dy, x, where))
+        self._pop()
+        return dx
 
     def _drop(self, y: np.ndarray, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         return functional.embedding_dropout(y, x, self.num_embeddings, self.p, **where)
@@ -282,23 +289,29 @@ class DropConnect(_Drawn):
 
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
         """The layer's output with some weights at zero; arguments as the layer's own."""
-        where = self._next() if self.training or self.sampling else None
-        if self.training:
-            self._tape.append(where)
-        if where is None:
-            return self.layer.forward(x, *args, **kwargs)
-        with self._masked(where):
-            return self.layer.forward(x, *args, **kwargs)
+        where = self._next()
+        with contextlib.nullcontext() if where is None else self._masked(where):
+            y = self.layer.forward(x, *args, **kwargs)
+        self._done(where, where)
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """The layer's backward; the gradient of a dropped weight is zero."""
-        where = self._pop()
+        where = self._peek()
         parameters = [self.layer._parameters[name] for name in self.names]
         before = [parameter._grad.copy() if parameter.written else None for parameter in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
-        with self._masked(where):
-            dx = self.layer.backward(dy)
+        try:
+            with self._masked(where):
+                dx = self.layer.backward(dy)
+        except BaseException:
+            for parameter, earlier in zip(parameters, before, strict=True):
+                if earlier is not None:
+                    parameter._grad[...] = earlier
+                parameter.written = earlier is not None
+            raise
+        self._pop()
         for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):
             gradient = parameter.grad
             functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
@@ -340,7 +353,7 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     Raises
     ------
     TypeError, ValueError
-        If model is no layer, or draws is no integer or below 2.
+        If `model` is no Module, or draws no integer or below 2.
 
     Notes
     -----
@@ -354,7 +367,7 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     True
     """
     if not isinstance(model, Module):
-        raise TypeError(f"model: got {type(model).__name__}, expected a fastdl.nn layer")
+        raise TypeError(f"model: got {type(model).__name__}, expected a layer or model")
     drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
     state = model.random_state()
     try:
