@@ -179,7 +179,7 @@ def _read(file: BinaryIO, size: int) -> np.ndarray:
     if size > memory:
         raise ValueError(f"the arrays take {size} bytes, this machine has {memory:.0f}")
     data = np.empty(size, np.uint8)
-    view, done = memoryview(data), 0
+    view, done = data.data, 0
     while done < size:
         count = file.readinto(view[done : done + 16 * _PIECE])  # type: ignore[attr-defined]
         if not count:
@@ -290,6 +290,6 @@ def _check_digest(head: bytes, data: np.ndarray, metadata: dict[str, str]) -> No
     if place < 0:
         raise ValueError("damaged: the checksum is not written as it was saved")
     digest = hashlib.sha256(head[:place] + _digest_field(_NO_DIGEST) + head[place + len(field) :])
-    digest.update(data)
+    digest.update(data.data)
     if digest.hexdigest() != written:
         raise ValueError("damaged: the checksum does not fit the content")

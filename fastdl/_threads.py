@@ -85,7 +85,7 @@ def set_num_threads(num_threads: int) -> None:
     Raises
     ------
     TypeError, ValueError
-        If the number is not an integer, or below 1.
+        If the number is not an integer, below 1, or too large for a C int.
 
     Examples
     --------
@@ -99,14 +99,16 @@ def set_num_threads(num_threads: int) -> None:
     global _num_threads
     if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
         raise TypeError(f"num_threads: got {type(num_threads).__name__}, expected an int")
+    num_threads, most = operator.index(num_threads), most_threads()
     if num_threads < 1:
         raise ValueError(f"num_threads: got {num_threads}, expected at least 1")
-    most = most_threads()
+    if num_threads >= 2**31:
+        raise ValueError(f"num_threads: got {hex(num_threads):.20}, expected a C int")
     if num_threads > most:
         warnings.warn(
-            f"num_threads: got {num_threads:.6g}, {most} are used, four for each core", RuntimeWarning, stacklevel=2
+            f"num_threads: got {num_threads}, {most} are used, four for each core", RuntimeWarning, stacklevel=2
         )
-    _num_threads = min(operator.index(num_threads), most)
+    _num_threads = min(num_threads, most)
 
 
 def threads_for(work: float, grain: float) -> int:

@@ -5,6 +5,7 @@ A check runs before anything is written, so a refused call leaves every array as
 
 import math
 import operator
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,52 @@ from .kernels.baseline.system import is_index, is_plain
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 REDUCTIONS = ("mean", "sum", "none")
+_INT64 = (-(2**63), 2**63 - 1)  # what kernels and NumPy take
+_LARGEST = float(np.finfo(np.float64).max)
+_SHOWN = 80  # characters of a value that a message repeats
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = _short.maxlong = _SHOWN
+_short.maxtuple = _short.maxlist = _short.maxset = _short.maxdict = 12
+
+
+def shown(value: Any) -> str:
+    """A value as messages repeat it: on one line, of at most 80 characters, with nothing that moves a cursor."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    try:
+        text = str(value) if isinstance(value, np.number) else _short.repr(value)
+    except Exception:  # a repr of somebody's own, or an int of more digits than Python prints
+        return f"a value of type {type(value).__name__}"
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def plain_array(name: str, value: Any, expected: str = "a numpy array") -> np.ndarray:
+    """`value` as an ndarray itself: a view of the memory of a subclass (a memmap, one of the caller's own).
+
+    np.matrix and masked arrays are refused: they mean something else by their entries than kernels would.
+    """
+    if value.__class__ is np.ndarray:
+        return value
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected {expected}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: got a masked array, expected {expected} without a mask")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{name}: got np.matrix, expected {expected} (np.asarray makes one of it)")
+    return value.view(np.ndarray)
+
+
+def float_type(name: str, value: Any) -> np.dtype:
+    """float32 or float64, from whatever NumPy takes for either."""
+    try:
+        kind = np.dtype(value)
+    except Exception:
+        raise TypeError(f"{name}: got {shown(value)}, expected float32 or float64") from None
+    if value is None or kind not in FLOATS:
+        raise TypeError(f"{name}: got {shown(value) if value is None else kind}, expected float32 or float64")
+    return kind
 
 
 def float_array(
@@ -29,8 +76,7 @@ def float_array(
     """
     if is_plain(value, dtype, shape):  # the rule; everything below is for what is not
         return value
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array")
+    value = plain_array(name, value)
     kind = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
     if kind not in FLOATS:
         raise TypeError(f"{name}: got dtype {value.dtype}, expected float32 or float64")
@@ -43,14 +89,16 @@ def float_array(
     return np.require(value, dtype=kind, requirements=["C", "ALIGNED"])
 
 
-def out_array(name: str, value: Any, shape: tuple[int | None, ...] | None, dtype: np.dtype) -> np.ndarray:
-    """An array that is written in place, so it cannot be replaced by a copy: contiguous, writable, native."""
+def out_array(name: str, value: Any, shape: tuple[int | None, ...] | None, dtype: np.dtype | None = None) -> np.ndarray:
+    """An array that is written in place, so it cannot be replaced by a copy: contiguous, writable, native.
+
+    `dtype` is the expected type; default: either float type.
+    """
     if is_plain(value, dtype, shape, True):
         return value
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array to write into")
-    if value.dtype != dtype or not value.dtype.isnative:
-        raise TypeError(f"{name}: got dtype {value.dtype}, expected native {dtype}")
+    value = plain_array(name, value, "a numpy array to write into")
+    if value.dtype not in (FLOATS if dtype is None else (dtype,)) or not value.dtype.isnative:
+        raise TypeError(f"{name}: got dtype {value.dtype}, expected native {dtype or 'float32 or float64'}")
     if shape is not None:
         check_shape(name, value, shape)
     if not value.flags.writeable:
@@ -64,8 +112,7 @@ def index_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...]
     """Integers in [0, upper) as a C-contiguous int64 array."""
     if is_index(value, upper) and (shape is None or _fits(value.shape, shape)):
         return value
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array of integers")
+    value = plain_array(name, value, "a numpy array of integers")
     if value.dtype.kind not in "iu":
         raise TypeError(f"{name}: got dtype {value.dtype}, expected integers")
     if shape is not None:
@@ -73,8 +120,9 @@ def index_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...]
     if value.size:
         low, high = int(value.min()), int(value.max())
         if low < 0 or high >= upper:
-            raise ValueError(f"{name}: got values from {low} to {high}, expected 0 to {upper - 1}")
-    return np.ascontiguousarray(value, dtype=np.int64)
+            wanted = f"0 to {upper - 1}" if upper > 0 else "none, since there is nothing to choose from"
+            raise ValueError(f"{name}: got values from {low} to {high}, expected {wanted}")
+    return np.require(value, np.int64, ["C", "ALIGNED"])
 
 
 def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
@@ -114,40 +162,61 @@ def number(
     open_high: bool = False,
 ) -> float:
     """A real number in [low, high] (or the open side asked for); NaN is refused."""
-    plain = value.__class__ is float or value.__class__ is int
+    plain = value.__class__ is float or (value.__class__ is int and -_LARGEST <= value <= _LARGEST)
     if plain and (low < value < high or (value == low and not open_low) or (value == high and not open_high)):
         return float(value)  # the rule: the rest is for other types, and refuses
-    try:
-        result = float(operator.index(value)) if hasattr(value, "__index__") else float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: got {value!r}, expected a number") from None
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"{name}: got {value!r}, expected a number")
+    result = _as_float(name, value)
     above = result > low if open_low else result >= low
     below = result < high if open_high else result <= high
     if not (above and below):
         left, right = "(" if open_low else "[", ")" if open_high else "]"
-        raise ValueError(f"{name}: got {value}, expected a number in {left}{low:g}, {high:g}{right}")
+        raise ValueError(f"{name}: got {shown(value)}, expected a number in {left}{low:g}, {high:g}{right}")
     return result
 
 
-def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
-    """An integer in [low, high]."""
-    if value.__class__ is int and (low is None or value >= low) and (high is None or value <= high):
+_NO_NUMBERS = (bool, np.bool_, str, bytes, bytearray, complex, np.complexfloating, np.datetime64, np.timedelta64)
+
+
+def _as_float(name: str, value: Any) -> float:
+    if not (
+        isinstance(value, _NO_NUMBERS)
+        or (isinstance(value, np.ndarray) and (value.ndim or value.dtype.kind not in "iuf"))
+    ):
+        try:
+            return float(operator.index(value)) if hasattr(value, "__index__") else float(value)
+        except OverflowError:
+            raise ValueError(f"{name}: got {shown(value)}, expected a number that a float can hold") from None
+        except Exception:  # whatever somebody's own __float__ raises
+            pass
+    raise TypeError(f"{name}: got {shown(value)}, expected a number")
+
+
+def integer(name: str, value: Any, low: int = _INT64[0], high: int = _INT64[1]) -> int:
+    """An integer in [low, high]; by default, one that int64 holds."""
+    if value.__class__ is int and low <= value <= high:
         return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: got {value!r}, expected an int")
-    result = operator.index(value)
-    if (low is not None and result < low) or (high is not None and result > high):
-        wanted = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name}: got {result}, expected {wanted}")
+    result = None
+    if not isinstance(value, (bool, np.bool_)) and hasattr(value, "__index__"):
+        try:
+            result = operator.index(value)
+        except Exception:  # an array of several, or whatever somebody's own __index__ raises
+            result = None
+    if result is None:
+        raise TypeError(f"{name}: got {shown(value)}, expected an int")
+    if not low <= result <= high:
+        wanted = f"at least {low}" if high == _INT64[1] and result < low else f"from {low} to {high}"
+        raise ValueError(f"{name}: got {shown(result)}, expected {wanted}")
     return result
 
 
 def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     """One of the allowed values."""
-    if value not in allowed:
-        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, allowed))}")
+    try:
+        known = bool(value in allowed) and not isinstance(value, np.ndarray)
+    except Exception:  # values that do not compare, or not to one answer
+        known = False
+    if not known:
+        raise ValueError(f"{name}: got {shown(value)}, expected one of {', '.join(map(repr, allowed))}")
     return value
 
 

@@ -7,7 +7,7 @@ count, compiled or by the reference. The mathematics is in ``docs/random.md``.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,10 @@ def philox(counter: Any, key: Any) -> np.ndarray:
 
 
 def _words_argument(name: str, value: Any, count: int) -> list[int]:
-    words = list(value)
+    try:
+        words = list(value)
+    except TypeError:
+        raise TypeError(f"{name}: got {_validate.shown(value)}, expected {count} ints") from None
     if len(words) != count:
         raise ValueError(f"{name}: got {len(words)} words, expected {count}")
     return [_validate.integer(name, word, 0, _WORD) for word in words]
@@ -133,7 +136,8 @@ def words_to_uniform(words: np.ndarray, low: float, high: float, dtype: Any) -> 
     >>> fd.random.words_to_uniform(np.array([0, 1 << 31], np.uint32), 0.0, 1.0, np.float32)
     array([0. , 0.5], dtype=float32)
     """
-    dtype = _float_type(dtype)
+    low, high, dtype = _range(low, high, dtype)
+    words = _words_of("words", words, dtype.itemsize // 4)
     out = aligned_empty(words.size // (dtype.itemsize // 4), dtype)
     kernels.random.uniform(words, low, high, out)
     return out
@@ -160,17 +164,35 @@ def words_to_normal(words: np.ndarray, mean: float, std: float, dtype: Any) -> n
     >>> fd.random.words_to_normal(np.array([0xFFFFFFFF, 0], np.uint32), 3.0, 1.0, np.float32)
     array([3., 3.], dtype=float32)
     """
-    dtype = _float_type(dtype)
+    mean, std, dtype = _spread(mean, std, dtype)
+    words = _words_of("words", words, dtype.itemsize // 2)
     out = aligned_empty(words.size // (dtype.itemsize // 4), dtype)
     kernels.random.normal(words, mean, std, out)
     return out
 
 
-def _float_type(dtype: Any) -> np.dtype:
-    result = np.dtype(dtype)
-    if result not in _validate.FLOATS:
-        raise TypeError(f"dtype: got {result}, expected float32 or float64")
-    return result
+def _words_of(name: str, value: Any, unit: int) -> np.ndarray:
+    """A vector of uint32, a whole number of `unit` long."""
+    words = _validate.plain_array(name, value, "a numpy array of uint32")
+    if words.dtype != np.uint32 or words.ndim != 1:
+        raise TypeError(f"{name}: got {words.dtype} of shape {words.shape}, expected a vector of uint32")
+    if words.size % unit:
+        raise ValueError(f"{name}: got {words.size} words, expected a multiple of {unit}")
+    return np.ascontiguousarray(words, np.uint32)
+
+
+def _range(low: Any, high: Any, dtype: Any) -> tuple[float, float, np.dtype]:
+    """low <= high, both and their distance within the type."""
+    kind = _validate.float_type("dtype", dtype)
+    most = float(np.finfo(kind).max)
+    first = _validate.number("low", low, -most, most)
+    return first, _validate.number("high", high, first, min(most, first + most)), kind
+
+
+def _spread(mean: Any, std: Any, dtype: Any) -> tuple[float, float, np.dtype]:
+    kind = _validate.float_type("dtype", dtype)
+    most = float(np.finfo(kind).max)
+    return _validate.number("mean", mean, -most, most), _validate.number("std", std, 0.0, most), kind
 
 
 class Generator:
@@ -231,17 +253,15 @@ class Generator:
         TypeError, ValueError
             If an argument is of the wrong kind or out of range.
         """
-        low = _validate.number("low", low, -_LARGEST, _LARGEST)
-        high = _validate.number("high", high, low, _LARGEST)
-        shape, count, dtype = _shape(size), _count(size), _float_type(dtype)
+        low, high, dtype = _range(low, high, dtype)
+        shape, count = _shape(size), _count(size)
         values = words_to_uniform(self._draw(count * (dtype.itemsize // 4)), low, high, dtype)
         return float(values[0]) if shape is None else values.reshape(shape)
 
     def normal(self, mean: float = 0.0, std: float = 1.0, size: Size = None, dtype: Any = np.float32) -> Any:
         """Normal deviates; parameters and errors as :meth:`uniform`, with `mean` and `std` >= 0."""
-        mean = _validate.number("mean", mean, -_LARGEST, _LARGEST)
-        std = _validate.number("std", std, 0.0, _LARGEST)
-        shape, count, dtype = _shape(size), _count(size), _float_type(dtype)
+        mean, std, dtype = _spread(mean, std, dtype)
+        shape, count = _shape(size), _count(size)
         even = count + count % 2
         values = words_to_normal(self._draw(even * (dtype.itemsize // 4)), mean, std, dtype)[:count]
         return float(values[0]) if shape is None else values.reshape(shape)
@@ -326,7 +346,6 @@ class Generator:
         self._seed, self._block = seed, block
 
 
-_LARGEST = float(np.finfo(np.float64).max)
 _default = Generator(int.from_bytes(os.urandom(8), "little"))
 
 

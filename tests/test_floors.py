@@ -18,7 +18,7 @@ FLOORS = [
     {"training"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
-    {"_config"},
+    {"_config", "_products"},
     {"_validate", "_threads", "_memory", "_safetensors"},
     {"_dispatch", "_files"},
     {"kernels"},

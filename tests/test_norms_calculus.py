@@ -248,7 +248,7 @@ def test_penalties_add_value_and_gradient(level, dtype, penalty, twin):
         w = sample(dtype, shape) if min(shape) > 1 else np.array([[-0.7]], dtype)
         ours, theirs = np.full(shape, 0.5, dtype), np.full(shape, 0.5, dtype)
         assert penalty.add([(w, ours)]) == pytest.approx(twin(w, theirs), rel=1e-5)
-        assert_close(ours, theirs, dtype, 50)
+        assert_close(ours, theirs, dtype, 200)  # sums of 300 products of either order, to 1,500 in size
 
 
 @pytest.mark.parametrize(("penalty", "twin"), PENALTIES)

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with standard_streams(), _stop_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's and the peers'; what this library has to say is for the user
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
         try:
             return _flushed(_run(argv))
         except SystemExit as end:  # help, the version, or bad usage

@@ -15,12 +15,31 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs | {"allow_abbrev": False})
+        self._intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers or self._intermixed:
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True  # FILEs may stand before, between and after a command's options
+        try:
+            return self.parse_known_intermixed_args(_without_dashes(list(args or [])), namespace)
+        finally:
+            self._intermixed = False
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"fastdl: error: {shown(message, 2000)}\nTry '{self.prog} --help'.\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         (file or sys.stderr).write(message)  # argparse's own takes no notice of a full disk
+
+
+def _without_dashes(words: list[str]) -> list[str]:
+    """What follows ``--`` are names, which argparse does not know when it looks for options everywhere."""
+    if "--" not in words:
+        return words
+    border = words.index("--")
+    names = [f"./{word}" if word.startswith("-") and word != "-" else word for word in words[border + 1 :]]
+    return words[:border] + names
 
 
 def make_parser() -> Parser:
@@ -75,6 +94,7 @@ def _add_train_text(kinds: Any) -> None:
     parser.add_argument(
         "files",
         nargs="*",
+        default=[],
         type=_path,
         metavar="FILE",
         help="UTF-8 text in any alphabet, - for stdin; several are joined. Default: the English help texts that come "
@@ -150,6 +170,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "files",
         nargs="*",
+        default=[],
         type=_path,
         metavar="FILE",
         help="UTF-8 text, - for stdin. Default: the last tenth of Python's help texts, which 'train text' holds out",

@@ -62,14 +62,6 @@ class FolderFiles(training.Callback):
         self.failed.add(file)
 
 
-class Patience(training.EarlyStopping):
-    """With more patience than it stopped for, a run goes on when it is resumed."""
-
-    def on_train_begin(self, run: training.Run) -> None:
-        super().on_train_begin(run)
-        run.stopped = run.stopped and self.waited >= self.patience
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Train, and report."""
     use_threads(arguments.threads)
@@ -103,7 +95,7 @@ def _train(
     )
     optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
     folder = written.folder
-    patience = Patience(settings["patience"] or _NEVER)
+    patience = training.EarlyStopping(settings["patience"] or _NEVER)
     if not arguments.quiet:
         sys.stderr.write(f"{len(learnt):,} characters to learn, {len(held_out):,} held out\n{model!r}\n")
     try:

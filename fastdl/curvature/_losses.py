@@ -34,6 +34,8 @@ class _CrossEntropy(LossAt):
         counted = np.ones(z.shape[:-1], bool)
         if options["ignore_index"] is not None:
             counted = np.asarray(targets) != options["ignore_index"]
+        if options["lengths"] is not None:
+            counted = counted & (np.arange(len(z))[:, None] < np.asarray(options["lengths"]))
         scale = 1 / max(int(counted.sum()), 1) if options["reduction"] == "mean" else 1.0
         self.scale = z.dtype.type(scale)
         # The gradient is s (p - (1 - a) one-hot - a / C): it has the softmax, which need not be computed again.

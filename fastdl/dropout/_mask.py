@@ -81,8 +81,6 @@ def _scaled_mask(
 
 
 def _axes(axes: Any, ndim: int) -> tuple[int, ...]:
-    if axes == ():
-        return ()
     items = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
     positions = [_validate.integer("broadcast_axes", axis, -ndim, ndim - 1) % ndim for axis in items]
     return tuple(sorted(set(positions)))
@@ -179,9 +177,7 @@ def dropout_mask(
     count = math.prod(extents)
     start = _validate.integer("start", start, 0, 2**60)
     _validate.choice("form", form, ("bytes", "bits", "floats"))
-    kind = np.dtype(dtype)
-    if kind not in _validate.FLOATS:
-        raise TypeError(f"dtype: got {kind}, expected float32 or float64")
+    kind = _validate.float_type("dtype", dtype)
     if form == "bytes":
         return _draw(count, start, threshold_of(p), where).reshape(extents)
     if form == "bits":

@@ -115,7 +115,8 @@ cdef void _linear_member(
 
 
 def linear_backward(dy, x, W, dx, dW, db, bint add, work, int num_threads):
-    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; None for a dx or db that is not wanted."""
+    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; None for a dx, a dW (then db is not written) or a db that is not
+    wanted."""
     cdef Linear o
     cdef int kind = float_kind(x)
     _describe(&o, kind, x, W)
@@ -166,7 +167,7 @@ cdef void _linear_backward_member(
         r0, r1 = rows * me // team, rows * (me + 1) // team
         product(dy + r0 * outputs, outputs, 1, r1 - r0, <const cython.floating*> work, nr, outputs * nr,
                 outputs, dx + r0 * inputs, inputs, inputs, NULL, 0)
-    r = 0
+    r = 0 if dW is not NULL else rows
     while r < rows:
         block = min(rows - r, BLOCK_ROWS)
         _outer_products(me, team, x + r * inputs, dy + r * outputs, block, inputs, outputs, dW, db, add, strips,

@@ -1,5 +1,6 @@
 """The machine and the OpenMP runtime, as the compiled code sees them."""
 cimport numpy as cnp
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdlib cimport free
@@ -181,6 +182,8 @@ def empty(tuple shape, cnp.dtype dtype, Py_ssize_t least):
         raise ValueError(f"shape: got {len(shape)} axes, expected at most 32")
     for axis in range(len(shape)):
         extents[axis] = shape[axis]
+        if extents[axis] > 0 and size > PY_SSIZE_T_MAX // extents[axis]:  # else the product would wrap to a small one
+            raise MemoryError(f"no memory for an array of shape {shape}")
         size *= extents[axis]
     if size < least:
         return cnp.PyArray_EMPTY(<int> len(shape), extents, dtype.type_num, 0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
+from .._products import product, product_of_transpose, product_with_transpose
 from .._threads import threads_for
 from .._validate import check_apart, float_array, number, out_array
 from ._axes import Axis, as_rows, axes_of, from_rows, norms_along
@@ -153,9 +154,9 @@ def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
         raise ValueError(f"w: got shape {w.shape}, expected a matrix")
     strength = number("weight", weight, 0)
     tall = w.shape[0] >= w.shape[1]
-    excess = w.T @ w if tall else w @ w.T
+    excess = product_of_transpose(w, w) if tall else product_with_transpose(w, w)
     excess[np.diag_indices_from(excess)] -= 1
-    grad += w.dtype.type(2 * strength) * (w @ excess if tall else excess @ w)
+    grad += w.dtype.type(2 * strength) * (product(w, excess) if tall else product(excess, w))
     return float(0.5 * strength * np.square(excess, dtype=np.float64).sum())
 
 

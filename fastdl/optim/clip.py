@@ -1,5 +1,6 @@
 """Clipping gradients in place. An optimizer's `clip_norm` does the first of these in its own pass."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,14 @@ def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
     >>> pairs[0][1].round(3)
     array([0.6, 0.8])
     """
-    return clip_by_global_norm_(_gradients(parameters), max_norm, ord)
+    gradients = _gradients(parameters)
+    norm = clip_by_global_norm_(gradients, max_norm, ord)
+    if isinstance(gradients, np.ndarray) and math.isnan(norm):
+        # The factor was NaN and reached the zeros between an arena's parameters, which nobody would overwrite.
+        ends = [*parameters.starts[1:], gradients.size]
+        for start, one, end in zip(parameters.starts, parameters, ends, strict=True):
+            gradients[start + one.size : end] = 0
+    return norm
 
 
 def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> list[float]:

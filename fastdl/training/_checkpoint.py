@@ -1,8 +1,9 @@
 """Everything a run needs to go on exactly where it was, in one file (layout: ``fastdl._safetensors``).
 
 Arrays
-    ``model.<name>``: ``model.state_dict()``; ``optimizer.*``, ``random.*``, ``callbacks.*``, ``state.*``: ``schedule.*``,
-    ``parts.*``, ``gradients.*``: the arrays within those states; ``history.losses``: the loss of every step.
+    ``model.<name>``: ``model.state_dict()``; ``optimizer.*``, ``random.*``, ``callbacks.*``, ``schedule.*``,
+    ``parts.*`` (penalties and constraints), ``gradients.*``, ``state.*``: the arrays within those states;
+    ``history.losses``: the loss of every step.
 Strings (``__metadata__``)
     ``format``: says that this is a checkpoint; ``training``: JSON with the states' structure and numbers, the
     position in the data, the epochs' rows and the fingerprint of the data; and what the model's
@@ -170,7 +171,7 @@ def _gathered(run: Run) -> dict[str, np.ndarray] | None:
     if not (run.gathers and getattr(run.optimizer, "_waiting", 0)):
         return None
     run.parameters.settle_gradients()
-    return {name: one.grad.copy() for name, one in run.named()}
+    return {name: one._grad.copy() for name, one in run.named()}
 
 
 def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:

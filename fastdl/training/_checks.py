@@ -54,7 +54,8 @@ def check_owned(model: Any, optimizer: Any) -> None:
     arena = model._arena
     for index, (param, grad) in enumerate(memory._pairs):
         inside = arena is not None and arena.is_current()
-        inside = inside and _offset(param, arena.data) == _offset(grad, arena.grad) is not None
+        place = _offset(param, arena.data) if inside else None
+        inside = place is not None and place == _offset(grad, arena._grad)
         if not inside and param.size:
             raise ValueError(
                 f"optimizer: got one over arrays of which number {index} is not in model.parameters(), {way}"
@@ -64,7 +65,7 @@ def check_owned(model: Any, optimizer: Any) -> None:
 def _offset(part: np.ndarray, whole: np.ndarray) -> int | None:
     """Where in `whole` a part begins, in bytes; None if it lies elsewhere."""
     offset = part.ctypes.data - whole.ctypes.data
-    return offset if 0 <= offset and offset + part.nbytes <= whole.nbytes else None
+    return offset if offset >= 0 and offset + part.nbytes <= whole.nbytes else None
 
 
 def check_loss(loss: Any, count: Any) -> None:
@@ -76,7 +77,7 @@ def check_loss(loss: Any, count: Any) -> None:
 
 
 def check_batches(name: str, batches: Any, epochs: int) -> None:
-    """Refuse what gives no batches, or gives them once where they are read more often."""
+    """Refuse what gives no batches, or gives them once where they are read more often; 0 epochs ask for less."""
     pairs = isinstance(batches, tuple) and len(batches) == 2 and all(hasattr(one, "shape") for one in batches)
     if pairs or isinstance(batches, (np.ndarray, Mapping, str, bytes)):
         raise TypeError(f"{name}: got {'two arrays' if pairs else _kind(batches)}, expected {_PAIRS}")
@@ -84,7 +85,7 @@ def check_batches(name: str, batches: Any, epochs: int) -> None:
         raise TypeError(f"{name}: got {_kind(batches)}, expected {_PAIRS}")
     if isinstance(batches, type):
         raise TypeError(f"{name}: got the class {batches.__name__}, expected {_PAIRS}")
-    if isinstance(batches, Sized) and len(batches) == 0:
+    if epochs and isinstance(batches, Sized) and len(batches) == 0:
         raise ValueError(f"{name}: gave nothing in epoch 1, expected at least one batch")
     if epochs > 1 and hasattr(type(batches), "__next__"):
         raise ValueError(f"{name}: got an iterator, which can be read once, expected an iterable for 2 or more epochs")

@@ -13,10 +13,10 @@ from ._batches import Batch
 from ._batches import count as batches_of
 from ._callbacks import Callback, EarlyStopping
 from ._checkpoint import load_checkpoint, save_checkpoint
+from ._data import path_like
 from ._history import History
 from ._interruption import Interruption
 from ._progress import make_progress
-from ._data import path_like
 from ._run import Count, Loss, Run, mean_loss
 
 
@@ -281,7 +281,7 @@ def evaluate(
     """
     _checks.check_model(model)
     _checks.check_loss(loss, count)
-    _checks.check_batches("batches", batches, 1)
+    _checks.check_batches("batches", batches, 0)
     return mean_loss(model, batches, loss, bool(carry_state), count)
 
 
@@ -318,7 +318,7 @@ def _train(
 def _tell_stopped(run: Run, progress: bool, display: Any) -> None:
     place = f"in epoch {run.epoch + 1}, at step {run.step}" if run.batch else f"after epoch {run.epoch}"
     text = f"the run to resume stopped early {place}, and nothing is left to do"
-    if any(isinstance(one, EarlyStopping) for one in run.callbacks):
+    if any(isinstance(one, EarlyStopping) and one.exhausted for one in run.callbacks):
         text += "; it goes on with more patience"
     display.note(text)
     if not progress:

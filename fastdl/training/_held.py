@@ -108,7 +108,9 @@ def _is_iterator(one: Any) -> bool:
 
 def _has_state(one: Any, base: type | None) -> bool:
     """Whether it is a callback inside another one, with a state that nobody asks it for."""
-    return base is not None and isinstance(one, base) and type(one).state_dict is not base.state_dict
+    if base is None or not isinstance(one, base):
+        return False
+    return getattr(type(one), "state_dict", None) is not getattr(base, "state_dict", None)
 
 
 def _article(word: str) -> str:

@@ -62,7 +62,8 @@ class Run:
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
         self.parameters = model.parameters()
         self.history = History()
-        self.epoch = self.batch = self.step = self.tokens = 0
+        self.epoch = self.batch = self.step = 0
+        self.tokens: float = 0  # targets that counted
         self.loss = math.nan
         self.state: Any = None  # what truncated BPTT carries from window to window (MATH 5.8)
         self.stopped = False
@@ -122,7 +123,8 @@ class Run:
         # A batch's share of the mean is known once all have been counted. Until then the shares are those of this
         # guess, which is right where all targets count; otherwise the sum is put right at the end.
         guess = sum(size(y) for _, y in group) or 1 if len(group) > 1 else 0
-        loss, targets, summed = 0.0, 0, False
+        targets: float = 0
+        loss, summed = 0.0, False
         for place, (x, y) in enumerate(group):
             output = self.forward(x)
             value, gradient, number, summed = self.measure(output, y)
@@ -147,7 +149,7 @@ class Run:
         loss = value if not guess and not summed else loss / targets
         if guess and not summed and guess != targets:
             parameters.settle_gradients()
-            parameters.grad *= parameters.dtype.type(guess / targets)
+            parameters._grad *= parameters.dtype.type(guess / targets)
         self._step(loss, group)
         self.batch += len(group)
         self.step += 1
@@ -173,9 +175,9 @@ class Run:
             norm = 0.0
         else:
             parameters.settle_gradients()
-            norm = norms.global_norm(parameters.grad)
+            norm = norms.global_norm(parameters._grad)
         if not (math.isfinite(norm + penalty) or self._looks):
-            bad = next((name for name, one in self.named() if not np.isfinite(one.grad).all()), None)
+            bad = next((name for name, one in self.named() if not np.isfinite(one._grad).all()), None)
             where = "the penalties are not finite" if bad is None else f"in {bad}, under a loss of {loss:.6g}"
             raise self._failure(f"the gradient's norm became {norm} ({where})", group, 0, None)
         self.optimizer.step()
@@ -282,14 +284,19 @@ def measured(loss: Loss, count: Count | None, output: Any, y: Any) -> tuple[floa
         If the loss or the count is not what it has to be.
     """
     result = loss(output, y)
-    if count is None and result.__class__ is tuple and result[0].__class__ is LossValue and len(result) == 2:
-        value, gradient = result  # the rule
-        return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
+    if count is None and result.__class__ is tuple and len(result) == 2:
+        value, gradient = result  # the rule, and what most losses of one's own return
+        if value.__class__ is LossValue:
+            return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
+        if value.__class__ is float:
+            return value, gradient, size(y), False
     if not isinstance(result, (tuple, list)):
         raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient by the outputs)")
     if len(result) != 2:
         raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient by the outputs)")
     value, gradient = result
+    if isinstance(value, (str, bytes)) or value is None:
+        raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number")
     if np.ndim(value) != 0:
         raise ValueError(f"loss: got values of shape {np.shape(value)}, expected one number, a mean over the targets")
     if count is not None:
@@ -331,7 +338,8 @@ def mean_loss(
 
     For a `run`, one that is not finite is an error; otherwise it is what was measured.
     """
-    total, targets, state, warned = 0.0, 0, None, run is not None and run.warned
+    targets: float = 0
+    total, state, warned = 0.0, None, run is not None and run.warned
     with evaluating(model):
         for place, batch in enumerate(batches):
             x, y = pair(batch, name, place + 1)

@@ -1,0 +1,281 @@
+"""Recipes of layers, models, training and text (see extra.py)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastdl as fd
+
+from .extra import normals, recipe
+
+
+def _through(layer: Any, *inputs: Any) -> None:
+    """Forward and backward, twice, and what every module has."""
+    layer.train()
+    for call in (layer, layer.forward):
+        y = call(*inputs)
+        layer.backward(np.ones_like(y))
+    layer.eval()
+    layer.forward(*inputs)
+    layer.train(True)
+    for one in layer.parameters():
+        one.data = one.data * 2
+        one.grad = np.zeros(one.shape, np.float32)
+    layer.load_state_dict(layer.state_dict())
+    layer.load_random_state(layer.random_state())
+
+
+@recipe
+def plain_layers() -> None:
+    x = normals(4, 2, 3)
+    for layer in (fd.nn.Linear(3, 5, rng=0), fd.nn.ReLU(), fd.nn.Sigmoid(), fd.nn.Tanh(), fd.nn.Dropout(0.3, rng=0),
+                  fd.nn.AlphaDropout(rng=0), fd.nn.GaussianDropout(0.2, rng=0), fd.nn.GaussianNoise(0.1, rng=0),
+                  fd.nn.DropConnect(fd.nn.Linear(3, 2, rng=0), 0.4, rng=1)):  # fmt: skip
+        _through(layer, x)
+
+
+@recipe
+def zoneout() -> None:
+    layer = fd.nn.Zoneout(0.2, rng=0)
+    _through(layer, normals(4, 3), normals(4, 3, seed=1))
+
+
+@recipe
+def embeddings() -> None:
+    index = np.array([[0, 2], [3, 1]])
+    _through(fd.nn.Embedding(5, 3, rng=0), index)
+    _through(fd.nn.EmbeddingDropout(fd.nn.Embedding(5, 3, rng=0), 5, 0.3, rng=1), index)
+
+
+@recipe
+def attention() -> None:
+    lengths = np.array([4, 2])
+    _through(fd.nn.DotAttention(), normals(3, 2, 4), normals(4, 2, 4), lengths)
+    _through(fd.nn.AdditiveAttention(4, 4, 5, rng=0), normals(3, 2, 4), normals(4, 2, 4), lengths)
+
+
+def _recurrent(kind: str, **options: Any) -> None:
+    layer = getattr(fd.nn, kind)(3, 4, rng=0, **options)
+    x, lengths = normals(5, 2, 3), np.array([5, 3])
+    y, state = layer.forward(x, lengths=lengths, return_state=True)
+    layer.backward(np.ones_like(y), state, return_state=True)
+    _through(layer, x)
+    if not options.get("bidirectional"):
+        layer.eval()
+        layer.step(normals(2, 3), layer.initial_state(2))
+    layout = "onnx"
+    try:
+        layer.import_weights(layout, layer.export_weights(layout))
+    except ValueError:  # an option that the layout has not
+        pass
+
+
+@recipe
+def lstm() -> None:
+    _recurrent("LSTM")
+
+
+@recipe
+def lstm_with_options() -> None:
+    _recurrent("LSTM", num_layers=2, dropout=0.1, bidirectional=True, learned_state=True)
+    _recurrent(
+        "LSTM", layer_norm=True, peepholes=True, zoneout=0.1, input_dropout=0.1, state_dropout=0.1, weight_dropout=0.1
+    )
+    layer = fd.nn.LSTM(3, 4, proj_size=2, rng=0)
+    y = layer.forward(normals(5, 2, 3), return_cells=True)[0]
+    layer.backward(np.ones_like(y))
+
+
+@recipe
+def gru() -> None:
+    _recurrent("GRU", num_layers=2, reset_after=False)
+
+
+@recipe
+def gru_last() -> None:
+    layer = fd.nn.GRU(3, 4, output="last", batch_first=True, rng=0)
+    layer.backward(np.ones_like(layer.forward(normals(2, 5, 3), lengths=[5, 2])))
+
+
+@recipe
+def rnn() -> None:
+    _recurrent("RNN", nonlinearity="relu", layer_norm=True)
+    _recurrent("RNN")
+
+
+@recipe
+def chain() -> None:
+    model = fd.nn.Sequential(fd.nn.Embedding(5, 3, rng=0), fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 5, rng=0))
+    tokens = np.array([[0, 1], [2, 4], [3, 3]])
+    y, state = model.forward(tokens, return_state=True)
+    model.forward(tokens, state)
+    _through(model, tokens)
+    len(model)
+    model[0]
+    list(model)
+    fd.nn.monte_carlo(fd.nn.Sequential(fd.nn.Linear(3, 2, rng=0), fd.nn.Dropout(rng=0)), normals(2, 3), 3)
+
+
+@recipe
+def parameters() -> None:
+    one, two = fd.nn.Parameter("a", normals(3, 2)), fd.nn.Parameter("b", normals(4), by_rows=True)
+    arena = fd.nn.Arena([("a", one), ("b", two)])
+    one.claim_grad()
+    two.claim_grad(np.array([0, 2]))
+    two.written_rows()
+    one.grad = normals(3, 2)
+    one.data = normals(3, 2)
+    arena.renew_gradients()
+    arena.settle_gradients()
+    arena.is_current()
+    len(arena)
+    arena[0]
+
+
+@recipe
+def own_module() -> None:
+    class Own(fd.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = fd.nn.Parameter("weight", normals(3, 2))
+            self.inner = fd.nn.Linear(2, 2, rng=0)
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self._tape.append(x)
+            return self.inner(x @ self.weight.data)
+
+        def backward(self, dy: np.ndarray) -> np.ndarray:
+            dy, x = self.inner.backward(dy), self._tape.pop()
+            grad, accumulate = self.weight.claim_grad()
+            grad[...] = x.T @ dy + (grad if accumulate else 0)
+            return dy @ self.weight.data.T
+
+    _through(Own(), normals(4, 3))
+    fd.nn.Module()
+
+
+# ---- models
+def _fitted(model: Any, *data: Any) -> Any:
+    history = model.fit(*data, epochs=1)
+    history.to_csv("history.csv")
+    return model
+
+
+@recipe
+def classifier() -> None:
+    model = _fitted(fd.models.Classifier(3, 2, hidden=4, rng=0), normals(6, 3), np.array([0, 1, 0, 1, 1, 0]))
+    model.predict(normals(2, 3))
+    _through(model, normals(4, 3))
+
+
+@recipe
+def forecaster() -> None:
+    model = _fitted(fd.models.Forecaster(4, 3, rng=0), normals(12))
+    model.predict(normals(9))
+    _through(model, normals(3, 4))
+
+
+@recipe
+def sequence_classifier() -> None:
+    sequences = [normals(4, 3), normals(2, 3), normals(5, 3)]
+    model = _fitted(fd.models.SequenceClassifier(3, 2, 4, rng=0), sequences, [0, 1, 1])
+    model.predict(sequences)
+    _through(model, (normals(4, 2, 3), np.array([4, 2])))
+
+
+@recipe
+def sequence_generator() -> None:
+    model = _fitted(fd.models.SequenceGenerator(2, 3, 2, 4, 5, rng=0), np.array([0, 1]), np.zeros((2, 3, 2), np.int64))
+    model.generate([1, 0], temperature=0.5, top_k=2, rng=0)
+    _through(model, (np.array([0, 1]), np.zeros((3, 2, 2), np.int64)))
+
+
+@recipe
+def tagger() -> None:
+    sentences = [np.array([1, 2, 3]), np.array([4])]
+    model = _fitted(fd.models.Tagger(5, 3, 4, 4, rng=0), sentences, [np.array([0, 1, 2]), np.array([1])])
+    model.predict(sentences)
+    _through(model, (np.array([[1, 2], [3, 4]]), np.array([2, 1])))
+
+
+@recipe
+def seq2seq() -> None:
+    for attention in ("dot", "additive"):
+        model = fd.models.Seq2Seq(5, 4, 3, 4, attention=attention, rng=0)
+        sources, lengths = np.array([[1, 2], [3, 4], [0, 1]]), np.array([3, 2])
+        _through(model, (sources, lengths, np.array([[4, 4], [1, 2]])))
+        encoded, state = model.encode(sources, lengths)
+        model.decode(np.array([[4, 4]]), state, encoded, lengths)
+        _fitted(model, [np.array([1, 2]), np.array([3])], [np.array([1]), np.array([0, 2])])
+        model.predict([np.array([1, 2])], max_length=3, width=2)
+
+
+@recipe
+def characters() -> None:
+    vocabulary = fd.text.Vocabulary("abc ")
+    model = fd.models.CharLM(vocabulary, 3, 4, 2, 0.1, rng=0)
+    for x, _ in model.batches("abc abc abc abc", 2, 2):
+        model.backward(np.ones_like(model(x)))
+        break
+    model.save("model.safetensors")
+    fd.models.CharLM.load("model.safetensors")
+    text = model.generate("ab", temperature=0.8, top_k=3, rng=0)
+    [next(text) for _ in range(3)]
+    batches = fd.text.TextBatches(vocabulary.encode("abc abc abc"), 2, 2)
+    len(batches), batches.fingerprint()
+    next(batches.iterate(0, 1))
+    Path("text.txt").write_text("abc abc")
+    fd.text.read_text(["text.txt"])
+    fd.text.split_held_out("abc " * 30)
+
+
+# ---- training
+class _Watch(fd.training.Callback):
+    """Calls what a user's callback may call of a run."""
+
+    def on_epoch_end(self, run: fd.training.Run) -> None:
+        super().on_epoch_end(run)
+        run.history.to_csv("history.csv")
+        run.history.plot("history.png")
+        run.stop()
+
+
+@recipe
+def fitting() -> None:
+    model, x, y = fd.nn.Linear(3, 2, rng=0), normals(8, 3), np.arange(8) % 2
+    batches = fd.training.ArrayBatches(x, y, 3)
+    stopping = fd.training.EarlyStopping(2)
+    callbacks = [stopping, fd.training.SaveBest("best.safetensors")]
+    optimizer = fd.optim.Adam(model.parameters())
+    options: dict[str, Any] = {
+        "validation": batches,
+        "callbacks": callbacks,
+        "checkpoint": "run.safetensors",
+        "progress": False,
+    }
+    fd.training.fit(model, optimizer, batches, epochs=1, max_norm=1.0, accumulate=2, penalties=[fd.L2(0.1)],
+                    constraints=[fd.MaxNorm(1.0)], metadata={"note": "x"}, **options)  # fmt: skip
+    fd.training.fit(model, optimizer, batches, epochs=2, resume=True, max_norm=1.0, accumulate=2, **options)
+    fd.training.evaluate(model, batches)
+    for callback in (stopping, fd.training.Callback()):
+        callback.load_state_dict(callback.state_dict())
+    len(batches)
+    next(iter(batches.iterate(0, 1)))
+
+
+@recipe
+def runs() -> None:
+    model, x, y = fd.nn.Linear(3, 2, rng=0), normals(8, 3), np.arange(8) % 2
+    optimizer = fd.optim.SGD(model.parameters(), 0.1)
+    batches, watch = fd.training.ArrayBatches(x, y, 4), fd.training.EarlyStopping()
+    run = fd.training.Run(model, optimizer, fd.softmax_cross_entropy, max_norm=None, accumulate=1, penalties=(),
+                          constraints=(), callbacks=[watch, _Watch()], carry_state=False)  # fmt: skip
+    run.update([(x, y)])
+    run.stop()
+    run.finish_epoch(0.5)
+    for one in (watch, fd.training.SaveBest("best.safetensors"), fd.training.Callback()):
+        for moment in (one.on_train_begin, one.on_step_end, one.on_epoch_end, one.on_train_end):
+            moment(run)
+        one.load_state_dict(one.state_dict())
+    fd.training.fit(model, optimizer, batches, callbacks=[_Watch()], progress=False).plot("history.png")

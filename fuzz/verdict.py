@@ -1,0 +1,94 @@
+"""What a call may do: the tables of exemptions, each with its reason, and the reading of messages."""
+
+import re
+import traceback
+from typing import Any
+
+from . import arrays
+from .mutations import Raised
+
+# Callable (a pattern) -> exceptions that are documented there beside ValueError and TypeError.
+ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
+    (r".*", (MemoryError,), "a legal size that this process may not have"),
+    (r".*", (Raised,), "of the caller's own function: it comes back as it is"),
+    (r".*\.(load|fit|save|read_text|to_csv|plot|on_\w+|__init__)", (OSError,), "of a path: no such file, a folder"),
+    (r".*\.(backward|step|jvp_backward)", (RuntimeError,), "no forward came before it"),
+    (r".*\.(step|fit)", (FloatingPointError,), "a gradient or loss that is not finite"),
+    (r"nn\.Module\.(forward|backward)", (NotImplementedError,), "a layer of one's own without it"),
+    (r".*\.(__getitem__)", (KeyError, IndexError), "the protocol of subscripts"),
+    (r".*\.(__setattr__|__getattr__)", (AttributeError,), "the protocol of attributes"),
+)
+# Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
+AMOUNTS = ("epochs", "draws", "max_length", "max_tries", "max_iterations", "samples", "probes", "steps", "width", "count",
+           "k", "history", "max_evaluations", "batch_size", "size", "shape", "lags", "n")  # fmt: skip
+# Arrays that a call changes, as its documentation says: callable (a pattern) -> parameters.
+WRITES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r".*", ("out",)),
+    (r"optim\..*_update(_rows)?", ("param", "velocity", "m", "v", "v_max", "u", "square_sum", "square_avg", "grad_avg", "delta_avg", "average")),
+    (r"norms\.(max_norm_|unit_norm_|non_negative_)", ("w",)),
+    (r"norms\.add_\w+", ("grad",)),
+    (r"(norms|optim)\.clip_\w+", ("arrays", "parameters")),
+    (r"(curvature|training|models|optim|nn|norms)\..*", ("parameters", "self", "model", "optimizer", "layer", "point", "closure", "callbacks", "run", "batches", "data", "penalties", "constraints", "rng", "embedding", "value", "direction", "named", "state", "x")),
+)  # fmt: skip
+NUMPY = re.compile(
+    r"could not broadcast|cannot be broadcast|No matching signature|Buffer (has|dtype)|cannot reshape|matmul:|operands could"
+    r"|all the input array|negative dimensions|setting an array element|object is not (iterable|callable|subscriptable)"
+    r"|unsupported operand|not supported between|has no len|has no attribute|cannot unpack|not enough values|too many values"
+    r"|invalid literal|must be real number|cannot be interpreted as an integer|unhashable|ufunc|indices must be"
+    r"|ambiguous|only \S+ arrays can be|argument must be|out of bounds|does not match|zero-size|cannot convert|memoryview"
+)
+
+
+def allowed(name: str, error: BaseException) -> bool:
+    """A refusal, or what the tables allow there."""
+    if isinstance(error, (ValueError, TypeError)) and not isinstance(error, UnicodeError):
+        return True
+    if site(error).startswith("reference/"):
+        return True  # which is NumPy's code, and refuses as NumPy does
+    return any(re.fullmatch(pattern, name) and isinstance(error, kinds) for pattern, kinds, _ in ALLOWED)
+
+
+def abstract(name: str) -> bool:
+    """What only subclasses have, under their own names, or only the library calls."""
+    return name.startswith(
+        (
+            "optim.Optimizer.",
+            "nn.Module.forward",
+            "nn.Module.backward",
+            "curvature.LossAt.hvp",
+            "training.Run.train_epoch",
+            "curvature.Landscape.__init__",
+        )
+    )
+
+
+def written(name: str, parameter: str) -> bool:
+    return any(re.fullmatch(pattern, name) and parameter in names for pattern, names in WRITES)
+
+
+def is_refusal(error: BaseException) -> bool:
+    return isinstance(error, (ValueError, TypeError))
+
+
+def names_it(error: BaseException, mutated: list[tuple[str, str, Any]], parameters: list[str]) -> bool:
+    """Whether the message begins with the argument that is wrong; of related arguments, with any of the call's."""
+    message = str(error)
+    head = message.split(": ")[0] if ": " in message else message.split(", expected")[0]
+    if NUMPY.search(message) and ", expected" not in message:
+        return False
+    wanted = [name for name, _, _ in mutated]
+    for _, done, value in mutated:
+        wanted += re.findall(r"\['?(\w+)'?\]", done)  # keys of mappings
+        if done.startswith("file") and isinstance(value, str) and value in message:
+            return True
+        if re.sub(r"^(\[.*?\] )+", "", done).startswith((*arrays.RELATED, "less", "more", "no items")):
+            wanted += parameters
+    return any(re.search(rf"(?<![A-Za-z]){re.escape(one)}(?![A-Za-z])", head) for one in wanted)
+
+
+def site(error: BaseException) -> str:
+    """Where fastdl raised it, or what lay above the last frame of fastdl."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if "/fastdl/" in one.filename]
+    if not frames:
+        return "outside"
+    return f"{frames[-1].filename.split('/fastdl/')[-1]}:{frames[-1].name}:{frames[-1].lineno}"
