@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         return found
     width = max(map(len, found)) + 2
     for name, value in found.items():
-        sys.stdout.write(f"{name:<{width}}{', '.join(value) if isinstance(value, list) else value}\n")
+        print(f"{name:<{width}}{', '.join(value) if isinstance(value, list) else value}")
     return None
 
 

@@ -68,7 +68,7 @@ def get_num_threads() -> int:
 
 def most_threads() -> int:
     """Four for each core: more gains nothing, and where the system refuses one, OpenMP ends the process."""
-    return 4 * (os.cpu_count() or 1)
+    return 4 * max(2, os.cpu_count() or 1)  # as many on one core as on two: tests of threads run there, too
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -106,7 +106,7 @@ def set_num_threads(num_threads: int) -> None:
         raise ValueError(f"num_threads: got {hex(num_threads):.20}, expected a C int")
     if num_threads > most:
         warnings.warn(
-            f"num_threads: got {num_threads}, {most} are used, four for each core", RuntimeWarning, stacklevel=2
+            f"num_threads: got {num_threads}, {most} are used, the most on this machine", RuntimeWarning, stacklevel=2
         )
     _num_threads = min(num_threads, most)
 

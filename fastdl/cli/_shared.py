@@ -54,7 +54,7 @@ def use_threads(threads: int | None) -> None:
     if threads is not None:
         most = _threads.most_threads()
         if threads > most:
-            note(f"--threads {threads}: {most} are used, four for each core")
+            note(f"--threads {threads}: {most} are used, the most on this machine")
         _threads.set_num_threads(min(threads, most))
 
 

@@ -51,7 +51,7 @@ def standard_streams() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(_put_back, *former)
         sys.stdout = _present(sys.stdout, stack)
-        sys.stderr = Diagnostics(_present(sys.stderr, stack))  # type: ignore[assignment]
+        sys.stderr = Diagnostics(_present(sys.stderr, stack))
         stack.callback(set_errors, set_errors("backslashreplace"))
         yield
 

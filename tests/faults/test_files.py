@@ -70,6 +70,7 @@ def test_any_name_will_do(tmp_path, name):
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
 def test_killed_writers_lose_nothing(tmp_path):
     saves, lost = files.kill_writers(tmp_path, 20, seed=1)
     assert lost == 0

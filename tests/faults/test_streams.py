@@ -114,6 +114,8 @@ def test_streams_that_are_none_or_closed(model, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             main(["--help"])
         assert (sys.stdout, sys.stderr) == (out, err)  # the caller's come back
+    monkeypatch.setattr(sys, "stdout", None)
+    fd.show_config()
     monkeypatch.undo()
     assert capsys.readouterr() == ("", "")
 
