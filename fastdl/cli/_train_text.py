@@ -93,7 +93,8 @@ def _train(
         settings["dropout"],
         rng=settings["seed"],
     )
-    optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
+    with bad_input():  # a rate may be too large for the parameters' type
+        optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
     folder = written.folder
     patience = training.EarlyStopping(settings["patience"] or _NEVER)
     if not arguments.quiet:

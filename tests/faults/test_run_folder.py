@@ -202,8 +202,14 @@ def test_a_validation_loss_that_is_not_finite_is_an_error(old, monkeypatch, caps
     assert not os.path.exists("R/model.safetensors")
 
 
+def test_a_rate_that_no_parameter_holds_ends_with_status_2(old, capsys):
+    capsys.readouterr()
+    assert train("b.txt", "--epochs", "1", "--lr", "1e39", "--batch", "100") == 2
+    assert capsys.readouterr().err.startswith("fastdl: error: lr: got ")
+
+
 def test_a_rate_that_is_too_high_ends_with_status_1(old, capsys):
-    options = ["--epochs", "1", "--lr", "1e38", "--batch", "100"]
+    options = ["--epochs", "9", "--lr", "3e37", "--batch", "100"]
     capsys.readouterr()
     with np.errstate(all="ignore"):
         assert train("b.txt", *options) == 1
