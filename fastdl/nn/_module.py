@@ -226,7 +226,13 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients: the next write to each overwrites it. Forwards wait for their backward as before."""
-        self.parameters().renew_gradients()
+        if self._arena is not None and self._arena.is_current():
+            self.parameters().renew_gradients()
+            return
+        for _, parameter in self.named_parameters():  # nothing moves: parts may have optimizers of their own
+            parameter.written = False
+            if parameter._arena is not None:
+                parameter._arena.renewals += 1
 
     # ---- what is trained ----------------------------------------------------------------------------
     def freeze(self) -> "Module":

@@ -49,6 +49,9 @@ def check_owned(model: Any, optimizer: Any) -> None:
         if len(arena) < len(own) or arena is not model._arena or not arena.is_current():
             raise ValueError(f"optimizer: got one whose parameters moved, or were those of a part or a whole, {way}")
         return
+    frozen = next((name for name, one in model.named_parameters() if one.frozen), None)
+    if frozen is not None:
+        raise ValueError(f"optimizer: got one over arrays, which cannot tell that {frozen} is frozen, {way}")
     if not memory._pairs and own:
         raise ValueError(f"optimizer: got one over no parameters, {way}")
     arena = model._arena

@@ -222,7 +222,7 @@ def fit(
                 _train(run, batches, validation, epochs, display, interruption, checkpoint_every, save)
     except BaseException:
         model.train()  # nothing of a step that did not come to its end is left
-        run.parameters.renew_gradients()
+        run.give_up()
         raise
     finally:
         display.close()
