@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
 .PHONY: help train test bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
-	fuzz sanitize wheel clean
+	fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
@@ -78,6 +78,9 @@ SEED ?= 0
 fuzz: SECONDS ?= 60
 fuzz: $(STAMP)  ## Call everything that is public with arguments that are wrong (SEED=1 SECONDS=600): docs/fuzzing.md
 	PYTHONPATH=bench:. $(BIN)/python -m fuzz --seed $(SEED) --seconds $(SECONDS)
+
+stress: $(STAMP)  ## Kill a process in 1,000 of its saves, and read 200,000 hostile files (two minutes)
+	$(BIN)/python tests/stress/files.py --kills 1000 --files 200000
 
 # Half an hour on two cores. TESTS="tests/test_dense.py" chooses; SANITIZER=thread looks for races (docs/fuzzing.md).
 TESTS ?= tests/faults/test_kernel_doors.py $(addprefix tests/test_,arrays.py dense.py recurrent.py recurrent_options.py \

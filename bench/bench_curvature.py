@@ -176,7 +176,6 @@ def test_full_hessian_of_500_parameters(benchmark):
 def test_the_learning_rate_bound_on_digits(benchmark):
     """A small network trained to a minimum of the digits' loss; gradient descent on the quadratic model around it."""
     datasets = pytest.importorskip("sklearn.datasets")
-    pytest.importorskip("scipy")
     images, targets = datasets.load_digits(return_X_y=True)
     x, y = images[:400] / 16.0, targets[:400]
     model = fd.nn.Sequential(

@@ -356,15 +356,6 @@ def iterated(name: str, value: Any, wanted: str, refused: tuple[type, ...] = (st
     raise TypeError(f"{name}: got {type(value).__name__}, expected {wanted}")
 
 
-def written_kind(name: str, value: Any) -> np.dtype:
-    """float32 or float64: the type of an array that is written in place, and sets that of the others."""
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a numpy array to write into")
-    if value.dtype not in FLOATS or not value.dtype.isnative:
-        raise TypeError(f"{name}: got dtype {value.dtype}, expected native float32 or float64")
-    return value.dtype
-
-
 def function(name: str, value: Any, what: str) -> Any:
     """Something that can be called; `what` says of what it is a function."""
     if not callable(value):

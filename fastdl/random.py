@@ -7,7 +7,7 @@ count, compiled or by the reference. The mathematics is in ``docs/random.md``.
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

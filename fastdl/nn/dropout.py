@@ -368,7 +368,6 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
     """
     if not isinstance(model, Module):
         raise TypeError(f"model: got {type(model).__name__}, expected a layer or model")
-    modes = [(module, module.training) for module in model.modules()]
     drawn = [module for module in model.modules() if isinstance(module, _Drawn)]
     state = model.random_state()
     try:

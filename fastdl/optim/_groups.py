@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import FLOATS, mapping, number, out_array, real_values, same_names, written_kind
+from .._validate import FLOATS, mapping, number, out_array, real_values, same_names
 from ._pieces import pieces_of
 from ._rule import LARGEST, Rule, check_scalars, check_settings, shared_scalars
 
@@ -428,9 +428,8 @@ def check_pairs(parameters: Sequence[Pair]) -> list[Pair]:
         param, grad = pair
         if isinstance(param, str):
             raise TypeError(f"parameters[{i}]: got a name and a parameter, did you mean model.parameters()?")
-        kind = written_kind(f"parameters[{i}][0]", param)
-        out_array(f"parameters[{i}][0]", param, None, kind)
-        out_array(f"parameters[{i}][1]", grad, param.shape, kind)
+        out_array(f"parameters[{i}][0]", param, None)
+        out_array(f"parameters[{i}][1]", grad, param.shape, param.dtype)
         checked.append((param, grad))
         spans += [(array.ctypes.data, array.nbytes, f"parameters[{i}][{j}]") for j, array in enumerate(pair)]
     # Contiguous arrays overlap only if neighbours in memory do.

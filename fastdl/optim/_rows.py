@@ -14,7 +14,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
 from .._threads import threads_for
-from .._validate import check_apart, check_shape, float_array, index_array, out_array, written_kind
+from .._validate import check_apart, check_shape, float_array, index_array, out_array
 from ._rule import GRAIN, Rule, check_call, check_scalars, shared_scalars, specialized
 
 
@@ -62,9 +62,9 @@ def apply_rows(
     **settings: Any,
 ) -> None:
     """One validated update of some rows: the body of every public ``*_update_rows`` function."""
-    kind = written_kind("param", param)
+    param = out_array("param", param, (None, None))
+    kind = param.dtype
     step, grad_scale = check_call(rule, settings, step, grad_scale, kind)
-    out_array("param", param, (None, None), kind)
     for name, state in states.items():
         out_array(name, state, param.shape, kind)
     numbers = index_array("rows", rows, len(param), (None,))

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._dispatch import kernels
 from .._threads import threads_for
-from .._validate import FLOATS, check_apart, choice, float_array, integer, number, out_array, written_kind
+from .._validate import FLOATS, check_apart, choice, float_array, integer, number, out_array
 from ._pieces import pieces_of_one
 
 VARIANTS = ("torch", "keras", "optax", "paper", "course")
@@ -125,13 +125,14 @@ def apply_rule(
     **settings: Any,
 ) -> None:
     """One validated update: the body of every public ``*_update`` function."""
-    dtype = written_kind("param", param)
+    param = out_array("param", param, None)
+    dtype = param.dtype
     step, grad_scale = check_call(rule, settings, step, grad_scale, dtype)
     needed = rule.states(settings)
     for name, state in states.items():
         if state is not None and name not in needed:
             raise ValueError(f"{name}: got an array, expected None with these settings")
-    written = {"param": out_array("param", param, None, dtype)}
+    written = {"param": param}
     for name in needed:
         written[name] = out_array(name, states[name], param.shape, dtype)
     read = float_array("grad", grad, param.shape, dtype)

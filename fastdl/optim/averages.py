@@ -9,7 +9,7 @@ import numpy as np
 
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
-from .._validate import check_apart, choice, float_array, integer, number, out_array, written_kind
+from .._validate import check_apart, choice, float_array, integer, number, out_array
 from ._groups import Memory, check_array, check_keys, check_members
 from ._pieces import pieces_of_one
 from ._rule import LAST_STEP, run_kernel
@@ -40,9 +40,8 @@ def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> Non
     array([0.5, 1. ])
     """
     weight = number("weight", weight, 0, 1)
-    kind = written_kind("average", average)
-    out_array("average", average, None, kind)
-    read = float_array("param", param, average.shape, kind)
+    average = out_array("average", average, None)
+    read = float_array("param", param, average.shape, average.dtype)
     check_apart(average=average, param=read)
     arrays = (average.reshape(-1), read.reshape(-1))
     run_kernel("optim_adaptive", "average", arrays, pieces_of_one(read.size, 2), read.size, (weight,))

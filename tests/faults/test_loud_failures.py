@@ -176,7 +176,6 @@ def optimizers(model):
         "another's gradients": (model, fd.optim.SGD([(model.bias.data, np.zeros(1, np.float32))])),
         "copies": (model, fd.optim.SGD([(one.data.copy(), one.grad.copy()) for one in arena])),
         "before it grew": (grown, part),
-        "none": (model, fd.optim.SGD([])),
     }
 
 
