@@ -332,8 +332,8 @@ class Module:
     def random_state(self) -> dict[str, Any]:
         """What decides the numbers to come, nested by attribute; layers that draw none are left out.
 
-        That is the state of every :class:`fastdl.random.Generator` (and NumPy's) that a module holds as an attribute,
-        each once where several share it, and of the layers that draw masks.
+        That is the state of every :class:`fastdl.random.Generator` (and NumPy's and Python's) that a module holds as
+        an attribute or in a list, tuple or dict, each once where several share it, and of the layers that draw masks.
         """
         return _state.random_state(self, set())
 
