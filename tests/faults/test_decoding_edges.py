@@ -85,7 +85,7 @@ def test_states_of_all_kinds_follow_their_sequences():
         (lambda: fd.last_step_backward(np.ones((2, 1)), -1), "T: got -1, expected at least 1"),
         (lambda: fd.ctc_loss(np.zeros((3, 2, 4)), np.array([1, 2, 3])), r"targets: got shape \(3,\).*padded"),
         (lambda: fd.ctc_loss(np.zeros((3, 2, 4)), [[1], [2]]), "targets: got list"),
-        (lambda: fd.nn.monte_carlo(3, np.ones(2)), "model: got int, expected a fastdl.nn layer"),
+        (lambda: fd.nn.monte_carlo(3, np.ones(2)), "model: got int, expected a layer"),
         (lambda: fd.models.CharLM.load(5), "path: got int"),
     ],
 )
