@@ -55,6 +55,8 @@ class Arena(Sequence[Parameter]):
             parameter._move(self, self._data[place].reshape(shape), self._grad[place].reshape(shape))
         self.starts = starts[:-1]
         self.freezes = 0  # how often a parameter was frozen or unfrozen
+        self.renewals = 0  # how often the gradients were
+        self._complete_at = -1  # Changes.count when it last held all that its models train
         self._frozen = [one for one in self._parameters if one.frozen]
         self._current = True
         self._tree_at = -1  # Changes.count when the model's tree was last compared with this
@@ -124,6 +126,21 @@ class Arena(Sequence[Parameter]):
     def renew_gradients(self) -> None:
         """Let the next write to each gradient overwrite it."""
         self._written.clear()
+        self.renewals += 1
+
+    def newcomers(self) -> list[str]:
+        """Names of parameters that joined all models served since, and that no arena holds: nobody trains them."""
+        if self._complete_at == Changes.count:
+            return []
+        models = [model for one in self._models if (model := one()) is not None]
+        lacking = [
+            [name for name, one in model.named_parameters() if one._arena is None and not one.frozen]
+            for model in models
+        ]
+        found = min(lacking, key=len, default=[])
+        if not found:
+            self._complete_at = Changes.count
+        return found
 
     def runs(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """(values, gradient to add to) of what is trained, flat: all in one, or the stretches between frozen ones."""

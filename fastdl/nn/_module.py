@@ -226,7 +226,13 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients: the next write to each overwrites it. Forwards wait for their backward as before."""
-        self.parameters().renew_gradients()
+        if self._arena is not None and self._arena.is_current():
+            self.parameters().renew_gradients()
+            return
+        for _, parameter in self.named_parameters():  # nothing moves: parts may have optimizers of their own
+            parameter.written = False
+            if parameter._arena is not None:
+                parameter._arena.renewals += 1
 
     # ---- what is trained ----------------------------------------------------------------------------
     def freeze(self) -> "Module":
@@ -326,8 +332,8 @@ class Module:
     def random_state(self) -> dict[str, Any]:
         """What decides the numbers to come, nested by attribute; layers that draw none are left out.
 
-        That is the state of every :class:`fastdl.random.Generator` (and NumPy's) that a module holds as an attribute,
-        each once where several share it, and of the layers that draw masks.
+        That is the state of every :class:`fastdl.random.Generator` (and NumPy's and Python's) that a module holds as
+        an attribute or in a list, tuple or dict, each once where several share it, and of the layers that draw masks.
         """
         return _state.random_state(self, set())
 

@@ -1,6 +1,7 @@
 """What of a model lasts: its arrays, read and loaded as one; and the generators it draws from."""
 
 import contextlib
+import random as python_random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,19 @@ import numpy as np
 
 from .._validate import check_shape, mapping, real_values, same_names
 from ..random import Generator
+from ._tape import Tape
 
 if TYPE_CHECKING:
     from ._module import Module
 
 Buffer = np.ndarray | float
+DRAWING = (
+    Generator,
+    np.random.Generator,
+    np.random.RandomState,
+    np.random.BitGenerator,
+    python_random.Random,
+)
 
 
 # ---- buffers --------------------------------------------------------------------------------------------------
@@ -128,10 +137,7 @@ def load_random_state(module: "Module", state: Any) -> None:
 
 def _load_random(module: "Module", state: Mapping[str, Any], seen: set[int]) -> None:
     for name, one in _generators(module, seen):
-        if isinstance(one, Generator):
-            one.load_state_dict(state[name])
-        else:
-            one.bit_generator.state = state[name]
+        _load_one(one, state[name])
     for name, child in module._children.items():
         if not child._gathers_random():
             if name in state:
@@ -153,15 +159,39 @@ def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: "Module"
 
 
 def _generators(module: "Module", seen: set[int]) -> list[tuple[str, Any]]:
-    """A module's generators by attribute, those in `seen` left out; they are added to it."""
-    found = []
-    for name, one in vars(module).items():
-        if isinstance(one, (Generator, np.random.Generator)) and id(one) not in seen:
-            seen.add(id(one))
-            found.append((name, one))
-    return found
+    """A module's generators by attribute and place in a container; those in `seen` are left out, and added to it."""
+    return [found for name, one in vars(module).items() for found in _within(name, one, seen)]
+
+
+def _within(name: str, one: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if isinstance(one, (list, tuple, dict)) and not isinstance(one, Tape) and id(one) not in seen:
+        seen.add(id(one))
+        for key, child in one.items() if isinstance(one, dict) else enumerate(one):
+            yield from _within(f"{name}[{key!r}]", child, seen)
+    elif isinstance(one, DRAWING) and not isinstance(one, python_random.SystemRandom) and id(one) not in seen:
+        seen.add(id(one))
+        yield name, one
 
 
 def _state_of(one: Any) -> dict[str, Any]:
-    state: dict[str, Any] = one.state_dict() if isinstance(one, Generator) else one.bit_generator.state
+    if isinstance(one, Generator):
+        return one.state_dict()
+    if isinstance(one, python_random.Random):
+        return {"state": one.getstate()}
+    state: dict[str, Any] = one.get_state(legacy=False) if isinstance(one, np.random.RandomState) else _bits(one).state
     return state
+
+
+def _load_one(one: Any, state: Any) -> None:
+    if isinstance(one, Generator):
+        one.load_state_dict(state)
+    elif isinstance(one, python_random.Random):
+        one.setstate(state["state"])
+    elif isinstance(one, np.random.RandomState):
+        one.set_state(state)
+    else:
+        _bits(one).state = state
+
+
+def _bits(one: Any) -> Any:
+    return one.bit_generator if isinstance(one, np.random.Generator) else one

@@ -254,11 +254,17 @@ class Memory:
     def __init__(self, parameters: Any) -> None:
         self._arena, self._pairs = parameters_of(parameters)
         self.freezes = 0 if self._arena is None else self._arena.freezes
+        self._forgotten = 0  # how often a list's gradients were set to 0
+        self.keep()
         self.refuse_stale()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept_at": self._kept_at - self._renewals}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.freezes = 0 if self._arena is None else self._arena.freezes
+        self._kept_at += self._renewals  # a copied arena counts from 0
 
     @property
     def gradients(self) -> np.ndarray | list[np.ndarray]:
@@ -330,17 +336,35 @@ class Memory:
             self._arena.renew_gradients()
             self._arena.forget_forwards()
 
+    def keep(self) -> None:
+        """From now on the gradients wait for a later call of step."""
+        self._kept_at = self._renewals
+
+    def kept(self) -> bool:
+        """Whether nobody has forgotten them since."""
+        return self._kept_at == self._renewals
+
+    @property
+    def _renewals(self) -> int:
+        return self._forgotten if self._arena is None else self._arena.renewals
+
     def forget(self) -> None:
         if self._arena is not None:
             self._arena.renew_gradients()
             return
+        self._forgotten += 1
         for _, grad in self._pairs:
             grad.fill(0)
 
     def refuse_stale(self) -> None:
-        """Refuse an arena whose parameters lie elsewhere by now."""
+        """Refuse an arena whose parameters lie elsewhere by now, or whose model has others besides."""
         if self._arena is not None and not self._arena.is_current():
             raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
+        if self._arena is not None and (names := self._arena.newcomers()):
+            raise ValueError(
+                f"parameters: {', '.join(names[:3])}{' and more' if names[3:] else ''} joined the model since these "
+                "were taken and would be left out; take the model's parameters() anew"
+            )
 
 
 def check_keys(name: str, saved: Any, expected: Sequence[str]) -> None:

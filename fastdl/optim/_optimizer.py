@@ -218,11 +218,19 @@ class Optimizer:
             With `nonfinite="raise"`, before anything is written: the call counts as not made.
         TypeError, ValueError
             For a factor that is no finite number of the parameters' type, or parameters that moved into a larger
-            model; before anything is written or counted, too.
+            model or were joined by others; before anything is written or counted, too. For gradients that were
+            zeroed while they waited for the last of `accumulate` calls; the next call is the first again then.
         """
         scale = number("grad_scale", grad_scale, -self._largest, self._largest) / self.accumulate
+        if self._waiting and not self._memory.kept():
+            waiting, self._waiting = self._waiting, 0  # they are lost: the next call begins anew
+            raise ValueError(
+                f"gradients: those of {waiting} of {self.accumulate} calls of step were zeroed before the last; with "
+                f"accumulate={self.accumulate}, call zero_grad() at most once for every {self.accumulate} calls of step"
+            )
         if self._waiting + 1 < self.accumulate:
             self._waiting += 1
+            self._memory.keep()
             return
         self._memory.settle()
         if self._memory.refrozen():
@@ -329,6 +337,7 @@ class Optimizer:
         for group, saved, values in zip(self.groups, groups, settings, strict=True):
             group.load(saved, values)
         self.steps, self.skipped, self._waiting = steps, skipped, waiting
+        self._memory.keep()
 
 
 def _checked(groups: Any) -> Sequence[Mapping[str, Any]]:

@@ -8,7 +8,8 @@ class LossValue(float):
 
     What the losses return (:func:`fastdl.softmax_cross_entropy`, :func:`fastdl.mse_loss`, :func:`fastdl.ctc_loss`),
     and what a loss of one's own may return, so that :mod:`fastdl.training` weighs batches by what counts in them.
-    Arithmetic gives a plain float.
+    Sums and products with numbers, and with losses over as many targets, keep the count (a weight, a penalty that is
+    added); all other arithmetic gives a plain float.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ class LossValue(float):
     >>> loss, gradient = fd.softmax_cross_entropy(np.zeros((3, 2)), np.array([0, 1, -1]), ignore_index=-1)
     >>> round(loss, 4), loss.count
     (0.6931, 2)
-    >>> fd.dense.LossValue(1.5, count=4) / 2
-    0.75
+    >>> (0.5 * loss + 1).count
+    2
     """
 
     __slots__ = ("count", "reduction")
@@ -49,6 +50,26 @@ def counted(value, count, reduction, kind=LossValue):
     loss = float.__new__(kind, value)
     loss.count, loss.reduction = count, reduction
     return loss
+
+
+def _keeping(name):
+    """A float's operator whose result stands for the same targets, where the other operand has none of its own."""
+    plain = getattr(float, name)
+
+    def operate(self, *others):
+        result = plain(self, *others)
+        for one in others:
+            if result is NotImplemented or (
+                isinstance(one, LossValue) and (one.count, one.reduction) != (self.count, self.reduction)
+            ):
+                return result
+        return counted(result, self.count, self.reduction)
+
+    return operate
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "neg", "pos"):
+    setattr(LossValue, f"__{_name}__", _keeping(f"__{_name}__"))
 
 
 def linear_forward(x, W, b=None):

@@ -63,6 +63,7 @@ def save_checkpoint(
         "accumulate": run.accumulate,
         "carry_state": run.carry_state,
         "fingerprint": dict(fingerprint),
+        "frozen": [name for name, one in run.named() if one.frozen],
     }
     arrays["history.losses"] = np.asarray(run.history.losses, np.float64)
     own = run.model.metadata() if hasattr(run.model, "metadata") else {}
@@ -93,11 +94,14 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
         states = {name: restore(training[name], tensors) for name in _STATES}
         _check_states(states, run)
         taken = _position(training, tensors["history.losses"])
+        frozen = _frozen(training, run)
         epochs = [_row(row) for row in training["epochs"]]
         if len(epochs) != taken["epoch"]:
             raise ValueError(f"damaged: {len(epochs)} epochs in the curve, expected {taken['epoch']}")
         _take_up(run, weights, states)  # all else has been read: from here on nothing fails half-way
         taken["stopped"] = taken["stopped"] and not _goes_on(run, states["callbacks"])
+        for name, one in run.named():
+            one.requires_grad = name not in frozen
         run.seconds, losses = taken.pop("seconds"), taken.pop("losses")
         vars(run).update(taken, state=states["state"])
         run.history.losses[:] = losses
@@ -125,6 +129,16 @@ def _position(training: Mapping[str, Any], losses: np.ndarray) -> dict[str, Any]
         raise ValueError(f"damaged: losses of shape {losses.shape}, expected ({taken['step']},), one a step")
     taken["losses"] = losses.tolist()
     return taken
+
+
+def _frozen(training: Mapping[str, Any], run: Run) -> set[str]:
+    """The parameters that were frozen when the checkpoint was written."""
+    names = training["frozen"]
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise ValueError("damaged: the frozen parameters are not a list of names")
+    if unknown := set(names).difference(run.parameters.names):
+        raise ValueError(f"another model's: {shown(sorted(unknown)[0])} is frozen")
+    return set(names)
 
 
 def _amount(name: str, value: Any) -> float:

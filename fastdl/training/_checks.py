@@ -49,6 +49,9 @@ def check_owned(model: Any, optimizer: Any) -> None:
         if len(arena) < len(own) or arena is not model._arena or not arena.is_current():
             raise ValueError(f"optimizer: got one whose parameters moved, or were those of a part or a whole, {way}")
         return
+    frozen = next((name for name, one in model.named_parameters() if one.frozen), None)
+    if frozen is not None:
+        raise ValueError(f"optimizer: got one over arrays, which cannot tell that {frozen} is frozen, {way}")
     if not memory._pairs and own:
         raise ValueError(f"optimizer: got one over no parameters, {way}")
     arena = model._arena
@@ -131,7 +134,9 @@ def check_parts(callbacks: Any, penalties: Any, constraints: Any) -> None:
             raise TypeError(f"{name}[{index}]: got {_kind(one)}, expected {wanted}")
 
 
-def check_saved(model: Any, optimizer: Any, schedule: Any, loss: Any, count: Any, **parts: Any) -> None:
+def check_saved(
+    model: Any, optimizer: Any, schedule: Any, loss: Any, count: Any, data: Mapping[str, Any], **parts: Any
+) -> None:
     """Refuse what decides the next step and would not be in the checkpoint."""
     for method in ("state_dict", "load_state_dict"):
         if not callable(getattr(optimizer, method, None)):
@@ -144,6 +149,10 @@ def check_saved(model: Any, optimizer: Any, schedule: Any, loss: Any, count: Any
     for name, function in (("schedule", schedule), ("loss", loss), ("count", count)):
         if function is not None and not isinstance(function, (optim.Scheduler, optim.ReduceOnPlateau)):
             refuse_held(name, function, None, saved)
+    for name, batches in data.items():
+        # Batches that begin at any epoch and place, and those that are there already, have no state.
+        if not hasattr(batches, "iterate") and not isinstance(batches, (list, tuple)):
+            refuse_held(name, batches, None, saved, "define iterate(epoch, start), which draws anew for each epoch")
 
 
 def check_display(metadata: Any, unit: Any, loss_format: Any) -> None:

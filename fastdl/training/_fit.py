@@ -170,10 +170,14 @@ def fit(
     _checks.check_display(metadata, unit, loss_format)
     _checks.check_schedule(schedule, optimizer)
     _checks.check_owned(model, optimizer)
+
+    def check_saved() -> None:
+        parts = {"callbacks": callbacks, "penalties": penalties, "constraints": constraints}
+        data = {"batches": batches, "validation": validation}
+        _checks.check_saved(model, optimizer, schedule, loss, count, data, **parts)
+
     if checkpoint is not None:
-        _checks.check_saved(
-            model, optimizer, schedule, loss, count, callbacks=callbacks, penalties=penalties, constraints=constraints
-        )
+        check_saved()
         _files.try_replacing(path_like("checkpoint", checkpoint))
     rates = [group.lr for group in optimizer.groups] if schedule is not None else []
     run = Run(
@@ -218,11 +222,12 @@ def fit(
         if checkpoint is None:
             _train(run, batches, validation, epochs, display, interruption, None, save)
         else:
+            check_saved()  # again, since a callback may only now have made what it holds
             with interruption:
                 _train(run, batches, validation, epochs, display, interruption, checkpoint_every, save)
     except BaseException:
         model.train()  # nothing of a step that did not come to its end is left
-        run.parameters.renew_gradients()
+        run.give_up()
         raise
     finally:
         display.close()

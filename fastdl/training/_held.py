@@ -2,14 +2,12 @@
 
 import functools
 import io
-import random as python_random
 from collections.abc import Iterator, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
-import numpy as np
-
-from .. import nn, optim, random
+from .. import nn, optim
+from ..nn._state import DRAWING
 
 _STATEFUL: tuple[type, ...] = (
     optim.Optimizer,
@@ -17,19 +15,18 @@ _STATEFUL: tuple[type, ...] = (
     optim.ReduceOnPlateau,
     optim.ExponentialAverage,
     optim.StochasticAverage,
-    random.Generator,
-    np.random.Generator,
-    np.random.RandomState,
-    np.random.BitGenerator,
-    python_random.Random,
+    *DRAWING,
 )
 
 
-def refuse_held(name: str, holder: Any, base: type | None, saved: set[int]) -> None:
+def refuse_held(
+    name: str, holder: Any, base: type | None, saved: set[int], way: str = "define state_dict and load_state_dict"
+) -> None:
     """Refuse an object that holds what decides the next step and has no state for a checkpoint.
 
     Looked through are its attributes, its class's, what a function closes over, and the containers there. `base`
-    is the class whose own methods are no state, and `saved` has the ids of what the checkpoint holds anyway.
+    is the class whose own methods are no state, `saved` has the ids of what the checkpoint holds anyway, and `way`
+    says what to do.
 
     Raises
     ------
@@ -42,7 +39,6 @@ def refuse_held(name: str, holder: Any, base: type | None, saved: set[int]) -> N
     for path, found in _inside(holder, "", {id(holder)}, base):
         if id(found) not in saved:
             who = "" if isinstance(holder, FunctionType) else f"{type(holder).__name__}, which holds "
-            way = "define state_dict and load_state_dict"
             if isinstance(found, (optim.Scheduler, optim.ReduceOnPlateau)):
                 way += ", or give the schedule to fit as schedule="
             raise ValueError(

@@ -56,7 +56,7 @@ class Run:
         schedule: Any = None,
         count: Count | None = None,
     ) -> None:
-        self.model, self.optimizer, self.loss_function, self.count = model, optimizer, loss, count
+        self._model, self._optimizer, self.loss_function, self.count = model, optimizer, loss, count
         self.schedule = schedule  # a Scheduler, moved on every step, or a ReduceOnPlateau, every epoch
         self.max_norm, self.accumulate, self.carry_state = max_norm, accumulate, carry_state
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
@@ -79,6 +79,24 @@ class Run:
         self._started = time.monotonic()
 
     @property
+    def model(self) -> Any:
+        """The model as given: what a callback has to put into it goes through ``load_state_dict``."""
+        return self._model
+
+    @model.setter
+    def model(self, value: Any) -> None:
+        raise AttributeError("run.model: cannot be another in the middle of a run; use run.model.load_state_dict")
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer as given."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        raise AttributeError("run.optimizer: cannot be another in the middle of a run; set its lr or groups' settings")
+
+    @property
     def seconds(self) -> float:
         """Time spent so far, all parts of an interrupted run together."""
         return self._earlier + time.monotonic() - self._started
@@ -95,6 +113,12 @@ class Run:
         """Forget gradients that no step has used; those an optimizer waits with are its business."""
         if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
             self.parameters.renew_gradients()
+
+    def give_up(self) -> None:
+        """Forget what was gathered for a step that does not come."""
+        self.parameters.renew_gradients()
+        if self.gathers and hasattr(self.optimizer, "_waiting"):
+            self.optimizer._waiting = 0
 
     def forward(self, x: Any) -> Any:
         """The model's output, with the carried state where there is one."""
@@ -169,8 +193,10 @@ class Run:
         for one in self.penalties:
             penalty += float(one.add(parameters))
         self._penalty = penalty
-        if self.max_norm is not None:
-            norm = optim.clip_grad_norm_(parameters, self.max_norm)
+        # What an optimizer gathers over several calls is clipped once, as the mean it becomes.
+        calls = getattr(self.optimizer, "accumulate", 1)
+        if self.max_norm is not None and getattr(self.optimizer, "_waiting", 0) + 1 >= calls:
+            norm = optim.clip_grad_norm_(parameters, self.max_norm * calls)
         elif self._looks:
             norm = 0.0
         else:

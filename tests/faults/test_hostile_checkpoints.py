@@ -82,10 +82,11 @@ WORDS = {
 FIELDS = [
     "epoch", "batch", "step", "tokens", "sums", "seconds", "stopped", "epochs", "optimizer", "random", "callbacks",
     "callback_classes", "schedule", "schedule_class", "parts", "part_classes", "gradients", "state", "fingerprint",
-    "accumulate", "carry_state", "optimizer_class",
+    "accumulate", "carry_state", "optimizer_class", "frozen",
 ]  # fmt: skip
 HARMLESS = {  # where it is what stood there, or as good
-    ("accumulate", "true"), ("gradients", "null"), ("state", "null"), ("fingerprint", "dict"), ("part_classes", "list"),
+    ("accumulate", "true"), ("frozen", "list"), ("gradients", "null"), ("state", "null"), ("fingerprint", "dict"),
+    ("part_classes", "list"),
 }  # fmt: skip
 
 

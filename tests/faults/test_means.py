@@ -120,7 +120,9 @@ def test_a_loss_value_is_a_float():
         assert (empty, empty.count, empty.reduction) == (0.0, 0, "sum")
         for twin in [copy.copy(loss), copy.deepcopy(loss)] + [pickle.loads(pickle.dumps(loss, k)) for k in range(6)]:
             assert (type(twin), twin, twin.count, twin.reduction) == (type(loss), 1.0, 6, "mean")
-        for result in (loss + 1, loss * 2, -loss, abs(loss), +loss, 1 / loss, float(loss), sum([loss, loss])):
+        for result in (loss + 1, 2 * loss, -loss, +loss, sum([loss, loss])):
+            assert (type(result), result.count) == (type(loss), 6)
+        for result in (abs(loss), 1 / loss, float(loss), loss**2):
             assert type(result) is float
 
 
