@@ -7,8 +7,10 @@ decorator of every public function that has a twin in ``fastdl.reference``.
 import contextlib
 import functools
 import importlib
+import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import ModuleType
@@ -51,8 +53,9 @@ class _Kernels:
     def __getattr__(self, topic: str) -> ModuleType:
         if topic.startswith("_"):
             raise AttributeError(topic)
-        module = importlib.import_module(f"fastdl.kernels.{self.level}.{topic}")
-        if self.level != module.LEVEL:  # a build with the wrong flags must not pass for the right one
+        level = vars(self)["level"]
+        module = importlib.import_module(f"fastdl.kernels.{level}.{topic}")
+        if level != module.LEVEL:  # a build with the wrong flags must not pass for the right one
             raise ImportError(f"{module.__name__} was compiled as {module.LEVEL!r}: rebuild fastdl")
         setattr(self, topic, module)
         return module
@@ -68,6 +71,57 @@ class _Kernels:
 kernels = _Kernels(_choose_level())
 
 _reference: ContextVar[bool] = ContextVar("fastdl_reference", default=False)
+_checking: ContextVar[bool] = ContextVar("fastdl_checking", default=False)
+
+
+class _Asked(BaseException):
+    """What ends a function that runs only to check its arguments: it asked for a kernel, so they are right."""
+
+
+class _Watched(_Kernels):
+    """The kernels while some thread checks arguments for the reference: out of that thread's reach."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("switch", "system") or not _checking.get():
+            return super().__getattribute__(name)
+        if name == "level":  # with which who keeps kernels by level asks for one
+            raise _Asked
+        return _Early(name)
+
+
+class _Early:
+    """Of one topic, what is asked for before all arguments are checked."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "lay_out":  # of rows, by which masks are checked
+            return kernels.__getattr__(self._topic).lay_out
+        if name == "norm_small":  # the short way, whose checks are the kernel's: None leads to the long one
+            return lambda *arguments: None
+        raise _Asked
+
+
+_watchers, _watching = 0, threading.Lock()
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    """Keep this context from the kernels. The class is changed, so that nothing is asked of whom none watches."""
+    global _watchers
+    with _watching:
+        _watchers += 1
+        kernels.__class__ = _Watched
+    token = _checking.set(True)
+    try:
+        yield
+    finally:
+        _checking.reset(token)
+        with _watching:
+            _watchers -= 1
+            if not _watchers:
+                kernels.__class__ = _Kernels
 
 
 @contextlib.contextmanager
@@ -107,18 +161,40 @@ def get_backend() -> str:
 
 
 def mirrored(function: _F) -> _F:
-    """Give a public function its twin: the function of the same name in ``fastdl.reference.<topic>``."""
+    """Give a public function its twin: the function of the same name in ``fastdl.reference.<topic>``.
+
+    The twins check nothing. So the function itself runs first, up to where it asks for a kernel: what it refuses is
+    refused on either backend.
+    """
     topic = function.__module__.split(".")[1]
     documented = function.__annotations__.get("return")
     # The reference imports nothing of fastdl: its plain tuples get the names that the function documents here.
     named = documented if isinstance(documented, type) and hasattr(documented, "_fields") else None
+    places = list(inspect.signature(function).parameters)
+    out = places.index("out") if "out" in places else len(places)
+
+    def on_reference(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if _checking.get():  # within another function's checks
+            return function(*args, **kwargs)
+        args = tuple(list(one) if isinstance(one, Iterator) else one for one in args)  # they are read twice
+        kwargs = {name: list(one) if isinstance(one, Iterator) else one for name, one in kwargs.items()}
+        with _watched():
+            try:
+                result = function(*args, **kwargs)
+            except _Asked:
+                pass
+            else:  # what was written needs no kernel, and must not be written again
+                into = args[out] if len(args) > out else kwargs.get("out")
+                if result is None or into is not None or function.__name__.endswith("_"):
+                    return result
+        twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), function.__name__)
+        result = twin(*args, **kwargs)
+        return result if named is None else named(*result)
 
     @functools.wraps(function)
     def choose(*args: Any, **kwargs: Any) -> Any:
         if _reference.get():
-            twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), function.__name__)
-            result = twin(*args, **kwargs)
-            return result if named is None else named(*result)
+            return on_reference(args, kwargs)
         return function(*args, **kwargs)
 
     return choose  # type: ignore[return-value]

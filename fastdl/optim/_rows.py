@@ -70,10 +70,10 @@ def apply_rows(
     numbers = index_array("rows", rows, len(param), (None,))
     read = float_array("values", values, (numbers.size, param.shape[1]), kind)
     check_apart(param=param, **states, values=read)
-    if np.any(numbers[1:] <= numbers[:-1]):
-        numbers, read = sum_rows(numbers, read)
     kernel, scalars = rule.plan(step, settings)
     scalars += shared_scalars(settings, grad_scale)
     check_scalars(scalars, kind)
+    if np.any(numbers[1:] <= numbers[:-1]):
+        numbers, read = sum_rows(numbers, read)
     threads = threads_for(read.size, GRAIN)
     specialized(rule.module, f"{kernel}_rows", kind.char)(param, numbers, read, *states.values(), *scalars, threads)

@@ -4,17 +4,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._dispatch import kernels
+from .._dispatch import get_backend, kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
 from .._validate import check_apart, check_shape, float_array, number, out_array
+from ..reference.recurrent import CELLS, RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
 # Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
 GATES = (1, 1, 4, 3, 3, 3)
 BIASES = (1, 1, 4, 3, 4, 3)
-_CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -42,33 +42,6 @@ class Options(NamedTuple):
 
 
 PLAIN = Options()
-
-
-class RecurrentTape(NamedTuple):
-    """What the backward of a recurrent layer needs of its forward: references to what was given by time.
-
-    `h` and `c` have the initial states, in the walk's order, in their first B rows and those of every step behind
-    them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
-    any of them before the backward.
-    """
-
-    cell: int
-    x: np.ndarray
-    W_x: np.ndarray
-    W_h: np.ndarray
-    b: np.ndarray
-    h: np.ndarray
-    c: np.ndarray | None
-    gates: np.ndarray
-    projected: np.ndarray | None
-    options: Options
-    rows: Rows | None
-    shape: tuple[int, int]
-
-    def __repr__(self) -> str:  # not its arrays, which are those of a whole forward
-        steps, batch = self.shape
-        sizes = f"{steps} steps, batch {batch}, {self.W_h.shape[0]} outputs, {self.x.dtype}"
-        return f"RecurrentTape({_CELLS[self.cell]}, {sizes})"
 
 
 def options_for(
@@ -238,6 +211,9 @@ def backward(
     """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not."""
     if not isinstance(tape, RecurrentTape) or tape.cell not in cells:
         raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {name}(..., training=True)")
+    made = "reference" if isinstance(tape.gates, list) else "compiled"
+    if made != get_backend():
+        raise TypeError(f"tape: got that of the {made} backend, expected one of {get_backend()!r}, in force here")
     dtype, R, (T, B), options = tape.x.dtype, tape.h.shape[1], tape.shape, tape.options
     dh = float_array("dh", dh, (T, B, R), dtype)
     if dh_last is not None:
@@ -255,8 +231,9 @@ def backward(
         gradients: list[Any] = [None if a is None else aligned_empty(a.shape, dtype) for a in places]
         accumulate = False
     else:
-        read = {"dh": dh, "x": tape.x, "tape.h": tape.h, "tape.gates": tape.gates}
+        read = {"dh": dh, "x": tape.x, "tape.h": tape.h}
         optional = {"dc": dc, "tape.c": tape.c, "tape.projected": tape.projected}
+        optional["tape.gates"] = None if made == "reference" else tape.gates
         read |= {name: array for name, array in optional.items() if array is not None}
         gradients = _places(out, places, dtype, read)
     return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
@@ -319,7 +296,7 @@ def _threads(N: int, B: int, I: int, R: int, width: int) -> int:  # noqa: E741
 
 
 def _kind(tape: Any) -> str:
-    return f"that of {_CELLS[tape.cell]}" if isinstance(tape, RecurrentTape) else type(tape).__name__
+    return f"that of {CELLS[tape.cell]}" if isinstance(tape, RecurrentTape) else type(tape).__name__
 
 
 def _places(

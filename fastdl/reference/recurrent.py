@@ -1,6 +1,39 @@
 """Recurrent layers as the equations stand (docs/recurrent.md), one sequence after another where lengths differ."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
+
+RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
+CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
+
+
+class RecurrentTape(NamedTuple):
+    """What the backward of a recurrent layer needs of its forward: references to what was given by time.
+
+    `h` and `c` have the initial states, in the walk's order, in their first B rows and those of every step behind
+    them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
+    any of them before the backward. On the reference sequences keep their order, `gates` is a list of what every step
+    kept, and `options` is the cell.
+    """
+
+    cell: int
+    x: np.ndarray
+    W_x: np.ndarray
+    W_h: np.ndarray
+    b: np.ndarray
+    h: np.ndarray
+    c: np.ndarray | None
+    gates: Any  # ndarray of the kernels
+    projected: np.ndarray | None
+    options: Any
+    rows: Any
+    shape: tuple[int, int]
+
+    def __repr__(self) -> str:  # not its arrays, which are those of a whole forward
+        steps, batch = self.shape
+        sizes = f"{steps} steps, batch {batch}, {self.W_h.shape[0]} outputs, {self.x.dtype}"
+        return f"RecurrentTape({CELLS[self.cell]}, {sizes})"
 
 
 def _sigmoid(x):
@@ -25,7 +58,7 @@ def lstm_forward(
     candidate_scale=1.0, zoneout_h=None, zoneout_c=None,
 ):  # fmt: skip
     cell = _LSTM(3 if coupled else 4, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, candidate_scale)
-    cell.coupled, cell.cell_clip = coupled, cell_clip
+    cell.coupled, cell.cell_clip, cell.number = coupled, cell_clip, LSTM_COUPLED if coupled else LSTM
     masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": zoneout_c}
     h, c, tape = _forward(cell, x, h0, c0, lengths, reverse, masks)
     return h, c, tape if training else None
@@ -40,7 +73,7 @@ def gru_forward(
     clip=None, state_mask=None, candidate_mask=None, candidate_scale=1.0, zoneout_h=None,
 ):  # fmt: skip
     cell = _GRU(3, W_x, W_h, b, None, None, gains, epsilon, clip, candidate_scale)
-    cell.reset_after = reset_after
+    cell.reset_after, cell.number = reset_after, GRU_AFTER if reset_after else GRU_BEFORE
     masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
     h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
     return h, tape if training else None
@@ -58,6 +91,7 @@ def rnn_forward(
 ):  # fmt: skip
     cell = _RNN(1, W_x, W_h, b, None, None, gains, epsilon, clip, 1.0)
     cell.relu = nonlinearity == "relu"
+    cell.number = RNN_RELU if cell.relu else RNN_TANH
     masks = {"state": state_mask, "candidate": None, "zone_h": zoneout_h, "zone_c": None}
     h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
     return h, tape if training else None
@@ -74,8 +108,8 @@ def _forward(cell, x, h0, c0, lengths, reverse, masks):
     T, B = x.shape[:2]
     lengths = [T] * B if lengths is None else lengths
     groups = [slice(None)] if all(n == T for n in lengths) else [slice(b, b + 1) for b in range(B)]
-    h = np.zeros((T, B, cell.outputs), x.dtype)
-    c = None if c0 is None else np.zeros((T, B, cell.hidden), x.dtype)
+    all_h, all_c = _states(h0, T), None if c0 is None else _states(c0, T)
+    h, c = (None if a is None else a[B:].reshape(T, B, a.shape[1]) for a in (all_h, all_c))
     tapes = []
     for group in groups:
         n = T if group == slice(None) else lengths[group.start]
@@ -90,7 +124,16 @@ def _forward(cell, x, h0, c0, lengths, reverse, masks):
                 c[t, group] = state[1]
             steps.append((t, before, own, kept))
         tapes.append((group, steps))
-    return h, c, (cell, x, h0, c0, tapes)
+    seen = x.reshape(T * B, x.shape[2])
+    tape = RecurrentTape(
+        cell.number, seen, cell.W_x, cell.W_h, cell.b, all_h, all_c, tapes, None, cell, None, (T, B)
+    )
+    return h, c, tape
+
+
+def _states(first, T):
+    """The initial states, and behind them room for those of every step."""
+    return np.concatenate([first, np.zeros((T * len(first), first.shape[1]), first.dtype)])
 
 
 def _at(mask, group):
@@ -98,7 +141,8 @@ def _at(mask, group):
 
 
 def _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient, dc_last=None):
-    cell, x, h0, c0, tapes = tape
+    cell, tapes, (T, B) = tape.options, tape.gates, tape.shape
+    x, h0, c0 = tape.x.reshape(T, B, tape.x.shape[1]), tape.h[:B], None if tape.c is None else tape.c[:B]
     dx, dh0, dc0 = np.zeros_like(x), np.zeros_like(h0), None if c0 is None else np.zeros_like(c0)
     total = {name: np.zeros_like(value) for name, value in cell.parameters.items() if value is not None}
     for group, steps in tapes:
