@@ -40,7 +40,7 @@ def test_the_same_bits_in_processes_with_other_threads_and_cores():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 33])
 @pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])
-def test_jacobis_method_against_lapack(n, scale):
+def test_the_dense_solver_against_lapack(n, scale):
     A = np.random.default_rng(n).standard_normal((n, n)) * scale
     values, vectors = fd.curvature._eigen.symmetric_eigen(A + A.T)
     np.testing.assert_allclose(values, np.linalg.eigvalsh(A + A.T), rtol=0, atol=1e-13 * scale)
@@ -52,7 +52,8 @@ def test_jacobis_method_against_lapack(n, scale):
 @pytest.mark.parametrize(
     "eigenvalues",
     [np.linspace(-3, 10, 120), np.r_[np.zeros(118), 1.0, 2.0], np.r_[-1.0, np.ones(119)], np.geomspace(1e-2, 1, 120),
-     np.zeros(120), -np.linspace(1, 2, 120) * 1e-200],
+     np.zeros(120), -np.linspace(1, 2, 120) * 1e-200, np.geomspace(1e-12, 1, 120),
+     np.r_[[0.0] * 3, np.linspace(1, 9, 114), [10.0] * 3]],
 )  # fmt: skip
 def test_lanczos_finds_both_ends_of_awkward_spectra(eigenvalues, which):
     n = len(eigenvalues)
@@ -65,3 +66,14 @@ def test_lanczos_finds_both_ends_of_awkward_spectra(eigenvalues, which):
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-9 * scale)
     np.testing.assert_allclose(A @ vectors, vectors * values, rtol=0, atol=1e-8 * scale)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), rtol=0, atol=1e-10)
+
+
+def test_every_copy_of_an_eigenvalue_that_repeats_is_found():
+    eigenvalues = np.r_[[0.0] * 40, np.linspace(1, 9, 160), [10.0] * 5]  # one start shows one vector of each
+    n = len(eigenvalues)
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))[0]
+    A = (Q * eigenvalues) @ Q.T
+    point = fd.curvature.FunctionPoint(lambda z: 0.0, np.zeros(n), hess=lambda z: A)
+    for which, expected in [("largest", [*eigenvalues[-6:]]), ("smallest", [0.0] * 6)]:
+        values, _ = fd.curvature.eigenpairs(point, 6, which)
+        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-8)
