@@ -7,7 +7,7 @@ that lie in an array. That the shapes are right is for the caller, who has refus
 Modules that use the first three call `import_array`.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef inline object _unfit(object array, str wanted):
@@ -21,13 +21,18 @@ cdef inline int fits(Py_ssize_t count, Py_ssize_t needed) except -1:
     return 0
 
 
+cdef inline int64_t _outside(const int64_t* values, Py_ssize_t count, uint64_t last) noexcept nogil:
+    """Below 0 if any value is outside of [0, last]: its sign, and that of its distance from the last, are gathered."""
+    cdef Py_ssize_t i
+    cdef uint64_t signs = 0
+    for i in range(count):
+        signs |= <uint64_t> values[i] | (last - <uint64_t> values[i])
+    return <int64_t> signs
+
+
 cdef inline int within(const int64_t* values, Py_ssize_t count, int64_t upper) except -1:
     """Refuse numbers outside of [0, upper)."""
-    cdef Py_ssize_t i
-    cdef bint good = True
-    for i in range(count):  # to the end: a loop that may stop early is not a vector's
-        good = good and 0 <= values[i] < upper
-    if not good:
+    if _outside(values, count, <uint64_t> (upper - 1)) < 0:
         raise ValueError(f"kernel: got a number outside of 0 to {upper - 1}")
     return 0
 

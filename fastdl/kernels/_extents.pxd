@@ -70,7 +70,8 @@ cdef inline int fits_states(
     int cell, const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c, Py_ssize_t needed,
 ) except -1:
     """Something of every h, and of every c where the cell has such."""
-    return fits(min(volume[cython.floating](h), volume[cython.floating](c)) if cell == LSTM else volume[cython.floating](h), needed)
+    fits(volume[cython.floating](c) if cell == LSTM else needed, needed)
+    return fits(volume[cython.floating](h), needed)
 
 
 cdef inline int fits_last(

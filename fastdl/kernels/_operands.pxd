@@ -24,7 +24,7 @@ cdef struct Operands:  # float or double, as `kind` says; NULL for what the cell
 
 
 cdef inline int _check_steps(const int64_t* first, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t padded) except -1:
-    """Refuse offsets that no ragged batch has: a step has as many rows as the one before it at most, the first `batch`."""
+    """Refuse offsets that no ragged batch has: no step has more rows than the one before it, the first `batch`."""
     cdef Py_ssize_t t
     cdef int64_t rows = batch
     cdef bint good = first[0] == 0

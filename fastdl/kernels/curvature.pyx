@@ -473,7 +473,8 @@ def sample_products(
 ):
     """out[b, start:] (+)= sum over t of x[t, b]^T da[t, b], row-major (I, G); work: a panel (T, NR) a thread."""
     cdef Py_ssize_t b, samples = x.shape[1]
-    fits_samples[cython.floating](x, da, out, start, work, packed_size(x.shape[0], 1, sizeof(cython.floating)), num_threads)
+    cdef Py_ssize_t panel = packed_size(x.shape[0], 1, sizeof(cython.floating))
+    fits_samples[cython.floating](x, da, out, start, work, panel, num_threads)
     for b in prange(samples, nogil=True, num_threads=num_threads, schedule="static"):
         _sample_product(&x[0, b, 0], &da[0, b, 0], x.shape[0], samples, x.shape[2], da.shape[2], add,
                         &work[threadid(), 0], &out[b, start])
