@@ -125,9 +125,7 @@ def _forward(cell, x, h0, c0, lengths, reverse, masks):
             steps.append((t, before, own, kept))
         tapes.append((group, steps))
     seen = x.reshape(T * B, x.shape[2])
-    tape = RecurrentTape(
-        cell.number, seen, cell.W_x, cell.W_h, cell.b, all_h, all_c, tapes, None, cell, None, (T, B)
-    )
+    tape = RecurrentTape(cell.number, seen, cell.W_x, cell.W_h, cell.b, all_h, all_c, tapes, None, cell, None, (T, B))
     return h, c, tape
 
 
