@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
+.PHONY: help train test test-reference bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
 	fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -23,6 +23,9 @@ train: $(STAMP)  ## Train a character model on real text (about a minute), then 
 
 test: $(STAMP)  ## Run the tests and the doctests
 	$(BIN)/python -m pytest
+
+test-reference: $(STAMP)  ## Run the tests on the NumPy reference, but for those of kernels alone
+	FASTDL_TEST_BACKEND=reference $(BIN)/python -m pytest tests
 
 bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
 	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s

@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .kernels.baseline import system as _system
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -188,7 +190,8 @@ def mirrored(function: _F) -> _F:
                 if result is None or into is not None or function.__name__.endswith("_"):
                     return result
         twin = getattr(importlib.import_module(f"fastdl.reference.{topic}"), function.__name__)
-        result = twin(*args, **kwargs)
+        with np.errstate(all="ignore"):  # as the kernels, which warn of no number
+            result = twin(*args, **kwargs)
         return result if named is None else named(*result)
 
     @functools.wraps(function)

@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: every kernel test runs on every build and several thread counts.
 
-``FASTDL_TEST_BACKEND=reference`` runs the suite on the reference, but for the tests marked ``compiled_only``: those
-of builds, threads, bits and speed, where that means nothing.
+``FASTDL_TEST_BACKEND=reference`` runs the suite on the reference, but for what is of the kernels alone: the files
+and the fixture below, and tests marked ``compiled_only(reason)``.
 """
 
 import os
@@ -31,22 +31,19 @@ def _threads_restored():
 BACKEND = os.environ.get("FASTDL_TEST_BACKEND", "compiled")
 COMPILED_ONLY = {  # files about the kernels themselves, or the tools around them
     "test_arrays", "test_bench", "test_bench_peers", "test_bench_report", "test_bench_tracking", "test_builds",
-    "test_cli", "test_examples", "test_floors", "test_backends",
+    "test_cli", "test_examples", "test_kernel_doors", "test_floors", "test_backends",
 }  # fmt: skip
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "compiled_only: means nothing on the reference backend")
 
 
 def pytest_collection_modifyitems(items):
     if BACKEND == "compiled":
         return
-    skip = pytest.mark.skip(reason="of the compiled backend alone")
     for item in items:
-        kernels_own = "level" in getattr(item, "fixturenames", ()) or item.path.stem in COMPILED_ONLY
-        if kernels_own or item.get_closest_marker("compiled_only"):
-            item.add_marker(skip)
+        mark = item.get_closest_marker("compiled_only")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"of the compiled backend alone: {mark.args[0]}"))
+        elif "level" in getattr(item, "fixturenames", ()) or item.path.stem in COMPILED_ONLY:
+            item.add_marker(pytest.mark.skip(reason="of the compiled backend alone: every build"))
 
 
 @pytest.fixture(autouse=True)

@@ -163,6 +163,7 @@ def worst_ulp(x, y, exact):
     return float((np.abs(y.astype(np.float64) - exact) / spacing).max())
 
 
+@pytest.mark.compiled_only("the error of the polynomials")
 def test_promised_error_over_every_float32():
     # Below 2^-13 tanh x is x to within a quarter unit, and sigmoid 1/2 + x/4: a sample will do. From
     # there to saturation every float is tried.

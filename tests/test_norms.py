@@ -152,6 +152,7 @@ def test_powers_of_float32_in_every_range(level, p):
             np.testing.assert_allclose(got, want, rtol=4e-7)
 
 
+@pytest.mark.compiled_only("sums in blocks")
 @pytest.mark.parametrize("ord", [1, 2, 3, 2.5])
 def test_error_does_not_grow_with_the_size(ord):
     x = np.random.default_rng(8).random(10_000_000).astype(np.float32)
@@ -162,6 +163,7 @@ def test_error_does_not_grow_with_the_size(ord):
     assert fd.l1(np.full(40_000_000, 1.0, np.float32), dtype=np.float64) == 40_000_000
 
 
+@pytest.mark.compiled_only("the bits of any number of threads")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("ord", [0, 1, 2, 3, 2.5, 7, math.inf])
 def test_same_bits_for_any_number_of_threads_and_build(dtype, ord):

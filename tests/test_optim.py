@@ -157,6 +157,7 @@ def test_centered_equals_float64_within_rounding():
     assert np.abs(narrow - wide).max() < 2e-6 * np.abs(wide).max()
 
 
+@pytest.mark.compiled_only("memory")
 def test_no_array_is_made_in_a_step():
     import tracemalloc
 

@@ -150,6 +150,7 @@ def test_gradients_against_finite_differences(cell, chosen):
             assert exact == pytest.approx(numeric, rel=2e-6, abs=1e-7), name
 
 
+@pytest.mark.compiled_only("the bits of any number of threads")
 @pytest.mark.parametrize(("cell", "chosen"), CASES, ids=case_id)
 def test_same_bits_for_any_number_of_threads(cell, chosen, monkeypatch):
     monkeypatch.setattr(recurrent._run, "GRAIN", 1)

@@ -199,6 +199,7 @@ def test_history_as_csv_and_picture(tmp_path):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.compiled_only("the bits of any number of threads")
 def test_the_same_seed_gives_the_same_run_on_any_number_of_threads():
     ends = []
     for threads in (1, 2, 3, 8):
@@ -356,6 +357,7 @@ def test_quiet(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.compiled_only("speed")
 def test_the_loop_costs_little():
     """What fit adds to a step: far below a kernel's milliseconds."""
 

@@ -148,6 +148,6 @@ def mse_loss(prediction, target, reduction="mean"):
     if reduction == "none":
         return difference**2, 2 * difference
     scale = 1.0 / max(difference.size, 1) if reduction == "mean" else 1.0
-    loss = float(np.sum(difference**2, dtype=np.float64)) * scale
+    loss = float(np.sum(difference.astype(np.float64) ** 2)) * scale
     loss = loss if difference.size or reduction == "sum" else np.nan
     return LossValue(loss, difference.size, reduction), difference * (2 * scale)

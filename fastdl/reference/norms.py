@@ -120,7 +120,8 @@ def project_ball(x, radius=1.0, ord=2, axis=None):
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     last = tuple(range(-len(axes), 0))
     moved = np.moveaxis(x.astype(WIDE), axes, last)
-    rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+    outer = moved.shape[: x.ndim - len(axes)]
+    rows = moved.reshape(*outer, math.prod(moved.shape[len(outer) :]))
     with np.errstate(all="ignore"):
         result = np.apply_along_axis(_project_vector, -1, rows, radius, ord) if rows.size else rows
         return np.moveaxis(result.reshape(moved.shape), last, axes).astype(dtype)

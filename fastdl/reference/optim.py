@@ -145,12 +145,26 @@ def nadam_update(
         rate = lr * beta1 / (1 - beta1 ** (step + 1))
         fresh = lr * (1 - beta1) / (1 - beta1**step)
     else:
-        mu = [beta1 * (1 - 0.5 * 0.96 ** (t * decay)) for t in range(1, step + 2)]
-        product = math.prod(mu[:-1])
-        rate = lr * mu[-1] / (1 - product * mu[-1])
-        fresh = lr * (1 - mu[-2]) / (1 - product)
+        now, following = _mu(beta1, decay, step), _mu(beta1, decay, step + 1)
+        product = _product_of_mu(beta1, decay, step)
+        rate = lr * following / (1 - product * following)
+        fresh = lr * (1 - now) / (1 - product)
     change = (rate * m + fresh * g) / (np.sqrt(v) * (1 / math.sqrt(1 - betas[1] ** step)) + eps)
     _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def _mu(beta1, decay, t):
+    return beta1 * (1 - 0.5 * 0.96 ** (t * decay))
+
+
+_PRODUCTS = {}  # of mu up to every step, without which a long run takes the square of its steps
+
+
+def _product_of_mu(beta1, decay, step):
+    products = _PRODUCTS.setdefault((beta1, decay), [1.0])
+    while len(products) <= step:
+        products.append(products[-1] * _mu(beta1, decay, len(products)))
+    return products[step]
 
 
 def _bent(y):

@@ -24,7 +24,7 @@ print(hashlib.sha256(b"".join(one.tobytes() for one in results)).hexdigest())
 """
 
 
-@pytest.mark.compiled_only
+@pytest.mark.compiled_only("the bits of any number of threads")
 def test_the_same_bits_in_processes_with_other_threads_and_cores():
     found = set()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
