@@ -22,6 +22,7 @@ from ._validate import (
     lengths_array,
     number,
     out_array,
+    plain_array,
 )
 from .reference.dense import LossValue, counted  # one type for both: the reference imports nothing of fastdl
 
@@ -430,8 +431,7 @@ def _masked(
     targets: Any, ignore_index: int | None, ignored: int, lengths: Any, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, int]:
     """Targets as int64, with `ignored` where they do not count, and how many do: these must be classes."""
-    if not isinstance(targets, np.ndarray):
-        raise TypeError(f"targets: got {type(targets).__name__}, expected a numpy array of integers")
+    targets = plain_array("targets", targets, "a numpy array of integers")
     check_shape("targets", targets, shape[:-1])
     counts = np.ones(targets.shape, bool) if ignore_index is None else targets != ignored
     if lengths is not None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ._files import open_regular, shown
-from ._validate import index_array, integer, iterated
+from ._validate import index_array, integer, iterated, plain_array
 
 __all__ = [
     "UNKNOWN",
@@ -393,8 +393,7 @@ class TextBatches:
     ) -> None:
         self.seq_len = integer("seq_len", seq_len, 1)
         self.batch_size = integer("batch_size", batch_size, 1)
-        if not isinstance(codes, np.ndarray) or isinstance(codes, np.ma.MaskedArray):
-            raise TypeError(f"codes: got {type(codes).__name__}, expected a numpy array of integers")
+        codes = plain_array("codes", codes, "a numpy array of integers")
         if codes.ndim != 1 or codes.dtype.kind not in "iu":
             raise TypeError(f"codes: got {codes.dtype} of shape {codes.shape}, expected integers of shape (N,)")
         length = (codes.size - 1) // self.batch_size

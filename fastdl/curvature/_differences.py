@@ -9,7 +9,8 @@ from .._validate import check_shape, choice, number
 from ._functions import Function, Sampled, checked_function, one_number, real_array
 from ._settle import settled, starts
 
-_COMPLEX_STEP = 1e-30  # any step works that neither underflows nor meets x's rounding: there is no cancellation
+# Any step works that neither underflows nor is seen beside x: there is no cancellation.
+_COMPLEX_STEP, _OF_X, _LEAST = 1e-30, 1e-20, 1e-300
 _METHODS = ("auto", "complex", "central")
 _STARTS, _SHORTER = 8, (1e-3, 1e-5, 1e-7)  # steps of first differences, in units of max(1, abs(x))
 _SECOND_STARTS, _SECOND_SHORTER = 5, (1e-3, 1e-4)
@@ -119,6 +120,7 @@ def hessian(f: Function, x: np.ndarray, method: str = "auto", return_error: bool
     exact = _exact(near, method)
     if exact is not None:
         slopes = Sampled(lambda at: _slope_within(near, at), x, exact)
+        slopes.unit = near.unit
         result, error, _ = _central(slopes)
     else:
         result, error = _second_differences(near)
@@ -235,7 +237,7 @@ def _derivative(
     exact = _exact(near, method)
     if exact is None:
         return _central(near)
-    return exact, np.abs(exact) * 8 * np.finfo(np.float64).eps, np.zeros(exact.shape, bool)
+    return exact, np.abs(exact) * 8 * near.unit, np.zeros(exact.shape, bool)
 
 
 def _exact(near: Sampled, method: str) -> np.ndarray | None:
@@ -256,8 +258,10 @@ def _complex(near: Sampled, x: np.ndarray) -> np.ndarray:
     at = x.astype(np.complex128)
     result = np.empty((*near.value.shape, x.size))
     for k in range(x.size):
-        at.flat[k] += 1j * _COMPLEX_STEP
-        result[..., k] = near.complex(at).imag / _COMPLEX_STEP
+        size = abs(float(x.flat[k]))
+        step = max(min(_COMPLEX_STEP, _OF_X * size), _LEAST) if size else _COMPLEX_STEP
+        at.flat[k] += 1j * step
+        result[..., k] = near.complex(at).imag / step
         at.flat[k] = x.flat[k]
     return result.reshape(*near.value.shape, *x.shape)
 
@@ -329,7 +333,7 @@ class _Line:
         return np.abs(up - 2 * self.near.value + down) / step if step else np.full(up.shape, np.nan)
 
     def rounding(self, h: float) -> np.ndarray:
-        of_x = np.abs(self.slope(h)) * 2.0**-52 * self.size / (h * self.unit)
+        of_x = np.abs(self.slope(h)) * self.near.unit * self.size / (h * self.unit)
         up, down, _ = self.sides(h)
         largest = np.fmax(np.fmax(np.abs(up), np.abs(down)), np.abs(self.near.value))
         return np.maximum(self.near.unit * largest, self.noise) / h + of_x

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._validate import plain_array
 from ._finite import NotFinite
 
 Function = Callable[[np.ndarray], Any]
@@ -25,8 +26,9 @@ def checked_function(f: Function, x: Any) -> tuple[np.ndarray, np.ndarray]:
     """(x in float64, f there): a function of real numbers with a finite value."""
     if not callable(f):
         raise TypeError(f"f: got {type(f).__name__}, expected a function of an array")
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiu":
-        raise TypeError(f"x: got {getattr(x, 'dtype', type(x).__name__)}, expected an array of real numbers")
+    x = plain_array("x", x, "an array of real numbers")
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"x: got {x.dtype}, expected an array of real numbers")
     x = np.array(x, np.float64, order="C")
     if not np.isfinite(x).all():
         raise NotFinite("x: got values that are not finite, expected finite numbers")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, float_array, integer, out_array
+from .._validate import check_shape, float_array, integer, out_array, plain_array
 from ..nn import Module, Parameter
 
 Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
@@ -58,8 +58,7 @@ class Guard(Linearization):
     """A linearization whose arguments are compared with the point: same interface, `plain` is the one behind it."""
 
     def __init__(self, layer: Module, x: np.ndarray, make: Callable[[Any, np.ndarray], Linearization]) -> None:
-        if not isinstance(x, np.ndarray):
-            raise TypeError(f"x: got {type(x).__name__}, expected a numpy array")
+        x = plain_array("x", x)
         self._x = float_array("x", x) if x.dtype.kind == "f" else x
         self.plain = make(layer, self._x)
         self.y = self.plain.y

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validate import check_shape, mapping, real_values, same_names
+from .._validate import check_shape, mapping, plain_array, real_values, same_names
 from ..random import Generator
 from ._tape import Tape
 
@@ -29,9 +29,7 @@ def new_buffer(value: Any) -> Buffer:
     """What a module keeps of an array or number given as a buffer: a copy."""
     if isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"value: got {type(value).__name__}, expected an array or a number")
-    array = real_values("value", value, "fiub")
+    array = real_values("value", plain_array("value", value, "an array or a number"), "fiub")
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 

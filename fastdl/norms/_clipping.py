@@ -109,9 +109,22 @@ def clip_by_global_norm_(arrays: np.ndarray | Sequence[np.ndarray], max_norm: fl
     return norm
 
 
+def factor_past_range(arrays: np.ndarray | Sequence[np.ndarray], limit: float, p: float) -> float:
+    """What to multiply with for a norm of at most `limit` where the norm overflows; 0 where an entry is not finite."""
+    flat = _one_row([arrays] if isinstance(arrays, np.ndarray) else arrays)
+    if not np.isfinite(flat).all():
+        return 0.0
+    _, norms, shift = scaled(flat, p)
+    return float(np.ldexp(limit / norms[0], -shift[0]))
+
+
+def _one_row(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([one.reshape(-1).astype(np.float64) for one in arrays])[None]
+
+
 def _clipped_by_parts(arrays: list[np.ndarray], limit: float, p: float) -> bool:
     """The same where the norm or the factor leaves the range; False where an entry is not finite."""
-    flat = np.concatenate([one.reshape(-1).astype(np.float64) for one in arrays])[None]
+    flat = _one_row(arrays)
     if p == 0 or not np.isfinite(flat).all():
         return False
     _, norms, shift = scaled(flat, p)

@@ -10,6 +10,7 @@ import numpy as np
 from .._dispatch import get_backend
 from .._validate import choice, index_array, integer, number
 from ..norms import global_norm
+from ..norms._clipping import factor_past_range
 from ._groups import Batch, Group, Memory, check_keys
 from ._rule import LARGEST, LAST_STEP, Rule, check_settings, run_kernel, shared_scalars
 
@@ -241,6 +242,8 @@ class Optimizer:
             factor = 1.0
             if self.clip_norm is not None:
                 factor = self.clip_norm / (norm + 1e-6)  # (1.12)
+                if norm == math.inf and scale:  # finite gradients may have a norm that is none
+                    factor = factor_past_range(self._memory.gradients, self.clip_norm / abs(scale), self.clip_order)
                 factor = factor if not factor >= 1 else 1.0  # NaN passes, as in PyTorch
             # Beyond its root, a square is beyond the range of the type.
             limit = math.sqrt(self._largest) if self.rule.squares else self._largest

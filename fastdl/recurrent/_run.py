@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import get_backend, kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import check_apart, check_shape, float_array, number, out_array
+from .._validate import check_apart, check_shape, float_array, number, out_array, plain_array
 from ..reference.recurrent import CELLS, RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
@@ -101,9 +101,9 @@ def _limit(name: str, value: float | None) -> float:
 
 
 def _mask(name: str, mask: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-        what = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise TypeError(f"{name}: got {what}, expected a numpy array of bool")
+    mask = plain_array(name, mask, "a numpy array of bool")
+    if mask.dtype != np.bool_:
+        raise TypeError(f"{name}: got dtype {mask.dtype}, expected a numpy array of bool")
     check_shape(name, mask, shape)
     return np.ascontiguousarray(mask).view(np.uint8)
 

@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import REDUCTIONS, check_logits, choice, float_array, index_array, integer, lengths_array
+from .._validate import REDUCTIONS, check_logits, choice, float_array, index_array, integer, lengths_array, plain_array
 from ..reference.dense import counted
 
 # Lattice cells below which a second thread costs more than it brings (measured).
@@ -203,8 +203,7 @@ def _check_read(logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _padded_targets(targets: Any, batch: int) -> np.ndarray:
-    if not isinstance(targets, np.ndarray):
-        raise TypeError(f"targets: got {type(targets).__name__}, expected a numpy array of integers (B, S)")
+    targets = plain_array("targets", targets, "a numpy array of integers (B, S)")
     if targets.dtype.kind not in "iu":
         raise TypeError(f"targets: got dtype {targets.dtype}, expected integers")
     if targets.ndim != 2 or len(targets) != batch:

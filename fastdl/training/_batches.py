@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .._validate import integer
+from .._validate import integer, plain_array
 
 Batch = tuple[Any, Any]
 
@@ -43,8 +43,7 @@ class ArrayBatches:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, *, shuffle: bool = True, seed: int = 0) -> None:
         for name, array in (("x", x), ("y", y)):
-            if not isinstance(array, np.ndarray):
-                raise TypeError(f"{name}: got {type(array).__name__}, expected a numpy array")
+            plain_array(name, array)  # which refuses; the arrays themselves are kept, as a memmap may be large
             if array.ndim == 0 or array.shape[0] == 0:
                 raise ValueError(f"{name}: got shape {array.shape}, expected at least one example")
         if x.shape[0] != y.shape[0]:
