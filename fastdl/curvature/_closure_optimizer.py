@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._validate import check_shape, integer, number
+from .._validate import check_shape, function, integer, number
 from ..optim._groups import Memory, check_keys
 from ._finite import NotFinite, check_finite
 
@@ -141,7 +141,7 @@ class ClosureOptimizer:
 
 def loss_of(closure: Callable[[], Any]) -> float:
     """What a closure gives, as one number, finite or not."""
-    value = closure()
+    value = function("closure", closure, "a function without arguments")()
     if isinstance(value, (bool, str, tuple, list)) or (np.ndim(value) != 0 and np.size(value) != 1):
         raise TypeError(f"closure: got {_described(value)}, expected the loss, one number")
     try:
@@ -152,7 +152,7 @@ def loss_of(closure: Callable[[], Any]) -> float:
 
 def point_of(closure: Callable[[], Any]) -> Any:
     """What a closure gives, a point with a finite loss."""
-    point = closure()
+    point = function("closure", closure, "a function without arguments")()
     for name in ("value", "gradient", "hvp", "hessian"):
         if not hasattr(type(point), name) and not hasattr(point, name):
             raise TypeError(f"closure: got {_described(point)}, expected a LossPoint or a FunctionPoint")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .._validate import integer
+from .._validate import float_array, integer, mapping
 from ..nn import Module
 from ._linearization import linearize
 from ._recurrent import Cell, Stack, Weights
@@ -27,8 +27,8 @@ class GradientFlow:
     """
 
     def __init__(self, values: np.ndarray) -> None:
-        self.values = values
-        self.lags = np.arange(1, values.shape[2] + 1)
+        self.values = float_array("values", values, (None,) * 4)
+        self.lags = np.arange(1, self.values.shape[2] + 1)
 
     @property
     def largest(self) -> np.ndarray:
@@ -74,6 +74,10 @@ class GradientFlow:
         others : mapping of str to GradientFlow, optional
             More to compare, by name: for example an RNN's beside an LSTM's.
         """
+        others = {} if others is None else mapping("others", others, "gradient flows")
+        for name, flow in others.items():
+            if not isinstance(flow, GradientFlow):
+                raise TypeError(f"others[{name!r}]: got {type(flow).__name__}, expected a GradientFlow")
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
@@ -82,7 +86,7 @@ class GradientFlow:
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        for index, (name, flow) in enumerate({"": self, **(others or {})}.items()):
+        for index, (name, flow) in enumerate({"": self, **others}.items()):
             color = f"C{index}"
             axes.semilogy(flow.lags, flow.largest, color=color, label=f"{name} largest".strip())
             axes.semilogy(flow.lags, flow.median, "--", color=color, label=f"{name} median".strip())

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from .._validate import number
+from .._validate import integer, number
 from ..nn import Module
 from ._eigen import norm
 from ._finite import check_finite
@@ -56,14 +56,15 @@ class Landscape:
     @classmethod
     def at(cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None) -> "Landscape":
         """The landscape at a :class:`LossPoint` or :class:`FunctionPoint`; arguments as for :func:`landscape`."""
+        for name, one in (("tolerance", tolerance), ("gradient_tolerance", gradient_tolerance)):
+            if one is not None:
+                number(name, one, 0)
         ends = eigenpairs(point, 1, "both" if getattr(point, "size", 0) > 1 else "largest")
         rounding = math.sqrt(float(np.finfo(point.dtype).eps))
         if tolerance is None:
             tolerance = rounding * float(np.abs(ends.values).max())
         if gradient_tolerance is None:
             gradient_tolerance = rounding * max(1.0, abs(point.value))
-        number("tolerance", tolerance, 0)
-        number("gradient_tolerance", gradient_tolerance, 0)
         gradient = np.asarray(point.gradient, np.float64)
         check_finite("point", gradient, "a gradient")
         return cls(point, point.value, norm(gradient), ends.values, ends.vectors, tolerance, gradient_tolerance)
@@ -111,8 +112,10 @@ class Landscape:
         radius : float, default 1.0
             How far to go along each (unit) eigenvector.
         points : int, default 25
-            Losses evaluated along each axis.
+            Losses evaluated along each axis, at least 2.
         """
+        number("radius", radius, 0, open_low=True)
+        integer("points", points, 2)
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import float_array
+from .._validate import float_array, members
 from ..nn import Module, Parameter
 
 
@@ -51,7 +51,9 @@ class Layout:
             return None
         if isinstance(names, str):
             names = [names]
-        chosen = []
+        names, chosen = members("parameters", names, "names"), []
+        if not names:
+            raise ValueError(f"parameters: got none, expected some of {', '.join(self.names)}")
         for wanted in names:
             found = [k for k, name in enumerate(self.names) if name == wanted or name.startswith(f"{wanted}.")]
             if not found:

@@ -13,7 +13,7 @@ from .. import dense, nn
 from .._dispatch import kernels
 from .._memory import scratch
 from .._threads import threads_for
-from .._validate import check_shape
+from .._validate import check_shape, function
 from ..nn import Module
 from ._affine import add_outer, sum_of_products
 from ._guard import Arrays, Guard, Linearization, check_products
@@ -63,7 +63,9 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
         Takes a layer and its input, and returns a ``Linearization`` whose ``y`` is what the layer's forward gives
         in evaluation mode.
     """
-    _makers[layer] = make
+    if not (isinstance(layer, type) and issubclass(layer, Module)):
+        raise TypeError(f"layer: got {type(layer).__name__}, expected a subclass of fastdl.nn.Module")
+    _makers[layer] = function("make", make, "a function of a layer and its input")
 
 
 def linearize(layer: Module, x: np.ndarray) -> Guard:

@@ -240,7 +240,7 @@ class LossPoint(ModelPoint):
 
     def value_at(self, offset: np.ndarray) -> float:
         """The loss with the parameters moved by `offset` (N,); afterwards they are as before, to the bit."""
-        before = self.layout.values()
+        before, offset = self.layout.values(), float_array("offset", offset, (self.size,))
         try:
             self.layout.assign(before + offset)
             return float(self._loss(linearize(self._model, self._x).y, self._targets)[0])

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._validate import attribute, iterated, parts
+from ._axes import real_array
 from ._values import l0
 
 
@@ -57,6 +59,11 @@ def sparsity_report(named_parameters: Iterable[tuple[str, Any]]) -> SparsityRepo
     SparsityReport
         A tuple of :class:`Sparsity` (name, size, nonzero, sparsity), with ``total``; prints as a table.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If something is no pair of a name and a parameter.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -67,7 +74,13 @@ def sparsity_report(named_parameters: Iterable[tuple[str, Any]]) -> SparsityRepo
     total             2 of            4   50.00% zeros
     """
     lines = []
-    for name, parameter in named_parameters:
-        data = parameter if isinstance(parameter, np.ndarray) else parameter.data
+    wanted = "pairs (name, parameter)"
+    for i, pair in enumerate(iterated("named_parameters", named_parameters, wanted, (str, bytes, np.ndarray))):
+        at = f"named_parameters[{i}]"
+        name, parameter = parts(at, pair, "name", "parameter")
+        if not isinstance(name, str):
+            raise TypeError(f"{at}[0]: got {type(name).__name__}, expected a name")
+        data = parameter if isinstance(parameter, np.ndarray) else attribute(f"{at}[1]", parameter, "data")
+        data = real_array(f"{at}[1]", data)
         lines.append(Sparsity(name, data.size, int(l0(data, dtype=np.float64))))
     return SparsityReport(lines)
