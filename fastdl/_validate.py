@@ -325,6 +325,22 @@ def parts(name: str, value: Any, *wanted: str) -> Sequence[Any]:
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False; anything else would be taken for one of them in silence."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"{name}: got {shown(value)}, expected True or False")
+
+
+def entry(name: str, state: Any, key: str) -> Any:
+    """What a state holds under that key."""
+    if key not in mapping(name, state, "a state"):
+        raise ValueError(f"{name}: got no {key!r}, expected it")
+    return state[key]
+
+
 def lengths_array(name: str, value: Any, longest: int, batch: int, least: int = 0) -> np.ndarray:
     """True lengths (batch,) of sequences, from `least` to `longest`, of an array or a list: a new int64 array."""
     lengths = whole_array(name, value, 2**63 - 1, (batch,))

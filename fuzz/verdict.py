@@ -78,6 +78,13 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, (ValueError, TypeError))
 
 
+def written_as(name: str) -> list[str]:
+    """Names by which a caller writes what the parameters of `name` do not name: the attribute that a setter sets; what
+    a layer's own forward takes, of which ``__call__(*args)`` knows nothing."""
+    owner, _, last = name.rpartition(".")
+    return ["x", "source", "lengths", "old", "new", "state"] if last == "__call__" else [last] if owner else []
+
+
 def names_it(error: BaseException, mutated: list[tuple[str, str, Any]], parameters: list[str]) -> bool:
     """Whether the message begins with the argument that is wrong; of related arguments, with any of the call's."""
     message = str(error)

@@ -208,7 +208,9 @@ class Call:
             self._find("foreign", error, "")
         elif verdict.is_refusal(error):
             self.refusals += 1
-            if not self.reference and not verdict.names_it(error, mutated, parameters):
+            if not self.reference and not verdict.names_it(
+                error, [*mutated, *((one, "", None) for one in verdict.written_as(name))], parameters
+            ):
                 self.unnamed += 1
                 self._find("unnamed", error, "")
 

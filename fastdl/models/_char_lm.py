@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _safetensors, nn, random
 from .._files import shown
-from .._validate import integer, number, sampling
+from .._validate import flag, integer, number, sampling
 from ..nn._modes import evaluating
 from ..sequence import sample
 from ..text import Corpus, TextBatches, Vocabulary
@@ -93,6 +93,7 @@ class CharLM(nn.Module):
         -------
         ndarray of float32, shape (T, B, len(vocabulary))
         """
+        return_state = flag("return_state", return_state)
         h, final = self.lstm.forward(self.embedding.forward(x), state, return_state=True)
         logits = self.linear.forward(self.dropout.forward(h))
         return (logits, final) if return_state else logits

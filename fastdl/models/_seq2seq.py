@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import choice, index_array, integer, number, parts
+from .._validate import choice, index_array, integer, lengths_array, number, parts
 from ..nn._modes import evaluating
 from ._fitting import IGNORED, in_batches, padded, token_sequences, train
 
@@ -100,6 +100,7 @@ class Seq2Seq(nn.Module):
         sources, lengths, before = parts("x", x, "sources (S, B)", "lengths (B,)", "tokens before (T, B)")
         sources = index_array("x[0]", sources, self.source_tokens, (None, None))
         before = index_array("x[2]", before, self.boundary + 1, (None, sources.shape[1]))
+        lengths = lengths_array("x[1]", lengths, *sources.shape)
         encoded, state = self.encode(sources, lengths)
         if self.teacher_forcing == 1 or not self.training:
             pieces = [before]
@@ -131,6 +132,8 @@ class Seq2Seq(nn.Module):
 
     def encode(self, sources: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """What the decoder needs of the sources (S, B): outputs (S, B, hidden) and initial state."""
+        sources = index_array("sources", sources, self.source_tokens, (None, None))
+        lengths = lengths_array("lengths", lengths, *sources.shape)
         embedded = self.source_embedding.forward(sources)
         encoded, (h, c) = self.encoder.forward(embedded, lengths=lengths, return_state=True)
         return encoded, (np.concatenate(list(h), 1)[None], np.concatenate(list(c), 1)[None])
@@ -139,6 +142,7 @@ class Seq2Seq(nn.Module):
         self, tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray], encoded: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Logits after each of the tokens (T, B), which follow each other, and the state after the last."""
+        tokens = index_array("tokens", tokens, self.boundary + 1, (None, encoded.shape[1]))
         h, state = self.decoder.forward(self.target_embedding.forward(tokens), state, return_state=True)
         context = self.attention.forward(h, encoded, lengths)
         return self.output.forward(np.concatenate([h, context], 2)), state

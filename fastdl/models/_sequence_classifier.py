@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import integer, number, parts, whole_array
+from .._validate import float_array, integer, lengths_array, number, parts, whole_array
 from ..nn._modes import evaluating
 from ._fitting import LARGEST, in_batches, padded, predicted, train, vector_sequences
 
@@ -62,6 +62,8 @@ class SequenceClassifier(nn.Module):
     def forward(self, x: Any) -> np.ndarray:
         """Logits (B, classes) of x = (sequences (T, B, features), lengths (B,))."""
         steps, lengths = parts("x", x, "sequences (T, B, features)", "lengths (B,)")
+        steps = float_array("x[0]", steps, (None, None, self.features), self.lstm.dtype)
+        lengths = lengths_array("x[1]", lengths, *steps.shape[:2])
         last = self.lstm.forward(self.noise.forward(steps), lengths=lengths)
         return self.linear.forward(self.dropout.forward(last))
 

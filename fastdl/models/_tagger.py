@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import index_array, integer, number, parts
+from .._validate import index_array, integer, lengths_array, number, parts
 from ..nn._modes import evaluating
 from ._fitting import IGNORED, in_batches, padded, predicted, token_sequences, train
 
@@ -70,6 +70,7 @@ class Tagger(nn.Module):
         """Logits (T, B, tags) of x = (tokens (T, B), lengths (B,))."""
         tokens, lengths = parts("x", x, "tokens (T, B)", "lengths (B,)")
         tokens = index_array("x[0]", tokens, self.tokens, (None, None))
+        lengths = lengths_array("x[1]", lengths, *tokens.shape)
         if self.training and self.unknown:
             tokens = np.where(self.rng.uniform(size=tokens.shape) < self.unknown, 0, tokens)
         h = self.lstm.forward(self.embedding.forward(tokens), lengths=lengths)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import sequence
-from .._validate import float_array, integer
+from .._validate import float_array, integer, lengths_array
 from ..random import Generator, as_generator
 from ._layers import Linear, float_dtype
 from ._module import Module
@@ -140,6 +140,8 @@ class AdditiveAttention(Module):
         """
         source = float_array("source", source, (None, None, self.key.in_features), self.v.dtype)
         x = float_array("x", x, (None, source.shape[1], self.query.in_features), self.v.dtype)
+        if lengths is not None:  # refused before the layers remember anything
+            lengths = lengths_array("lengths", lengths, *source.shape[:2])
         query, keys = self.query.forward(x), self.key.forward(source)
         context, weights = sequence.additive_attention_forward(query, keys, source, self.v.data, lengths)
         if self.training:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, float_array, integer, lengths_array, number
+from .._validate import choice, flag, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
 from ._layers import float_dtype
 from ._parameter import Parameter
@@ -174,6 +174,7 @@ class Recurrent(Runs):
         state, cells : only if asked for
             ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
         """
+        return_state, return_cells = flag("return_state", return_state), flag("return_cells", return_cells)
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
         if self.output == "last" and x.shape[1 if self.batch_first else 0] == 0:
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
@@ -272,6 +273,7 @@ class Recurrent(Runs):
         dx : ndarray (T, B, input_size)
         """
         T, B = self._peek()[1]
+        return_state = flag("return_state", return_state)
         dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
         if dcells is not None:
             if self._states == 1:

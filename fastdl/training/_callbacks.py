@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _files, _safetensors
-from .._validate import integer, number
+from .._validate import entry, integer, number
 from ._data import path_like
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class EarlyStopping(Callback):
         return {"best": self.best, "waited": self.waited, "patience": self.patience}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        best = number("best", state["best"])
-        self.best, self.waited = best, integer("waited", state["waited"], 0)
+        best = number("state['best']", entry("state", state, "best"))
+        self.best, self.waited = best, integer("state['waited']", entry("state", state, "waited"), 0)
 
 
 class SaveBest(Callback):
@@ -149,7 +149,7 @@ class SaveBest(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = number("best", state["best"])
+        self.best = number("state['best']", entry("state", state, "best"))
 
 
 def watched_loss(run: "Run") -> float:
