@@ -1,7 +1,7 @@
 """What of a model lasts: its arrays, read and loaded as one; and the generators it draws from."""
 
 import contextlib
-import random as python_random
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from ._module import Module
 
 Buffer = np.ndarray | float
-DRAWING = (
-    Generator,
-    np.random.Generator,
-    np.random.RandomState,
-    np.random.BitGenerator,
-    python_random.Random,
-)
+
+
+def drawing() -> tuple[type, ...]:
+    """Kinds of generators that decide what comes next: fastdl's, and NumPy's and Python's where somebody imported them."""
+    numpys, pythons = sys.modules.get("numpy.random"), sys.modules.get("random")
+    found: tuple[type, ...] = (Generator,)
+    if numpys is not None:
+        found += (numpys.Generator, numpys.RandomState, numpys.BitGenerator)
+    return found if pythons is None else (*found, pythons.Random)
 
 
 # ---- buffers --------------------------------------------------------------------------------------------------
@@ -166,15 +168,21 @@ def _within(name: str, one: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
         seen.add(id(one))
         for key, child in one.items() if isinstance(one, dict) else enumerate(one):
             yield from _within(f"{name}[{key!r}]", child, seen)
-    elif isinstance(one, DRAWING) and not isinstance(one, python_random.SystemRandom) and id(one) not in seen:
+    elif isinstance(one, drawing()) and id(one) not in seen and not _has_no_state(one):
         seen.add(id(one))
         yield name, one
+
+
+def _has_no_state(one: Any) -> bool:
+    """Whether numbers come from the system (random.SystemRandom), so that there is nothing to keep."""
+    pythons = sys.modules.get("random")
+    return pythons is not None and isinstance(one, pythons.SystemRandom)
 
 
 def _state_of(one: Any) -> dict[str, Any]:
     if isinstance(one, Generator):
         return one.state_dict()
-    if isinstance(one, python_random.Random):
+    if hasattr(one, "getstate"):
         return {"state": one.getstate()}
     state: dict[str, Any] = one.get_state(legacy=False) if isinstance(one, np.random.RandomState) else _bits(one).state
     return state
@@ -183,7 +191,7 @@ def _state_of(one: Any) -> dict[str, Any]:
 def _load_one(one: Any, state: Any) -> None:
     if isinstance(one, Generator):
         one.load_state_dict(state)
-    elif isinstance(one, python_random.Random):
+    elif hasattr(one, "setstate"):
         one.setstate(state["state"])
     elif isinstance(one, np.random.RandomState):
         one.set_state(state)

@@ -7,7 +7,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from .. import nn, optim
-from ..nn._state import DRAWING
+from ..nn._state import drawing
 
 _STATEFUL: tuple[type, ...] = (
     optim.Optimizer,
@@ -15,7 +15,6 @@ _STATEFUL: tuple[type, ...] = (
     optim.ReduceOnPlateau,
     optim.ExponentialAverage,
     optim.StochasticAverage,
-    *DRAWING,
 )
 
 
@@ -49,7 +48,7 @@ def refuse_held(
 def _inside(one: Any, path: str, seen: set[int], base: type | None) -> Iterator[tuple[str, Any]]:
     for step, child in _parts(one, base):
         here = f"{path}{step}".lstrip(".")
-        if isinstance(child, _STATEFUL) or _is_iterator(child) or _has_state(child, base):
+        if isinstance(child, (*_STATEFUL, *drawing())) or _is_iterator(child) or _has_state(child, base):
             yield here, child
         elif id(child) not in seen and isinstance(child, (Mapping, list, tuple, set, frozenset, *_CALLABLE)):
             seen.add(id(child))
@@ -70,7 +69,7 @@ def _parts(one: Any, base: type | None) -> Iterator[tuple[str, Any]]:
         yield from ((".func", one.func), (".args", one.args), (".keywords", one.keywords))
     elif isinstance(one, MethodType):
         yield ".__self__", one.__self__
-        if not isinstance(one.__self__, (nn.Module, *_STATEFUL)):
+        if not isinstance(one.__self__, (nn.Module, *_STATEFUL, *drawing())):
             yield from ((f".{key}", child) for key, child in _attributes(one.__self__))
     elif isinstance(one, FunctionType):
         names, cells = one.__code__.co_freevars, one.__closure__ or ()
