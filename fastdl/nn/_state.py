@@ -18,7 +18,7 @@ Buffer = np.ndarray | float
 
 
 def drawing() -> tuple[type, ...]:
-    """Kinds of generators that decide what comes next: fastdl's, and NumPy's and Python's where somebody imported them."""
+    """Kinds of generators that decide what comes next; NumPy's and Python's only where somebody imported them."""
     numpys, pythons = sys.modules.get("numpy.random"), sys.modules.get("random")
     found: tuple[type, ...] = (Generator,)
     if numpys is not None:
