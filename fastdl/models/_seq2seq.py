@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import choice, index_array, integer, lengths_array, number, parts
+from .._validate import choice, float_array, index_array, integer, lengths_array, number, parts
 from ..nn._modes import evaluating
 from ._fitting import IGNORED, in_batches, padded, token_sequences, train
 
@@ -142,6 +142,7 @@ class Seq2Seq(nn.Module):
         self, tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray], encoded: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Logits after each of the tokens (T, B), which follow each other, and the state after the last."""
+        encoded = float_array("encoded", encoded, (None, None, self.hidden), self.decoder.dtype)
         tokens = index_array("tokens", tokens, self.boundary + 1, (None, encoded.shape[1]))
         h, state = self.decoder.forward(self.target_embedding.forward(tokens), state, return_state=True)
         context = self.attention.forward(h, encoded, lengths)

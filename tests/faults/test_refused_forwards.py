@@ -44,6 +44,8 @@ def test_the_two_halves_of_a_translator_name_their_own_arguments() -> None:
     encoded, state = model.encode(TOKENS, np.array([3, 2]))
     with pytest.raises(TypeError, match="^sources: "):
         model.encode(TOKENS.astype(float), np.array([3, 2]))
+    with pytest.raises(TypeError, match="^encoded: "):
+        model.decode(TOKENS, state, float("nan"), np.array([3, 2]))
     with pytest.raises(ValueError, match="^tokens: "):
         model.decode(TOKENS + 99, state, encoded, np.array([3, 2]))
 
