@@ -22,6 +22,7 @@ from ._validate import (
     lengths_array,
     number,
     out_array,
+    parts,
     plain_array,
 )
 from .reference.dense import LossValue, counted  # one type for both: the reference imports nothing of fastdl
@@ -140,6 +141,7 @@ def linear_backward(
     elif isinstance(out, Apart):
         dW, db = out
     else:
+        parts("out", out, "dW", "db or None")
         dW = out_array("out[0]", out[0], W.shape, x.dtype)
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
         check_apart(dW=dW, W=W, dy=dy)

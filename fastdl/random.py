@@ -318,7 +318,7 @@ class Generator:
         """
         if not isinstance(name, str):
             raise TypeError(f"name: got {type(name).__name__}, expected str")
-        text, seed = name.encode(), self._seed
+        text, seed = name.encode(errors="surrogatepass"), self._seed
         for start in range(0, len(text) + 1, 8):  # at least once: the empty name too is a child
             piece = text[start : start + 8]
             low, high = (int.from_bytes(piece[i : i + 4], "little") for i in (0, 4))

@@ -226,6 +226,10 @@ def characters() -> None:
     next(batches.iterate(0, 1))
     Path("text.txt").write_text("abc abc")
     fd.text.read_text(["text.txt"])
+    fd.text.read_corpus(["text.txt"])
+    with open("text.txt", "rb") as file:
+        list(fd.text.decoded(file, "text.txt"))
+    vocabulary.compact("abc"), vocabulary.indexed("abc")
     fd.text.split_held_out("abc " * 30)
 
 
@@ -271,6 +275,7 @@ def runs() -> None:
     run = fd.training.Run(model, optimizer, fd.softmax_cross_entropy, max_norm=None, accumulate=1, penalties=(),
                           constraints=(), callbacks=[watch, _Watch()], carry_state=False)  # fmt: skip
     run.update([(x, y)])
+    run.measure(run.forward(x), y)
     run.stop()
     run.finish_epoch(0.5)
     for one in (watch, fd.training.SaveBest("best.safetensors"), fd.training.Callback()):

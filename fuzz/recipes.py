@@ -25,6 +25,10 @@ def exercise(made: list[Any]) -> None:
 
 
 def _exercise(one: Any) -> None:
+    if hasattr(one, "register_buffer"):
+        one.register_buffer("kept", 1.0)
+    if hasattr(one, "set_rates"):
+        one.set_rates([group.lr for group in one.groups])
     for save, load in (("state_dict", "load_state_dict"), ("random_state", "load_random_state")):
         if hasattr(one, save) and hasattr(one, load):
             getattr(one, load)(getattr(one, save)())

@@ -37,6 +37,9 @@ class Arena(Sequence[Parameter]):
     """
 
     def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
+        for i, pair in enumerate(named):
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Parameter)):
+                raise TypeError(f"named[{i}]: got {type(pair).__name__}, expected (name, parameter)")
         self.names = [name for name, _ in named]
         self._written: dict[Parameter, list[np.ndarray] | None] = {}
         self._parameters = [parameter for _, parameter in named]
@@ -158,7 +161,7 @@ class Arena(Sequence[Parameter]):
                 found.append([start, stop])
         return [(self._data[start:stop], self._grad[start:stop]) for start, stop in found]
 
-    def serve(self, model: Any) -> None:
+    def _serve(self, model: Any) -> None:
         """Remember a model whose parameters these are: a step frees what its layers still hold for backward."""
         self._models = [one for one in self._models if one() is not None and one() is not model]
         self._models.append(weakref.ref(model))

@@ -106,7 +106,7 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._arena is not None:
-            self._arena.serve(self)
+            self._arena._serve(self)
 
     def _changed(self) -> None:
         """Called when a parameter or child came, went or was replaced."""
@@ -206,7 +206,7 @@ class Module:
                 self._warn_of_strangers()
             arena.names = [name for name, _ in named]
             arena._tree_at = Changes.count
-            arena.serve(self)
+            arena._serve(self)
         return arena
 
     def _warn_of_strangers(self) -> None:

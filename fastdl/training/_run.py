@@ -85,7 +85,8 @@ class Run:
 
     @model.setter
     def model(self, value: Any) -> None:
-        raise AttributeError("run.model: cannot be another in the middle of a run; use run.model.load_state_dict")
+        if value is not self._model:
+            raise ValueError("run.model: cannot be another in the middle of a run; use run.model.load_state_dict")
 
     @property
     def optimizer(self) -> Any:
@@ -94,7 +95,8 @@ class Run:
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
-        raise AttributeError("run.optimizer: cannot be another in the middle of a run; set its lr or groups' settings")
+        if value is not self._optimizer:
+            raise ValueError("run.optimizer: cannot be another in the middle of a run; set its lr or groups' settings")
 
     @property
     def seconds(self) -> float:

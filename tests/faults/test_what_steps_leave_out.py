@@ -62,7 +62,7 @@ def test_a_callback_cannot_replace_a_layer_or_the_model_unnoticed():
     for name in ("model", "optimizer"):
         model, callback = Net(), Whole()
         callback.name = name
-        with pytest.raises(AttributeError, match=f"run.{name}: cannot be another"):
+        with pytest.raises(ValueError, match=f"run.{name}: cannot be another"):
             fd.training.fit(model, fd.optim.SGD(model.parameters(), lr=0.1), HALVES, callbacks=[callback], **options)
 
 
