@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test test-reference bench bench-peers bench-report bench-save bench-compare instructions instructions-save lint debug \
-	fuzz sanitize stress wheel clean
+.PHONY: help train test test-reference bench bench-peers bench-report bench-save bench-compare instructions \
+	instructions-save lint debug fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 

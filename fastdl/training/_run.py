@@ -319,9 +319,9 @@ def measured(loss: Loss, count: Count | None, output: Any, y: Any) -> tuple[floa
         if value.__class__ is float:
             return value, gradient, size(y), False
     if not isinstance(result, (tuple, list)):
-        raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient by the outputs)")
+        raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient with respect to the outputs)")
     if len(result) != 2:
-        raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient by the outputs)")
+        raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient with respect to the outputs)")
     value, gradient = result
     if isinstance(value, (str, bytes)) or value is None:
         raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number")
