@@ -69,7 +69,12 @@ def small(x: Any, p: Any, typed: bool = True) -> Any:
     """
     if p.__class__ not in _NUMBERS:
         return None
-    kind = _KINDS[p] if p in _KINDS else kind_of(float(p))
+    if p in _KINDS:
+        kind = _KINDS[p]
+    elif abs(p) < 2**64:
+        kind = kind_of(float(p))
+    else:  # no float may hold it: that is for `order` to say
+        return None
     return kernels.norms.norm_small(x, kind, p, _SURE, typed)
 
 

@@ -31,3 +31,9 @@ def test_the_argument_is_named(call, kind, match):
     with pytest.raises(kind, match=match) as caught:
         call()
     assert len(str(caught.value)) < 300
+
+
+def test_an_order_that_no_float_holds_is_refused_by_name():
+    for size in (2, 5000):
+        with pytest.raises(ValueError, match=r"^ord: got 1000.*, expected a number that a float can hold"):
+            fd.norm(np.ones(size), 10**400)
