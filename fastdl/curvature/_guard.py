@@ -38,7 +38,7 @@ class Linearization:
         raise TypeError(f"{type(self).__name__} defines no jvp")
 
     def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
-        """The gradient by the input, if needed; those by the parameters are added to `out`."""
+        """The gradient with respect to the input, if needed; the parameters' are added to `out`."""
         raise TypeError(f"{type(self).__name__} defines no backward")
 
     def jvp_backward(
