@@ -115,8 +115,15 @@ class CharLM(nn.Module):
         text : str or fastdl.text.Corpus
         seq_len, batch_size : int
             As of :class:`fastdl.text.TextBatches`, which holds the text in 1, 2 or 4 bytes a character.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `text` is none, or has fewer than ``batch_size + 1`` characters.
         """
         index, table = self.vocabulary.indexed(text)
+        if index.size <= integer("batch_size", batch_size, 1):
+            raise ValueError(f"text: got {index.size} characters, expected at least {batch_size + 1}")
         return TextBatches(index, seq_len, batch_size, table=table)
 
     def generate(

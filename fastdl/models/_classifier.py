@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dense, nn, random, training
-from .._validate import data_array, integer, number, whole_array
+from .. import nn, random, training
+from .._validate import integer, number, whole_array
 from ..nn._modes import evaluating
-from ._fitting import LARGEST, in_batches, predicted, train
+from ._checks import at_least_one, vectors
+from ._fitting import LARGEST, in_batches, predicted, smoothed, train
 
 
 class Classifier(nn.Module):
@@ -88,18 +89,11 @@ class Classifier(nn.Module):
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
         """
-        x = self._vectors(x)
-        if len(x) == 0:
-            raise ValueError(f"x: got shape {x.shape}, expected at least one vector")
+        x = at_least_one("x", vectors("x", x, self.features), "vector")
         y = whole_array("y", y, self.classes, (len(x),))
-        label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
-
-        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
-            return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
-
         return train(
-            self, loss, len(x), lambda chosen: (x[chosen], y[chosen]), epochs=epochs, batch_size=batch_size,
-            learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+            self, smoothed(label_smoothing), len(x), lambda chosen: (x[chosen], y[chosen]), epochs=epochs,
+            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
         )  # fmt: skip
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -110,9 +104,6 @@ class Classifier(nn.Module):
         TypeError, ValueError
             If a number of `x` is not finite, or the model's logits are not.
         """
-        x = self._vectors(x)
+        x = vectors("x", x, self.features)
         with evaluating(self):
             return np.concatenate([np.empty(0, np.int64), *(predicted(self.forward(part)) for part in in_batches(x))])
-
-    def _vectors(self, x: Any) -> np.ndarray:
-        return data_array("x", x, (None, self.features))

@@ -1,13 +1,14 @@
-"""What the models share: ragged sequences as padded batches, and their training."""
+"""What the models share: ragged sequences as padded batches, their loss, and their training."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import optim, random, training
-from .._validate import check_logits, data_array, integer, iterated, number, whole_array
+from .. import dense, optim, random, training
+from .._validate import check_logits, flag, integer, number
 
 LARGEST = float(np.finfo(np.float64).max)
 IGNORED = -1  # the target of padding: it counts nothing in the loss
@@ -52,7 +53,7 @@ def train(
 
     `buffers` of the model get their values just before. A run that fails leaves the model as it was.
     """
-    epochs = integer("epochs", epochs, 1)
+    epochs, progress = integer("epochs", epochs, 1), flag("progress", progress)
     learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
     batches = Shuffled(count, batch_size, collate, model.rng)
     optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
@@ -92,31 +93,15 @@ def _unless_it_fails(model: Any) -> Iterator[None]:
     model.eval()
 
 
+def smoothed(label_smoothing: Any) -> Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]:
+    """The loss of classifiers: cross-entropy with so much of a target's probability spread over all classes."""
+    share = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
+    return functools.partial(dense.softmax_cross_entropy, label_smoothing=share)
+
+
 def predicted(logits: np.ndarray) -> np.ndarray:
     """The likeliest class of every row."""
     return np.asarray(check_logits("logits", logits).argmax(-1))
-
-
-def vector_sequences(name: str, values: Any, features: int) -> list[np.ndarray]:
-    """Sequences of vectors as float32 arrays (T, features), all finite, with at least one step each."""
-    return _sequences(name, values, lambda place, one: data_array(place, one, (None, features)))
-
-
-def token_sequences(name: str, values: Any, tokens: int) -> list[np.ndarray]:
-    """Sequences of integers from 0 to tokens - 1 as int64 arrays (T,), with at least one step each."""
-    return _sequences(name, values, lambda place, one: whole_array(place, one, tokens, (None,)))
-
-
-def _sequences(name: str, values: Any, check: Callable[[str, Any], np.ndarray]) -> list[np.ndarray]:
-    arrays = []
-    for i, one in enumerate(iterated(name, values, "a sequence of arrays", (str, bytes, Mapping))):
-        array = check(f"{name}[{i}]", one)
-        if len(array) == 0:
-            raise ValueError(f"{name}[{i}]: got shape {array.shape}, expected at least one step")
-        arrays.append(array)
-    if not arrays:
-        raise ValueError(f"{name}: got 0 sequences, expected one or more")
-    return arrays
 
 
 def padded(arrays: Sequence[np.ndarray], fill: float = 0) -> tuple[np.ndarray, np.ndarray]:

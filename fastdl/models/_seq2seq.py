@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import choice, float_array, index_array, integer, lengths_array, number, parts
+from .._validate import choice, float_array, index_array, integer, number, parts
 from ..nn._modes import evaluating
-from ._fitting import IGNORED, in_batches, padded, token_sequences, train
+from ..nn._whole import whole
+from ._checks import as_many, at_least_one, halves, token_sequences, tokens_and_lengths
+from ._fitting import IGNORED, in_batches, padded, train
 
 
 class Seq2Seq(nn.Module):
@@ -66,9 +68,7 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.source_tokens = integer("source_tokens", source_tokens, 1)
         self.target_tokens = self.boundary = integer("target_tokens", target_tokens, 1)
-        self.hidden = integer("hidden", hidden, 2)
-        if hidden % 2:
-            raise ValueError(f"hidden: got {hidden}, expected an even number")
+        self.hidden = hidden = halves("hidden", hidden)
         self.teacher_forcing = number("teacher_forcing", teacher_forcing, 0.0, 1.0)
         embedding, dropout = integer("embedding", embedding, 1), number("dropout", dropout, 0.0, 1.0)
         choice("attention", attention, ("dot", "additive"))
@@ -98,9 +98,9 @@ class Seq2Seq(nn.Module):
             Padded sources, their lengths, and the true token before each of the target's.
         """
         sources, lengths, before = parts("x", x, "sources (S, B)", "lengths (B,)", "tokens before (T, B)")
-        sources = index_array("x[0]", sources, self.source_tokens, (None, None))
+        sources, lengths = tokens_and_lengths(("x[0]", "x[1]"), sources, lengths, self.source_tokens)
         before = index_array("x[2]", before, self.boundary + 1, (None, sources.shape[1]))
-        lengths = lengths_array("x[1]", lengths, *sources.shape)
+        at_least_one("x[2]", before, "token")
         encoded, state = self.encode(sources, lengths)
         if self.teacher_forcing == 1 or not self.training:
             pieces = [before]
@@ -114,12 +114,14 @@ class Seq2Seq(nn.Module):
             some, state = self.decode(piece, state, encoded, lengths)
             logits.append(some)
         if self.training:
-            self._tape.append([len(piece) for piece in pieces])
+            self._tape.append(([len(piece) for piece in pieces], before.shape))
         return np.concatenate(logits)
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients; `dy` is the gradient by the logits. Choices of tokens have none."""
-        pieces = self._pop()
+        pieces, shape = self._peek()
+        dy = float_array("dy", dy, (*shape, self.target_tokens + 1), self.decoder.dtype)
+        self._pop()
         end, dencoded, dstate = len(dy), np.zeros((), np.float32), None
         for size in reversed(pieces):
             dh, dcontext = np.split(self.output.backward(dy[end - size : end]), 2, axis=2)
@@ -130,14 +132,15 @@ class Seq2Seq(nn.Module):
             end -= size
         self.source_embedding.backward(self.encoder.backward(dencoded, self._split(dstate)))
 
+    @whole
     def encode(self, sources: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """What the decoder needs of the sources (S, B): outputs (S, B, hidden) and initial state."""
-        sources = index_array("sources", sources, self.source_tokens, (None, None))
-        lengths = lengths_array("lengths", lengths, *sources.shape)
+        sources, lengths = tokens_and_lengths(("sources", "lengths"), sources, lengths, self.source_tokens)
         embedded = self.source_embedding.forward(sources)
         encoded, (h, c) = self.encoder.forward(embedded, lengths=lengths, return_state=True)
         return encoded, (np.concatenate(list(h), 1)[None], np.concatenate(list(c), 1)[None])
 
+    @whole
     def decode(
         self, tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray], encoded: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
@@ -175,8 +178,7 @@ class Seq2Seq(nn.Module):
         """
         sources = token_sequences("sources", sources, self.source_tokens)
         targets = token_sequences("targets", targets, self.target_tokens)
-        if len(sources) != len(targets):
-            raise ValueError(f"targets: got {len(targets)}, expected {len(sources)}, as many as sources")
+        as_many("targets", targets, len(sources), "sources")
 
         def collate(chosen: np.ndarray) -> Any:
             before = [np.append(self.boundary, targets[i]) for i in chosen]

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import dense, nn, random, training
+from .. import nn, random, training
 from .._validate import float_array, integer, lengths_array, number, parts, whole_array
 from ..nn._modes import evaluating
-from ._fitting import LARGEST, in_batches, padded, predicted, train, vector_sequences
+from ._checks import vector_sequences
+from ._fitting import LARGEST, in_batches, padded, predicted, smoothed, train
 
 
 class SequenceClassifier(nn.Module):
@@ -94,14 +95,10 @@ class SequenceClassifier(nn.Module):
         """
         x = vector_sequences("x", x, self.features)
         y = whole_array("y", y, self.classes, (len(x),))
-        label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
-
-        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
-            return dense.softmax_cross_entropy(logits, targets, label_smoothing=label_smoothing)
-
         return train(
-            self, loss, len(x), lambda chosen: (padded([x[i] for i in chosen]), y[chosen]), epochs=epochs,
-            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+            self, smoothed(label_smoothing), len(x), lambda chosen: (padded([x[i] for i in chosen]), y[chosen]),
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress,
         )  # fmt: skip
 
     def predict(self, x: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from .. import dense, nn, random, sequence, training
 from .._validate import float_array, index_array, integer, number, parts, sampling, whole_array
 from ..nn._modes import evaluating
+from ._checks import at_least_one
 from ._fitting import train
 
 
@@ -100,8 +101,7 @@ class SequenceGenerator(nn.Module):
             If the loss is no longer finite; the model is as it was.
         """
         values = whole_array("values", values, self.levels, (None, self.steps, self.features))
-        if len(values) == 0:
-            raise ValueError(f"values: got shape {values.shape}, expected at least one sequence")
+        at_least_one("values", values, "sequence")
         targets = np.ascontiguousarray(values.swapaxes(0, 1))
         labels = whole_array("labels", labels, self.classes, (len(values),))
         before = np.concatenate([np.zeros_like(targets[:1]), targets[:-1]])

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, training
-from .._validate import index_array, integer, lengths_array, number, parts
+from .._validate import integer, number, parts
 from ..nn._modes import evaluating
-from ._fitting import IGNORED, in_batches, padded, predicted, token_sequences, train
+from ._checks import as_many, halves, token_sequences, tokens_and_lengths
+from ._fitting import IGNORED, in_batches, padded, predicted, train
 
 
 class Tagger(nn.Module):
@@ -57,9 +58,8 @@ class Tagger(nn.Module):
         super().__init__()
         self.tokens, self.tags = integer("tokens", tokens, 1), integer("tags", tags, 1)
         self.unknown = number("unknown", unknown, 0.0, 1.0)
-        if integer("hidden", hidden, 2) % 2:
-            raise ValueError(f"hidden: got {hidden}, expected an even number")
-        embedding, dropout = integer("embedding", embedding, 1), number("dropout", dropout, 0.0, 1.0)
+        hidden, embedding = halves("hidden", hidden), integer("embedding", embedding, 1)
+        dropout = number("dropout", dropout, 0.0, 1.0)
         self.rng = rng = random.as_generator(rng)
         self.embedding = nn.Embedding(tokens, embedding, rng=rng)
         self.lstm = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
@@ -69,8 +69,7 @@ class Tagger(nn.Module):
     def forward(self, x: Any) -> np.ndarray:
         """Logits (T, B, tags) of x = (tokens (T, B), lengths (B,))."""
         tokens, lengths = parts("x", x, "tokens (T, B)", "lengths (B,)")
-        tokens = index_array("x[0]", tokens, self.tokens, (None, None))
-        lengths = lengths_array("x[1]", lengths, *tokens.shape)
+        tokens, lengths = tokens_and_lengths(("x[0]", "x[1]"), tokens, lengths, self.tokens)
         if self.training and self.unknown:
             tokens = np.where(self.rng.uniform(size=tokens.shape) < self.unknown, 0, tokens)
         h = self.lstm.forward(self.embedding.forward(tokens), lengths=lengths)
@@ -102,11 +101,9 @@ class Tagger(nn.Module):
         """
         sentences = token_sequences("sentences", sentences, self.tokens)
         wanted = token_sequences("tags", tags, self.tags)
-        if len(wanted) != len(sentences):
-            raise ValueError(f"tags: got {len(wanted)}, expected {len(sentences)}, as many as sentences")
+        as_many("tags", wanted, len(sentences), "sentences")
         for i, (sentence, its) in enumerate(zip(sentences, wanted, strict=True)):
-            if len(its) != len(sentence):
-                raise ValueError(f"tags[{i}]: got {len(its)}, expected {len(sentence)}, as many as tokens")
+            as_many(f"tags[{i}]", its, len(sentence), "tokens")
 
         def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
             return dense.softmax_cross_entropy(logits, targets, ignore_index=IGNORED)

@@ -13,7 +13,7 @@ from ._module import Module
 from ._parameter import Parameter
 
 
-class DotAttention(Module):
+class DotAttention(Module, alone=True):
     """Attention by dot products, without parameters: the source is keys and values at once.
 
     Parameters

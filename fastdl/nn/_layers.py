@@ -23,7 +23,7 @@ def float_dtype(dtype: Any) -> np.dtype:
     return kind
 
 
-class Embedding(Module):
+class Embedding(Module, alone=True):
     """A table of vectors, looked up by integers.
 
     Parameters
@@ -77,7 +77,7 @@ class Embedding(Module):
         return f"Embedding({self.num_embeddings}, {self.embedding_dim})"
 
 
-class Linear(Module):
+class Linear(Module, alone=True):
     """Affine map of the last axis, y = x W + b.
 
     Parameters
@@ -183,7 +183,7 @@ def _table(tied: Any, shape: tuple[int, int]) -> Parameter:
     return found
 
 
-class _Activation(Module):
+class _Activation(Module, alone=True):
     """An elementwise function whose derivative is known from its output."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:

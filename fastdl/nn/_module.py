@@ -9,6 +9,7 @@ from . import _state
 from ._arena import Arena, Changes
 from ._parameter import Parameter
 from ._tape import Tape, warn
+from ._whole import whole
 
 _REGISTRIES = ("_parameters", "_buffers", "_children")
 
@@ -27,7 +28,8 @@ class Module:
 
     In training mode ``forward`` pushes what ``backward`` needs on ``self._tape`` (references, no copies) and
     ``backward`` pops it with ``self._pop()``, so a layer may run several times before its backward. An optimizer's
-    step frees what is left. In evaluation mode nothing is stored and a model may be shared by threads.
+    step frees what is left, and a forward that fails leaves nothing, in the layers it called neither. In evaluation
+    mode nothing is stored and a model may be shared by threads.
 
     ``copy.deepcopy`` and ``pickle`` give an independent model, and an optimizer copied together with it goes on with
     the copy; ``copy.copy`` gives another module over the same parameters. docs/nn.md shows a layer of one's own.
@@ -60,6 +62,12 @@ class Module:
             return
         self.__dict__.update(_parameters={}, _buffers={}, _children={}, _arena=None, _tape=Tape(type(self).__name__))
         self.training = True
+
+    def __init_subclass__(cls, alone: bool = False, **kwargs: Any) -> None:
+        """Any class's own ``forward`` becomes all or nothing, but for `alone`: layers that call no others."""
+        super().__init_subclass__(**kwargs)
+        if "forward" in cls.__dict__ and not alone:
+            cls.forward = whole(cls.forward)  # type: ignore[method-assign]
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__

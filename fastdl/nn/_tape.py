@@ -14,12 +14,13 @@ _LARGE = 2**30  # bytes
 class Tape(list[Any]):
     """What a layer's forwards pushed and its backwards have not popped. A copy is empty: each model has its own."""
 
-    __slots__ = ("owner", "warned")
+    __slots__ = ("below", "owner", "warned")
 
     def __init__(self, owner: str) -> None:
         super().__init__()
         self.owner = owner
         self.warned = False
+        self.below: Any = None  # what _whole.py knows of the layer's tree
 
     def append(self, item: Any) -> None:
         list.append(self, item)

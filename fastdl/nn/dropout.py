@@ -13,7 +13,7 @@ from ._modes import evaluating
 from ._module import Module
 
 
-class _Drawn(Module):
+class _Drawn(Module, alone=True):
     """A layer whose training output is a function of (seed, step): the seed is drawn once, steps are counted.
 
     In evaluation mode it is the identity, unless ``sampling`` is set: then it draws, and keeps nothing.
@@ -69,7 +69,7 @@ class _Drawn(Module):
         return f"{type(self).__name__}({self.p})"
 
 
-class Dropout(_Drawn):
+class Dropout(_Drawn, alone=True):
     """Drop elements at random in training.
 
     Parameters
@@ -186,7 +186,7 @@ class GaussianNoise(_Drawn):
         return f"GaussianNoise({self.std})"
 
 
-class Zoneout(_Drawn):
+class Zoneout(_Drawn, alone=True):
     """Keep a unit's old state with probability p; in evaluation the expectation of that.
 
     Parameters

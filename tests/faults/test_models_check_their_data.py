@@ -60,6 +60,8 @@ FITS = {
     "x: got ndarray, expected": lambda: CASES["SequenceClassifier"].make().forward(np.zeros((3, 2, 2), np.float32)),
     "x: got 2 parts, expected": lambda: CASES["Seq2Seq"].make().forward((WORDS[0], [1])),
     r"x\[0\]: got list": lambda: CASES["Tagger"].make().forward(([[1]], [1])),
+    "text: got 3 characters, expected at least 33":
+        lambda: fd.models.CharLM(fd.text.Vocabulary("ab"), 2, 2).batches("aba"),
     "vocabulary: got str": lambda: fd.models.CharLM("abc"),
 }  # fmt: skip
 

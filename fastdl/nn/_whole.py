@@ -1,0 +1,51 @@
+"""Forwards that leave nothing where they fail: what the layers within pushed and drew on the way is taken back."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ._arena import Changes
+from ._tape import Tape
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+
+def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same forward, all or nothing.
+
+    A layer pushes on its tape once nothing can be refused any more. One of several layers cannot keep to that: the
+    second may refuse what the first has made. So their tapes and places in the random streams go back to where they
+    were, whatever ended it.
+    """
+
+    @functools.wraps(forward)
+    def all_or_nothing(self: "Module", *args: Any, **kwargs: Any) -> Any:
+        if not (self._children and self.training):
+            return forward(self, *args, **kwargs)
+        tapes, drawing = _below(self)
+        lengths, drawn = [len(tape) for tape in tapes], [one._own_random_state() for one in drawing]
+        own_length, own_drawn = len(self._tape), self._own_random_state()
+        try:
+            return forward(self, *args, **kwargs)
+        except BaseException:
+            for tape, length in zip((*tapes, self._tape), (*lengths, own_length), strict=True):
+                del tape[length:]
+            for one, state in zip((*drawing, self), (*drawn, own_drawn), strict=True):
+                one._load_own_random_state(state)
+            raise
+
+    return all_or_nothing
+
+
+def _below(module: "Module") -> tuple[list[Tape], list["Module"]]:
+    """The tapes of all modules below one, and which of these draw; found anew after any change of any model.
+
+    The module itself is left out: its tape keeps the answer, and would keep itself alive.
+    """
+    found = module._tape.below
+    if found is None or found[0] != Changes.count:
+        modules = [one for one in module.modules() if one is not module]
+        drawing = [one for one in modules if one._own_random_state()]
+        found = module._tape.below = Changes.count, [one._tape for one in modules], drawing
+    return found[1], found[2]
