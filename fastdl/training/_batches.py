@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .._validate import integer, plain_array
+from .._validate import flag, integer, plain_array
 
 Batch = tuple[Any, Any]
 
@@ -50,7 +50,7 @@ class ArrayBatches:
             raise ValueError(f"y: got {y.shape[0]} examples, expected {x.shape[0]}, as many as x has")
         self.x, self.y = x, y
         self.batch_size = integer("batch_size", batch_size, 1)
-        self.shuffle = bool(shuffle)
+        self.shuffle = flag("shuffle", shuffle)
         self.seed = integer("seed", seed, 0)
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class ArrayBatches:
 
     def iterate(self, epoch: int, start: int) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
-        count = self.x.shape[0]
+        count, epoch, start = self.x.shape[0], integer("epoch", epoch, 0), integer("start", start, 0)
         order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
         for first in range(start * self.batch_size, count, self.batch_size):
             chosen: Any = slice(first, first + self.batch_size)

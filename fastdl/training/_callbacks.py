@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import _files, _safetensors
 from .._validate import entry, integer, number
-from ._data import path_like
+from ._history import History
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -86,7 +86,7 @@ class EarlyStopping(Callback):
         return self.waited >= self.patience
 
     def on_train_begin(self, run: "Run") -> None:
-        if run.step == 0:  # a new run; a resumed one goes on with what the checkpoint had
+        if checked_run(run).step == 0:  # a new run; a resumed one goes on with what the checkpoint had
             self.best, self.waited = float("inf"), 0
 
     def on_epoch_end(self, run: "Run") -> None:
@@ -127,10 +127,11 @@ class SaveBest(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = path_like("path", path)
+        self.path = _files.name_of(path)
         self.best = float("inf")
 
     def on_train_begin(self, run: "Run") -> None:
+        checked_run(run)
         _files.try_replacing(self.path)
         if run.step == 0:
             self.best = float("inf")
@@ -152,7 +153,18 @@ class SaveBest(Callback):
         self.best = number("state['best']", entry("state", state, "best"))
 
 
+def checked_run(run: Any) -> "Run":
+    """Refuse what is no run, by its learning curve."""
+    if not isinstance(getattr(run, "history", None), History):
+        raise TypeError(f"run: got {type(run).__name__}, expected a fastdl.training.Run")
+    checked: Run = run
+    return checked
+
+
 def watched_loss(run: "Run") -> float:
     """The last epoch's validation loss, or training loss where there is no other."""
-    row = run.history.epochs[-1]
+    epochs = checked_run(run).history.epochs
+    if not epochs:
+        raise ValueError("run: got one without an epoch in its history, expected one after an epoch's end")
+    row = epochs[-1]
     return row["loss"] if row["validation_loss"] is None else row["validation_loss"]

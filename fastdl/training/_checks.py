@@ -7,12 +7,46 @@ from typing import Any
 import numpy as np
 
 from .. import nn, optim
-from .._validate import number
+from .._validate import flag, integer, number
 from ._callbacks import Callback
 from ._held import refuse_held
 
 _HOOKS = [name for name in vars(Callback) if not name.startswith("_")]
 _PAIRS = "an iterable of (inputs, targets), such as [(x, y)] or fd.training.ArrayBatches(x, y, batch_size)"
+
+
+def check_run(
+    model: Any, optimizer: Any, loss: Any, count: Any, schedule: Any, callbacks: Any, penalties: Any, constraints: Any
+) -> None:
+    """What a run is made of."""
+    check_model(model)
+    check_optimizer(optimizer)
+    check_loss(loss, count)
+    check_parts(callbacks, penalties, constraints)
+    check_schedule(schedule, optimizer)
+    check_owned(model, optimizer)
+
+
+def step_settings(max_norm: Any, accumulate: Any) -> tuple[float | None, int]:
+    """How far gradients are scaled down, if at all, and how many batches a step takes."""
+    accumulate = integer("accumulate", accumulate, 1)
+    return None if max_norm is None else number("max_norm", max_norm, 0.0, open_low=True), accumulate
+
+
+def carries(model: Any, carry_state: Any) -> bool:
+    """Whether the state is carried from batch to batch; refused where the model's forward takes none."""
+    if not flag("carry_state", carry_state):
+        return False
+    try:
+        inspect.signature(model.forward).bind(None, None, return_state=True)
+    except TypeError as error:
+        raise ValueError(
+            f"carry_state: got True, expected False, since {type(model).__name__}.forward(x, state, return_state=True) "
+            f"is none ({error})"
+        ) from None
+    except ValueError:  # written in C, without a signature
+        pass
+    return True
 
 
 def check_model(model: Any) -> None:

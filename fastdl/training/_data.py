@@ -1,6 +1,5 @@
 """What comes out of batches: pairs, as arrays, how many targets they hold, and where they are not finite."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,14 +8,6 @@ import numpy as np
 from .._validate import number
 
 PARTS = "what goes into forward beside x, as lengths do, belongs to the inputs: ((x, lengths), y)"
-
-
-def path_like(name: str, path: Any) -> str:
-    """A file's name."""
-    try:
-        return os.fsdecode(path)
-    except TypeError:
-        raise TypeError(f"{name}: got {type(path).__name__}, expected a str or a path") from None
 
 
 def pair(batch: Any, name: str, number: int) -> tuple[Any, Any]:

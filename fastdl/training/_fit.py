@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import _files, dense, optim
-from .._validate import integer, number
+from .. import _files, dense
+from .._validate import flag, integer
 from . import _checks
 from ._batches import Batch
 from ._batches import count as batches_of
 from ._callbacks import Callback, EarlyStopping
 from ._checkpoint import load_checkpoint, save_checkpoint
-from ._data import path_like
 from ._history import History
 from ._interruption import Interruption
 from ._progress import make_progress
@@ -152,13 +151,10 @@ def fit(
     >>> history["loss"][-1] < 1e-3
     True
     """
-    _checks.check_model(model)
-    _checks.check_optimizer(optimizer)
-    _checks.check_loss(loss, count)
-    epochs = integer("epochs", epochs, 1)
-    accumulate = integer("accumulate", accumulate, 1)
-    if max_norm is not None:
-        max_norm = number("max_norm", max_norm, 0.0, open_low=True)
+    _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
+    epochs, resume, progress = integer("epochs", epochs, 1), flag("resume", resume), flag("progress", progress)
+    max_norm, accumulate = _checks.step_settings(max_norm, accumulate)
+    carry_state = _checks.carries(model, carry_state)
     if checkpoint_every is not None:
         checkpoint_every = integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (checkpoint_every is not None or resume):
@@ -166,10 +162,7 @@ def fit(
     _checks.check_batches("batches", batches, epochs)
     if validation is not None:
         _checks.check_batches("validation", validation, epochs)
-    _checks.check_parts(callbacks, penalties, constraints)
     _checks.check_display(metadata, unit, loss_format)
-    _checks.check_schedule(schedule, optimizer)
-    _checks.check_owned(model, optimizer)
 
     def check_saved() -> None:
         parts = {"callbacks": callbacks, "penalties": penalties, "constraints": constraints}
@@ -178,7 +171,7 @@ def fit(
 
     if checkpoint is not None:
         check_saved()
-        _files.try_replacing(path_like("checkpoint", checkpoint))
+        _files.try_replacing(_files.name_of(checkpoint, "checkpoint"))
     rates = [group.lr for group in optimizer.groups] if schedule is not None else []
     run = Run(
         model,
@@ -189,8 +182,8 @@ def fit(
         penalties=penalties,
         constraints=constraints,
         callbacks=callbacks,
-        carry_state=bool(carry_state),
-        schedule=schedule if schedule is None or hasattr(schedule, "step") else optim.Scheduler(optimizer, schedule),
+        carry_state=carry_state,
+        schedule=schedule,
         count=count,
     )
     extra = dict(metadata or {})
@@ -226,7 +219,6 @@ def fit(
             with interruption:
                 _train(run, batches, validation, epochs, display, interruption, checkpoint_every, save)
     except BaseException:
-        model.train()  # nothing of a step that did not come to its end is left
         run.give_up()
         raise
     finally:
@@ -287,7 +279,7 @@ def evaluate(
     _checks.check_model(model)
     _checks.check_loss(loss, count)
     _checks.check_batches("batches", batches, 0)
-    return mean_loss(model, batches, loss, bool(carry_state), count)
+    return mean_loss(model, batches, loss, _checks.carries(model, carry_state), count)
 
 
 def _train(

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from .._files import replacing
+from .._files import name_of, replacing, save_picture
+from .._validate import choice, number
 
 COLUMNS = ("epoch", "step", "loss", "validation_loss", "penalty", "tokens", "seconds")
 
@@ -42,8 +42,7 @@ class History:
 
     def __getitem__(self, column: str) -> list[Any]:
         """One column of the epochs' rows."""
-        if column not in COLUMNS:
-            raise ValueError(f"column: got {column!r}, expected one of {', '.join(COLUMNS)}")
+        choice("column", column, COLUMNS)
         return [row[column] for row in self.epochs]
 
     def __repr__(self) -> str:
@@ -85,9 +84,14 @@ class History:
 
         Raises
         ------
+        TypeError, ValueError
+            If an argument is bad.
         ImportError
             If matplotlib is not installed.
         """
+        path, scale = name_of(path), number("scale", scale)
+        if not isinstance(label, str):
+            raise TypeError(f"label: got {type(label).__name__}, expected a str")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -107,5 +111,4 @@ class History:
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()
-        with replacing(path) as file:
-            figure.savefig(file, dpi=150, format=PurePath(path).suffix[1:] or "png")
+        save_picture(figure, path)

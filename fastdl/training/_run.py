@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import norms, optim
+from .. import _validate, norms, optim
 from ..dense import LossValue
 from ..nn._modes import evaluating
+from . import _checks
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched_loss
 from ._data import counted, not_finite, pair, scaled, size
@@ -56,9 +57,13 @@ class Run:
         schedule: Any = None,
         count: Count | None = None,
     ) -> None:
+        _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
+        self.max_norm, self.accumulate = _checks.step_settings(max_norm, accumulate)
+        self.carry_state = _checks.carries(model, carry_state)
         self._model, self._optimizer, self.loss_function, self.count = model, optimizer, loss, count
-        self.schedule = schedule  # a Scheduler, moved on every step, or a ReduceOnPlateau, every epoch
-        self.max_norm, self.accumulate, self.carry_state = max_norm, accumulate, carry_state
+        # A Scheduler, moved on every step, or a ReduceOnPlateau, every epoch.
+        made = schedule is None or hasattr(schedule, "step")
+        self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
         self.parameters = model.parameters()
         self.history = History()
@@ -105,7 +110,7 @@ class Run:
 
     @seconds.setter
     def seconds(self, value: float) -> None:
-        self._earlier, self._started = value, time.monotonic()
+        self._earlier, self._started = _validate.number("seconds", value, 0.0), time.monotonic()
 
     def stop(self) -> None:
         """End the run after this step (called from ``on_step_end``) or epoch (from ``on_epoch_end``)."""
@@ -114,11 +119,16 @@ class Run:
     def begin(self) -> None:
         """Forget gradients that no step has used; those an optimizer waits with are its business."""
         if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
+            self._forget_gradients()
+
+    def _forget_gradients(self) -> None:
+        if self.parameters._written:
             self.parameters.renew_gradients()
 
     def give_up(self) -> None:
-        """Forget what was gathered for a step that does not come."""
-        self.parameters.renew_gradients()
+        """Forget what was gathered for a step that does not come, and the forwards that wait for a backward."""
+        self.model.train()
+        self._forget_gradients()
         if self.gathers and hasattr(self.optimizer, "_waiting"):
             self.optimizer._waiting = 0
 
@@ -140,9 +150,21 @@ class Run:
 
         Raises
         ------
+        TypeError, ValueError
+            If `group` is no list of (inputs, targets), or the model or the loss refuses them; there is no step then.
         FloatingPointError
             If the loss or the gradient is not finite; the parameters keep their values.
         """
+        wanted = "several (inputs, targets)"
+        pairs = [pair(one, "group", place) for place, one in enumerate(_validate.iterated("group", group, wanted), 1)]
+        try:
+            return self._update(pairs)
+        except BaseException:
+            self.give_up()
+            raise
+
+    def _update(self, group: Sequence[Batch]) -> float:
+        """The body of :meth:`update`; whoever calls it gives up if it fails."""
         model, parameters = self.model, self.parameters
         if not model.training:  # a callback has left it in evaluation mode
             model.train()
@@ -269,7 +291,7 @@ class Run:
             for number, batch in enumerate(iterate(batches, self.epoch, self.batch), self.batch + 1)
         )
         for group in in_groups(pairs, self.accumulate):
-            targets = self.update(group)
+            targets = self._update(group)
             if targets:
                 for hook in hooks:
                     hook(self)
@@ -284,8 +306,18 @@ class Run:
             raise ValueError(f"batches: gave no targets that count in epoch {self.epoch + 1}, expected some")
 
     def finish_epoch(self, validation_loss: float | None) -> dict[str, Any]:
-        """Write the epoch's row and make ready for the next."""
+        """Write the epoch's row and make ready for the next.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `validation_loss` is neither a number nor None, or no step has come since the last epoch's end.
+        """
         sums = self.sums
+        if validation_loss is not None:
+            _validate.number("validation_loss", validation_loss)
+        if not sums["targets"]:
+            raise ValueError("epoch: got no targets that count since the last one's end, expected some")
         row = {
             "epoch": self.epoch + 1,
             "step": self.step,

@@ -74,7 +74,7 @@ CASES = {
     "a penalty alone": ({"penalties": fd.norms.L2(0.1)}, TypeError, "penalties: got L2, expected a list"),
     "a constraint as penalty": ({"penalties": [fd.norms.MaxNorm(1.0)]}, TypeError, r"penalties\[0\]: got MaxNorm, expected an object with add"),
     "a penalty as constraint": ({"constraints": [fd.norms.L2(0.1)]}, TypeError, r"constraints\[0\]: got L2, expected an object with apply"),
-    "a checkpoint": ({"checkpoint": 3}, TypeError, "checkpoint: got int, expected a str or a path"),
+    "a checkpoint": ({"checkpoint": 3}, TypeError, "checkpoint: got int, expected the path of a file"),
     "metadata": ({"metadata": {"a": 1}}, TypeError, "metadata: got dict, expected a mapping of str to str"),
     "unit": ({"unit": 3}, TypeError, "unit: got int"),
     "loss_format": ({"loss_format": "{:.2f}"}, TypeError, "loss_format: got str, expected a function"),
