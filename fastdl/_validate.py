@@ -334,6 +334,17 @@ def flag(name: str, value: Any) -> bool:
     raise TypeError(f"{name}: got {shown(value)}, expected True or False")
 
 
+def text(name: str, value: Any) -> str:
+    """A text that a file or a picture can hold: a lone surrogate stands for no character."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: got {shown(value)}, expected a str")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: got {shown(value)}, expected a text without lone surrogates") from None
+    return value
+
+
 def entry(name: str, state: Any, key: str) -> Any:
     """What a state holds under that key."""
     if key not in mapping(name, state, "a state"):

@@ -43,9 +43,8 @@ def _exercise(one: Any) -> None:
 
 
 def _required(function: Any) -> bool:
-    code = getattr(function, "__fuzz_tapped__", function).__code__
-    defaults = len(getattr(function, "__fuzz_tapped__", function).__defaults__ or ())
-    return code.co_argcount - defaults > 1 or code.co_kwonlyargcount > 0
+    own = inspect.unwrap(function)
+    return own.__code__.co_argcount - len(own.__defaults__ or ()) > 1 or own.__code__.co_kwonlyargcount > 0
 
 
 def _examples() -> Iterator[tuple[str, Recipe]]:

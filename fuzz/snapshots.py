@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 _SIMPLE = (int, float, str, bytes, bool, type(None), complex, np.number)
-_CACHES = ("_arena", "_arena_at")  # made when they are first asked for
+_CACHES = ("_arena", "_arena_at", "_known")  # made when they are first asked for
 _MOST = 3000  # places of one snapshot: more are not looked at
 
 
@@ -57,6 +57,8 @@ def _walk(place: str, value: Any, seen: set[int], depth: int) -> Iterator[tuple[
         for name, inner in _attributes(value):
             if name in _CACHES:
                 continue
+            if name == "_grad" and not getattr(value, "written", True):
+                inner = "unwritten"  # which reads as 0, whatever its memory holds
             yield from _walk(f"{place}.{name}", inner, seen, depth + 1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._files import name_of, replacing, save_picture
-from .._validate import choice, number
+from .._validate import choice, number, text
 
 COLUMNS = ("epoch", "step", "loss", "validation_loss", "penalty", "tokens", "seconds")
 
@@ -89,9 +89,7 @@ class History:
         ImportError
             If matplotlib is not installed.
         """
-        path, scale = name_of(path), number("scale", scale)
-        if not isinstance(label, str):
-            raise TypeError(f"label: got {type(label).__name__}, expected a str")
+        path, scale, label = name_of(path), number("scale", scale), text("label", label)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

@@ -139,10 +139,6 @@ class Run:
         output, self.state = self.model.forward(x, self.state, return_state=True)
         return output
 
-    def measure(self, output: Any, y: Any) -> tuple[float, Any, float, bool]:
-        """Loss, its gradient, the targets that count, and whether the loss is a sum over them."""
-        return measured(self.loss_function, self.count, output, y)
-
     def update(self, group: Sequence[Batch]) -> float:
         """One optimizer step on the mean loss over all targets of the group; returns their number.
 
@@ -158,13 +154,13 @@ class Run:
         wanted = "several (inputs, targets)"
         pairs = [pair(one, "group", place) for place, one in enumerate(_validate.iterated("group", group, wanted), 1)]
         try:
-            return self._update(pairs)
+            return self._update(pairs, "group", 1)
         except BaseException:
             self.give_up()
             raise
 
-    def _update(self, group: Sequence[Batch]) -> float:
-        """The body of :meth:`update`; whoever calls it gives up if it fails."""
+    def _update(self, group: Sequence[Batch], name: str, first: int) -> float:
+        """The body of :meth:`update`, whose caller gives up if it fails; `name` has the group from `first` on."""
         model, parameters = self.model, self.parameters
         if not model.training:  # a callback has left it in evaluation mode
             model.train()
@@ -174,8 +170,9 @@ class Run:
         targets: float = 0
         loss, summed = 0.0, False
         for place, (x, y) in enumerate(group):
-            output = self.forward(x)
-            value, gradient, number, summed = self.measure(output, y)
+            output = of_batch(name, first + place, self.forward, x)
+            result = of_batch(name, first + place, self.loss_function, output, y)
+            value, gradient, number, summed = measured(result, self.count, y)
             if number == 0:
                 model.train()  # forgets this forward
                 self._warn("batches", self.batch + place)
@@ -291,7 +288,7 @@ class Run:
             for number, batch in enumerate(iterate(batches, self.epoch, self.batch), self.batch + 1)
         )
         for group in in_groups(pairs, self.accumulate):
-            targets = self._update(group)
+            targets = self._update(group, "batches", self.batch + 1)
             if targets:
                 for hook in hooks:
                     hook(self)
@@ -335,15 +332,24 @@ class Run:
         return row
 
 
-def measured(loss: Loss, count: Count | None, output: Any, y: Any) -> tuple[float, Any, float, bool]:
-    """Loss, its gradient, the targets that count, and whether the loss is a sum over them.
+def of_batch(name: str, number: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a model or a loss makes of a batch; where it refuses, the message says which of `name` it was."""
+    try:
+        return function(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):  # somebody's own, made of other arguments
+            raise
+        raise type(error)(f"{name}: in batch {number}, {error}") from error
+
+
+def measured(result: Any, count: Count | None, y: Any) -> tuple[float, Any, float, bool]:
+    """Loss, its gradient, the targets that count, and whether the loss is a sum over them, of what a loss gave.
 
     Raises
     ------
     TypeError, ValueError
-        If the loss or the count is not what it has to be.
+        If it or the count is not what it has to be.
     """
-    result = loss(output, y)
     if count is None and result.__class__ is tuple and len(result) == 2:
         value, gradient = result  # the rule, and what most losses of one's own return
         if value.__class__ is LossValue:
@@ -404,10 +410,11 @@ def mean_loss(
         for place, batch in enumerate(batches):
             x, y = pair(batch, name, place + 1)
             if carry_state:
-                output, state = model.forward(x, state, return_state=True)
+                output, state = of_batch(name, place + 1, model.forward, x, state, return_state=True)
             else:
-                output = model.forward(x)
-            value, _, number, summed = measured(loss, count, output, y)
+                output = of_batch(name, place + 1, model.forward, x)
+            result = of_batch(name, place + 1, loss, output, y)
+            value, _, number, summed = measured(result, count, y)
             if number == 0:
                 if not warned:
                     warned = True

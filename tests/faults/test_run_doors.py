@@ -71,7 +71,7 @@ def test_a_group_that_is_none(group: Any) -> None:
 
 def test_a_group_whose_second_batch_is_refused_leaves_no_gradient() -> None:
     run = started()
-    with pytest.raises(ValueError, match="^x: "):
+    with pytest.raises(ValueError, match="^group: in batch 2, x: "):
         run.update([(X, Y), (X[:, :2], Y)])
     assert not run.model.weight.written
     assert len(run.model._tape) == 0
@@ -143,3 +143,46 @@ def test_places_in_the_data_and_columns_are_named() -> None:
             History()[column]
     with pytest.raises(ValueError, match="^path: got .*expected no NUL"):
         SaveBest("a\0b")
+    with pytest.raises(ValueError, match="^path: got .*expected a name in utf-8"):
+        SaveBest("\ud800")
+
+
+def test_a_curve_is_drawn_where_and_as_it_can_be(tmp_path: Any) -> None:
+    run = started()
+    run.update([(X, Y)])
+    run.finish_epoch(None)
+    for options, message in (
+        ({"path": 3}, "path: got int"),
+        ({"path": tmp_path / "curve.nope"}, "path: got .*, expected one of .*png"),
+        ({"label": 3}, "label: got 3, expected a str"),
+        ({"label": "\ud800"}, "label: got .*, expected a text without lone surrogates"),
+        ({"scale": "x"}, "scale: got 'x', expected a number"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+            run.history.plot(**{"path": tmp_path / "curve"} | options)
+    assert not list(tmp_path.iterdir())
+    run.history.plot(tmp_path / "curve.SVG")
+    assert (tmp_path / "curve.SVG").read_bytes().startswith(b"<?xml")
+
+
+def test_what_a_model_or_a_loss_refuses_is_said_with_its_batch() -> None:
+    run = started()
+    good, wide, short = (X, Y), (X[:, :2], Y), (X, Y[:7])
+    for bad, message in ((wide, r"x: got shape \(8, 2\)"), (short, r"target: got shape \(7, 1\)")):
+        for name, call in (
+            ("group", lambda bad: run.update([good, bad])),
+            ("batches", lambda bad: fit(run.model, run.optimizer, [good, bad], loss=fd.mse_loss, progress=False)),
+            ("batches", lambda bad: evaluate(run.model, [good, bad], loss=fd.mse_loss)),
+        ):
+            with pytest.raises(ValueError, match=rf"^{name}: in batch 2, {message}"):
+                call(bad)
+
+    class OnesOwn(ValueError):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__("my own")
+
+    def loss(z: Any, y: Any) -> Any:
+        raise OnesOwn(1, 2)
+
+    with pytest.raises(OnesOwn, match="^my own$"):
+        evaluate(run.model, [good], loss=loss)
