@@ -54,7 +54,8 @@ def train(
     `buffers` of the model get their values just before. A run that fails leaves the model as it was.
     """
     epochs, progress = integer("epochs", epochs, 1), flag("progress", progress)
-    learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
+    largest = float(np.finfo(np.float32).max)  # of the models' own type, which the optimizer asks for by its own name
+    learning_rate = number("learning_rate", learning_rate, 0.0, largest, open_low=True)
     batches = Shuffled(count, batch_size, collate, model.rng)
     optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     with _unless_it_fails(model):
