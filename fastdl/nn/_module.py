@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._validate import flag
 from . import _state
 from ._arena import Arena, Changes
 from ._parameter import Parameter
@@ -99,6 +100,7 @@ class Module:
         for name in _REGISTRIES:
             state[name] = getattr(self, name).copy()
         state["_tape"] = Tape(type(self).__name__)
+        state.pop("_below", None)  # of _whole.py: found anew
         if self._arena is not None and not self._arena.is_current():
             state["_arena"] = None
         return state
@@ -158,6 +160,7 @@ class Module:
     # ---- modes --------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> "Module":
         """Switch this module and its children to training (or, with False, evaluation); returns itself."""
+        mode = flag("mode", mode)
         for module in self.modules():
             module.training = mode
             module._tape.clear()

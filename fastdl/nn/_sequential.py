@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from .._validate import flag, item
 from ._module import Module
+from ._whole import Whole
 
 
 class Sequential(Module):
@@ -41,7 +43,7 @@ class Sequential(Module):
         return len(self._children)
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._children.values())[index]
+        return item("index", index, list(self._children.values()))
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._children.values())
@@ -64,19 +66,21 @@ class Sequential(Module):
         TypeError, ValueError
             If `state` is no list of so many entries, or a layer refuses its input.
         """
+        return_state = flag("return_state", return_state)
         if state is not None and not isinstance(state, (list, tuple)):
             raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
         states = [None] * len(self) if state is None else state
         if len(states) != len(self):
             raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
         final: list[Any] = []
-        for layer, initial in zip(self._children.values(), states, strict=True):
-            if initial is not None or (return_state and hasattr(layer, "initial_state")):
-                x, after = layer.forward(x, initial, return_state=True)
-                final.append(after)
-            else:
-                x = layer.forward(x)
-                final.append(None)
+        with Whole(self):
+            for layer, initial in zip(self._children.values(), states, strict=True):
+                if initial is not None or (return_state and hasattr(layer, "initial_state")):
+                    x, after = layer.forward(x, initial, return_state=True)
+                    final.append(after)
+                else:
+                    x = layer.forward(x)
+                    final.append(None)
         return (x, final) if return_state else x
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
