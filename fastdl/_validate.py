@@ -108,8 +108,10 @@ def out_array(name: str, value: Any, shape: tuple[int | None, ...] | None, dtype
     return value
 
 
-def index_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
-    """Integers in [0, upper) as a C-contiguous int64 array."""
+def index_array(
+    name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None, bound: str = ""
+) -> np.ndarray:
+    """Integers in [0, upper) as a C-contiguous int64 array. bound: the argument that `upper` was given as."""
     if is_index(value, upper) and (shape is None or _fits(value.shape, shape)):
         return value
     value = plain_array(name, value, "a numpy array of integers")
@@ -121,6 +123,7 @@ def index_array(name: str, value: Any, upper: int, shape: tuple[int | None, ...]
         low, high = int(value.min()), int(value.max())
         if low < 0 or high >= upper:
             wanted = f"0 to {upper - 1}" if upper > 0 else "none, since there is nothing to choose from"
+            wanted += f", since {bound} is {upper}" if bound else ""
             raise ValueError(f"{name}: got values from {low} to {high}, expected {wanted}")
     return np.require(value, np.int64, ["C", "ALIGNED"])
 
@@ -150,6 +153,14 @@ def check_apart(**arrays: np.ndarray) -> None:
         for other_name, other in items[i + 1 :]:
             if np.may_share_memory(one, other) and one.size and other.size:
                 raise ValueError(f"{name}: overlaps {other_name}, expected separate memory")
+
+
+def check_places(places: Mapping[str, np.ndarray], read: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays to write into that share memory with each other or with what is read meanwhile."""
+    check_apart(**places)
+    for label, place in places.items():
+        for name, array in read.items():
+            check_apart(**{label: place, name: array})
 
 
 def number(
@@ -343,6 +354,16 @@ def text(name: str, value: Any) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{name}: got {shown(value)}, expected a text without lone surrogates") from None
     return value
+
+
+def item(name: str, index: Any, items: list[Any]) -> Any:
+    """What a list has at an index or in a slice."""
+    if isinstance(index, slice):
+        return items[index]
+    at = integer(name, index)
+    if not -len(items) <= at < len(items):
+        raise IndexError(f"{name}: got {shown(at)}, expected from {-len(items)} to {len(items) - 1}")
+    return items[at]
 
 
 def entry(name: str, state: Any, key: str) -> Any:

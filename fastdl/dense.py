@@ -14,8 +14,10 @@ from ._threads import threads_for
 from ._validate import (
     REDUCTIONS,
     check_apart,
+    check_places,
     check_shape,
     choice,
+    flag,
     float_array,
     index_array,
     integer,
@@ -141,11 +143,13 @@ def linear_backward(
     elif isinstance(out, Apart):
         dW, db = out
     else:
+        accumulate = flag("accumulate", accumulate)
         parts("out", out, "dW", "db or None")
         dW = out_array("out[0]", out[0], W.shape, x.dtype)
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
-        check_apart(dW=dW, W=W, dy=dy)
-    dx: Any = aligned_empty(x.shape, x.dtype) if input_gradient else None
+        places = {"out[0]": dW} if db is None else {"out[0]": dW, "out[1]": db}
+        check_places(places, {"dy": dy, "x": x, "W": W})
+    dx: Any = aligned_empty(x.shape, x.dtype) if flag("input_gradient", input_gradient) else None
     if x.size == 0 or W.size == 0:
         if dx is not None:
             dx[...] = 0
@@ -237,7 +241,8 @@ def embedding_backward(
     index = index_array("index", index, W.shape[0])
     dy = float_array("dy", dy, (*index.shape, W.shape[1]), W.dtype)
     dW = aligned_empty(W.shape, W.dtype) if out is None else out_array("out", out, W.shape, W.dtype)
-    if out is None or not accumulate:
+    check_apart(out=dW, dy=dy)
+    if out is None or not flag("accumulate", accumulate):
         dW[...] = 0
     if dy.size:
         num_threads = threads_for(dy.size, 4 * _GRAIN_ELEMENTS)
@@ -434,6 +439,8 @@ def _masked(
 ) -> tuple[np.ndarray, int]:
     """Targets as int64, with `ignored` where they do not count, and how many do: these must be classes."""
     targets = plain_array("targets", targets, "a numpy array of integers")
+    if targets.dtype.kind not in "iu":
+        raise TypeError(f"targets: got dtype {targets.dtype}, expected integers")
     check_shape("targets", targets, shape[:-1])
     counts = np.ones(targets.shape, bool) if ignore_index is None else targets != ignored
     if lengths is not None:

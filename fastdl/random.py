@@ -185,8 +185,10 @@ def _range(low: Any, high: Any, dtype: Any) -> tuple[float, float, np.dtype]:
     """low <= high, both and their distance within the type."""
     kind = _validate.float_type("dtype", dtype)
     most = float(np.finfo(kind).max)
-    first = _validate.number("low", low, -most, most)
-    return first, _validate.number("high", high, first, min(most, first + most)), kind
+    first, last = _validate.number("low", low, -most, most), _validate.number("high", high, -most, most)
+    if not first <= last <= first + most:
+        raise ValueError(f"high: got {last} with low {first}, expected from low to low + {most:g}")
+    return first, last, kind
 
 
 def _spread(mean: Any, std: Any, dtype: Any) -> tuple[float, float, np.dtype]:
@@ -273,7 +275,9 @@ class Generator:
         than 2**-64.
         """
         low = _validate.integer("low", low, -(2**63), 2**63 - 2)
-        high = _validate.integer("high", high, low + 1, 2**63 - 1)
+        high = _validate.integer("high", high, -(2**63), 2**63 - 1)
+        if high <= low:
+            raise ValueError(f"high: got {high} with low {low}, expected at least low + 1")
         shape, count = _shape(size), _count(size)
         words = self._draw(2 * count).astype(np.uint64)
         # The high 64 bits of a 128-bit product, by halves; uint64 arithmetic wraps, which the last sum uses.
@@ -365,7 +369,7 @@ def seed(n: int) -> None:
     >>> fd.random.as_generator(None).uniform() == first
     True
     """
-    _default.load_state_dict({"seed": n, "block": 0})
+    _default.load_state_dict({"seed": _validate.integer("n", n, 0, 2**64 - 1), "block": 0})
 
 
 def as_generator(rng: "Generator | int | None") -> Generator:

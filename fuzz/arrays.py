@@ -8,7 +8,19 @@ import numpy as np
 
 # Kinds that concern an argument for itself, so that a refusal must name it; of RELATED ones, another may be named that
 # no longer fits.
-RELATED = ("extent", "axis more", "axis fewer", "swapped", "other float", "empty", "0-d", "values", "ints", "aliased")
+RELATED = (
+    "extent",
+    "flat",
+    "axis more",
+    "axis fewer",
+    "swapped",
+    "other float",
+    "empty",
+    "0-d",
+    "values",
+    "ints",
+    "aliased",
+)
 
 
 class Sub(np.ndarray):

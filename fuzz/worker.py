@@ -211,7 +211,7 @@ class Call:
     def _judge(self, name: str, error: Exception, mutated: list[tuple[str, str, Any]], parameters: list[str]) -> None:
         if not verdict.allowed(name, error):
             self._find("foreign", error, "")
-        elif verdict.is_refusal(error):
+        elif verdict.is_refusal(error) and not verdict.of_callers(error):
             self.refusals += 1
             if not verdict.names_it(error, mutated, parameters):
                 self.unnamed += 1

@@ -51,6 +51,7 @@ def _scaled_mask(
     array = _validate.float_array(name, x)
     axes = _axes(axes, array.ndim)
     y = result_array(name, array, x, out)
+    training = _validate.flag("training", training)
     threshold = threshold_of(p) if training else 0
     everything = threshold == 2**32
     if training:
@@ -358,8 +359,8 @@ def embedding_dropout(
     array = _validate.float_array("x", x)
     if array.ndim == 0:
         raise ValueError("x: got shape (), expected (..., E)")
-    rows = _validate.index_array("index", index, size, array.shape[:-1])
-    if not training:
+    rows = _validate.index_array("index", index, size, array.shape[:-1], "num_embeddings")
+    if not _validate.flag("training", training):
         p = _validate.number("p", p, 0.0, 1.0)
         return array.copy()
     keep = dropout_mask(size, p, seed=seed, stream=stream, step=step)[rows.reshape(-1)]

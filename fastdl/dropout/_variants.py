@@ -27,6 +27,7 @@ def alpha_constants(p: float) -> tuple[float, float]:
 
 def _affine(name: str, x: Any, p: Any, where: tuple[int, int, int], training: bool, forward: bool) -> np.ndarray:
     p = _validate.number("p", p, 0.0, 1.0)
+    training = _validate.flag("training", training)
     array = _validate.float_array(name, x)
     y = result_array(name, array, x, None)
     if not training:
@@ -152,7 +153,7 @@ def gaussian_dropout_forward(
     (np.float64(1.0), np.float64(1.0))
     """
     p = _validate.number("p", p, 0.0, 1.0, open_high=True)
-    std = math.sqrt(p / (1 - p)) if training else 0.0
+    std = math.sqrt(p / (1 - p)) if _validate.flag("training", training) else 0.0
     return _noise("x", x, std, True, counter(seed, stream, step))
 
 
@@ -170,7 +171,7 @@ def gaussian_dropout_backward(
     True
     """
     p = _validate.number("p", p, 0.0, 1.0, open_high=True)
-    std = math.sqrt(p / (1 - p)) if training else 0.0
+    std = math.sqrt(p / (1 - p)) if _validate.flag("training", training) else 0.0
     return _noise("dy", dy, std, True, counter(seed, stream, step))
 
 
@@ -204,7 +205,8 @@ def gaussian_noise(
     array([0., 0., 0.])
     """
     std = _validate.number("std", std, 0.0, float(np.finfo(np.float64).max))
-    return _noise("x", x, std if training else 0.0, False, counter(seed, stream, step))
+    std = std if _validate.flag("training", training) else 0.0
+    return _noise("x", x, std, False, counter(seed, stream, step))
 
 
 @mirrored
@@ -253,6 +255,7 @@ def zoneout_forward(
     first = _validate.float_array("new", new)
     second = _validate.float_array("old", old, first.shape, first.dtype)
     seed, stream, step = counter(seed, stream, step)
+    training = _validate.flag("training", training)
     if not training and p in (0.0, 1.0):
         return (second if p else first).copy()
     if not training:
@@ -334,6 +337,7 @@ def monte_carlo(predict: Callable[[int], np.ndarray], draws: int = 20) -> tuple[
     (array([1.]), array([1.]))
     """
     draws = _validate.integer("draws", draws, 2)
+    _validate.function("predict", predict, "a function of the draw's number")
     first = _validate.float_array("predict(0)", predict(0))
     mean, squares = first.astype(np.float64), np.zeros(first.shape)
     for k in range(1, draws):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._memory import ALIGNMENT, aligned_zeros
+from .._validate import item
 from ._parameter import Parameter, fitting
 from ._tape import Tape
 
@@ -109,7 +110,7 @@ class Arena(Sequence[Parameter]):
         return iter(self._parameters)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._parameters[index]
+        return item("index", index, self._parameters)
 
     def __repr__(self) -> str:
         return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import sequence
-from .._validate import float_array, integer, lengths_array
+from .._validate import flag, float_array, integer, lengths_array
 from ..random import Generator, as_generator
 from ._layers import Linear, float_dtype
 from ._module import Module
@@ -31,7 +31,7 @@ class DotAttention(Module, alone=True):
 
     def __init__(self, scaled: bool = False) -> None:
         super().__init__()
-        self.scaled = bool(scaled)
+        self.scaled = flag("scaled", scaled)
 
     def forward(
         self, x: np.ndarray, source: np.ndarray, lengths: np.ndarray | None = None, *, return_weights: bool = False
@@ -53,6 +53,7 @@ class DotAttention(Module, alone=True):
         -------
         context : ndarray (T, B, H)
         """
+        return_weights = flag("return_weights", return_weights)
         x = float_array("x", x, (None, None, None))
         source = float_array("source", source, (None, *x.shape[1:]), x.dtype)
         context, weights = sequence.dot_attention_forward(x, source, source, lengths, self.scaled)
@@ -63,6 +64,7 @@ class DotAttention(Module, alone=True):
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dy: gradient by the context; returns (dx, dsource)."""
         weights, x, source, lengths = self._peek()
+        dy = float_array("dy", dy, (*x.shape[:2], source.shape[2]), x.dtype)
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
         self._pop()
         return dx, dkeys + dvalues
@@ -138,6 +140,7 @@ class AdditiveAttention(Module):
         -------
         context : ndarray (T, B, source_size)
         """
+        return_weights = flag("return_weights", return_weights)
         source = float_array("source", source, (None, None, self.key.in_features), self.v.dtype)
         x = float_array("x", x, (None, source.shape[1], self.query.in_features), self.v.dtype)
         if lengths is not None:  # refused before the layers remember anything
@@ -151,6 +154,7 @@ class AdditiveAttention(Module):
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dy: gradient by the context; returns (dx, dsource)."""
         weights, query, keys, source, lengths = self._peek()
+        dy = float_array("dy", dy, (*query.shape[:2], source.shape[2]), source.dtype)
         dquery, dkeys, dsource, dv = sequence.additive_attention_backward(
             dy, weights, query, keys, source, self.v.data, lengths
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense
-from .._validate import FLOATS, check_shape, float_array, index_array, integer, is_plain
+from .._validate import FLOATS, check_shape, flag, float_array, index_array, integer, is_plain
 from ..random import Generator, as_generator
 from ._module import Module
 from ._parameter import Parameter, claim_all
@@ -69,8 +69,8 @@ class Embedding(Module, alone=True):
         """Adds to the table's gradient; integers have none, so there is nothing to return."""
         x, W = self._peek(), self.weight._data
         dy = float_array("dy", dy, (*x.shape, self.embedding_dim), W.dtype)
-        self._pop()
         out, accumulate = self.weight.claim_grad(rows=x)
+        self._pop()
         dense.embedding_backward(dy, x, W, out, accumulate)
 
     def _describe(self) -> str:
@@ -128,7 +128,7 @@ class Linear(Module, alone=True):
         super().__init__()
         self.in_features = integer("in_features", in_features, 1)
         self.out_features = integer("out_features", out_features, 1)
-        self.has_bias = bool(bias)
+        self.has_bias = flag("bias", bias)
         source, bound = as_generator(rng), 1 / math.sqrt(self.in_features)
         shape, kind = (self.in_features, self.out_features), float_dtype(dtype)
         self.tied = tied is not None
@@ -195,7 +195,8 @@ class _Activation(Module, alone=True):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Gradient by the input."""
-        dx = self._derivative(dy, self._peek())
+        y = self._peek()
+        dx = self._derivative(float_array("dy", dy, y.shape, y.dtype), y)
         self._pop()
         return dx
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._validate import flag
 from . import _state
 from ._arena import Arena, Changes
 from ._parameter import Parameter
@@ -166,6 +167,7 @@ class Module:
     # ---- modes --------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> "Module":
         """Switch this module and its children to training (or, with False, evaluation); returns itself."""
+        mode = flag("mode", mode)
         for module in self.modules():
             module.training = mode
             module._tape.clear()

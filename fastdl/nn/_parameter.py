@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import check_shape, float_array, real_values
+from .._validate import check_shape, flag, float_array, index_array, real_values
 
 if TYPE_CHECKING:
     from ._arena import Arena
@@ -78,8 +78,8 @@ class Parameter:
             raise TypeError(f"name: got {type(name).__name__}, expected str")
         data = float_array("data", data)
         self.name = name
-        self.transposed = bool(transposed)
-        self.by_rows = bool(by_rows)
+        self.transposed = flag("transposed", transposed)
+        self.by_rows = flag("by_rows", by_rows)
         object.__setattr__(self, "frozen", False)
         self._data = aligned_zeros(data.shape, data.dtype)
         self._data[...] = data
@@ -90,7 +90,7 @@ class Parameter:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "frozen":
-            name, value = "requires_grad", not value
+            name, value = "requires_grad", not flag("frozen", value)
         try:
             object.__setattr__(self, name, value)
         except AttributeError:
@@ -133,7 +133,7 @@ class Parameter:
 
     @written.setter
     def written(self, value: bool) -> None:
-        if value:
+        if flag("written", value):
             self._ledger.setdefault(self, None)
         else:
             self._ledger.pop(self, None)
@@ -144,9 +144,7 @@ class Parameter:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"requires_grad: got {value!r}, expected True or False")
-        if self.frozen == bool(value):
+        if self.frozen == flag("requires_grad", value):
             object.__setattr__(self, "frozen", not value)
             if self._arena is not None:
                 self._arena._refreeze()
@@ -189,9 +187,10 @@ class Parameter:
         if rows is None:
             ledger[self] = None
             return self._grad, accumulate
+        rows = index_array("rows", rows, self._data.shape[0] if self._data.ndim else 0)
         known = ledger[self] if accumulate else []
         if known is not None:
-            known.append(np.array(rows))  # a copy: until the step the batch may become another
+            known.append(rows.copy())  # until the step the batch may become another
             ledger[self] = known
         return self._grad, accumulate
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._validate import flag, item
 from ._module import Module
 
 
@@ -41,7 +42,7 @@ class Sequential(Module):
         return len(self._children)
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._children.values())[index]
+        return item("index", index, list(self._children.values()))
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._children.values())
@@ -64,6 +65,7 @@ class Sequential(Module):
         TypeError, ValueError
             If `state` is no list of so many entries, or a layer refuses its input.
         """
+        return_state = flag("return_state", return_state)
         if state is not None and not isinstance(state, (list, tuple)):
             raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
         states = [None] * len(self) if state is None else state

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validate import check_shape, mapping, plain_array, real_values, same_names
+from .._validate import check_shape, mapping, number, plain_array, real_values, same_names
 from ..random import Generator
 from ._tape import Tape
 
@@ -29,8 +29,10 @@ def drawing() -> tuple[type, ...]:
 # ---- buffers --------------------------------------------------------------------------------------------------
 def new_buffer(value: Any) -> Buffer:
     """What a module keeps of an array or number given as a buffer: a copy."""
-    if isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value)  # NaN too
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return number("value", value)
     array = real_values("value", plain_array("value", value, "an array or a number"), "fiub")
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import dropout as functional
 from .. import random
-from .._validate import choice, integer, number
+from .._validate import choice, float_array, integer, members, number
 from ._modes import evaluating
 from ._module import Module
 
@@ -40,15 +40,17 @@ class _Drawn(Module, alone=True):
         """The layer's output; in evaluation mode `x` itself."""
         where = self._next() if self.p > 0 else None
         y = x if where is None else self._apply(x, where)
-        self._done(where, where)
+        self._done(where, where and (where, y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """The input's gradient, by the mask of the last forward that has no backward yet."""
-        where = self._peek()
-        dx = dy if where is None else self._undo(dy, where)
+        left = self._peek()
+        if left is not None:
+            where, shape, dtype = left
+            dy = self._undo(float_array("dy", dy, shape, dtype), where)
         self._pop()
-        return dx
+        return dy
 
     def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} defines no mask")
@@ -203,12 +205,13 @@ class Zoneout(_Drawn, alone=True):
         """The state to go on with, from the states after and before a time step."""
         where = self._next()
         y = functional.zoneout_forward(new, old, self.p, **(where or {}), training=where is not None)
-        self._done(where, where)
+        self._done(where, (where, y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """(dnew, dold), the gradients of the new and of the old state."""
-        gradients = functional.zoneout_backward(dy, self.p, **self._peek())
+        where, shape, dtype = self._peek()
+        gradients = functional.zoneout_backward(float_array("dy", dy, shape, dtype), self.p, **where)
         self._pop()
         return gradients
 
@@ -242,13 +245,15 @@ class EmbeddingDropout(_Drawn):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Vectors of the words `x`."""
         y, where = self.embedding.forward(x), self._next()
-        self._done(where, (x, where))
-        return y if where is None else self._drop(y, x, where)
+        if where is not None:
+            y = self._drop(y, x, where)
+        self._done(where, (x, where, y.shape, y.dtype))
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """Pass the gradient on to the embedding."""
-        x, where = self._peek()
-        dx = self.embedding.backward(self._drop(dy, x, where))
+        x, where, shape, dtype = self._peek()
+        dx = self.embedding.backward(self._drop(float_array("dy", dy, shape, dtype), x, where))
         self._pop()
         return dx
 
@@ -280,12 +285,10 @@ class DropConnect(_Drawn):
         super().__init__(p, rng)
         if not isinstance(layer, Module):
             raise TypeError(f"layer: got {type(layer).__name__}, expected a layer")
-        if isinstance(names, str):
-            raise TypeError(f"names: got {names!r}, expected several names")
-        for name in names:
+        self.names = tuple(members("names", names, "names"))
+        for name in self.names:
             choice("names", name, list(layer._parameters))
         self.layer = layer
-        self.names = tuple(names)
 
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
         """The layer's output with some weights at zero; arguments as the layer's own."""
@@ -299,7 +302,7 @@ class DropConnect(_Drawn):
         """The layer's backward; the gradient of a dropped weight is zero."""
         where = self._peek()
         parameters = [self.layer._parameters[name] for name in self.names]
-        before = [parameter._grad.copy() if parameter.written else None for parameter in parameters]
+        before = [(one._grad.copy(), one._ledger[one]) if one.written else None for one in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         try:
@@ -307,16 +310,16 @@ class DropConnect(_Drawn):
                 dx = self.layer.backward(dy)
         except BaseException:
             for parameter, earlier in zip(parameters, before, strict=True):
+                parameter.written = False
                 if earlier is not None:
-                    parameter._grad[...] = earlier
-                parameter.written = earlier is not None
+                    parameter._grad[...], parameter._ledger[parameter] = earlier
             raise
         self._pop()
         for stream, (parameter, earlier) in enumerate(zip(parameters, before, strict=True)):
             gradient = parameter.grad
             functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
             if earlier is not None:
-                gradient += earlier
+                gradient += earlier[0]
         return dx
 
     @contextlib.contextmanager

@@ -48,7 +48,7 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
     5.0
     """
     if isinstance(arrays, np.ndarray):
-        value = small(arrays, ord, typed=False) if ord == 2 else None
+        value = small(arrays, ord, typed=False) if isinstance(ord, (int, float)) and ord == 2 else None
         return norm_of([float_array("arrays", arrays)], order(ord, 0)) if value is None else value
     return norm_of(
         [float_array(f"arrays[{i}]", one) for i, one in enumerate(members("arrays", arrays, "arrays"))], order(ord, 0)

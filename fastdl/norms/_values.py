@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import choice, float_type
+from .._validate import flag, float_type, shown
 from ._axes import Axis, axes_of, norms_along, real_array
 from ._reduction import in_float, norm_of, order, small
 
@@ -63,7 +63,7 @@ def norm(
     >>> fd.norm(x, 1, axis=0).tolist(), float(fd.norm(x, np.inf))
     ([7.0, 5.0], 9.0)
     """
-    if axis is None and dtype is None and not keepdims:
+    if axis is None and dtype is None and keepdims is False:
         value = small(x, 2.0 if ord is None else ord)
         if value is not None:
             return value
@@ -75,9 +75,12 @@ def norm(
         return _vector(x, 2.0, axis, keepdims, dtype)
     if len(axes) == 1 and not isinstance(ord, str):
         return _vector(x, order(ord), axis, keepdims, dtype)
+    over = f"{len(axes)} axes (axis={shown(axis)})"
     if len(axes) != 2:
-        raise ValueError(f"ord: got {ord!r} with {len(axes)} axes, expected a number for 1, a matrix order for 2")
-    choice("ord", ord, _MATRIX_ORDERS)
+        raise ValueError(f"ord: got {shown(ord)} with {over}, expected a number for 1, a matrix order for 2")
+    if isinstance(ord, np.ndarray) or ord not in _MATRIX_ORDERS:
+        known = ", ".join(map(repr, _MATRIX_ORDERS))
+        raise ValueError(f"ord: got {shown(ord)}, expected one of {known} for {over}")
     return _matrix(x, ord, axis if axis is not None else (0, 1), keepdims, dtype)
 
 
@@ -237,11 +240,12 @@ def conjugate(p: float) -> float:
 
 
 def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
-    if axis is None and dtype is None and not keepdims:
+    if axis is None and dtype is None and keepdims is False:
         value = small(x, p)
         if value is not None:
             return value
     x = real_array("x", x)
+    keepdims = flag("keepdims", keepdims)
     kind = x.dtype if dtype is None else float_type("dtype", dtype, ValueError)
     if kind.char == "d" and x.dtype.char == "f" and in_float(p):
         x = x.astype(np.float64)
@@ -290,7 +294,7 @@ def _shaped(values: np.ndarray, axes: tuple[int, ...], keepdims: bool, dtype: np
     values = np.asarray(values)
     with np.errstate(over="ignore"):
         values = values.astype(dtype, copy=False)
-    return np.expand_dims(values, axes) if keepdims else values[()]
+    return np.expand_dims(values, axes) if flag("keepdims", keepdims) else values[()]
 
 
 def _scalar(value: float, char: str) -> Any:

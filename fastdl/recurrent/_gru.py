@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._dispatch import mirrored
+from .._validate import flag
 from . import _run
 from ._run import RecurrentTape
 
@@ -120,7 +121,7 @@ def gru_forward(
             "gains": gains, "epsilon": epsilon, "clip": clip, "state_mask": state_mask,
             "candidate_mask": candidate_mask, "candidate_scale": candidate_scale, "zoneout_h": zoneout_h,
         }  # fmt: skip
-    cell = _run.GRU_AFTER if reset_after else _run.GRU_BEFORE
+    cell = _run.GRU_AFTER if flag("reset_after", reset_after) else _run.GRU_BEFORE
     h, _, tape = _run.forward(cell, x, h0, None, W_x, W_h, b, training, lengths, reverse, given)
     return h, tape
 

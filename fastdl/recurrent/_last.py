@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._dispatch import mirrored
-from .._validate import float_array, integer, lengths_array
+from .._validate import flag, float_array, integer, lengths_array
 
 __all__ = ["last_step", "last_step_backward"]
 
@@ -85,4 +85,4 @@ def _located(h: np.ndarray, lengths: Any, reverse: bool) -> tuple[np.ndarray, np
     if T == 0:
         raise ValueError(f"h: got shape {h.shape}, expected at least one step")
     lengths = np.full(B, T) if lengths is None else lengths_array("lengths", lengths, T, B, 1)
-    return h, np.zeros(B, np.int64) if reverse else lengths - 1, np.arange(B)
+    return h, np.zeros(B, np.int64) if flag("reverse", reverse) else lengths - 1, np.arange(B)

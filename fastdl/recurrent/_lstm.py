@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._dispatch import mirrored
+from .._validate import flag
 from . import _run
 from ._run import RecurrentTape
 
@@ -151,7 +152,7 @@ def lstm_forward(
             "cell_clip": cell_clip, "state_mask": state_mask, "candidate_mask": candidate_mask,
             "candidate_scale": candidate_scale, "zoneout_h": zoneout_h, "zoneout_c": zoneout_c,
         }  # fmt: skip
-    cell = _run.LSTM_COUPLED if coupled else _run.LSTM
+    cell = _run.LSTM_COUPLED if flag("coupled", coupled) else _run.LSTM
     h, c, tape = _run.forward(cell, x, h0, c0, W_x, W_h, b, training, lengths, reverse, given)
     return h, c, tape  # type: ignore[return-value]
 

@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import get_backend, kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import check_apart, check_shape, float_array, number, out_array, plain_array
+from .._validate import check_places, check_shape, flag, float_array, number, out_array, plain_array
 from ..reference.recurrent import CELLS, RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
@@ -130,6 +130,7 @@ def forward(
     given: dict[str, Any],
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
     """h, c and the tape of any cell. given: the options that were asked for, by the public functions' names."""
+    training, reverse = flag("training", training), flag("reverse", reverse)
     x = float_array("x", x, (None, None, None))
     dtype = x.dtype
     T, B, I = x.shape  # noqa: E741
@@ -214,6 +215,7 @@ def backward(
     made = "reference" if isinstance(tape.gates, list) else "compiled"
     if made != get_backend():
         raise TypeError(f"tape: got that of the {made} backend, expected one of {get_backend()!r}, in force here")
+    accumulate, input_gradient = flag("accumulate", accumulate), flag("input_gradient", input_gradient)
     dtype, R, (T, B), options = tape.x.dtype, tape.h.shape[1], tape.shape, tape.options
     dh = float_array("dh", dh, (T, B, R), dtype)
     if dh_last is not None:
@@ -250,7 +252,8 @@ def walk_back(
     input_gradient: bool = True,
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
-    cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B) = tape
+    cell, x, W_x, W_h, b, h, c = tape.cell, tape.x, tape.W_x, tape.W_h, tape.b, tape.h, tape.c
+    options, rows, (T, B) = tape.options, tape.rows, tape.shape
     dtype, G, I, (R, width) = x.dtype, GATES[cell], x.shape[1], W_h.shape  # noqa: E741
     H = width // G
     N, offsets, places = (T * B, None, None) if rows is None else (rows.total, rows.offsets, rows.places)
@@ -277,8 +280,9 @@ def walk_back(
             x.itemsize, num_threads,
         )  # fmt: skip
         kernels.recurrent_backward.backward(
-            cell, B, offsets, places, dh, dc_above, x, W_x, W_h, b, h, c, gates, dx, dh0, dc0, *gradients[:3],
-            accumulate, scratch(size, dtype), num_threads, options.projection, m, *options[1:], *gradients[3:],
+            cell, B, offsets, places, dh, dc_above, x, W_x, W_h, b, h, c, tape.gates, dx, dh0, dc0, *gradients[:3],
+            accumulate, scratch(size, dtype), num_threads, options.projection, tape.projected, *options[1:],
+            *gradients[3:],
         )  # fmt: skip
     else:
         for gradient in (dx, *([] if accumulate else gradients)):
@@ -313,13 +317,8 @@ def _places(
             raise ValueError(f"out, {label}: got {'None' if given is None else 'an array'}, expected {wanted}")
         checked.append(None if place is None else out_array(f"out, {label}", given, place.shape, dtype))
     found = {f"out, {label}": array for label, array in zip(_GRADIENTS, checked, strict=True) if array is not None}
-    check_apart(**found)
-    for label, place in zip(_GRADIENTS, places, strict=True):
-        if place is not None:
-            apart_from[label[1:]] = place
-    for label, array in found.items():
-        for name, other in apart_from.items():
-            check_apart(**{label: array, name: other})
+    own = {label[1:]: place for label, place in zip(_GRADIENTS, places, strict=True) if place is not None}
+    check_places(found, apart_from | own)
     return checked
 
 

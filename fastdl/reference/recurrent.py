@@ -1,6 +1,7 @@
 """Recurrent layers as the equations stand (docs/recurrent.md), one sequence after another where lengths differ."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,13 +9,14 @@ RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
 CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
 
 
-class RecurrentTape(NamedTuple):
+@dataclass(slots=True, eq=False, repr=False)
+class RecurrentTape:
     """What the backward of a recurrent layer needs of its forward: references to what was given by time.
 
     `h` and `c` have the initial states, in the walk's order, in their first B rows and those of every step behind
     them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
     any of them before the backward. On the reference sequences keep their order, `gates` is a list of what every step
-    kept, and `options` is the cell.
+    kept, and `options` is the cell. It is no tuple: a backward takes what a forward left, and nothing put together.
     """
 
     cell: int

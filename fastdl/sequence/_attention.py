@@ -8,7 +8,7 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
-from .._validate import float_array, lengths_array
+from .._validate import flag, float_array, lengths_array
 
 # Multiply-adds, and tanh's, below which a second thread costs more than it brings (measured).
 _GRAIN_PRODUCT = 200_000
@@ -198,7 +198,7 @@ def additive_attention_backward(
 
 def _scale(query: Any, scaled: bool) -> float:
     size = query.shape[-1] if isinstance(query, np.ndarray) and query.ndim else 1
-    return 1 / math.sqrt(max(size, 1)) if scaled else 1.0
+    return 1 / math.sqrt(max(size, 1)) if flag("scaled", scaled) else 1.0
 
 
 def _arguments(query: Any, keys: Any, values: Any, lengths: Any, v: Any) -> tuple[np.ndarray, ...]:

@@ -7,7 +7,17 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import REDUCTIONS, check_logits, choice, float_array, index_array, integer, lengths_array, plain_array
+from .._validate import (
+    REDUCTIONS,
+    check_logits,
+    choice,
+    flag,
+    float_array,
+    index_array,
+    integer,
+    lengths_array,
+    plain_array,
+)
 from ..reference.dense import counted
 
 # Lattice cells below which a second thread costs more than it brings (measured).
@@ -77,6 +87,7 @@ def ctc_loss(
     logits, input_lengths, blank = _logits_arguments(logits, input_lengths, blank)
     T, B, C = logits.shape
     choice("reduction", reduction, REDUCTIONS)
+    zero_infinity = flag("zero_infinity", zero_infinity)
     targets = _padded_targets(targets, B)
     S = targets.shape[1]
     target_lengths = _lengths("target_lengths", target_lengths, B, S)
@@ -93,7 +104,7 @@ def ctc_loss(
     width = kernels.sequence.work_size(T, longest)
     work = scratch(num_threads * width, np.dtype(np.float64))[: num_threads * width]
     kernels.sequence.ctc_loss(
-        logits, targets, input_lengths, target_lengths, blank, scales.astype(logits.dtype), bool(zero_infinity),
+        logits, targets, input_lengths, target_lengths, blank, scales.astype(logits.dtype), zero_infinity,
         losses, dlogits, np.empty((T, B)), work.reshape(num_threads, width), num_threads,
     )  # fmt: skip
     if zero_infinity:

@@ -60,8 +60,12 @@ def test_rows_beyond_the_table():
     model = fd.nn.Sequential(fd.nn.Embedding(4, 2, rng=0), fd.nn.Linear(2, 2, rng=0))
     optimizer = fd.optim.Adam(model.parameters(), lazy=True, groups=[{"params": ["0.weight"]}])
     kept = model.state_dict()
-    grad, _ = model[0].weight.claim_grad(rows=np.array([0, 7]))
+    with pytest.raises(ValueError, match="^rows: "):
+        model[0].weight.claim_grad(rows=np.array([0, 7]))
+    rows = np.array([0, 1])
+    grad, _ = model[0].weight.claim_grad(rows=rows)
     grad[0] = 1
+    model[0].weight._ledger[model[0].weight][0][1] = 7  # whoever names rows behind its back
     with pytest.raises(ValueError, match="rows"):
         optimizer.step()
     assert optimizer.steps == 0
