@@ -3,6 +3,8 @@
 import functools
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -13,6 +15,7 @@ MODULES = (
     "fastdl.optim", "fastdl.optim.schedules", "fastdl.random", "fastdl.nn", "fastdl.training", "fastdl.models",
     "fastdl.curvature", "fastdl.text", "fastdl",
 )  # fmt: skip
+_HOME = os.path.join(os.path.dirname(fd.__file__), "")
 DUNDERS = ("__init__", "__call__", "__getitem__", "__len__", "__iter__")
 
 
@@ -32,7 +35,8 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         handler = tap.handler
-        if tap.depth or handler is None:
+        # An iterator of fastdl's own goes on outside any call.
+        if tap.depth or handler is None or sys._getframe(1).f_code.co_filename.startswith(_HOME):
             return function(*args, **kwargs)
         tap.depth += 1
         try:
