@@ -1,5 +1,6 @@
 """What a call may do: the tables of exemptions, each with its reason, and the reading of messages."""
 
+import inspect
 import re
 import traceback
 from typing import Any
@@ -14,9 +15,7 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
     (r".*\.(load|fit|save|read_text|to_csv|plot|on_\w+|__init__)", (OSError,), "of a path: no such file, a folder"),
     (r".*\.(backward|step|jvp_backward)", (RuntimeError,), "no forward came before it"),
     (r".*\.(step|fit)", (FloatingPointError,), "a gradient or loss that is not finite"),
-    (r"nn\.Module\.(forward|backward)", (NotImplementedError,), "a layer of one's own without it"),
     (r".*\.(__getitem__)", (KeyError, IndexError), "the protocol of subscripts"),
-    (r".*\.(__setattr__|__getattr__)", (AttributeError,), "the protocol of attributes"),
 )
 # Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
 AMOUNTS = {
@@ -51,8 +50,6 @@ def allowed(name: str, error: BaseException) -> bool:
     """A refusal, or what the tables allow there."""
     if isinstance(error, (ValueError, TypeError)) and not isinstance(error, UnicodeError):
         return True
-    if site(error).startswith("reference/"):
-        return True  # which is NumPy's code, and refuses as NumPy does
     return any(re.fullmatch(pattern, name) and isinstance(error, kinds) for pattern, kinds, _ in ALLOWED)
 
 
@@ -78,27 +75,45 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, (ValueError, TypeError))
 
 
-def written_as(name: str) -> list[str]:
-    """Names by which a caller writes what the parameters of `name` do not name: the attribute that a setter sets; what
-    a layer's own forward takes, of which ``__call__(*args)`` knows nothing."""
-    owner, _, last = name.rpartition(".")
-    return ["x", "source", "lengths", "old", "new", "state"] if last == "__call__" else [last] if owner else []
+def taken(owner: Any, method: str) -> list[str]:
+    """What a method takes, by name; where it passes ``*args`` on to a layer's forward, what that takes for them."""
+    names: list[str] = []
+    for one in inspect.signature(getattr(owner, method)).parameters.values():
+        if one.kind != one.VAR_POSITIONAL:
+            names += [one.name] * (one.kind != one.VAR_KEYWORD)
+        elif method == "__call__":
+            names += taken(owner, "forward")
+        elif method == "forward" and hasattr(owner, "layer"):
+            names += taken(owner.layer, "forward")[len(names) :]
+        else:
+            names.append(one.name)
+    return names
+
+
+def written_as(name: str, owner: Any, parameter: str, place: int | None) -> str:
+    """An argument as the caller writes it: of a setter, the attribute that it sets; of ``*args``, what stands at that
+    place of all arguments."""
+    method = name.rpartition(".")[2]
+    if isinstance(inspect.getattr_static(type(owner), method, None), property):
+        return method
+    names = [] if place is None or owner is None else taken(owner, method)
+    return names[place] if place is not None and place < len(names) else parameter
 
 
 def names_it(error: BaseException, mutated: list[tuple[str, str, Any]], parameters: list[str]) -> bool:
     """Whether the message begins with the argument that is wrong; of related arguments, with any of the call's."""
     message = str(error)
-    head = message.split(": ")[0] if ": " in message else message.split(", expected")[0]
-    if NUMPY.search(message) and ", expected" not in message:
+    head, colon, _ = re.sub(r"\[[^\]]*\]", "", message).partition(": ")  # indices and keys left out
+    if not colon or (NUMPY.search(message) and ", expected" not in message):
         return False
-    wanted = [name for name, _, _ in mutated]
+    wanted = {name for name, _, _ in mutated}
     for _, done, value in mutated:
-        wanted += re.findall(r"\['?(\w+)'?\]", done)  # keys of mappings
         if done.startswith("file") and isinstance(value, str) and value in message:
             return True
         if re.sub(r"^(\[.*?\] )+", "", done).startswith((*arrays.RELATED, "less", "more", "no items")):
-            wanted += parameters
-    return any(re.search(rf"(?<![A-Za-z]){re.escape(one)}(?![A-Za-z])", head) for one in wanted)
+            wanted.update(parameters)
+    found = re.findall(r"(?:^|, )(\w+(?:\.\w+)*)", head)  # "out, dW_x: ", "weight.data: ", "predict(0): "
+    return any({one.split(".")[0], one.split(".")[-1]} & wanted for one in found)
 
 
 def site(error: BaseException) -> str:

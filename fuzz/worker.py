@@ -115,11 +115,11 @@ class Call:
     def run(self) -> None:
         tap.handler, tap.depth = None, 0
         fd.random.seed(0)
-        tap.handler = self._handle
         signal.signal(signal.SIGALRM, _alarm)
         signal.setitimer(signal.ITIMER_REAL, LIMIT)
         try:
             with fd.backend("reference") if self.reference else contextlib.nullcontext():
+                tap.handler = self._handle  # from here on, since the backend's own call is none of the recipe's
                 self.recipes[self.site.recipe]()
                 exercise(self.made)
         except Stop:
@@ -155,7 +155,7 @@ class Call:
         call = bound(function, args, kwargs)
         if call is None:
             raise Stop
-        mutated = self._mutate(call)
+        mutated = self._mutate(name, call)
         self.done = f"{name}({', '.join(f'{one}: {done}' for one, done, _ in mutated)})"
         if self.reference:
             self.done += " on the reference"
@@ -164,7 +164,9 @@ class Call:
         try:
             result = function(*call.args, **call.kwargs)
         except Exception as error:
-            self._judge(name, error, mutated, list(call.signature.parameters))
+            owner, method = given.get("self"), name.rpartition(".")[2]
+            passed = verdict.taken(owner, method) if method in ("__call__", "forward") else []
+            self._judge(name, error, mutated, passed or list(call.signature.parameters))
             lost = snapshots.changed(before, snapshots.take(given))
             if lost and not name.endswith(".__init__") and not isinstance(error, mutations.Raised):
                 self._note(
@@ -180,10 +182,11 @@ class Call:
             self._note("changed", f"{name} {re_root(lost[0])}", f"{self.done} changed {lost[:3]}")
         return result
 
-    def _mutate(self, call: Any) -> list[tuple[str, str, Any]]:
+    def _mutate(self, called: str, call: Any) -> list[tuple[str, str, Any]]:
         """Change one argument, now and then two; (parameter, what was done, value) of each."""
         places = [name for name in call.arguments if name not in ("self", "cls")]
         mutated = []
+        owner, names = call.arguments.get("self"), [one for one in call.signature.parameters if one != "self"]
         for name in self.rng.sample(places, min(len(places), 2 if self.rng.random() < 0.1 else 1)):
             value = call.arguments[name]
             siblings = [one for key, one in call.arguments.items() if key != name and isinstance(one, np.ndarray)]
@@ -196,11 +199,13 @@ class Call:
                 items = list(value) if kind == kind.VAR_POSITIONAL else dict(value)
                 items[key] = new
                 call.arguments[name] = tuple(items) if kind == kind.VAR_POSITIONAL else items
-                mutated.append((str(key) if kind == kind.VAR_KEYWORD else name, done, new))
+                if kind == kind.VAR_POSITIONAL:
+                    key = verdict.written_as(called, owner, name, names.index(name) + key)
+                mutated.append((key, done, new))
                 continue
             done, new = mutations.mutate(self.rng, value, siblings)
             call.arguments[name] = new
-            mutated.append((name, done, new))
+            mutated.append((verdict.written_as(called, owner, name, None), done, new))
         return mutated
 
     def _judge(self, name: str, error: Exception, mutated: list[tuple[str, str, Any]], parameters: list[str]) -> None:
@@ -208,9 +213,7 @@ class Call:
             self._find("foreign", error, "")
         elif verdict.is_refusal(error):
             self.refusals += 1
-            if not self.reference and not verdict.names_it(
-                error, [*mutated, *((one, "", None) for one in verdict.written_as(name))], parameters
-            ):
+            if not verdict.names_it(error, mutated, parameters):
                 self.unnamed += 1
                 self._find("unnamed", error, "")
 

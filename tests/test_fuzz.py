@@ -60,3 +60,24 @@ def test_files_and_arrays_are_mutated_alike_for_one_seed(tmp_path, monkeypatch):
         first, second = (arrays.mutate(random.Random(seed), np.ones((3, 2), np.float32))[0] for _ in range(2))
         assert first == second
         assert files.mutate(random.Random(seed), str(path))[0] == files.mutate(random.Random(seed), str(path))[0]
+
+
+def test_a_refusal_names_the_argument_as_the_caller_writes_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    import fastdl as fd
+    from fuzz import verdict
+
+    def named(message, name, done="str", parameters=()):
+        return verdict.names_it(ValueError(message), [(name, done, None)], list(parameters))
+
+    for message in ("x: got 1, expected 2", "x[0]: got", "x['a: b']: got", "out, x: got", "w.x: got", "x(0): no"):
+        assert named(message, "x"), message
+    for message in ("y: got x, expected 2", "x got 1", "the x: got 1", "xs: got 1", "x: unhashable type"):
+        assert not named(message, "x"), message
+    assert not named("y: got shape (2,), expected (3,)", "x", "str", ["x", "y"])
+    assert named("y: got shape (2,), expected (3,)", "x", "extent 0 more", ["x", "y"])
+    layer, wrapped = fd.nn.Zoneout(), fd.nn.DropConnect(fd.nn.DotAttention(), 0.5, names=())
+    assert [verdict.written_as("nn.Zoneout.__call__", layer, "args", i) for i in range(3)] == ["new", "old", "args"]
+    assert [verdict.written_as("nn.DropConnect.__call__", wrapped, "args", i) for i in (0, 2)] == ["x", "lengths"]
+    assert verdict.written_as("nn.Parameter.grad", fd.nn.Linear(1, 1).weight, "values", None) == "grad"
+    assert not verdict.allowed("dense.tanh", KeyError("x"))
