@@ -98,6 +98,23 @@ def try_replacing(path: PathLike) -> None:
         os.unlink(temporary)
 
 
+def save_picture(figure: Any, path: Any) -> None:
+    """Write a figure of matplotlib's to `path`, as :func:`replacing` does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is none, or its suffix is that of no picture; no suffix is PNG's.
+    """
+    name = name_of(path)
+    kind = os.path.splitext(name)[1][1:].lower() or "png"
+    known = sorted(figure.canvas.get_supported_filetypes())
+    if kind not in known:
+        raise ValueError(f"path: got {shown(name)!r}, expected one of {', '.join(known)} after the last dot")
+    with replacing(name) as file:
+        figure.savefig(file, dpi=150, format=kind)
+
+
 @contextlib.contextmanager
 def named(name: str, *stand_ins: str) -> Iterator[None]:
     """Inside, an OSError about no file, or about one of the `stand_ins`, is about `name`."""
@@ -117,13 +134,13 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def name_of(path: PathLike) -> str:
-    """A path as a str; refused where it is none, or holds NUL."""
+def name_of(path: Any, argument: str = "path") -> str:
+    """A path, which the caller knows as `argument`, as a str; refused where it is none, or holds NUL."""
     if not isinstance(path, (str, bytes, os.PathLike)):
-        raise TypeError(f"path: got {type(path).__name__}, expected the path of a file")
+        raise TypeError(f"{argument}: got {type(path).__name__}, expected the path of a file")
     name = os.fsdecode(path)
     if "\0" in name:
-        raise ValueError(f"path: got {shown(name)!r}, expected no NUL in a file's name")
+        raise ValueError(f"{argument}: got {shown(name)!r}, expected no NUL in a file's name")
     return name
 
 
