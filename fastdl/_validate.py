@@ -3,8 +3,10 @@
 A check runs before anything is written, so a refused call leaves every array as it was.
 """
 
+import contextlib
 import math
 import operator
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -220,13 +222,17 @@ def integer(name: str, value: Any, low: int = _INT64[0], high: int = _INT64[1]) 
     return result
 
 
+def is_one_of(value: Any, allowed: Sequence[Any]) -> bool:
+    """Whether it equals one of them; an array equals none, nor what does not compare to one answer."""
+    try:
+        return bool(value in allowed) and not isinstance(value, np.ndarray)
+    except Exception:
+        return False
+
+
 def choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     """One of the allowed values."""
-    try:
-        known = bool(value in allowed) and not isinstance(value, np.ndarray)
-    except Exception:  # values that do not compare, or not to one answer
-        known = False
-    if not known:
+    if not is_one_of(value, allowed):
         raise ValueError(f"{name}: got {shown(value)}, expected one of {', '.join(map(repr, allowed))}")
     return value
 
@@ -409,3 +415,15 @@ def function(name: str, value: Any, what: str) -> Any:
     if not callable(value):
         raise TypeError(f"{name}: got {type(value).__name__}, expected {what}")
     return value
+
+
+@contextlib.contextmanager
+def written_as(**names: str) -> Iterator[None]:
+    """Refusals inside that begin with one of these names begin with what the caller wrote in its place."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        found = re.match(r"(\w+)((?:\[[^\]]*\])*: .*)", str(error), re.DOTALL)
+        if not found or found[1] not in names:
+            raise
+        raise type(error)(names[found[1]] + found[2]) from None

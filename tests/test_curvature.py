@@ -230,7 +230,7 @@ def test_losses_that_are_no_number_are_refused():
         LossPoint(model, fd.mse_loss, (x * np.nan, y))
     with pytest.raises(ValueError, match="loss: got nan"):
         LossPoint(model, fd.mse_loss, (x, y * np.nan))
-    with pytest.raises(TypeError, match="data: got ndarray, expected a tuple"):
+    with pytest.raises(TypeError, match=r"data: got ndarray, expected \(x, targets\)"):
         LossPoint(model, fd.mse_loss, x)
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._validate import check_shape, function, integer, number
+from .._validate import check_shape, function, integer, is_one_of, number, shown
 from ..optim._groups import Memory, check_keys
 from ._finite import NotFinite, check_finite
 
@@ -68,8 +68,8 @@ class ClosureOptimizer:
         own = self._whose()
         check_keys("state", state, (*own, "lr", "steps", *self._scalars, *self._vectors))
         for name, value in own.items():
-            if state[name] != value:
-                raise ValueError(f"state[{name!r}]: got {state[name]!r}, expected {value!r}")
+            if not is_one_of(state[name], (value,)):
+                raise ValueError(f"state[{name!r}]: got {shown(state[name])}, expected {value!r}")
         found: dict[str, Any] = {
             "lr": number("state['lr']", state["lr"], 0, math.inf, open_low=True, open_high=True),
             "steps": integer("state['steps']", state["steps"], 0),

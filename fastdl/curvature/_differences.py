@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._validate import check_shape, choice, number
+from .._validate import check_shape, choice, flag, number
 from ._functions import Function, Sampled, checked_function, one_number, real_array
 from ._settle import settled, starts
 
@@ -57,6 +57,7 @@ def gradient(f: Function, x: np.ndarray, method: str = "auto", return_error: boo
     >>> fd.curvature.gradient(lambda x: (x ** 3).sum(), np.array([1.0, 2.0]))
     array([ 3., 12.])
     """
+    return_error = flag("return_error", return_error)
     x, value = checked_function(f, x)
     one_number(value)
     derivative, error, _ = (one.reshape(x.shape) for one in _derivative(f, x, value, method))
@@ -84,6 +85,7 @@ def jacobian(f: Function, x: np.ndarray, method: str = "auto", return_error: boo
     array([[3., 2.],
            [1., 0.]])
     """
+    return_error = flag("return_error", return_error)
     x, value = checked_function(f, x)
     derivative, error, _ = _derivative(f, x, value, method)
     return (derivative, error) if return_error else derivative
@@ -113,9 +115,10 @@ def hessian(f: Function, x: np.ndarray, method: str = "auto", return_error: bool
     array([[4., 2.],
            [2., 0.]])
     """
+    choice("method", method, _METHODS)
+    return_error = flag("return_error", return_error)
     x, value = checked_function(f, x)
     one_number(value)
-    choice("method", method, _METHODS)
     near = Sampled(f, x, value)
     exact = _exact(near, method)
     if exact is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, float_array
+from .._validate import choice, float_array, real_values, shown
 from ._differences import gradient, hessian
 from ._finite import NotFinite, check_finite
 from ._functions import Function, checked_function, one_number, real_array
@@ -90,7 +90,10 @@ class FunctionPoint:
 
     def value_at(self, offset: np.ndarray) -> float:
         """The function at x + offset."""
-        value = real_array("f", self._f(self._x + np.reshape(offset, self._x.shape)))
+        moved = real_values("offset", offset)
+        if moved.shape not in (self._x.shape, (self.size,)):
+            raise ValueError(f"offset: got shape {moved.shape}, expected {self._x.shape} or ({self.size},)")
+        value = real_array("f", self._f(self._x + moved.reshape(self._x.shape)))
         one_number(value)
         return float(value.reshape(()))
 
@@ -108,7 +111,7 @@ class FunctionPoint:
 
     def places(self, parameters: Collection[str] | None) -> None:
         if parameters is not None:
-            raise ValueError(f"parameters: got {parameters!r}, expected None: a function's argument has no names")
+            raise ValueError(f"parameters: got {shown(parameters)}, expected None: a function's argument has no names")
 
 
 def _check_settled(what: str, found: np.ndarray, error: np.ndarray) -> None:

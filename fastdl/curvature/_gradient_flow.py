@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .._files import name_of, save_picture
 from .._validate import float_array, integer, mapping
 from ..nn import Module
+from ._finite import check_finite
 from ._linearization import linearize
 from ._recurrent import Cell, Stack, Weights
 
@@ -28,6 +30,9 @@ class GradientFlow:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = float_array("values", values, (None,) * 4)
+        if not self.values.size:  # nothing to take means of
+            raise ValueError(f"values: got shape {self.values.shape}, expected one or more of each")
+        check_finite("values", self.values)  # LAPACK would fit a line through NaN, and print what it thinks of it
         self.lags = np.arange(1, self.values.shape[2] + 1)
 
     @property
@@ -74,6 +79,7 @@ class GradientFlow:
         others : mapping of str to GradientFlow, optional
             More to compare, by name: for example an RNN's beside an LSTM's.
         """
+        path = name_of(path)
         others = {} if others is None else mapping("others", others, "gradient flows")
         for name, flow in others.items():
             if not isinstance(flow, GradientFlow):
@@ -95,7 +101,7 @@ class GradientFlow:
         axes.set_xlabel("lag t - s")
         axes.set_ylabel("singular values of d h_t / d h_s")
         axes.legend()
-        figure.savefig(path, dpi=150)
+        save_picture(figure, path)
 
 
 def gradient_flow(

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, float_array, integer, out_array, plain_array
+from .._validate import flag, float_array, integer, out_array, plain_array, shown
 from ..nn import Module, Parameter
+from ._slots import Slot
 
 Arrays = Mapping[Parameter, np.ndarray]  # one array per parameter: a direction, or where a result is added
 
@@ -53,6 +54,9 @@ class Linearization:
         """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
         raise TypeError(f"{type(self).__name__} defines no sample_gradients")
 
+    def check_axis(self, axis: int) -> None:
+        """Refuse an axis that `sample_gradients` cannot go by, before it begins."""
+
 
 class Guard(Linearization):
     """A linearization whose arguments are compared with the point: same interface, `plain` is the one behind it."""
@@ -77,6 +81,7 @@ class Guard(Linearization):
     def backward(self, dy, out, need_input):
         dy = float_array("dy", dy, self.y.shape, self.y.dtype)
         self._check_each("out", out, out_array)
+        need_input = flag("need_input", need_input)
         self._turned_back = False
         result = self.plain.backward(dy, out, need_input)
         self._turned_back = True
@@ -90,17 +95,33 @@ class Guard(Linearization):
         tdy = None if tdy is None else float_array("tdy", tdy, self.y.shape, self.y.dtype)
         self._check_each("direction", direction, float_array)
         self._check_each("out", out, out_array)
-        return self.plain.jvp_backward(tdy, direction, out, need_input)
+        return self.plain.jvp_backward(tdy, direction, out, flag("need_input", need_input))
 
     def sample_gradients(self, dy, axis, out, need_input):
         dy = float_array("dy", dy, self.y.shape, self.y.dtype)
-        if self.y.ndim < 2:
-            raise ValueError(f"axis: got {axis}, but the output's shape {self.y.shape} has no batch axis")
-        integer("axis", axis, 0, self.y.ndim - 2)  # the last axis holds what one sample's output consists of
+        self.check_axis(axis)
+        self._check_slots(out, self.y.shape[axis])
+        need_input = flag("need_input", need_input)
         self._turned_back = False
         result = self.plain.sample_gradients(dy, axis, out, need_input)
         self._turned_back = True
         return result
+
+    def check_axis(self, axis):
+        if self.y.ndim < 2:
+            raise ValueError(f"axis: got {shown(axis)}, but the output's shape {self.y.shape} has no batch axis")
+        integer("axis", axis, 0, self.y.ndim - 2)  # the last axis holds what one sample's output consists of
+        self.plain.check_axis(axis)
+
+    def _check_slots(self, out: Any, samples: int) -> None:
+        for one in self._parameters:
+            slot = out.get(one) if isinstance(out, Mapping) else None
+            if not isinstance(slot, Slot):
+                got = "nothing" if slot is None else type(slot).__name__
+                raise TypeError(f"out: got {got} for a parameter of shape {one.shape}, expected a slot each")
+            out_array("out", slot.rows, (samples, None), one.dtype)
+            if slot.columns.shape[1] != one.size:
+                raise ValueError(f"out: got {slot.columns.shape[1]} columns for {one.size} parameters")
 
     def _tangent(self, tx: np.ndarray | None) -> np.ndarray | None:
         if tx is None or self._x.dtype.kind != "f":  # of integers there is no tangent, and the layer says so
@@ -117,12 +138,3 @@ class Guard(Linearization):
             found = check(name, array, one.shape, one.dtype)
             if found is not array:
                 raise ValueError(f"{name}: got strides {array.strides}, expected C-contiguous, aligned, native arrays")
-
-
-def check_products(x: np.ndarray, dy: np.ndarray, columns: np.ndarray) -> None:
-    """Refuse what cannot be multiplied sample by sample into the columns."""
-    samples, wide = columns.shape
-    check_shape("x", x, (dy.shape[0], samples, None))
-    check_shape("dy", dy, (x.shape[0], samples, None))
-    if x.shape[2] * dy.shape[2] != wide:
-        raise ValueError(f"x, dy: got {x.shape[2]} and {dy.shape[2]} columns, expected {wide} products of them")

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from .._files import name_of, save_picture
 from .._validate import integer, number
 from ..nn import Module
 from ._eigen import norm
@@ -114,6 +115,7 @@ class Landscape:
         points : int, default 25
             Losses evaluated along each axis, at least 2.
         """
+        path = name_of(path)
         number("radius", radius, 0, open_low=True)
         integer("points", points, 2)
         try:
@@ -139,7 +141,7 @@ class Landscape:
         spectrum.set_xlabel("eigenvalue")
         spectrum.set_ylabel("density")
         spectrum.grid(alpha=0.3)
-        figure.savefig(path, dpi=150)
+        save_picture(figure, path)
 
 
 def landscape(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import float_array, members
+from .._validate import float_array, members, shown
 from ..nn import Module, Parameter
 
 
@@ -55,8 +55,9 @@ class Layout:
         if not names:
             raise ValueError(f"parameters: got none, expected some of {', '.join(self.names)}")
         for wanted in names:
-            found = [k for k, name in enumerate(self.names) if name == wanted or name.startswith(f"{wanted}.")]
+            named = isinstance(wanted, str)
+            found = [k for k, name in enumerate(self.names) if named and f"{name}.".startswith(f"{wanted}.")]
             if not found:
-                raise ValueError(f"parameters: got {wanted!r}, expected some of {', '.join(self.names)}")
+                raise ValueError(f"parameters: got {shown(wanted)}, expected some of {', '.join(self.names)}")
             chosen += found
         return np.concatenate([np.arange(self.bounds[k], self.bounds[k + 1]) for k in sorted(set(chosen))])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .._validate import check_shape, integer, number
+from .._validate import check_shape, function, integer, number
 from ._closure_optimizer import ClosureOptimizer, loss_of
 from ._finite import NotFinite, check_finite
 
@@ -80,6 +80,7 @@ class LBFGS(ClosureOptimizer):
             The loss before the step.
         """
 
+        function("closure", closure, "a function without arguments")
         with self._undone_if_it_fails():
             return self._stepped(closure)
 

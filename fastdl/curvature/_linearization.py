@@ -10,37 +10,10 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn
-from .._dispatch import kernels
-from .._memory import scratch
-from .._threads import threads_for
-from .._validate import check_shape, function
+from .._validate import float_array, function, index_array
 from ..nn import Module
 from ._affine import add_outer, sum_of_products
-from ._guard import Arrays, Guard, Linearization, check_products
-
-_GRAIN = 1_000_000  # multiply-adds a thread should have, as in the recurrent topic
-
-
-class Slot:
-    """Where the gradients of one parameter go, sample by sample: the columns from `start` of (samples, all)."""
-
-    def __init__(self, rows: np.ndarray, start: int, size: int) -> None:
-        self.rows, self.start, self.columns = rows, start, rows[:, start : start + size]
-
-    def add_products(self, x: np.ndarray, dy: np.ndarray) -> None:
-        """Add x[:, b]^T dy[:, b] to row b; x is (T, samples, I), dy (T, samples, O)."""
-        check_products(x, dy, self.columns)
-        if not (x.size and dy.size):
-            return
-        num_threads = threads_for(x.size * dy.shape[2], _GRAIN)
-        panel = kernels.curvature.packed_size(x.shape[0], 1, x.itemsize)
-        work = scratch(num_threads * panel, x.dtype)[: num_threads * panel].reshape(num_threads, panel)
-        kernels.curvature.sample_products(x, dy, self.rows, self.start, True, work, num_threads)
-
-    def add_sums(self, dy: np.ndarray) -> None:
-        """Add the sum of dy[:, b] to row b; dy is (T, samples, O)."""
-        check_shape("dy", dy, (None, *self.columns.shape))
-        self.columns += dy.sum(0)
+from ._guard import Arrays, Guard, Linearization
 
 
 def by_sample(x: np.ndarray, axis: int) -> np.ndarray:
@@ -131,14 +104,25 @@ class _Sequential(Linearization):
             dy = part.sample_gradients(dy, axis, out, need_input or index > 0)
         return dy
 
+    def check_axis(self, axis):
+        for part in self.parts:
+            part.check_axis(axis)
+
 
 class _Linear(Linearization):
-    """y = x W + b; ty = tx W + x V + v. The gradients are dx = dy W^T, dW = x^T dy; their tangents follow."""
+    """y = x W + b; ty = tx W + x V + v. The gradients are dx = dy W^T, dW = x^T dy; their tangents follow.
+
+    Of a tied layer the weight is an embedding's table E = W^T: it is multiplied the other way round, and its gradient
+    is dy^T x.
+    """
 
     def __init__(self, layer: nn.Linear, x: np.ndarray) -> None:
-        self.x, self.weight = x, layer.weight
+        self.weight, self.tied = layer.weight, layer.tied
         self.bias = layer.bias if layer.has_bias else None
-        self.y = dense.linear_forward(x, layer.weight.data, None if self.bias is None else self.bias.data)
+        W = layer.weight.data
+        self.x = float_array("x", x, (*x.shape[:-1], layer.in_features), W.dtype)  # dense would find W at fault
+        W = np.ascontiguousarray(W.T) if self.tied else W
+        self.y = dense.linear_forward(self.x, W, None if self.bias is None else self.bias.data)
         self.tx: np.ndarray | None = None
         self.dy: np.ndarray | None = None
 
@@ -149,96 +133,51 @@ class _Linear(Linearization):
         if direction is not None:
             terms.append((self.x, direction[self.weight]))
             bias = None if self.bias is None else direction[self.bias]
-        return sum_of_products(terms, bias) if terms else None
+        return sum_of_products(terms, bias, transposed=self.tied) if terms else None
 
     def backward(self, dy, out, need_input):
         self.dy = dy
         if out is not None:
-            self._add(dy, out)
-        return sum_of_products([(dy, self.weight.data)], transposed=True) if need_input else None
+            self._add(self.x, dy, out, biases=True)
+        return sum_of_products([(dy, self.weight.data)], transposed=not self.tied) if need_input else None
 
     def jvp_backward(self, tdy, direction, out, need_input):
         if out is not None:
             if tdy is not None:
-                self._add(tdy, out)
+                self._add(self.x, tdy, out, biases=True)
             if self.tx is not None and self.dy is not None:
-                add_outer(self.dy, (self.tx, out[self.weight]))
+                self._add(self.tx, self.dy, out, biases=False)
         if not need_input:
             return None
         terms = [] if tdy is None else [(tdy, self.weight.data)]
         if direction is not None:
             terms.append((self.dy, direction[self.weight]))
-        return sum_of_products(terms, transposed=True) if terms else None
+        return sum_of_products(terms, transposed=not self.tied) if terms else None
 
     def sample_gradients(self, dy, axis, out, need_input):
-        apart = by_sample(dy, axis)
-        out[self.weight].add_products(by_sample(self.x, axis), apart)
+        x, apart = by_sample(self.x, axis), by_sample(dy, axis)
+        out[self.weight].add_products(*((apart, x) if self.tied else (x, apart)))
         if self.bias is not None:
             out[self.bias].add_sums(apart)
         return self.backward(dy, None, need_input)
 
-    def _add(self, dy: np.ndarray, out: Arrays) -> None:
-        add_outer(dy, (self.x, out[self.weight]), db=None if self.bias is None else out[self.bias])
-
-
-class _TiedLinear(_Linear):
-    """y = x E^T + b, where E is an embedding's table: what is W above is E^T, and its gradient's transpose is E's."""
-
-    def __init__(self, layer: nn.Linear, x: np.ndarray) -> None:
-        self.x, self.weight = x, layer.weight
-        self.bias = layer.bias if layer.has_bias else None
-        self.W = np.ascontiguousarray(layer.weight.data.T)
-        self.y = dense.linear_forward(x, self.W, None if self.bias is None else self.bias.data)
-        self.tx: np.ndarray | None = None
-        self.dy: np.ndarray | None = None
-
-    def jvp(self, tx, direction):
-        self.tx = tx
-        terms = [] if tx is None else [(tx, self.W)]
-        bias = None
-        if direction is not None:
-            terms.append((self.x, np.ascontiguousarray(direction[self.weight].T)))
-            bias = None if self.bias is None else direction[self.bias]
-        return sum_of_products(terms, bias) if terms else None
-
-    def backward(self, dy, out, need_input):
-        self.dy = dy
-        if out is not None:
-            self._add(dy, out)
-        return sum_of_products([(dy, self.weight.data)]) if need_input else None
-
-    def jvp_backward(self, tdy, direction, out, need_input):
-        if out is not None:
-            if tdy is not None:
-                self._add(tdy, out)
-            if self.tx is not None and self.dy is not None:
-                add_outer(self.tx, (self.dy, out[self.weight]))
-        if not need_input:
-            return None
-        terms = [] if tdy is None else [(tdy, self.weight.data)]
-        if direction is not None:
-            terms.append((self.dy, direction[self.weight]))
-        return sum_of_products(terms) if terms else None
-
-    def sample_gradients(self, dy, axis, out, need_input):
-        apart = by_sample(dy, axis)
-        out[self.weight].add_products(apart, by_sample(self.x, axis))
-        if self.bias is not None:
-            out[self.bias].add_sums(apart)
-        return self.backward(dy, None, need_input)
-
-    def _add(self, dy, out):
-        add_outer(self.x, (dy, out[self.weight]))
-        if self.bias is not None:
-            out[self.bias][...] += dy.reshape(-1, dy.shape[-1]).sum(0)
+    def _add(self, x: np.ndarray, dy: np.ndarray, out: Arrays, *, biases: bool) -> None:
+        """x^T dy to the weight's gradient, or dy^T x to a table's, and dy to the bias's where it counts."""
+        bias = out[self.bias] if biases and self.bias is not None else None
+        if not self.tied:
+            add_outer(dy, (x, out[self.weight]), db=bias)
+            return
+        add_outer(x, (dy, out[self.weight]))
+        if bias is not None:
+            bias += dy.reshape(-1, dy.shape[-1]).sum(0)
 
 
 class _Embedding(Linearization):
     """y = W[x], linear in W; integers have no tangent."""
 
     def __init__(self, layer: nn.Embedding, x: np.ndarray) -> None:
-        self.x, self.weight = x, layer.weight
-        self.y = dense.embedding_forward(x, layer.weight.data)
+        self.x, self.weight = index_array("x", x, layer.num_embeddings), layer.weight
+        self.y = dense.embedding_forward(self.x, layer.weight.data)
 
     def jvp(self, tx, direction):
         _refuse_integers(tx is not None)
@@ -355,7 +294,7 @@ class _Dropout(Linearization):
 
 
 register(nn.Sequential, _Sequential)
-register(nn.Linear, lambda layer, x: (_TiedLinear if layer.tied else _Linear)(layer, x))
+register(nn.Linear, _Linear)
 register(nn.Embedding, _Embedding)
 register(nn.Tanh, _Tanh)
 register(nn.Sigmoid, _Sigmoid)

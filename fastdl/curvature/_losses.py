@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense
-from .._validate import float_array
+from .._validate import float_array, function, shown
 from ._finite import NotFinite
+from ._functions import real_array
 
 LossFunction = Callable[..., tuple[Any, np.ndarray]]
 
@@ -88,7 +89,8 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
         Takes (output, targets, value, gradient, options) and returns a ``LossAt``; options has the function's
         remaining arguments, defaults filled in.
     """
-    _known[inspect.unwrap(loss)] = make
+    function("loss", loss, "a function of an output and targets")
+    _known[inspect.unwrap(loss)] = function("make", make, "a function of output, targets, value, gradient and options")
 
 
 def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
@@ -101,20 +103,23 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
     ValueError
         If the loss is not one number, or not finite.
     """
-    function, given = loss, {}
+    whole, given = loss, {}
     if isinstance(loss, functools.partial):
-        function, given = loss.func, loss.keywords
+        whole, given = loss.func, loss.keywords
         if loss.args:
             raise TypeError("loss: got a partial with positional arguments, expected options by keyword")
-    plain = inspect.unwrap(function)
-    if plain not in _known:
+    plain = inspect.unwrap(whole)
+    if not callable(plain) or plain not in _known:
         names = ", ".join(sorted(one.__name__ for one in _known))
-        raise TypeError(f"loss: got {loss!r}, expected one whose Hessian is known: {names}; see register_loss")
+        raise TypeError(f"loss: got {shown(loss)}, expected one whose Hessian is known: {names}; see register_loss")
     parameters = list(inspect.signature(plain).parameters.values())[2:]
     options = {one.name: one.default for one in parameters} | given
-    value, gradient = loss(z, targets)
-    if np.ndim(value) != 0:
-        raise ValueError(f"loss: got an array of shape {np.shape(value)}, expected one number (not reduction='none')")
+    found = loss(z, targets)
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise TypeError(f"loss: got {shown(found)}, expected (value, gradient by the output)")
+    value, gradient = real_array("loss", found[0]), found[1]
+    if value.ndim != 0:
+        raise ValueError(f"loss: got an array of shape {value.shape}, expected one number (not reduction='none')")
     if not np.isfinite(value):
         raise NotFinite(f"loss: got {value} at this point, expected a finite number")
     gradient = float_array("loss's gradient", gradient, z.shape, z.dtype)  # the passes go back through it

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import choice, float_array, integer
+from .._validate import choice, float_array, integer, parts, written_as
 from ..nn import Module
 from ._finite import NotFinite
 from ._layout import Layout
-from ._linearization import Slot, linearize
+from ._linearization import linearize
 from ._losses import LossFunction, loss_at
 from ._residuals import Residuals
+from ._slots import Slot
 
 Data = tuple[np.ndarray, Any]
 MEMORY_LIMIT = 2**30  # bytes
@@ -81,6 +82,10 @@ class ModelPoint:
         u = float_array("u", u, self.output.shape, self.layout.dtype)
         if wrt == "input":
             self._real_input()
+        return self._vjp(u, wrt)
+
+    def _vjp(self, u: np.ndarray, wrt: str) -> np.ndarray:
+        if wrt == "input":
             return self._linear.backward(u, None, True)
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(u, self.layout.views(out), False)
@@ -153,11 +158,11 @@ class LossPoint(ModelPoint):
     """
 
     def __init__(self, model: Module, loss: LossFunction, data: Data) -> None:
-        if not (isinstance(data, (tuple, list)) and len(data) == 2):
-            raise TypeError(f"data: got {type(data).__name__}, expected a tuple (x, targets)")
-        super().__init__(model, data[0])
-        self._model, self._loss, self._targets = model, loss, data[1]
-        self.loss = loss_at(loss, self.output, data[1])
+        x, targets = parts("data", data, "x", "targets")
+        with written_as(x="data[0]", targets="data[1]", target="data[1]"):
+            super().__init__(model, x)
+            self.loss = loss_at(loss, self.output, targets)
+        self._model, self._loss, self._targets = model, loss, targets
         self.value = self.loss.value
         self._at_gradient = False  # whether the layers hold the loss's gradient, which hvp needs
 
@@ -169,9 +174,9 @@ class LossPoint(ModelPoint):
         self._at_gradient = True
         return out
 
-    def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
+    def _vjp(self, u: np.ndarray, wrt: str) -> np.ndarray:
         self._at_gradient = False
-        return super().vjp(u, wrt)
+        return super()._vjp(u, wrt)
 
     def hvp(self, v: np.ndarray) -> np.ndarray:
         """H v, exact to rounding: the derivative of the gradient along v, (N,)."""
@@ -199,9 +204,7 @@ class LossPoint(ModelPoint):
         MemoryError
             If the rows take more than `memory_limit` bytes.
         """
-        if self.output.ndim < 2:
-            raise ValueError(f"axis: got {axis}, but the output's shape {self.output.shape} has no batch axis")
-        integer("axis", axis, 0, self.output.ndim - 2)
+        self._linear.check_axis(axis)
         samples = self.output.shape[axis]
         _check_memory(memory_limit, samples * self.size * self.layout.dtype.itemsize, f"gradients of {samples} samples")
         rows = aligned_zeros((samples, self.size), self.layout.dtype)  # large: from the pool, not from fresh pages

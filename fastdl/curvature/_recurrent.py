@@ -262,10 +262,12 @@ class Stack(Linearization):
                 tdy = sum_of_products(terms, transposed=True)
         return self._turned(tdy)
 
-    def sample_gradients(self, dy, axis, out, need_input):
+    def check_axis(self, axis):
         own = 0 if self.batch_first or self.last else 1
         if axis != own:
             raise ValueError(f"axis: got {axis}, expected the batch axis of a recurrent layer, {own}")
+
+    def sample_gradients(self, dy, axis, out, need_input):
         dy = self._of_all_steps(dy)
         for k, cell in reversed(list(enumerate(self.cells))):
             cell.adjoint(dy)

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._validate import check_shape, integer, number
+from .._validate import check_shape, function, integer, number
+from ..optim._rule import check_betas
 from ..random import Generator, as_generator
 from ._closure_optimizer import ClosureOptimizer, backtrack, gradient_at, point_of
 from ._finite import NotFinite, check_finite
+from ._functions import real_array
 from ._residuals import Residuals
 from ._spectrum import Point
 
@@ -67,7 +69,7 @@ class Newton(ClosureOptimizer):
         check_shape("closure's hessian", matrix, (self.size, self.size))
         check_finite("closure", matrix, "a Hessian")
         matrix = self._trained(self._trained(matrix).T)
-        values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+        values, vectors = np.linalg.eigh(0.5 * matrix + 0.5 * matrix.T)  # halves first: a sum may leave the range
         sizes = np.abs(values) + self.damping
         usable = sizes > 1e-12 * sizes.max(initial=0)
         components = vectors.T @ gradient
@@ -206,7 +208,7 @@ class LevenbergMarquardt(ClosureOptimizer):
             check_finite("closure", values, "residuals")
             value = _half_square(values)
             check_finite("closure", value, "half a sum of squared residuals")
-            J = np.asarray(r.jacobian() if callable(r.jacobian) else r.jacobian, np.float64)
+            J = real_array("closure's jacobian", r.jacobian() if callable(r.jacobian) else r.jacobian)
             check_shape("closure's jacobian", J, (values.size, self.size))
             check_finite("closure's jacobian", J, "an array")
             with np.errstate(over="ignore"):
@@ -264,17 +266,14 @@ _MOST_DAMPING = 1e200
 
 
 def _residuals(closure: Callable[[], Residuals]) -> Residuals:
-    found = closure()
+    found = function("closure", closure, "a function without arguments")()
     if not (hasattr(found, "values") and hasattr(found, "jacobian")):
         raise TypeError(f"closure: got {type(found).__name__}, expected Residuals(values, jacobian)")
     return found
 
 
 def _flat(values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"closure's residuals: got dtype {array.dtype}, expected real numbers")
-    return array.astype(np.float64).reshape(-1)
+    return real_array("closure's residuals", values).reshape(-1)
 
 
 def _half_square(values: np.ndarray) -> float:
@@ -320,7 +319,8 @@ class AdaHessian(ClosureOptimizer):
         rng: int | Generator | None = None,
     ) -> None:
         super().__init__(parameters, lr)
-        self.betas = tuple(number(f"betas[{k}]", beta, 0, 1, open_high=True) for k, beta in enumerate(betas))
+        check_betas({"betas": betas})
+        self.betas = tuple(map(float, betas))
         self.eps = number("eps", eps, 0, math.inf, open_low=True, open_high=True)
         for kind in {array.dtype for array in self._arrays}:
             if kind.type(self.eps) == 0:

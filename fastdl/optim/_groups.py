@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import FLOATS, mapping, number, out_array, real_values, same_names
+from .._validate import FLOATS, is_one_of, mapping, number, out_array, real_values, same_names, shown, written_as
 from ._pieces import pieces_of
 from ._rule import LARGEST, Rule, check_scalars, check_settings, shared_scalars
 
@@ -159,13 +159,14 @@ class Group:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._values["lr"] = self.checked_lr(value)
+        self._values["lr"] = self.checked_lr("lr", value)
 
-    def checked_lr(self, value: Any) -> float:
-        """The rate as a plain number, refused where the rule cannot take it."""
-        rate = number("lr", value, 0, LARGEST[self._kind])
+    def checked_lr(self, name: str, value: Any) -> float:
+        """The rate as a plain number, refused under that name where the rule cannot take it."""
+        rate = number(name, value, 0, LARGEST[self._kind])
         if rate > 1:  # up to 1, nothing that the rule makes of it leaves the range
-            self.checked(self._values | {"lr": rate})
+            with written_as(lr=name):
+                self.checked(self._values | {"lr": rate})
         return rate
 
     def checked(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -196,9 +197,10 @@ class Group:
         settings = mapping(f"{name}['settings']", saved["settings"], "settings")
         same_names(f"{name}['settings']", settings, self._values)
         given = {key: tuple(one) if isinstance(one, list) else one for key, one in settings.items()}
-        if given["variant"] != self._values["variant"]:
-            raise ValueError(f"{name}: got variant {given['variant']!r}, expected {self._values['variant']!r}")
-        values = self.checked(given)
+        if not is_one_of(given["variant"], (self._values["variant"],)):
+            raise ValueError(f"{name}: got variant {shown(given['variant'])}, expected {self._values['variant']!r}")
+        with written_as(settings=name, **{key: f"{name}['settings'][{key!r}]" for key in given}):
+            values = self.checked(given)
         runs = saved["runs"]
         if not isinstance(runs, (list, tuple)):
             raise TypeError(f"{name}['runs']: got {type(runs).__name__}, expected a list")
@@ -374,6 +376,13 @@ def check_keys(name: str, saved: Any, expected: Sequence[str]) -> None:
         raise ValueError(f"{name}: got {', '.join(map(str, saved)) or 'nothing'}, expected {', '.join(expected)}")
 
 
+def check_kind(name: str, got: Any, expected: str) -> None:
+    """Refuse a saved state of another class."""
+    if not is_one_of(got, (expected,)):
+        other = got if isinstance(got, str) else shown(got)
+        raise ValueError(f"{name}: got the state of {other}, expected that of {expected}")
+
+
 def check_members(name: str, saved: Mapping[str, Any], names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
     """Refuse a saved state of parameters with other names or shapes."""
     for key in ("names", "shapes"):
@@ -383,8 +392,9 @@ def check_members(name: str, saved: Mapping[str, Any], names: Sequence[str], sha
     if len(got) != len(names) or len(got) != len(saved["shapes"]):
         raise ValueError(f"{name}: got the state of {len(saved['names'])} parameters, expected {len(names)}")
     for (other, shape), own, wanted in zip(got, names, shapes, strict=True):
-        if other != own or shape != tuple(wanted):
-            raise ValueError(f"{name}: got the state of {other} {shape}, expected that of {own} {tuple(wanted)}")
+        if not (is_one_of(other, (own,)) and is_one_of(shape, (tuple(wanted),))):
+            named = other if isinstance(other, str) else shown(other)
+            raise ValueError(f"{name}: got the state of {named} {shown(shape)}, expected that of {own} {tuple(wanted)}")
 
 
 def _plain(shape: Any) -> Any:
@@ -446,7 +456,7 @@ def _chooser(number: int, choice: Choice, named: Sequence[tuple[str, Any]]) -> C
         return lambda i, name, one: bool(choice(name, one))
     where = f"groups[{number}]['params']"
     if isinstance(choice, (str, bytes, np.ndarray)) or not isinstance(choice, Collection):
-        raise TypeError(f"{where}: got {choice!r}, expected a function or a collection of names")
+        raise TypeError(f"{where}: got {shown(choice)}, expected a function or a collection of names")
     places = {name: i for i, (name, _) in enumerate(named)}
     own = {id(one): i for i, (_, one) in enumerate(named)}
     taken = set()
@@ -457,6 +467,6 @@ def _chooser(number: int, choice: Choice, named: Sequence[tuple[str, Any]]) -> C
         elif isinstance(one, (int, np.integer)) and not isinstance(one, bool) and 0 <= one < len(named):
             place = int(one)
         if place is None:
-            raise ValueError(f"{where}: got {one!r}, expected names or positions of parameters")
+            raise ValueError(f"{where}: got {shown(one)}, expected names or positions of parameters")
         taken.add(place)
     return lambda i, name, one: i in taken

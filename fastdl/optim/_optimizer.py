@@ -8,10 +8,10 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from .._dispatch import get_backend
-from .._validate import choice, index_array, integer, number
+from .._validate import choice, index_array, integer, iterated, number, shown, written_as
 from ..norms import global_norm
 from ..norms._clipping import factor_past_range
-from ._groups import Batch, Group, Memory, check_keys
+from ._groups import Batch, Group, Memory, check_keys, check_kind
 from ._rule import LARGEST, LAST_STEP, Rule, check_settings, run_kernel, shared_scalars
 
 _COUNTS = ("steps", "skipped", "waiting")
@@ -113,7 +113,10 @@ class Optimizer:
             settings["lr"] = lr
         self._memory = Memory(parameters)
         common = self._settings(self._known_settings(), settings)
-        own = [self._settings(common, {k: v for k, v in one.items() if k != "params"}) for one in _checked(groups)]
+        own = [
+            self._settings(common, {k: v for k, v in one.items() if k != "params"}, f"groups[{i}]")
+            for i, one in enumerate(_checked(groups))
+        ]
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 0)
         self.clip_order = number("clip_order", clip_order, 0, open_low=True)
         self.nonfinite = choice("nonfinite", nonfinite, ("allow", "skip", "raise"))
@@ -164,12 +167,17 @@ class Optimizer:
         keywords = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
         return {name: keywords[name] for name in keywords if name not in ("step", "grad_scale")} | cls.defaults
 
-    def _settings(self, base: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(given) - set(base))
+    def _settings(self, base: dict[str, Any], given: Mapping[str, Any], group: str | None = None) -> dict[str, Any]:
+        """Settings with those given in place of the base's; `group` says of which group, None for the optimizer."""
+        unknown = sorted({shown(one) if not isinstance(one, str) else one for one in given if one not in base})
         if unknown:
-            raise TypeError(f"{type(self).__name__}: got {', '.join(unknown)}, expected some of {', '.join(base)}")
+            raise TypeError(
+                f"{group or ', '.join(unknown)}: got {', '.join(unknown)}, "
+                f"expected settings of {type(self).__name__}: {', '.join(base)}"
+            )
         settings = base | dict(given)
-        check_settings(self.rule, settings, self._memory.kind)
+        with written_as(**{name: f"{group}[{name!r}]" for name in given} if group else {}):
+            check_settings(self.rule, settings, self._memory.kind)
         if "betas" in settings:
             settings["betas"] = tuple(settings["betas"])
         return settings
@@ -186,7 +194,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self.set_rates([value] * len(self.groups))
+        self._rate(["lr"] * len(self.groups), [value] * len(self.groups))
 
     def set_rates(self, rates: Sequence[float]) -> None:
         """Set each group's learning rate; none, if one of them is refused.
@@ -201,7 +209,14 @@ class Optimizer:
         TypeError, ValueError
             For a rate that is no number from 0 up within the parameters' type.
         """
-        checked = [group.checked_lr(rate) for group, rate in zip(self.groups, rates, strict=True)]
+        given = list(iterated("rates", rates, "a learning rate for each group"))
+        if len(given) != len(self.groups):
+            raise ValueError(f"rates: got {len(given)}, expected {len(self.groups)}, one for each group")
+        self._rate([f"rates[{i}]" for i in range(len(given))], given)
+
+    def _rate(self, names: Sequence[str], rates: Sequence[Any]) -> None:
+        """Set each group's rate, none if one is refused; `names` are what a caller wrote the rates as."""
+        checked = [group.checked_lr(name, rate) for group, name, rate in zip(self.groups, names, rates, strict=True)]
         for group, rate in zip(self.groups, checked, strict=True):
             group._values["lr"] = rate
 
@@ -324,8 +339,7 @@ class Optimizer:
         if isinstance(state, Mapping) and set(keys) - set(state) == {"rule"}:
             raise ValueError("state: saved by an earlier version, which did not say of which rule and parameters it is")
         check_keys("state", state, keys)
-        if state["rule"] != type(self).__name__:
-            raise ValueError(f"state: got the state of {state['rule']}, expected that of {type(self).__name__}")
+        check_kind("state", state["rule"], type(self).__name__)
         groups = state["groups"]
         if not isinstance(groups, (list, tuple)):
             raise TypeError(f"state['groups']: got {type(groups).__name__}, expected a list")

@@ -10,7 +10,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
 from .._validate import check_apart, choice, float_array, integer, number, out_array
-from ._groups import Memory, check_array, check_keys, check_members
+from ._groups import Memory, check_array, check_keys, check_kind, check_members
 from ._pieces import pieces_of_one
 from ._rule import LAST_STEP, run_kernel
 
@@ -18,6 +18,8 @@ from ._rule import LAST_STEP, run_kernel
 @mirrored
 def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> None:
     """Move an average towards the parameters, in place: average += weight * (param - average).
+
+    Where the difference leaves the range of the type, (1 - weight) * average + weight * param instead.
 
     Parameters
     ----------
@@ -117,8 +119,7 @@ class _Average:
         if isinstance(state, Mapping) and set(state) == {"updates", "arrays"}:
             raise ValueError("state: saved by an earlier version, which did not say of which parameters it is")
         check_keys("state", state, keys)
-        if state["average"] != type(self).__name__:
-            raise ValueError(f"state: got the state of {state['average']}, expected that of {type(self).__name__}")
+        check_kind("state", state["average"], type(self).__name__)
         check_members("state", state, self._part.names, self._part.shapes)
         arrays, updates = state["arrays"], integer("state['updates']", state["updates"], 0, LAST_STEP - 1)
         if not isinstance(arrays, (list, tuple)):

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._validate import number
 from ..norms import clip_by_global_norm_
+from ..norms._reduction import order
 from ._groups import parameters_of
 
 
@@ -16,6 +17,12 @@ def _gradients(parameters: Any) -> np.ndarray | list[np.ndarray]:
         return [grad for _, grad in pairs]
     arena.settle_gradients()
     return arena._grad
+
+
+def _check_limit(max_norm: Any, ord: Any) -> None:
+    """Refuse them before an arena's gradients are made readable, which a refused call would leave so."""
+    number("max_norm", max_norm, 0)
+    order(ord, 0)
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
@@ -53,6 +60,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
     >>> pairs[0][1].round(3)
     array([0.6, 0.8])
     """
+    _check_limit(max_norm, ord)
     gradients = _gradients(parameters)
     norm = clip_by_global_norm_(gradients, max_norm, ord)
     if isinstance(gradients, np.ndarray) and math.isnan(norm):
@@ -86,6 +94,7 @@ def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> li
     >>> fd.optim.clip_each_grad_norm_(pairs, 1.0)
     [5.0, 0.5]
     """
+    _check_limit(max_norm, ord)
     arena, pairs = parameters_of(parameters)
     gradients = [grad for _, grad in pairs]
     if arena is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, function, integer, number
+from .._validate import choice, function, integer, is_one_of, number, shown
 from ._groups import check_keys
 from ._optimizer import Optimizer
 from ._rule import LAST_STEP
@@ -45,7 +45,7 @@ class Scheduler:
         self.schedule = function("schedule", schedule, "a function of the step number")
         self.base = [group.lr for group in optimizer.groups]
         self.step_number = 0
-        self._go_to(0, self.base)
+        self._go_to(0, self.base, "schedule(step)")
 
     def __repr__(self) -> str:
         return f"Scheduler({type(self.optimizer).__name__}, {self.schedule!r}, step {self.step_number})"
@@ -58,11 +58,12 @@ class Scheduler:
         TypeError, ValueError
             For a factor that is no finite number from 0 up; nothing was changed or counted then.
         """
-        self._go_to(self.step_number + 1, self.base)
+        self._go_to(self.step_number + 1, self.base, "schedule(step)")
 
-    def _go_to(self, step: int, base: list[float]) -> None:
+    def _go_to(self, step: int, base: list[float], name: str) -> None:
+        """Set the rates of that step; `name` is what they are refused as."""
         factor = number("schedule(step)", self.schedule(step), 0, math.inf, open_high=True)
-        self.optimizer.set_rates([one * factor for one in base])
+        self.optimizer._rate([name] * len(base), [one * factor for one in base])
         self.step_number, self.base = step, base
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Scheduler:
             raise TypeError(f"state['base']: got {type(given).__name__}, expected a list of rates")
         if len(given) != len(self.base):
             raise ValueError(f"state: got {len(given)} base rates, expected {len(self.base)}")
-        self._go_to(step, [number(f"state['base'][{i}]", one, 0) for i, one in enumerate(given)])
+        self._go_to(step, [number(f"state['base'][{i}]", one, 0) for i, one in enumerate(given)], "state['base']")
 
 
 class ReduceOnPlateau:
@@ -180,8 +181,8 @@ class ReduceOnPlateau:
         if isinstance(state, Mapping) and set(state) == {"best", "bad", "resting"}:
             raise ValueError("state: saved by an earlier version, which did not say in which mode")
         check_keys("state", state, ("mode", "best", "bad", "resting"))
-        if state["mode"] != self.mode:
-            raise ValueError(f"state: got mode {state['mode']!r}, expected {self.mode!r}")
+        if not is_one_of(state["mode"], (self.mode,)):
+            raise ValueError(f"state: got mode {shown(state['mode'])}, expected {self.mode!r}")
         best = number("state['best']", state["best"])
         bad, resting = (integer(f"state[{name!r}]", state[name], 0) for name in ("bad", "resting"))
         self.best, self.bad, self.resting = best, bad, resting

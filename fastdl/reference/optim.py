@@ -229,7 +229,10 @@ def lion_update(
 
 
 def average_update(average, param, weight):
-    average += weight * (param - average)
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = param - average
+        apart = (1 - weight) * average + weight * param  # within the range also where the difference is not
+        average[...] = np.where(np.isfinite(off), average + weight * off, apart)
 
 
 def sum_rows(rows, values):
