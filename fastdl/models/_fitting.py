@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, optim, random, training
-from .._validate import check_logits, flag, integer, number
+from .._validate import check_logits, flag, integer, number, written_as
 
 LARGEST = float(np.finfo(np.float64).max)
 IGNORED = -1  # the target of padding: it counts nothing in the loss
@@ -54,11 +54,11 @@ def train(
     `buffers` of the model get their values just before. A run that fails leaves the model as it was.
     """
     epochs, progress = integer("epochs", epochs, 1), flag("progress", progress)
-    largest = float(np.finfo(np.float32).max)  # of the models' own type, which the optimizer asks for by its own name
-    learning_rate = number("learning_rate", learning_rate, 0.0, largest, open_low=True)
+    learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
     batches = Shuffled(count, batch_size, collate, model.rng)
-    optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    with _unless_it_fails(model):
+    with written_as(lr="learning_rate"):
+        optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    with written_as(lr="learning_rate"), _unless_it_fails(model):
         for name, value in (buffers or {}).items():
             setattr(model, name, value)
         return training.fit(

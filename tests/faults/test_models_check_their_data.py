@@ -57,6 +57,7 @@ FITS = {
     "y: got values from 0 to 2, expected 0 to 1": lambda: CASES["Classifier"].make().fit(VECTORS, [0, 1, 2, 0]),
     "label_smoothing: got 1": lambda: CASES["Classifier"].make().fit(VECTORS, LABELS, label_smoothing=1),
     r"learning_rate: got 1e\+308": lambda: CASES["Seq2Seq"].make().fit(WORDS, WORDS, learning_rate=1e308),
+    "learning_rate: got settings": lambda: CASES["Classifier"].make().fit(VECTORS, LABELS, learning_rate=3e38),
     "learning_rate: got inf": lambda: CASES["Seq2Seq"].make().fit(WORDS, WORDS, learning_rate=np.inf),
     "x: got ndarray, expected": lambda: CASES["SequenceClassifier"].make().forward(np.zeros((3, 2, 2), np.float32)),
     "x: got 2 parts, expected": lambda: CASES["Seq2Seq"].make().forward((WORDS[0], [1])),
