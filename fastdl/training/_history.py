@@ -89,7 +89,8 @@ class History:
         ImportError
             If matplotlib is not installed.
         """
-        path, scale, label = name_of(path), number("scale", scale), text("label", label)
+        most = float(np.finfo(np.float32).max)  # times a loss, that is still far from where no axis has ticks
+        path, scale, label = name_of(path), number("scale", scale, -most, most), text("label", label)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

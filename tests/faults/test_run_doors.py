@@ -157,6 +157,7 @@ def test_a_curve_is_drawn_where_and_as_it_can_be(tmp_path: Any) -> None:
         ({"label": 3}, "label: got 3, expected a str"),
         ({"label": "\ud800"}, "label: got .*, expected a text without lone surrogates"),
         ({"scale": "x"}, "scale: got 'x', expected a number"),
+        ({"scale": 1e308}, "scale: got 1e\\+308, expected a number in"),
     ):
         with pytest.raises((TypeError, ValueError), match=f"^{message}"):
             run.history.plot(**{"path": tmp_path / "curve"} | options)
