@@ -130,11 +130,9 @@ def _linearized(layer: Any, x: np.ndarray, axis: int) -> None:
     linear.jvp_backward(normals(*linear.y.shape), direction, out, True)
     sizes = np.cumsum([0, *(one.size for one in parameters)])
     rows = np.zeros((linear.y.shape[axis], sizes[-1]), np.float32)
-    slots = {
-        one: fd.curvature._linearization.Slot(rows, int(at), one.size)
-        for one, at in zip(parameters, sizes, strict=False)
-    }
+    slots = {one: fd.curvature._slots.Slot(rows, int(at), one.size) for one, at in zip(parameters, sizes, strict=False)}
     linear.backward(normals(*linear.y.shape), None, True)
+    linear.check_axis(axis)
     linear.sample_gradients(normals(*linear.y.shape), axis, slots, True)
 
 

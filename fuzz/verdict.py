@@ -15,6 +15,11 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
     (r".*\.(load|fit|save|read_text|to_csv|plot|on_\w+|__init__)", (OSError,), "of a path: no such file, a folder"),
     (r".*\.(backward|step|jvp_backward)", (RuntimeError,), "no forward came before it"),
     (r".*\.(step|fit)", (FloatingPointError,), "a gradient or loss that is not finite"),
+    (
+        r"curvature\.(FunctionPoint\.\w+|gradient|jacobian|hessian|check_gradient)",
+        (IndexError,),
+        "f's own, where x is short",
+    ),
     (r".*\.(__getitem__)", (KeyError, IndexError), "the protocol of subscripts"),
 )
 # Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
@@ -35,6 +40,14 @@ WRITES: tuple[tuple[str, str], ...] = (
     (r"norms\.add_\w+", "grad"),
     (r"(norms|optim)\.clip_\w+", "arrays parameters"),
     (r"(curvature|training|models|optim|nn|norms)\..*", _OBJECTS),
+)
+# What a call that is refused may leave changed: callable (a pattern) -> places, and why.
+LEFT: tuple[tuple[str, str, str], ...] = (
+    (
+        r"curvature\.LBFGS\.step",
+        r"self\._memory\.(_forgotten|_pairs\[\d+\]\[1\])",
+        "gradients are forgotten before every call of the closure, which writes them and may return what is refused",
+    ),
 )
 NUMPY = re.compile(
     r"could not broadcast|cannot be broadcast|No matching signature|Buffer (has|dtype)|cannot reshape|matmul:"
@@ -71,6 +84,10 @@ def abstract(name: str) -> bool:
 
 def written(name: str, parameter: str) -> bool:
     return any(re.fullmatch(pattern, name) and parameter in names.split() for pattern, names in WRITES)
+
+
+def left(name: str, place: str) -> bool:
+    return any(re.fullmatch(pattern, name) and re.fullmatch(places, place) for pattern, places, _ in LEFT)
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -167,7 +167,7 @@ class Call:
             owner, method = given.get("self"), name.rpartition(".")[2]
             passed = verdict.taken(owner, method) if method in ("__call__", "forward") else []
             self._judge(name, error, mutated, passed or list(call.signature.parameters))
-            lost = snapshots.changed(before, snapshots.take(given))
+            lost = [one for one in snapshots.changed(before, snapshots.take(given)) if not verdict.left(name, one)]
             if lost and not name.endswith(".__init__") and not isinstance(error, mutations.Raised):
                 self._note(
                     "changed", f"{name} {lost[0].split('[')[0]}", f"{self.done} was refused and changed {lost[:3]}"

@@ -38,7 +38,7 @@ class ClosureOptimizer:
     def __init__(self, parameters: Any, lr: float) -> None:
         self._memory = Memory(parameters)
         self.size = sum(array.size for array in self._arrays)
-        self.lr = number("lr", lr, 0, open_low=True)
+        self.lr = number("lr", lr, 0, math.inf, open_low=True, open_high=True)
         self.steps = 0
         self.stationary = False
 

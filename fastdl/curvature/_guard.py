@@ -100,6 +100,7 @@ class Guard(Linearization):
     def sample_gradients(self, dy, axis, out, need_input):
         dy = float_array("dy", dy, self.y.shape, self.y.dtype)
         self.check_axis(axis)
+        axis = integer("axis", axis)
         self._check_slots(out, self.y.shape[axis])
         need_input = flag("need_input", need_input)
         self._turned_back = False
@@ -110,8 +111,8 @@ class Guard(Linearization):
     def check_axis(self, axis):
         if self.y.ndim < 2:
             raise ValueError(f"axis: got {shown(axis)}, but the output's shape {self.y.shape} has no batch axis")
-        integer("axis", axis, 0, self.y.ndim - 2)  # the last axis holds what one sample's output consists of
-        self.plain.check_axis(axis)
+        # The last axis holds what one sample's output consists of.
+        self.plain.check_axis(integer("axis", axis, 0, self.y.ndim - 2))
 
     def _check_slots(self, out: Any, samples: int) -> None:
         for one in self._parameters:

@@ -48,7 +48,7 @@ class Newton(ClosureOptimizer):
 
     def __init__(self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0) -> None:
         super().__init__(parameters, lr)
-        self.damping = number("damping", damping, 0)
+        self.damping = number("damping", damping, 0, math.inf, open_high=True)
 
     def step(self, closure: PointClosure) -> float:
         """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are.
@@ -189,7 +189,7 @@ class LevenbergMarquardt(ClosureOptimizer):
 
     def __init__(self, parameters: Any, *, damping: float = 1e-3, max_tries: int = 40) -> None:
         super().__init__(parameters, 1.0)
-        self.damping = number("damping", damping, 0, open_low=True)
+        self.damping = number("damping", damping, 0, math.inf, open_low=True, open_high=True)
         self.max_tries = integer("max_tries", max_tries, 1)
         self._growth = 2.0
         self._scale = np.zeros(self.size)
@@ -227,9 +227,9 @@ class LevenbergMarquardt(ClosureOptimizer):
         scale = np.where(self._scale > 0, self._scale, 1.0)
         target = np.concatenate([-values, np.zeros(self.size)])
         for _ in range(self.max_tries):
-            damped = np.concatenate([J, np.diag(math.sqrt(self.damping) * scale)])
             # By columns of equal size: the normal equations would lose half of the digits.
-            p = np.linalg.lstsq(damped / scale, target, rcond=None)[0] / scale
+            damped = np.concatenate([J / scale, math.sqrt(self.damping) * np.eye(self.size)])
+            p = np.linalg.lstsq(damped, target, rcond=None)[0] / scale
             self._assign(start + p)
             new_value = self._trial(closure, values.size)
             met = met or math.isfinite(new_value)
@@ -242,7 +242,7 @@ class LevenbergMarquardt(ClosureOptimizer):
                 return start + p
             if predicted <= 4 * np.finfo(np.float64).eps * value:
                 break
-            if self.damping * self._growth > _MOST_DAMPING:  # its root times a scale stays a number
+            if self.damping * self._growth > _MOST_DAMPING:
                 break
             self.damping *= self._growth
             self._growth *= 2

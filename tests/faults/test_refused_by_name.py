@@ -188,3 +188,16 @@ def test_singular_values_that_are_none(capfd):
         with pytest.raises(ValueError, match="^values: got"):
             curvature.GradientFlow(values)
     assert capfd.readouterr() == ("", "")  # LAPACK's own complaint
+
+
+def test_rates_and_dampings_that_are_infinite(capfd):
+    for kind in (curvature.LBFGS, curvature.Newton, curvature.NewtonCG, curvature.AdaHessian):
+        with pytest.raises(ValueError, match="^lr: got inf"):
+            kind(pairs(), lr=np.inf)
+    for kind in (curvature.LevenbergMarquardt, curvature.Newton, curvature.NewtonCG):
+        with pytest.raises(ValueError, match="^damping: got inf"):
+            kind(pairs(), damping=np.inf)
+    b = np.array([1.0])
+    optimizer = curvature.LevenbergMarquardt([(b, np.empty(1))], damping=1e300)
+    optimizer.step(lambda: curvature.Residuals(1e150 * (b - 2), np.array([[1e150]])))
+    assert capfd.readouterr() == ("", "")  # LAPACK's complaint about a matrix with infinities
