@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import fastdl as fd
@@ -35,8 +35,7 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         handler = tap.handler
-        # An iterator of fastdl's own goes on outside any call.
-        if tap.depth or handler is None or sys._getframe(1).f_code.co_filename.startswith(_HOME):
+        if tap.depth or handler is None or _of_iterator(sys._getframe(1).f_code):
             return function(*args, **kwargs)
         tap.depth += 1
         try:
@@ -49,6 +48,11 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
 
     call.__fuzz_tapped__ = function  # type: ignore[attr-defined]
     return call
+
+
+def _of_iterator(code: CodeType) -> bool:
+    """Whether it is an iterator of fastdl's own, which goes on outside any call."""
+    return bool(code.co_flags & inspect.CO_GENERATOR) and code.co_filename.startswith(_HOME)
 
 
 def _owner(value: Any, name: str) -> str:
