@@ -111,9 +111,9 @@ def out_array(name: str, value: Any, shape: tuple[int | None, ...] | None, dtype
 
 
 def index_array(
-    name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None, bound: str = ""
+    name: str, value: Any, upper: int, shape: tuple[int | None, ...] | None = None, why: str = ""
 ) -> np.ndarray:
-    """Integers in [0, upper) as a C-contiguous int64 array. bound: the argument that `upper` was given as."""
+    """Integers in [0, upper) as a C-contiguous int64 array; `why` ends the message, as of :func:`lengths_array`."""
     if is_index(value, upper) and (shape is None or _fits(value.shape, shape)):
         return value
     value = plain_array(name, value, "a numpy array of integers")
@@ -125,8 +125,7 @@ def index_array(
         low, high = int(value.min()), int(value.max())
         if low < 0 or high >= upper:
             wanted = f"0 to {upper - 1}" if upper > 0 else "none, since there is nothing to choose from"
-            wanted += f", since {bound} is {upper}" if bound else ""
-            raise ValueError(f"{name}: got values from {low} to {high}, expected {wanted}")
+            raise ValueError(f"{name}: got values from {low} to {high}, expected {wanted}{why}")
     return np.require(value, np.int64, ["C", "ALIGNED"])
 
 
@@ -379,11 +378,15 @@ def entry(name: str, state: Any, key: str) -> Any:
     return state[key]
 
 
-def lengths_array(name: str, value: Any, longest: int, batch: int, least: int = 0) -> np.ndarray:
-    """True lengths (batch,) of sequences, from `least` to `longest`, of an array or a list: a new int64 array."""
+def lengths_array(name: str, value: Any, longest: int, batch: int, least: int = 0, why: str = "") -> np.ndarray:
+    """True lengths (batch,) of sequences, from `least` to `longest`, of an array or a list: a new int64 array.
+
+    `why` ends the message, where `longest` is what another argument says.
+    """
     lengths = whole_array(name, value, 2**63 - 1, (batch,))
     if batch and (lengths.min() < least or lengths.max() > longest):
-        raise ValueError(f"{name}: got values from {lengths.min()} to {lengths.max()}, expected {least} to {longest}")
+        got = f"values from {lengths.min()} to {lengths.max()}"
+        raise ValueError(f"{name}: got {got}, expected {least} to {longest}{why}")
     return lengths.copy()
 
 

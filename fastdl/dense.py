@@ -448,7 +448,8 @@ def _masked(
             raise ValueError(f"logits: got shape {shape}, expected (T, B, C), since lengths is given")
         lengths = lengths_array("lengths", lengths, shape[0], shape[1])
         counts &= np.arange(shape[0])[:, None] < lengths
-    index_array("targets", np.where(counts, targets, 0), shape[-1])
+    beside = "" if ignore_index is None else f", or ignore_index, {ignored}"
+    index_array("targets", np.where(counts, targets, 0), shape[-1], None, beside)
     return np.where(counts, targets, ignored).astype(np.int64), int(np.count_nonzero(counts))
 
 

@@ -140,7 +140,7 @@ def test_projection_on_l0_keeps_the_first_of_equals():
     x = np.array([1.0, -3, 2, -2, 0])
     assert fd.project_ball(x, 2, 0).tolist() == [0, -3, 2, 0, 0]
     assert fd.project_ball(x, 0, 0).tolist() == [0] * 5
-    with pytest.raises(TypeError, match=r"radius: got 2\.5, expected an int"):
+    with pytest.raises(TypeError, match=r"radius, of ord 0: got 2\.5, expected an int"):
         fd.project_ball(x, 2.5, 0)
 
 

@@ -359,7 +359,7 @@ def embedding_dropout(
     array = _validate.float_array("x", x)
     if array.ndim == 0:
         raise ValueError("x: got shape (), expected (..., E)")
-    rows = _validate.index_array("index", index, size, array.shape[:-1], "num_embeddings")
+    rows = _validate.index_array("index", index, size, array.shape[:-1], f", since num_embeddings is {size}")
     if not _validate.flag("training", training):
         p = _validate.number("p", p, 0.0, 1.0)
         return array.copy()

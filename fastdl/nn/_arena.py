@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._memory import ALIGNMENT, aligned_zeros
-from .._validate import item
+from .._validate import item, members
 from ._parameter import Parameter, fitting
 from ._tape import Tape
 
@@ -38,6 +38,7 @@ class Arena(Sequence[Parameter]):
     """
 
     def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
+        named = members("named", named, "(name, parameter)")
         for i, pair in enumerate(named):
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Parameter)):
                 raise TypeError(f"named[{i}]: got {type(pair).__name__}, expected (name, parameter)")

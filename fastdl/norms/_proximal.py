@@ -149,7 +149,7 @@ def project_ball(x: np.ndarray, radius: float = 1.0, ord: float = 2, axis: Axis 
     array([ 2., -0.])
     """
     x, p = real_array("x", x), order(ord, 0)
-    r = integer("radius", radius, 0) if p == 0 else number("radius", radius, 0)
+    r = integer("radius, of ord 0", radius, 0) if p == 0 else number("radius", radius, 0)
     if 0 < p < 1:
         raise ValueError(f"ord: got {ord}, expected 0 or at least 1")
     axes = axes_of(x, axis)

@@ -116,7 +116,7 @@ def gru_forward(
     """
     given = {}
     plain = gains is clip is state_mask is candidate_mask is zoneout_h is None
-    if not (plain and epsilon == 1e-5 and candidate_scale == 1.0):
+    if not (plain and _run.usual(epsilon, candidate_scale)):
         given = {
             "gains": gains, "epsilon": epsilon, "clip": clip, "state_mask": state_mask,
             "candidate_mask": candidate_mask, "candidate_scale": candidate_scale, "zoneout_h": zoneout_h,

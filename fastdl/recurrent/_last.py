@@ -74,15 +74,15 @@ def last_step_backward(dlast: np.ndarray, T: int, lengths: Any = None, reverse: 
            [0., 0., 1.]])
     """
     dlast, T = float_array("dlast", dlast, (None, None)), integer("T", T, 1)
-    dh, at, every = _located(np.zeros((T, *dlast.shape), dlast.dtype), lengths, reverse)
+    dh, at, every = _located(np.zeros((T, *dlast.shape), dlast.dtype), lengths, reverse, ", T of them")
     dh[at, every] = dlast
     return dh
 
 
-def _located(h: np.ndarray, lengths: Any, reverse: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _located(h: np.ndarray, lengths: Any, reverse: bool, why: str = "") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     h = float_array("h", h, (None, None, None))
     T, B, _ = h.shape
     if T == 0:
         raise ValueError(f"h: got shape {h.shape}, expected at least one step")
-    lengths = np.full(B, T) if lengths is None else lengths_array("lengths", lengths, T, B, 1)
+    lengths = np.full(B, T) if lengths is None else lengths_array("lengths", lengths, T, B, 1, why)
     return h, np.zeros(B, np.int64) if flag("reverse", reverse) else lengths - 1, np.arange(B)

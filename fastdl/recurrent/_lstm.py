@@ -144,8 +144,7 @@ def lstm_forward(
     if not (
         projection is peepholes is gains is clip is cell_clip is None
         and state_mask is candidate_mask is zoneout_h is zoneout_c is None
-        and epsilon == 1e-5
-        and candidate_scale == 1.0
+        and _run.usual(epsilon, candidate_scale)
     ):
         given = {
             "projection": projection, "peepholes": peepholes, "gains": gains, "epsilon": epsilon, "clip": clip,

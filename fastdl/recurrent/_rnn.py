@@ -105,7 +105,7 @@ def rnn_forward(
     """
     cell = _run.RNN_RELU if choice("nonlinearity", nonlinearity, ("tanh", "relu")) == "relu" else _run.RNN_TANH
     given = {}
-    if not (gains is clip is state_mask is zoneout_h is None and epsilon == 1e-5):
+    if not (gains is clip is state_mask is zoneout_h is None and _run.usual(epsilon)):
         given = {"gains": gains, "epsilon": epsilon, "clip": clip, "state_mask": state_mask, "zoneout_h": zoneout_h}
     h, _, tape = _run.forward(cell, x, h0, None, W_x, W_h, b, training, lengths, reverse, given)
     return h, tape

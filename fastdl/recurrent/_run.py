@@ -44,6 +44,11 @@ class Options(NamedTuple):
 PLAIN = Options()
 
 
+def usual(epsilon: Any, candidate_scale: Any = 1.0) -> bool:
+    """Whether both are what they are by default; anything else is asked for its type first."""
+    return epsilon.__class__ is candidate_scale.__class__ is float and epsilon == 1e-5 and candidate_scale == 1.0
+
+
 def options_for(
     cell: int,
     T: int,
@@ -225,7 +230,8 @@ def backward(
     else:
         H = tape.c.shape[1]
         if dc is not None:
-            dc = float_array("dc", dc, (T, B, H) if np.ndim(dc) == 3 else (B, H), dtype)
+            steps = plain_array("dc", dc).ndim == 3
+            dc = float_array("dc", dc, (T, B, H) if steps else (B, H), dtype)
         if dc_last is not None:
             dc_last = float_array("dc_last", dc_last, (B, H), dtype)
     places = (tape.W_x, tape.W_h, tape.b, options.projection, options.peepholes, options.gains)

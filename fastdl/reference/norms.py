@@ -157,6 +157,8 @@ def _log_entries(a, radius, p):
             largest = (low + high) / 2
             log_t = np.log(-np.expm1(min(log_r + largest, WIDE(0)))) - (p - 1) * largest
             z = _solve(np.log(a) - np.log(a.max()), log_r, log_t, p - 1)
+            if not low < largest < high:  # no number lies between the two
+                break
             low, high = (low, largest) if np.exp(p * z).sum() > 1 else (largest, high)
     return z
 
@@ -167,6 +169,8 @@ def _solve(log_a, log_r, log_t, power):
     low = high - np.log(WIDE(2)) * max(1, 1 / power)
     for _ in range(90):
         z = (low + high) / 2
+        if not ((low < z) & (z < high)).any():
+            break
         above = np.logaddexp(log_r + z, log_t + power * z) > log_a
         low, high = np.where(above, low, z), np.where(above, z, high)
     return np.where(log_a == -np.inf, -np.inf, z)

@@ -185,3 +185,21 @@ def test_a_seed_and_the_rest_are_named_as_they_are_written() -> None:
         fd.softmax_cross_entropy(np.zeros((2, 3)), np.array(["a", "b"]), ignore_index=0)
     with pytest.raises(TypeError, match="^predict: got NoneType"):
         fd.monte_carlo(None)
+
+
+def test_options_that_are_compared_first_are_named_too() -> None:
+    for name in ("epsilon", "candidate_scale"):
+        with pytest.raises(TypeError, match=f"^{name}: "):
+            recurrent(**{name: np.ones(2)})
+    with pytest.raises(ValueError, match=r"^lengths: got values from 1 to 5, expected 1 to 2, T of them"):
+        fd.last_step_backward(np.ones((2, 1)), 2, [1, 5])
+    with pytest.raises(ValueError, match="^targets: got values from -1 to 0, expected 0 to 2, or ignore_index, 1"):
+        fd.softmax_cross_entropy(np.zeros((2, 3)), np.array([-1, 0]), ignore_index=1)
+    with pytest.raises(TypeError, match="^radius, of ord 0: "):
+        fd.project_ball(np.ones(3), 1.5, 0)
+    with pytest.raises(TypeError, match="^named: "):
+        fd.nn.Arena(None)  # type: ignore[arg-type]
+    h, _, tape = fd.lstm_forward(X, *[np.ones((2, 4), np.float32)] * 2, *[np.ones((4, 16), np.float32)] * 2,
+                                 np.ones(16, np.float32))  # fmt: skip
+    with pytest.raises(TypeError, match="^dc: got list"):
+        fd.lstm_backward(h, [[1], [2, [3]]], tape)  # type: ignore[arg-type]
