@@ -85,19 +85,23 @@ fuzz: $(STAMP)  ## Call everything that is public with arguments that are wrong 
 stress: $(STAMP)  ## Kill a process in 1,000 of its saves, and read 200,000 hostile files (two minutes)
 	$(BIN)/python tests/stress/files.py --kills 1000 --files 200000
 
-# Half an hour on two cores. TESTS="tests/test_dense.py" chooses; SANITIZER=thread looks for races (docs/fuzzing.md).
+# TESTS="tests/test_dense.py" chooses. SANITIZER=thread looks for races, and needs clang and its OpenMP (docs/fuzzing.md).
 TESTS ?= tests/faults/test_kernel_doors.py $(addprefix tests/test_,arrays.py dense.py recurrent.py recurrent_options.py \
 	sequence.py random.py dropout.py dropout_variants.py norms.py norms_calculus.py optim.py optim_rows.py curvature.py)
 SANITIZER ?= address,undefined
-SANITIZED := build/sanitize
+CLANG ?= clang
+SANITIZED := build/sanitize$(if $(filter thread,$(SANITIZER)),-thread)
+sanitize: export FASTDL_SANITIZE := $(SANITIZER)
+sanitize: export CC := $(if $(filter thread,$(SANITIZER)),$(CLANG),gcc)
+sanitize: export FASTDL_LEVELS ?= baseline avx2$(if $(shell grep avx512vl /proc/cpuinfo), avx512)
 sanitize: SECONDS ?= 120
 sanitize:  ## The kernel tests and the fuzz under the address and undefined-behaviour sanitizers, in a folder of its own
 	test -x $(SANITIZED)/bin/python || $(PYTHON) -m venv $(SANITIZED)
 	$(SANITIZED)/bin/python -m pip install --quiet --upgrade pip "setuptools>=77" "cython>=3.2" "numpy>=2.0"
 	rm -rf $(SANITIZED)/src && mkdir -p $(SANITIZED)/src
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory $(SANITIZED)/src
-	cd $(SANITIZED)/src && FASTDL_SANITIZE=$(SANITIZER) ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
-	cd $(SANITIZED)/src && sh fuzz/sanitized.sh ../bin/python -m pytest -q -p no:faulthandler $(TESTS)
+	cd $(SANITIZED)/src && ../bin/python -m pip install --quiet --no-build-isolation --editable ".[test,train,plot]"
+	cd $(SANITIZED)/src && sh fuzz/sanitized.sh ../bin/python -m pytest -q -p no:faulthandler --capture=sys $(TESTS)
 	cd $(SANITIZED)/src && PYTHONPATH=bench:. sh fuzz/sanitized.sh ../bin/python -m fuzz --seed $(SEED) --seconds $(SECONDS)
 
 wheel: $(STAMP)  ## The sdist, and the wheel built from it

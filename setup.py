@@ -5,8 +5,8 @@ Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is 
 
 Environment: ``FASTDL_OPENMP=0`` builds without threads; ``FASTDL_DEBUG=1`` builds with bounds checks and
 the compiler's undefined-behaviour traps (``make debug``); ``FASTDL_SANITIZE=address,undefined`` with these
-sanitizers (``make sanitize``); ``FASTDL_SYMBOLS=1`` keeps the names and lines that a profiler shows
-(docs/profiling.md).
+sanitizers (``make sanitize``); ``FASTDL_LEVELS="baseline avx2"`` builds these levels alone;
+``FASTDL_SYMBOLS=1`` keeps the names and lines that a profiler shows (docs/profiling.md).
 """
 
 import copy
@@ -31,6 +31,9 @@ LEVELS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     LEVELS["avx2"] = ["-march=x86-64-v3"]
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+if "FASTDL_LEVELS" in os.environ:
+    LEVELS = {level: LEVELS[level] for level in ("baseline", *os.environ["FASTDL_LEVELS"].split())}
 
 # Never -ffast-math and its kin: linked in, they switch the whole process to flush-to-zero.
 # CPython's own -fwrapv would keep the compiler from simplifying indices: up to a seventh of a kernel's instructions.

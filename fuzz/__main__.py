@@ -54,12 +54,13 @@ class Child:
 def _work(seed: int, first: int, stride: int, plan: Any, at: mmap.mmap, pipe: int) -> None:
     """The child's life: nothing of it returns."""
     names, sites, recipes = plan
+    parent = os.getppid()
     try:
-        if "asan" not in os.environ.get("LD_PRELOAD", ""):  # whose shadow takes terabytes of addresses
+        if "san" not in os.environ.get("LD_PRELOAD", ""):  # whose shadow takes terabytes of addresses
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         with worker.quiet():
             index = first
-            while True:
+            while os.getppid() == parent:  # a parent that was killed ends nobody
                 at[:] = index.to_bytes(8, "little")
                 call = worker.Call(seed, index, names, sites, recipes)
                 call.run()
@@ -144,13 +145,21 @@ def plan_of() -> tuple[Any, list[str], list[str]]:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with worker.quiet(), os.fdopen(write, "wb") as pipe:
-            pickle.dump(worker.inventory(recipes), pipe)
-        os._exit(0)
+        os.close(read)  # or the pipe would not break where the parent is gone
+        try:
+            with worker.quiet(), os.fdopen(write, "wb") as pipe:
+                pickle.dump(worker.inventory(recipes), pipe)
+            os._exit(0)
+        finally:  # where something was raised: this process must not go on as a second parent
+            os.write(2, traceback.format_exc().encode())
+            os._exit(3)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
-        sites, broken = pickle.load(pipe)
-    os.waitpid(pid, 0)
+        data = pipe.read()
+    status = os.waitpid(pid, 0)[1]
+    if status:
+        sys.exit(f"fuzz: a valid call ended the process that made them all: {os.waitstatus_to_exitcode(status)}")
+    sites, broken = pickle.loads(data)
     sites = {name: [worker.Site(*one) for one in found] for name, found in sites.items()}
     names = sorted(name for name, found in sites.items() if found[0].parameters)
     random.Random(0).shuffle(names)  # a short run meets every topic alike
@@ -167,6 +176,8 @@ def main() -> int:
     options = parser.parse_args()
     plan, missing, broken = plan_of()
     plan = ([one for one in plan[0] if options.only in one], *plan[1:])
+    if not plan[0]:
+        parser.error(f"--only {options.only}: no public callable has it in its name")
     if options.index is not None:
         return again(options.seed, options.index, plan)
     for one in broken:

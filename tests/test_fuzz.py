@@ -2,11 +2,14 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PLANTED = """
@@ -30,7 +33,7 @@ sys.exit(main())
 def run(*command):
     paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "bench"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *command], env=os.environ | paths, capture_output=True, text=True, timeout=120, cwd=ROOT
+        [sys.executable, *command], env=os.environ | paths, capture_output=True, text=True, timeout=600, cwd=ROOT
     )
 
 
@@ -81,3 +84,34 @@ def test_a_refusal_names_the_argument_as_the_caller_writes_it(monkeypatch):
     assert [verdict.written_as("nn.DropConnect.__call__", wrapped, "args", i) for i in (0, 2)] == ["x", "lengths"]
     assert verdict.written_as("nn.Parameter.grad", fd.nn.Linear(1, 1).weight, "values", None) == "grad"
     assert not verdict.allowed("dense.tanh", KeyError("x"))
+
+
+def test_a_busy_machine_makes_no_hangs_and_moves_no_calls(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from fuzz import worker
+
+    monkeypatch.setattr(worker, "LIMIT", 0.02)
+    monkeypatch.setattr(worker, "LONGEST", 60.0)
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        answer = worker._alarms()
+        time.sleep(0.05)
+        answer(signal.SIGALRM, None)  # goes off again later: what the call did was to wait
+        end = time.process_time() + 0.03
+        while time.process_time() < end:
+            pass
+        with pytest.raises(worker.Long):
+            answer(signal.SIGALRM, None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    def calls(seconds):
+        sites = {"f": [worker.Site("a", 1, 0.01, 1), worker.Site("b", 1, 0.02, 1), worker.Site("c", 1, seconds, 1)]}
+        found = [worker.Call(0, index, ["f"], sites, {}) for index in range(60)]
+        return [(one.site.recipe, one.reference, one.rng.random()) for one in found]
+
+    quick, slow = calls(0.049), calls(0.051)  # a site that is near enough, and on another run is not
+    assert {one[0] for one in quick} == {"a", "b", "c"}
+    assert all(q == s for q, s in zip(quick, slow, strict=True) if q[0] != "c")
+    assert [one[1:] for one in quick] == [one[1:] for one in slow]

@@ -15,7 +15,7 @@ def same(one, two):
         np.testing.assert_equal(one[name], two[name])
 
 
-def refused(optimizer, closure, x, message):
+def assert_refused(optimizer, closure, x, message):
     before, state, stationary = x.copy(), optimizer.state_dict(), optimizer.stationary
     with pytest.raises(ValueError, match=message):
         optimizer.step(closure)
@@ -43,20 +43,20 @@ def test_points_that_are_not_finite(kind, what, bad):
             point._matrix = np.array([[1.0, bad], [bad, 1.0]])
         return point
 
-    refused(kind([(x, np.empty(2))]), closure, x, "closure: got a .* expected (a )?finite number")
+    assert_refused(kind([(x, np.empty(2))]), closure, x, "closure: got a .* expected (a )?finite number")
 
 
 @pytest.mark.parametrize("bad", BAD)
 def test_derivatives_of_a_function_point_that_are_not_finite(bad):
     x = np.ones(2)
     for kind in (Newton, NewtonCG):
-        refused(
+        assert_refused(
             kind([(x, np.empty(2))]),
             lambda: FunctionPoint(lambda z: (z**2).sum(), x, lambda z: np.full(2, bad), lambda z: np.eye(2)),
             x,
             "grad: got",
         )
-        refused(
+        assert_refused(
             kind([(x, np.empty(2))]),
             lambda: FunctionPoint(lambda z: (z**2).sum(), x, lambda z: z, lambda z: np.full((2, 2), bad)),
             x,
@@ -73,14 +73,14 @@ def test_lbfgs_refuses_a_loss_or_gradient_that_is_not_finite(bad):
         g[:] = 1.0, bad
         return 1.0
 
-    refused(optimizer, closure, x, "closure: got a gradient with")
+    assert_refused(optimizer, closure, x, "closure: got a gradient with")
     g[:] = 1
 
     def loss():
         g[:] = 1.0
         return bad
 
-    refused(optimizer, loss, x, "closure: got a loss of")
+    assert_refused(optimizer, loss, x, "closure: got a loss of")
 
 
 @pytest.mark.parametrize("beyond", [(0.5, np.nan), (-np.inf, 1.0), (np.nan, np.nan), (0.5, np.inf)])
@@ -120,13 +120,15 @@ def test_no_finite_trial_at_all_is_no_convergence():
         g[:] = 6.0
         return 9.0 if x[0] == 3 else np.nan
 
-    refused(LBFGS([(x, g)]), closure, x, "closure: got no finite loss and gradient in 25 trials")
+    assert_refused(LBFGS([(x, g)]), closure, x, "closure: got no finite loss and gradient in 25 trials")
 
     def residuals():  # the step's damping ends where it moves nothing, so no trial may be at the start
         calls.append(1)
         return Residuals(np.array([3.0 if len(calls) == 1 else np.nan]), np.ones((1, 1)))
 
-    refused(LevenbergMarquardt([(x, g)]), residuals, x, "closure: got residuals that are not finite at every trial")
+    assert_refused(
+        LevenbergMarquardt([(x, g)]), residuals, x, "closure: got residuals that are not finite at every trial"
+    )
 
     def point():
         found = FunctionPoint(lambda z: (z**2).sum(), x, lambda z: 2 * z, lambda z: 2 * np.eye(1))
@@ -134,7 +136,7 @@ def test_no_finite_trial_at_all_is_no_convergence():
         return found
 
     for kind in (Newton, NewtonCG):
-        refused(kind([(x, g)]), point, x, "closure: got no finite loss anywhere")
+        assert_refused(kind([(x, g)]), point, x, "closure: got no finite loss anywhere")
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -142,12 +144,14 @@ def test_levenberg_marquardt_checks_the_jacobian_first(bad, capfd):
     x = np.ones(2)
     optimizer = LevenbergMarquardt([(x, np.empty(2))])
     J = np.array([[1.0, 2.0], [bad, 1.0]])
-    refused(optimizer, lambda: Residuals(x, J), x, "closure's jacobian: got an array with")
-    refused(
+    assert_refused(optimizer, lambda: Residuals(x, J), x, "closure's jacobian: got an array with")
+    assert_refused(
         optimizer, lambda: Residuals(x, np.full((2, 2), 1e200)), x, "closure's jacobian: got columns' norms with inf"
     )
-    refused(optimizer, lambda: Residuals(np.array([1.0, bad]), np.eye(2)), x, "closure: got residuals with")
-    refused(optimizer, lambda: Residuals(np.full(2, 1e200), np.eye(2)), x, "half a sum of squared residuals of inf")
+    assert_refused(optimizer, lambda: Residuals(np.array([1.0, bad]), np.eye(2)), x, "closure: got residuals with")
+    assert_refused(
+        optimizer, lambda: Residuals(np.full(2, 1e200), np.eye(2)), x, "half a sum of squared residuals of inf"
+    )
     assert capfd.readouterr() == ("", "")
     optimizer.step(lambda: Residuals(x, np.eye(2)))
     assert np.isfinite(optimizer.state_dict()["_scale"]).all()
@@ -202,9 +206,9 @@ def test_adahessian_writes_no_number_that_is_not_finite():
         with pytest.raises(ValueError, match="eps: got"):
             AdaHessian(pairs, eps=eps)
     huge = FunctionPoint(lambda z: (z**2).sum(), np.ones(2), lambda z: z, lambda z: 1e200 * np.eye(2))
-    refused(AdaHessian(pairs, rng=0), lambda: huge, x, "closure: got a Hessian product whose squares")
+    assert_refused(AdaHessian(pairs, rng=0), lambda: huge, x, "closure: got a Hessian product whose squares")
     flat = FunctionPoint(lambda z: z.sum(), np.ones(2), lambda z: np.full(2, 1e30), lambda z: np.zeros((2, 2)))
-    refused(AdaHessian(pairs, eps=1e-30), lambda: flat, x, "closure: got a step to an array with -inf")
+    assert_refused(AdaHessian(pairs, eps=1e-30), lambda: flat, x, "closure: got a step to an array with -inf")
     wide = np.ones(2)
     optimizer = AdaHessian([(wide, np.empty(2))], rng=0)
     large = FunctionPoint(lambda z: (z**2).sum(), wide, lambda z: 2e160 * z, lambda z: 2e155 * np.eye(2))

@@ -453,6 +453,7 @@ def test_what_the_checkpoint_holds_anyway_may_be_held(tmp_path):
     with (tmp_path / "log").open("w") as log:
         callbacks = [Holder(model=model, rng=model.rng, o=[optimizer], p=plateau, stop=stop, log=log), stop]
         fit(model, optimizer, MODELS["Tagger"][1], callbacks=callbacks, **options)
+    assert (tmp_path / "file").exists()
 
 
 def test_penalties_losses_and_schedules_are_looked_through_as_well(tmp_path):

@@ -40,7 +40,9 @@ def kill_writers(folder, kills, seed, size=20_000):
     """
     rng = random.Random(seed)
     path = Path(folder) / "model [1]*.safetensors"
+    start = time.perf_counter()
     _safetensors.save(path, {"a": np.zeros(size, np.int64)}, {"version": "0"})
+    span = max(0.01, 4 * (time.perf_counter() - start))  # seconds, so that a slow machine, too, gets to saving
     version = lost = 0
     for _ in range(kills):
         reader, writer = os.pipe()
@@ -54,7 +56,7 @@ def kill_writers(folder, kills, seed, size=20_000):
                     os.write(writer, number.to_bytes(8, "little"))
             os._exit(1)
         os.close(writer)
-        time.sleep(rng.uniform(0.0, 0.01))
+        time.sleep(rng.uniform(0.0, span))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         finished = version
