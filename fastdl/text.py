@@ -357,7 +357,7 @@ def _smallest(count: int) -> np.dtype:
 
 
 class TextBatches:
-    """Successive windows of B stretches of a text, for truncated BPTT with carried state (MATH 5.8).
+    """Successive windows of B stretches of a text, for truncated BPTT with carried state (docs/recurrent.md 5.8).
 
     The text is cut into `batch_size` stretches of equal length, read side by side: row t of a window holds
     the t-th next character of every stretch, and the targets are the characters that follow. The last window

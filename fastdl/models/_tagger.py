@@ -12,7 +12,7 @@ from ._fitting import IGNORED, in_batches, padded, predicted, token_sequences, t
 
 
 class Tagger(nn.Module):
-    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, MATH 5.2).
+    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, docs/models.md 5.2).
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Tagger(nn.Module):
         return self.linear.forward(self.dropout.forward(h))
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient by the logits."""
+        """Add to the gradients; `dy` is the gradient with respect to the logits."""
         self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
 
     def fit(

@@ -61,7 +61,7 @@ class DotAttention(Module):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: gradient by the context; returns (dx, dsource)."""
+        """dy: the gradient with respect to the context; returns (dx, dsource)."""
         weights, x, source, lengths = self._peek()
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
         self._pop()
@@ -149,7 +149,7 @@ class AdditiveAttention(Module):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: gradient by the context; returns (dx, dsource)."""
+        """dy: the gradient with respect to the context; returns (dx, dsource)."""
         weights, query, keys, source, lengths = self._peek()
         dquery, dkeys, dsource, dv = sequence.additive_attention_backward(
             dy, weights, query, keys, source, self.v.data, lengths

@@ -194,7 +194,7 @@ class _Activation(Module):
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Gradient by the input."""
+        """The gradient with respect to the input."""
         dx = self._derivative(dy, self._peek())
         self._pop()
         return dx

@@ -1,4 +1,4 @@
-"""Penalties (MATH 1.11): each adds its gradient to the parameters' and returns its value.
+"""Penalties (docs/norms.md 1.11): each adds its gradient to the parameters' and returns its value.
 
 The functions work on arrays; the objects hold the weights and go through a model's parameters. An object's
 ``add(parameters)`` takes an :class:`fastdl.nn.Arena`, or any selection of parameters, or pairs of arrays, and
