@@ -195,12 +195,18 @@ def _as_float(name: str, value: Any) -> float:
         or (isinstance(value, np.ndarray) and (value.ndim or value.dtype.kind not in "iuf"))
     ):
         try:
-            return float(operator.index(value)) if hasattr(value, "__index__") else float(value)
+            whole = hasattr(value, "__index__") and not isinstance(value, np.ndarray)  # arrays of floats have it, too
+            return float(operator.index(value)) if whole else float(value)
         except OverflowError:
             raise ValueError(f"{name}: got {shown(value)}, expected a number that a float can hold") from None
         except Exception:  # whatever somebody's own __float__ raises
             pass
     raise TypeError(f"{name}: got {shown(value)}, expected a number")
+
+
+def plain_number(value: Any) -> Any:
+    """A 0-d array as the number that it holds now, which may change later; anything else as it is."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def integer(name: str, value: Any, low: int = _INT64[0], high: int = _INT64[1]) -> int:

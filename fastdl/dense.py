@@ -367,7 +367,7 @@ def softmax_cross_entropy(
     reduction: str = "mean",
     lengths: np.ndarray | None = None,
 ) -> tuple[Any, np.ndarray]:
-    """Cross-entropy of softmax(logits) with integer targets, and its gradient by the logits (6.2).
+    """Cross-entropy of softmax(logits) with integer targets, and its gradient with respect to the logits (6.2).
 
     Parameters
     ----------
@@ -455,7 +455,7 @@ def _masked(
 
 @mirrored
 def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean") -> tuple[Any, np.ndarray]:
-    """Squared error (prediction - target)^2, and its gradient by the prediction (6.3).
+    """Squared error (prediction - target)^2, and its gradient with respect to the prediction (6.3).
 
     Parameters
     ----------

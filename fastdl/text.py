@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from ._files import open_regular, shown
-from ._validate import index_array, integer, iterated, plain_array
+from ._validate import index_array, integer, iterated, plain_array, real_values
 
 __all__ = [
     "UNKNOWN",
@@ -338,7 +338,8 @@ class Vocabulary:
     def decode(self, codes: Any) -> str:
         """The text of codes."""
         table = UNKNOWN + self.characters
-        return "".join(table[integer("codes", code, 0, len(self) - 1)] for code in np.ravel(codes).tolist())
+        plain = real_values("codes", codes, "iufbO").ravel().tolist()
+        return "".join(table[integer("codes", code, 0, len(self) - 1)] for code in plain)
 
 
 def _code_points(text: str) -> np.ndarray:
@@ -356,7 +357,7 @@ def _smallest(count: int) -> np.dtype:
 
 
 class TextBatches:
-    """Successive windows of B stretches of a text, for truncated BPTT with carried state (MATH 5.8).
+    """Successive windows of B stretches of a text, for truncated BPTT with carried state (docs/recurrent.md 5.8).
 
     The text is cut into `batch_size` stretches of equal length, read side by side: row t of a window holds
     the t-th next character of every stretch, and the targets are the characters that follow. The last window

@@ -1,4 +1,4 @@
-"""Values of the norms against NumPy, extended precision and exact sums (MATH 1.1 to 1.8)."""
+"""Values of the norms against NumPy, extended precision and exact sums (docs/norms.md 1.1 to 1.8)."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Gradients, proximal maps, projections, constraints, penalties (MATH 1.1 to 1.5, 1.8 to 1.11)."""
+"""Gradients, proximal maps, projections, constraints, penalties (docs/norms.md 1.1 to 1.5, 1.8 to 1.11)."""
 
 import math
 

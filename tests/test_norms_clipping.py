@@ -1,4 +1,4 @@
-"""Global norm and clipping by it (MATH 1.12)."""
+"""Global norm and clipping by it (docs/norms.md 1.12)."""
 
 import math
 

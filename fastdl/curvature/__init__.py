@@ -1,4 +1,4 @@
-"""Jacobian, Hessian and curvature: of any NumPy function, and of models without building a matrix (MATH 2).
+"""Jacobian, Hessian and curvature: of any NumPy function, and of models without building a matrix (docs/curvature.md).
 
 Functions: :func:`gradient`, :func:`jacobian`, :func:`hessian`, :func:`check_gradient`. Models: :class:`ModelPoint` and
 :class:`LossPoint` multiply with the Jacobian, the Hessian and the Gauss-Newton matrix; :func:`eigenpairs`,

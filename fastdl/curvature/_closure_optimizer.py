@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._validate import check_shape, function, integer, is_one_of, number, shown
+from .._validate import check_shape, function, integer, is_one_of, number, plain_array, shown
 from ..optim._groups import Memory, check_keys
 from ._finite import NotFinite, check_finite
 
@@ -41,6 +41,9 @@ class ClosureOptimizer:
         self.lr = number("lr", lr, 0, math.inf, open_low=True, open_high=True)
         self.steps = 0
         self.stationary = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(lr={self.lr}, parameters={self.size:,}, steps={self.steps})"
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -85,6 +88,7 @@ class ClosureOptimizer:
             raise TypeError(
                 f"{name}: got {getattr(value, 'dtype', type(value).__name__)}, expected an array of numbers"
             )
+        value = plain_array(name, value)
         check_shape(name, value, tuple(self.size if extent == "N" else extent for extent in shape))
         check_finite(name, value)
         return np.array(value, np.float64)

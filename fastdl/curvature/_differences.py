@@ -161,6 +161,9 @@ class GradientCheck(NamedTuple):
     error: float
     kink: bool = False
 
+    def __bool__(self) -> bool:  # a tuple of several is true: `assert check_gradient(...)` would always hold
+        return self.passed
+
     def __str__(self) -> str:
         return (
             f"{'passed' if self.passed else 'FAILED'}: worst entry {list(self.where)}{', a kink of f' * self.kink}: "

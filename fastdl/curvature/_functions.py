@@ -14,7 +14,7 @@ Function = Callable[[np.ndarray], Any]
 def real_array(name: str, value: Any) -> np.ndarray:
     """What a function gave, as an array of real numbers in float64."""
     try:
-        array = np.asarray(value)
+        array = plain_array(name, value) if isinstance(value, np.ndarray) else np.asarray(value)
     except ValueError:
         raise TypeError(f"{name}: got a {type(value).__name__} that is no array, expected real numbers") from None
     if array.dtype.kind not in "fiu":

@@ -72,7 +72,7 @@ class Guard(Linearization):
 
     def jvp(self, tx, direction):
         tx = self._tangent(tx)
-        self._check_each("direction", direction, float_array)
+        direction = self._plain_each("direction", direction, float_array)
         self._along = None  # a pass that fails leaves nothing to continue
         result = self.plain.jvp(tx, direction)
         self._along = direction is not None
@@ -80,7 +80,7 @@ class Guard(Linearization):
 
     def backward(self, dy, out, need_input):
         dy = float_array("dy", dy, self.y.shape, self.y.dtype)
-        self._check_each("out", out, out_array)
+        out = self._plain_each("out", out, out_array)
         need_input = flag("need_input", need_input)
         self._turned_back = False
         result = self.plain.backward(dy, out, need_input)
@@ -93,8 +93,8 @@ class Guard(Linearization):
         if self._along != (direction is not None):
             raise ValueError("direction: expected that of the last jvp, got one where it had none or the reverse")
         tdy = None if tdy is None else float_array("tdy", tdy, self.y.shape, self.y.dtype)
-        self._check_each("direction", direction, float_array)
-        self._check_each("out", out, out_array)
+        direction = self._plain_each("direction", direction, float_array)
+        out = self._plain_each("out", out, out_array)
         return self.plain.jvp_backward(tdy, direction, out, flag("need_input", need_input))
 
     def sample_gradients(self, dy, axis, out, need_input):
@@ -129,13 +129,17 @@ class Guard(Linearization):
             return tx
         return float_array("tx", tx, self._x.shape, self._x.dtype)
 
-    def _check_each(self, name: str, arrays: Arrays | None, check: Callable[..., Any]) -> None:
+    def _plain_each(self, name: str, arrays: Arrays | None, check: Callable[..., Any]) -> Arrays | None:
+        """The array of each parameter, checked, as what kernels take: views of subclasses, copies of none."""
         if arrays is None:
-            return
+            return None
+        plain = {}
         for one in self._parameters:
             array = arrays.get(one) if isinstance(arrays, Mapping) else None
             if array is None:
                 raise ValueError(f"{name}: got nothing for a parameter of shape {one.shape}, expected an array each")
-            found = check(name, array, one.shape, one.dtype)
-            if found is not array:
+            array = plain_array(name, array)
+            plain[one] = check(name, array, one.shape, one.dtype)
+            if plain[one] is not array:
                 raise ValueError(f"{name}: got strides {array.strides}, expected C-contiguous, aligned, native arrays")
+        return plain

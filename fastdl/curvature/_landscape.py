@@ -91,8 +91,7 @@ class Landscape:
 
     def max_stable_momentum_lr(self, momentum: float) -> float:
         """The bound for heavy-ball momentum mu, 2 (1 + mu) / sharpness."""
-        number("momentum", momentum, 0, 1)
-        return 2 * (1 + momentum) / self.largest if self.largest > 0 else math.inf
+        return 2 * (1 + number("momentum", momentum, 0, 1)) / self.largest if self.largest > 0 else math.inf
 
     def __repr__(self) -> str:
         return (

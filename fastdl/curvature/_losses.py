@@ -16,7 +16,7 @@ LossFunction = Callable[..., tuple[Any, np.ndarray]]
 
 
 class LossAt:
-    """A loss at an output z: ``value``, ``gradient`` by z and, along a direction u, ``hvp(u)`` = H_L u."""
+    """A loss at an output z: ``value``, ``gradient`` with respect to z and, along a direction u, ``hvp(u)`` = H_L u."""
 
     def __init__(self, value: float, gradient: np.ndarray) -> None:
         self.value, self.gradient = value, gradient
@@ -84,7 +84,7 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
     Parameters
     ----------
     loss : callable
-        Takes (output, targets, **options) and returns (value, gradient by the output).
+        Takes (output, targets, **options) and returns (value, gradient with respect to the output).
     make : callable
         Takes (output, targets, value, gradient, options) and returns a ``LossAt``; options has the function's
         remaining arguments, defaults filled in.

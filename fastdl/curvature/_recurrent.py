@@ -282,7 +282,7 @@ class Stack(Linearization):
         return self._turned(dy)
 
     def _of_all_steps(self, dy: np.ndarray | None) -> Any:
-        """A gradient by the output as one by every step's h."""
+        """A gradient with respect to the output, as one with respect to every step's h."""
         if not self.last or dy is None:
             return self._turned(dy)
         whole = np.zeros((len(self.cells[-1].h) - 1, *dy.shape), dy.dtype)

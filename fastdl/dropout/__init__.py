@@ -1,4 +1,4 @@
-"""Dropout and its family (MATH 4): masks are a function of (seed, stream, step, element), drawn where used.
+"""Dropout and its family (docs/dropout.md): masks are a function of (seed, stream, step, element), drawn where used.
 
 ``_mask`` holds Bernoulli dropout and its masks, ``_variants`` what keeps something else than zero or
 multiplies by noise. The layers are in :mod:`fastdl.nn`; the mathematics is in ``docs/dropout.md``.

@@ -161,7 +161,7 @@ def dropout_mask(
 
     Notes
     -----
-    MATH 4.4. The mask does not depend on the shape, the number of threads, the build or the machine.
+    docs/dropout.md 4.4. The mask does not depend on the shape, the number of threads, the build or the machine.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def dropout_forward(
     p : float in [0, 1], default 0.5
         Probability of being *dropped* (Srivastava's p is that of being kept).
     seed, stream, step : int, default 0
-        What the mask is a function of (MATH 4.4): seed below 2**64; stream, the place of use, and step, the
+        What the mask is a function of (docs/dropout.md 4.4): seed below 2**64; stream, the place of use, and step, the
         training step, below 2**32.
     scaling : {"inverted", "classic"}
         Inverted: x r / (1 - p) in training, x after. Classic: x r in training, (1 - p) x after.
@@ -248,7 +248,7 @@ def dropout_forward(
     Notes
     -----
     y = where(r, x * dtype(1 / (1 - p)), 0), so a dropped NaN or infinity is 0. Nothing is stored for
-    backward, which draws the mask again. Srivastava et al., JMLR 15 (2014) 1929; MATH 4.1 and 4.2.
+    backward, which draws the mask again. Srivastava et al., JMLR 15 (2014) 1929; docs/dropout.md 4.1 and 4.2.
 
     Examples
     --------
@@ -290,7 +290,7 @@ def dropout_backward(
     Returns
     -------
     ndarray
-        dx = where(r, dy * dtype(1 / (1 - p)), 0) (MATH 4.3).
+        dx = where(r, dy * dtype(1 / (1 - p)), 0) (docs/dropout.md 4.3).
 
     Raises
     ------

@@ -243,7 +243,7 @@ def zoneout_forward(
 
     Notes
     -----
-    Krueger et al., "Zoneout", ICLR 2017; MATH 4.6.
+    Krueger et al., "Zoneout", ICLR 2017; docs/dropout.md 4.6.
 
     Examples
     --------

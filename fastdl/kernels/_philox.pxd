@@ -1,4 +1,4 @@
-"""Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), MATH 4.4 and 4.5.
+"""Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011); docs/random.md.
 
 A block is a pure function of a 128-bit counter and a 64-bit key, so any part of a sequence can be drawn
 alone. The counter's words are (block low, block high, step, stream). The top bits of word 1 say what a block

@@ -1,4 +1,4 @@
-"""Dropout (MATH 4.1 to 4.4): masks drawn where they are used, one byte an element.
+"""Dropout (docs/dropout.md 4.1 to 4.4): masks drawn where they are used, one byte an element.
 
 Mask elements go by groups of 1024. A group's 64 Philox blocks give words w[j], j = 64 * word + block, and
 element e of the group is dropped by byte e // 256 of w[e % 256] (byte 0 the lowest): so the words of many

@@ -1,4 +1,4 @@
-"""Reductions behind the norms (MATH 1.1 to 1.7), and the maps that use what they measured.
+"""Reductions behind the norms (docs/norms.md), and the maps that use what they measured.
 
 A row is cut into blocks of BLOCK elements. Within a block, LANES running sums take every LANES-th element and
 are folded in halves; the blocks' results are combined in order, by a compensated sum. So the bits depend on

@@ -1,4 +1,4 @@
-"""Whole models, ready to train: one for each way in which a recurrent network maps sequences (MATH 5.2).
+"""Whole models, ready to train: one for each way in which a recurrent network maps sequences (docs/models.md 5.2).
 
 :class:`Classifier` one-to-one, :class:`SequenceGenerator` one-to-many, :class:`SequenceClassifier` and
 :class:`Forecaster` many-to-one, :class:`CharLM` and :class:`Tagger` many-to-many step by step, and :class:`Seq2Seq`

@@ -32,7 +32,7 @@ class CharLM(nn.Module):
         LSTM layers.
     dropout : float, default 0.0
         Probability of dropping an output of an LSTM layer, between layers and before the linear one
-        (Zaremba 2014, MATH 4.6).
+        (Zaremba 2014, docs/dropout.md 4.6).
     rng : None, int or fastdl.random.Generator, default None
         Where the initial weights and the dropout masks come from.
 

@@ -12,7 +12,7 @@ from ._fitting import LARGEST, in_batches, predicted, smoothed, train
 
 
 class Classifier(nn.Module):
-    """A dense network that classifies vectors (one-to-one, MATH 5.2).
+    """A dense network that classifies vectors (one-to-one, docs/models.md 5.2).
 
     Parameters
     ----------

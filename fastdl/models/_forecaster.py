@@ -12,7 +12,7 @@ from ._fitting import in_batches, train
 
 
 class Forecaster(nn.Module):
-    """An LSTM that reads the last values of a series and forecasts the next (many-to-one, MATH 5.2).
+    """An LSTM that reads the last values of a series and forecasts the next (many-to-one, docs/models.md 5.2).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Forecaster(nn.Module):
         return self.linear.forward(self.dropout.forward(last))
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient by the values."""
+        """Add to the gradients; `dy` is the gradient with respect to the values."""
         self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))
 
     def fit(

@@ -14,7 +14,7 @@ from ._fitting import IGNORED, in_batches, padded, train
 
 
 class Seq2Seq(nn.Module):
-    """Reads a sequence of tokens and writes another, of another length (many-to-many, MATH 5.2).
+    """Reads a sequence of tokens and writes another, of another length (many-to-many, docs/models.md 5.2).
 
     A bidirectional LSTM encodes the source; its final states start the decoder's LSTM. Each state of that looks over
     the encoder's outputs, and both together give the next token (global attention, Luong 2015).
@@ -118,7 +118,7 @@ class Seq2Seq(nn.Module):
         return np.concatenate(logits)
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient by the logits. Choices of tokens have none."""
+        """Add to the gradients; `dy` is the gradient with respect to the logits. Choices of tokens have none."""
         pieces, shape = self._peek()
         dy = float_array("dy", dy, (*shape, self.target_tokens + 1), self.decoder.dtype)
         self._pop()

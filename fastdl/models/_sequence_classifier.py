@@ -13,7 +13,7 @@ from ._fitting import LARGEST, in_batches, padded, predicted, smoothed, train
 
 
 class SequenceClassifier(nn.Module):
-    """An LSTM that reads a sequence of vectors and names its class at the end (many-to-one, MATH 5.2).
+    """An LSTM that reads a sequence of vectors and names its class at the end (many-to-one, docs/models.md 5.2).
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class SequenceClassifier(nn.Module):
         return self.linear.forward(self.dropout.forward(last))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Gradient by the sequences; `dy` is that by the logits."""
+        """The gradient with respect to the sequences; `dy` is that with respect to the logits."""
         return self.noise.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
 
     def fit(

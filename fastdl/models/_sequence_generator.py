@@ -12,7 +12,7 @@ from ._fitting import train
 
 
 class SequenceGenerator(nn.Module):
-    """An LSTM that writes a sequence of whole-numbered vectors for a label (one-to-many, MATH 5.2).
+    """An LSTM that writes a sequence of whole-numbered vectors for a label (one-to-many, docs/models.md 5.2).
 
     Each step reads the label and the vector before, zeros at first, and gives every feature a distribution over
     its levels. It is trained on the true vector before (teacher forcing), and writes from its own.
@@ -75,7 +75,7 @@ class SequenceGenerator(nn.Module):
         return (logits, state) if return_state else logits
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient by the logits."""
+        """Add to the gradients; `dy` is the gradient with respect to the logits."""
         dy = float_array("dy", dy, (None, None, self.features, self.levels))
         dy = dy.reshape(*dy.shape[:2], self.features * self.levels)
         self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))

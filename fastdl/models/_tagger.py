@@ -13,7 +13,7 @@ from ._fitting import IGNORED, in_batches, padded, predicted, train
 
 
 class Tagger(nn.Module):
-    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, MATH 5.2).
+    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, docs/models.md 5.2).
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Tagger(nn.Module):
         return self.linear.forward(self.dropout.forward(h))
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient by the logits."""
+        """Add to the gradients; `dy` is the gradient with respect to the logits."""
         self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
 
     def fit(

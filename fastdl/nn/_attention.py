@@ -62,7 +62,7 @@ class DotAttention(Module, alone=True):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: gradient by the context; returns (dx, dsource)."""
+        """dy: the gradient with respect to the context; returns (dx, dsource)."""
         weights, x, source, lengths = self._peek()
         dy = float_array("dy", dy, (*x.shape[:2], source.shape[2]), x.dtype)
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
@@ -152,7 +152,7 @@ class AdditiveAttention(Module):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: gradient by the context; returns (dx, dsource)."""
+        """dy: the gradient with respect to the context; returns (dx, dsource)."""
         weights, query, keys, source, lengths = self._peek()
         dy = float_array("dy", dy, (*query.shape[:2], source.shape[2]), source.dtype)
         dquery, dkeys, dsource, dv = sequence.additive_attention_backward(

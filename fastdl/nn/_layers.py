@@ -194,7 +194,7 @@ class _Activation(Module, alone=True):
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Gradient by the input."""
+        """The gradient with respect to the input."""
         y = self._peek()
         dx = self._derivative(float_array("dy", dy, y.shape, y.dtype), y)
         self._pop()

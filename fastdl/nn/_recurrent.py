@@ -260,13 +260,13 @@ class Recurrent(Runs):
         Parameters
         ----------
         dy : ndarray, shaped as y
-            Gradient by the output.
+            Gradient with respect to the output.
         dstate : optional
             Gradient by the final states, shaped as these.
         dcells : ndarray (T, B, hidden_size * directions), optional
             Gradient by the last layer's cell states (LSTM).
         return_state : bool, default False
-            Whether to return (dx, dstate) with the gradients by the initial states.
+            Whether to return (dx, dstate) with the gradients with respect to the initial states.
 
         Returns
         -------

@@ -277,7 +277,7 @@ class DropConnect(_Drawn):
 
     Notes
     -----
-    Wan et al., "Regularization of neural networks using DropConnect", ICML 2013; MATH 4.6. The layer's
+    Wan et al., "Regularization of neural networks using DropConnect", ICML 2013; docs/dropout.md 4.6. The layer's
     parameters hold the masked values only while its forward or backward runs.
     """
 

@@ -1,4 +1,4 @@
-"""Norms as a calculus (MATH 1): values, gradients, proximal maps, projections, constraints, penalties."""
+"""Norms as a calculus (docs/norms.md): values, gradients, proximal maps, projections, constraints, penalties."""
 
 from ._clipping import clip_by_global_norm_, global_norm
 from ._constraints import MaxNorm, NonNegative, UnitNorm, max_norm_, non_negative_, normalize, unit_norm_

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._threads import threads_for
-from .._validate import FLOATS, integer, plain_array, shown
+from .._validate import FLOATS, integer, plain_array, plain_number, shown
 from ._reduction import BLOCK, GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kind_of, rescaled
 
 Axis = int | tuple[int, ...] | None
@@ -34,7 +34,8 @@ def axes_of(x: np.ndarray, axis: Axis) -> tuple[int, ...]:
     """The axes meant, in order; all of them for None."""
     if axis is None:
         return tuple(range(x.ndim))
-    if isinstance(axis, (bool, np.ndarray)) or not isinstance(axis, (int, np.integer, tuple)):
+    axis = plain_number(axis)
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer, tuple)):
         raise TypeError(f"axis: got {shown(axis)}, expected None, an int or a tuple of ints")
     items = axis if isinstance(axis, tuple) else (axis,)
     if items and not x.ndim:

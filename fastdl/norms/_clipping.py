@@ -1,4 +1,4 @@
-"""The norm over many arrays, and clipping by it (MATH 1.12)."""
+"""The norm over many arrays, and clipping by it (docs/norms.md 1.12)."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def global_norm(arrays: np.ndarray | Sequence[np.ndarray], ord: float = 2) -> fl
 
     Notes
     -----
-    MATH (1.12). Sums run in double over blocks of fixed size, combined in order: the same bits for any number
+    docs/norms.md (1.12). Sums run in double over blocks of fixed size, combined in order: the same bits for any number
     of threads. Nothing overflows or underflows where the norm itself is representable.
 
     Examples
@@ -80,7 +80,7 @@ def clip_by_global_norm_(arrays: np.ndarray | Sequence[np.ndarray], max_norm: fl
 
     Notes
     -----
-    MATH (1.12), PyTorch's rule: every entry is multiplied by min(1, max_norm / (norm + 1e-6)). Where the
+    docs/norms.md (1.12), PyTorch's rule: every entry is multiplied by min(1, max_norm / (norm + 1e-6)). Where the
     factor is 1 nothing is written. As in PyTorch an infinite norm makes the factor 0 and a NaN makes
     everything NaN: test the returned norm with ``math.isfinite`` before a step.
 

@@ -1,4 +1,4 @@
-"""The (sub)gradients of the norms (MATH 1.1 to 1.5)."""
+"""The (sub)gradients of the norms (docs/norms.md 1.1 to 1.5)."""
 
 import math
 

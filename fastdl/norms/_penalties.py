@@ -1,4 +1,4 @@
-"""Penalties (MATH 1.11): each adds its gradient to the parameters' and returns its value.
+"""Penalties (docs/norms.md 1.11): each adds its gradient to the parameters' and returns its value.
 
 The functions work on arrays; the objects hold the weights and go through a model's parameters. An object's
 ``add(parameters)`` takes an :class:`fastdl.nn.Arena`, or any selection of parameters, or pairs of arrays, and
@@ -14,7 +14,7 @@ import numpy as np
 from .._dispatch import mirrored
 from .._products import product, product_of_transpose, product_with_transpose
 from .._threads import threads_for
-from .._validate import attribute, check_apart, float_array, members, number, out_array
+from .._validate import attribute, check_apart, float_array, members, number, out_array, plain_number
 from ._axes import Axis, as_rows, axes_of, from_rows, norms_along
 from ._extremes import is_mild, scaled
 from ._reduction import BLOCK, GRAIN, kernel
@@ -267,7 +267,7 @@ class GroupLasso:
     """
 
     def __init__(self, weight: float, axis: Axis = None) -> None:
-        self.weight, self.axis = number("weight", weight, 0), axis
+        self.weight, self.axis = number("weight", weight, 0), plain_number(axis)
 
     def add(self, parameters: Any) -> float:
         """Add the gradient to the parameters' gradients; returns the value."""

@@ -1,4 +1,4 @@
-"""Proximal maps of the norms and projections on their balls (MATH 1.9, 1.10)."""
+"""Proximal maps of the norms and projections on their balls (docs/norms.md)."""
 
 import math
 
@@ -138,7 +138,7 @@ def project_ball(x: np.ndarray, radius: float = 1.0, ord: float = 2, axis: Axis 
 
     Notes
     -----
-    MATH (1.10). L1: the soft threshold at which the moduli sum to the radius (Duchi et al. 2008), found by
+    docs/norms.md. L1: the soft threshold at which the moduli sum to the radius (Duchi et al. 2008), found by
     Newton's method. L2: x min(1, radius / norm). Linf: every entry limited. L0: the largest moduli stay; of
     equal ones the first. Other p > 1: as in :func:`prox_norm`, by Newton's method and bracketing.
 

@@ -1,4 +1,4 @@
-"""How many weights of a model are 0, by parameter (MATH 1.11: reported, not differentiated)."""
+"""How many weights of a model are 0, by parameter (docs/norms.md 1.11: reported, not differentiated)."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The values of the norms (MATH 1.1 to 1.8)."""
+"""The values of the norms (docs/norms.md 1.1 to 1.8)."""
 
 import math
 from typing import Any
@@ -50,7 +50,7 @@ def norm(
 
     Notes
     -----
-    MATH (1.1) to (1.7). Nothing overflows or underflows where the result is representable, and sums run in
+    docs/norms.md has the formulas. Nothing overflows or underflows where the result is representable, and sums run in
     double over blocks of fixed size in fixed order: the error does not grow with the size, and the bits do
     not depend on the threads. ("nuc", 2 and -2 of matrices are LAPACK's singular values, by NumPy.) Of orders
     other than 0, 1/2, 1, 2, -1 and the infinities, a float32 array has its terms computed in float32, about 1e-7 of
@@ -86,7 +86,7 @@ def norm(
 
 @mirrored
 def l0(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """Number of entries that are not 0 (MATH 1.1): a count, not a norm. NaN counts.
+    """Number of entries that are not 0 (docs/norms.md 1.1): a count, not a norm. NaN counts.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def l0(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
 
 @mirrored
 def l1(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """Sum of the moduli (MATH 1.2).
+    """Sum of the moduli (docs/norms.md 1.2).
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def l1(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
 
 @mirrored
 def l2(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """Euclidean norm, the root of the sum of squares (MATH 1.3).
+    """Euclidean norm, the root of the sum of squares (docs/norms.md 1.3).
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def l2(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
 
 @mirrored
 def linf(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The largest modulus (MATH 1.4); 0 for no entries.
+    """The largest modulus (docs/norms.md 1.4); 0 for no entries.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def linf(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = 
 
 @mirrored
 def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The norm of order p (MATH 1.5), (sum abs(x_i)^p)^(1/p); a quasi-norm for 0 < p < 1.
+    """The norm of order p (docs/norms.md 1.5), (sum abs(x_i)^p)^(1/p); a quasi-norm for 0 < p < 1.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
 
 @mirrored
 def dual_norm(x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The dual of the norm of order `ord`: the largest <x, u> over all u with norm(u, ord) <= 1 (MATH 1.8).
+    """The dual of the norm of order `ord`: the largest <x, u> over all u with norm(u, ord) <= 1 (docs/norms.md 1.8).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Optimizers: update rules as functions and as classes, each one pass over memory (MATH 3).
+"""Optimizers: update rules as functions and as classes, each one pass over memory (docs/optim.md).
 
 An optimizer takes what `model.parameters()` returns, or a list of (parameter, gradient) arrays, and changes
 the parameters in place. Every rule has a function, `<rule>_update`, that works on plain arrays.

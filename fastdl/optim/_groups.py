@@ -7,7 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import FLOATS, is_one_of, mapping, number, out_array, real_values, same_names, shown, written_as
+from .._validate import (
+    FLOATS,
+    is_one_of,
+    mapping,
+    number,
+    out_array,
+    plain_number,
+    real_values,
+    same_names,
+    shown,
+    written_as,
+)
 from ._pieces import pieces_of
 from ._rule import LARGEST, Rule, check_scalars, check_settings, shared_scalars
 
@@ -170,7 +181,8 @@ class Group:
         return rate
 
     def checked(self, values: dict[str, Any]) -> dict[str, Any]:
-        """`values`, refused where the rule cannot take them or they need other states than these."""
+        """`values` in plain numbers, refused where the rule cannot take them or they need other states than these."""
+        values = {key: plain_number(value) for key, value in values.items()}
         check_settings(self._rule, values, self._kind)
         check_scalars(self._rule.plan(1, values)[1] + shared_scalars(values, 1.0), self._kind)
         if self._rule.states(values) != self._rule.states(self._values):

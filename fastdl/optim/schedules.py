@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from .._validate import function, integer, number
+from .._validate import function, integer, number, plain_number
 
 __all__ = [
     "Schedule",
@@ -79,7 +79,8 @@ def _schedule(make: _F) -> _F:
 
 
 def _kept(value: Any) -> Any:
-    plain = isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
+    value = plain_number(value)
+    plain = isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
     return value if plain else tuple(value)
 
 

@@ -125,7 +125,7 @@ def rnn_backward(
     Parameters
     ----------
     dh : ndarray (T, B, H)
-        Gradient of the loss by every state. What lies past a sequence's end is not used.
+        Gradient of the loss with respect to every state. What lies past a sequence's end is not used.
     tape : RecurrentTape
         From the forward pass with ``training=True``. It is only read, so it can be used again.
     out : tuple of ndarray, optional

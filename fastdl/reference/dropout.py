@@ -1,4 +1,4 @@
-"""Dropout (MATH 4) in plain NumPy: the mask element by element, then the formula."""
+"""Dropout (docs/dropout.md) in plain NumPy: the mask element by element, then the formula."""
 
 import math
 
@@ -63,7 +63,7 @@ def dropout_forward(
     out=None,
     return_mask=None,
 ):
-    """y = where(r, x / (1 - p), 0), or by the classic scaling where(r, x, 0); see MATH 4.1 and 4.2."""
+    """y = where(r, x / (1 - p), 0), or by the classic scaling where(r, x, 0); see docs/dropout.md 4.1 and 4.2."""
     axes = broadcast_axes if isinstance(broadcast_axes, (tuple, list)) else (broadcast_axes,)
     axes = [axis % x.ndim for axis in axes]
     shape = [1 if axis in axes else extent for axis, extent in enumerate(x.shape)]

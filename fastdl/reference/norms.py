@@ -1,4 +1,4 @@
-"""Norms in plain NumPy (MATH 1)."""
+"""Norms in plain NumPy (docs/norms.md)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Philox4x32-10 and the transforms from words to floats, MATH 4.4 and 4.5."""
+"""Philox4x32-10 and the transforms from words to floats (docs/random.md)."""
 
 import numpy as np
 

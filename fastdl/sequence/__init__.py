@@ -1,4 +1,4 @@
-"""Sequences whose lengths differ: CTC, attention, decoding (MATH 5.2, 5.7).
+"""Sequences whose lengths differ: CTC, attention, decoding (docs/sequence.md).
 
 Arrays are time-major, (T, B, ...), and `lengths` (B,) says how much of each column is real, in any order.
 Cross-entropy over sequences is :func:`fastdl.softmax_cross_entropy` with its `lengths` or `ignore_index`.

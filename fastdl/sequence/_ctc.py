@@ -34,7 +34,7 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> tuple[Any, np.ndarray]:
-    """Connectionist temporal classification loss, and its gradient by the logits (6.5).
+    """Connectionist temporal classification loss, and its gradient with respect to the logits (6.5).
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .._validate import check_logits, float_array, index_array, integer, number, sampling
+from .._validate import check_logits, float_array, index_array, integer, number, plain_array, sampling
 from ._ctc import log_softmax
 
 _LARGEST = float(np.finfo(np.float64).max)
@@ -275,6 +275,7 @@ def _ask(step: Step, tokens: np.ndarray, state: Any, wanted: np.ndarray, end: in
 def _choose(state: Any, rows: np.ndarray, batch: int) -> Any:
     """Some rows, of `batch`, of all arrays in a state."""
     if isinstance(state, np.ndarray):
+        state = plain_array("state", state)
         axis = max(state.ndim - 2, 0)
         if state.ndim == 0 or state.shape[axis] != batch:
             raise ValueError(

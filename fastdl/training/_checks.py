@@ -97,6 +97,9 @@ def check_owned(model: Any, optimizer: Any) -> None:
             raise ValueError(
                 f"optimizer: got one over arrays of which number {index} is not in model.parameters(), {way}"
             )
+    moved, size = sum(param.size for param, _ in memory._pairs), sum(one.size for one in own)
+    if moved < size:  # the rest would stay as it is without a word
+        raise ValueError(f"optimizer: got one over {moved} of the model's {size} parameters, {way}")
 
 
 def _offset(part: np.ndarray, whole: np.ndarray) -> int | None:

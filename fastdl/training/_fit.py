@@ -66,12 +66,12 @@ def fit(
     validation : iterable of (inputs, targets), optional
         Held-out batches; their mean loss is measured in evaluation mode after every epoch.
     max_norm : float, optional
-        Gradients are scaled down to this global 2-norm where theirs is larger (MATH 1.12).
+        Gradients are scaled down to this global 2-norm where theirs is larger (docs/norms.md 1.12).
     accumulate : int, default 1
         Batches per optimizer step. The gradient is that of the mean loss over all targets that count in the
         batches, so two batches of 16 give the step of one of 32, however much of each is padding.
     carry_state : bool, default False
-        Truncated backpropagation through time (MATH 5.8): the final recurrent state of a batch is the next
+        Truncated backpropagation through time (docs/recurrent.md 5.8): the final recurrent state of a batch is the next
         one's initial state, gradients stay within a batch. Every epoch, and every validation, starts with
         zeros. The batches must be successive windows (T, B) of the same B sequences.
     schedule : callable, Scheduler or ReduceOnPlateau, optional

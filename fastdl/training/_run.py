@@ -70,7 +70,7 @@ class Run:
         self.epoch = self.batch = self.step = 0
         self.tokens: float = 0  # targets that counted
         self.loss = math.nan
-        self.state: Any = None  # what truncated BPTT carries from window to window (MATH 5.8)
+        self.state: Any = None  # what truncated BPTT carries from window to window (docs/recurrent.md 5.8)
         self.stopped = False
         self._penalty = 0.0
         # Sums over the epoch so far: loss and penalty weighted by targets, and the targets.

@@ -62,6 +62,7 @@ def test_beside_a_kink_right_gradients_pass_and_wrong_ones_do_not(distance, meth
 def test_at_a_kink_what_lies_between_both_slopes_passes(given, passed):
     found = check_gradient(lambda z: np.maximum(z, 0).sum(), np.array([given, 1.0, 0.0]), np.array([0.0, 1.0, -1.0]))
     assert found.passed == passed
+    assert bool(found) == passed  # so that `assert check_gradient(...)` means something
     if not passed:
         assert found.kink
         assert "a kink of f" in str(found)

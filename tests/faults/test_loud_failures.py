@@ -175,6 +175,7 @@ def optimizers(model):
         "arrays of another": (model, fd.optim.SGD([(one.data, one.grad) for one in other.parameters()])),
         "another's gradients": (model, fd.optim.SGD([(model.bias.data, np.zeros(1, np.float32))])),
         "copies": (model, fd.optim.SGD([(one.data.copy(), one.grad.copy()) for one in arena])),
+        "some of its arrays": (model, fd.optim.SGD([(model.weight.data, model.weight._grad)])),
         "before it grew": (grown, part),
     }
 

@@ -78,3 +78,9 @@ def test_a_tape_prints_as_one_line():
     )
     if fd.get_backend() == "compiled":
         assert str(tape) == "RecurrentTape(LSTM, 2 steps, batch 1, 4 outputs, float64)"
+
+
+@pytest.mark.parametrize("kind", [C.LBFGS, C.Newton, C.NewtonCG, C.LevenbergMarquardt, C.AdaHessian])
+def test_an_optimizer_prints_as_one_line(kind):
+    optimizer = kind([(np.ones(3), np.zeros(3))])
+    assert repr(optimizer) == f"{kind.__name__}(lr={optimizer.lr}, parameters=3, steps=0)"

@@ -39,7 +39,7 @@ def rows() -> list[Row]:
 
 
 def _lstm(t: int, b: int, i: int, h: int) -> tuple[np.ndarray, ...]:
-    """x, W_x, W_h, the bias, and the gradient by the outputs; states begin at 0."""
+    """x, W_x, W_h, the bias, and the gradient with respect to the outputs; states begin at 0."""
     rng = fd.random.Generator(0)
     weights = [0.1 * rng.normal(size=shape) for shape in [(i, 4 * h), (h, 4 * h), (4 * h,)]]
     return rng.normal(size=(t, b, i)), *weights, rng.normal(size=(t, b, h))
