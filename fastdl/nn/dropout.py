@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import dropout as functional
 from .. import random
-from .._validate import choice, integer, number
+from .._validate import choice, flag, integer, number
+from ._backward import backward
 from ._modes import evaluating
 from ._module import Module
 
@@ -43,10 +44,15 @@ class _Drawn(Module):
         self._done(where, where)
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
-        """The input's gradient, by the mask of the last forward that has no backward yet."""
-        where = self._peek()
-        dx = dy if where is None else self._undo(dy, where)
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """The input's gradient, by the mask of the last forward that has no backward yet.
+
+        With ``input_gradient=False`` it is None, and `dy` is not read.
+        """
+        wanted, where = flag("input_gradient", input_gradient), self._peek()
+        dx: Any = None
+        if wanted:
+            dx = dy if where is None else self._undo(dy, where)
         self._pop()
         return dx
 
@@ -206,9 +212,10 @@ class Zoneout(_Drawn):
         self._done(where, where)
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
-        """(dnew, dold), the gradients of the new and of the old state."""
-        gradients = functional.zoneout_backward(dy, self.p, **self._peek())
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """(dnew, dold), the gradients of the new and of the old state; with ``input_gradient=False`` None."""
+        wanted, where = flag("input_gradient", input_gradient), self._peek()
+        gradients = functional.zoneout_backward(dy, self.p, **where) if wanted else None
         self._pop()
         return gradients
 
@@ -245,12 +252,12 @@ class EmbeddingDropout(_Drawn):
         self._done(where, (x, where))
         return y if where is None else self._drop(y, x, where)
 
-    def backward(self, dy: np.ndarray) -> Any:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """Pass the gradient on to the embedding."""
-        x, where = self._peek()
-        dx = self.embedding.backward(self._drop(dy, x, where))
+        wanted, (x, where) = flag("input_gradient", input_gradient), self._peek()
+        dx = backward(self.embedding, self._drop(dy, x, where), wanted)
         self._pop()
-        return dx
+        return dx if wanted else None
 
     def _drop(self, y: np.ndarray, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         return functional.embedding_dropout(y, x, self.num_embeddings, self.p, **where)
@@ -295,16 +302,16 @@ class DropConnect(_Drawn):
         self._done(where, where)
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """The layer's backward; the gradient of a dropped weight is zero."""
-        where = self._peek()
+        wanted, where = flag("input_gradient", input_gradient), self._peek()
         parameters = [self.layer._parameters[name] for name in self.names]
         before = [parameter._grad.copy() if parameter.written else None for parameter in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         try:
             with self._masked(where):
-                dx = self.layer.backward(dy)
+                dx = backward(self.layer, dy, wanted)
         except BaseException:
             for parameter, earlier in zip(parameters, before, strict=True):
                 if earlier is not None:
@@ -317,7 +324,7 @@ class DropConnect(_Drawn):
             functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
             if earlier is not None:
                 gradient += earlier
-        return dx
+        return dx if wanted else None
 
     @contextlib.contextmanager
     def _masked(self, where: dict[str, Any]) -> Iterator[None]:
