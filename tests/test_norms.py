@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
+from fastdl.norms._axes import norms_along
 from fastdl.reference import norms as reference
 
 ORDERS = [0, 0.3, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 12.5, 40, math.inf, -math.inf, -1, -2, -1.5, -33.3]
@@ -60,6 +61,24 @@ def test_norms_along_axes(level, dtype, ord, shape):
     if ord >= 0:
         axes = (0, x.ndim - 1)
         np.testing.assert_allclose(fd.lp(x, ord, axes), reference.lp(x, ord, axes), rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.compiled_only("two ways of the kernels")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ord", [0, 1, 2, math.inf, -math.inf])
+@pytest.mark.parametrize("n", [1, 31, 129, 8192, 9001])
+def test_rows_of_any_values_by_one_kernel(level, dtype, ord, n):
+    info = np.finfo(dtype)
+    x = np.random.default_rng(n).standard_normal((9, n)).astype(dtype)
+    for row, value in enumerate([0, info.smallest_subnormal, info.tiny, info.max, np.inf, np.nan]):
+        x[row, :: 1 if row < 4 else 7] = value
+    got, want = fd.norm(x, ord, 1), norms_along(x, (1,), float(ord))
+    assert got.dtype == dtype
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(got, want.astype(dtype))
+    np.testing.assert_allclose(got[6:], [exactly(row, ord) for row in x[6:]], rtol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(got, [fd.norm(row, ord) for row in x])
+    assert fd.norm(x[None], ord, -1, keepdims=True).shape == (1, 9, 1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

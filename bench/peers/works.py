@@ -72,13 +72,15 @@ def table() -> list[Work]:
     rows.append(Work("character model, a step", "language_model", language_model, character, 3))
     tiny = {"T": 1, "B": 1, "classes": 32, "I": 32, "H": 32}
     rows.append(Work("tiny model, a step", "language_model", language_model, tiny, 3))
-    digits = {"B": 128, "I": 784, "H": 256, "classes": 10}
-    rows.append(Work("dense classifier, a step", "classifier", classifier, digits, 3))
+    for B, H in ((128, 256), (200, 300)):
+        digits = {"B": B, "I": 784, "H": H, "classes": 10}
+        rows.append(Work("dense classifier, a step", "classifier", classifier, digits, 3))
     for n in (1_000_000, 1 << 24):
         rows += [Work(f"{name}, a step", "optimizer", _optimizer(name), {"n": n}, 3) for name in OPTIMIZERS]
     rows += [Work("dropout p=0.5", "dropout", dropout, {"n": n}) for n in (1_000_000, 1 << 24)]
     for shape in ({"n": 1 << 24}, {"rows": 4096, "columns": 4096}):
         rows += [Work(f"norm of order {order:g}", "norm", _norm(order), shape) for order in ORDERS]
+    rows.append(Work("norm of order 2", "norm", _norm(2), {"rows": 3000, "columns": 3000}))
     return rows
 
 

@@ -19,12 +19,15 @@ cdef enum:
 
 
 cdef inline double fold(double* total) noexcept nogil:
-    cdef Py_ssize_t j, width = LANES // 2
-    while width:
-        for j in range(width):
-            total[j] += total[j + width]
-        width //= 2
-    return total[0]
+    # In halves down to the last four, by loops of constant length: so the sums stay in registers.
+    cdef Py_ssize_t j
+    for j in range(LANES // 2):
+        total[j] += total[j + LANES // 2]
+    for j in range(LANES // 4):
+        total[j] += total[j + LANES // 4]
+    for j in range(LANES // 8):
+        total[j] += total[j + LANES // 8]
+    return (total[0] + total[2]) + (total[1] + total[3])
 
 
 cdef inline Py_ssize_t turn_of(const floating* unused) noexcept nogil:
@@ -33,14 +36,26 @@ cdef inline Py_ssize_t turn_of(const floating* unused) noexcept nogil:
 
 
 cdef inline void fetch(const floating* ahead, Py_ssize_t i) noexcept nogil:
-    """While elements i to i + turn of a window of BLOCK are summed, their share of the window at `ahead`."""
-    fd_prefetch_apart(ahead, <size_t> i % BLOCK // turn_of(ahead), BLOCK * sizeof(floating) // 8)
+    """While elements i to i + turn of a window of BLOCK are summed, their share of the window at `ahead`.
+
+    A row may end in the next window: so from i = BLOCK on it is the window after `ahead`. Past the end of the array
+    there may be no memory, where a prefetch does nothing."""
+    cdef size_t place = <size_t> i
+    fd_prefetch_apart(ahead + place // BLOCK * BLOCK, place % BLOCK // turn_of(ahead), BLOCK * sizeof(floating) // 8)
+
+
+cdef inline void fetch_last(const floating* ahead, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """What the whole turns of n elements from `at` on left out, where the next row begins with the turn after it."""
+    cdef size_t turn = turn_of(ahead), begin = <size_t> at, count = <size_t> n
+    if (begin + count) // turn > begin // turn + count // turn:
+        fetch(ahead, begin + count // turn * turn)
 
 
 cdef inline double sum_of(
     const floating* x, const floating* ahead, Py_ssize_t at, Py_ssize_t n, int kind, double p
 ) noexcept nogil:
     cdef double total[LANES]
+    cdef floating rest[LANES]
     cdef Py_ssize_t i, j, k, turn = turn_of(x) // LANES, turns = n // LANES // turn, whole = n // LANES * LANES
     for j in range(LANES):
         total[j] = 0.0
@@ -49,9 +64,19 @@ cdef inline double sum_of(
         for k in range(i * turn, (i + 1) * turn):
             for j in range(LANES):
                 total[j] = plus_term(total[j], x[k * LANES + j], kind, p)
+    fetch_last(ahead, at, n)
     for k in range(turns * turn, n // LANES):
         for j in range(LANES):
             total[j] = plus_term(total[j], x[k * LANES + j], kind, p)
+    if kind <= EIGHTH:  # a 0 adds 0: so the rest is LANES terms too, and the sums stay in registers
+        if whole < n:
+            for j in range(LANES):
+                rest[j] = 0
+            for j in range(n - whole):
+                rest[j] = x[whole + j]
+            for j in range(LANES):
+                total[j] = plus_term(total[j], rest[j], kind, p)
+        return fold(total)
     for j in range(n - whole):
         total[j] = plus_term(total[j], x[whole + j], kind, p)
     return fold(total)
@@ -88,6 +113,7 @@ cdef inline double whole_power_of(
         raise_to(base, raised, p)
         for j in range(LANES):
             total[j] += raised[j]
+    fetch_last(ahead, at, n)
     for j in range(LANES):
         base[j] = fabs(x[whole + j]) if whole + j < n else 0.0
     raise_to(base, raised, p)
@@ -130,6 +156,7 @@ cdef inline double float_powers_of(
         fetch(ahead, at + i * FOUR)
         powers_of(x + i * FOUR, whole_p, p, terms)
         add_fours(terms, total)
+    fetch_last(ahead, at, n)
     if count:
         for j in range(FOUR):
             rest[j] = x[n - count + j] if j < count else <float> 1.0
@@ -152,6 +179,7 @@ cdef inline double extreme_of(
             fetch(ahead, at + i * WIDE)
         for j in range(WIDE):
             best[j] = further(best[j], x[i * WIDE + j], kind)
+    fetch_last(ahead, at, n)
     for j in range(n - whole):
         best[j] = further(best[j], x[whole + j], kind)
     for j in range(1, WIDE):

@@ -115,6 +115,18 @@ cdef inline void reduce_piece(
     parts[row, piece] = block(&x[0, 0] + begin, &x[0, 0] + next, at, n, kind, p)
 
 
+cdef void reduce_pieces(
+    const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, int threads
+) noexcept nogil:
+    cdef Py_ssize_t jobs = parts.shape[0] * parts.shape[1], job
+    if threads == 1:  # a parallel region costs more than a small array
+        for job in range(jobs):
+            reduce_piece(x, kind, p, parts, job)
+    else:
+        for job in prange(jobs, num_threads=threads, schedule="static"):
+            reduce_piece(x, kind, p, parts, job)
+
+
 def reduce_rows(
     const floating[:, ::1] x, int kind, double p, double[:, ::1] parts, double[::1] out, int threads
 ):
@@ -123,17 +135,41 @@ def reduce_rows(
     fits(x.shape[0], parts.shape[0])
     fits(-abs(parts.shape[1] - (x.shape[1] + BLOCK - 1) // BLOCK), 0)
     fits(out.shape[0], x.shape[0])
-    cdef Py_ssize_t jobs = parts.shape[0] * parts.shape[1], job, row
-    if threads == 1:  # a parallel region costs more than a small array
-        with nogil:
-            for job in range(jobs):
-                reduce_piece(x, kind, p, parts, job)
-    else:
-        for job in prange(jobs, num_threads=threads, schedule="static", nogil=True):
-            reduce_piece(x, kind, p, parts, job)
+    cdef Py_ssize_t row
     with nogil:
+        reduce_pieces(x, kind, p, parts, threads)
         for row in range(parts.shape[0]):
             out[row] = combined(&parts[row, 0], parts.shape[1], kind)
+
+
+def norm_rows(
+    const floating[:, ::1] x, int kind, double sure, double[:, ::1] parts, floating[::1] out, int threads
+):
+    """out[r] = the norm of row r, of a kind that is the norm or its square; parts as in `reduce_rows`.
+
+    False if a sum of squares is below `sure` or not finite, so that its root may be wrong. Those of float32 never are:
+    they are double, in which no such sum leaves the range.
+    """
+    fits(x.shape[1], 1)
+    fits(x.shape[0], parts.shape[0])
+    fits(-abs(parts.shape[1] - (x.shape[1] + BLOCK - 1) // BLOCK), 0)
+    fits(out.shape[0], x.shape[0])
+    cdef Py_ssize_t row, rows = parts.shape[0]
+    cdef bint sound = True
+    with nogil:
+        reduce_pieces(x, kind, 0.0, parts, threads)
+        if parts.shape[1] > 1:
+            for row in range(rows):
+                parts[row, 0] = combined(&parts[row, 0], parts.shape[1], kind)
+        if kind == SQUARE:
+            for row in range(rows):
+                if floating is double and not sure <= parts[row, 0] < INFINITY:
+                    sound = False
+                out[row] = <floating> sqrt(parts[row, 0])
+        else:
+            for row in range(rows):
+                out[row] = <floating> parts[row, 0]
+    return sound
 
 
 # ---- Columns ------------------------------------------------------------------------------------------

@@ -64,9 +64,9 @@ class Classifier(nn.Module):
         """Logits (N, classes) of vectors (N, features)."""
         return self.layers.forward(x)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Gradient by the vectors."""
-        return self.layers.backward(dy)
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """Gradient with respect to the vectors, or None with ``input_gradient=False``."""
+        return self.layers.backward(dy, input_gradient=input_gradient)
 
     def fit(
         self,

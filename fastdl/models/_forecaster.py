@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import dense, nn, random, training
 from .._validate import data_array, float_array, integer, number
+from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._fitting import in_batches, train
 
@@ -63,7 +64,7 @@ class Forecaster(nn.Module):
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients; `dy` is the gradient with respect to the values."""
-        self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))
+        backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), False)
 
     def fit(
         self,

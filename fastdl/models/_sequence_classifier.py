@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from .. import nn, random, training
-from .._validate import float_array, integer, lengths_array, number, parts, whole_array
+from .._validate import flag, float_array, integer, lengths_array, number, parts, whole_array
+from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._checks import vector_sequences
 from ._fitting import LARGEST, in_batches, padded, predicted, smoothed, train
@@ -68,9 +69,11 @@ class SequenceClassifier(nn.Module):
         last = self.lstm.forward(self.noise.forward(steps), lengths=lengths)
         return self.linear.forward(self.dropout.forward(last))
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """The gradient with respect to the sequences; `dy` is that with respect to the logits."""
-        return self.noise.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """Gradient with respect to the sequences, or None with ``input_gradient=False``; `dy`: to the logits."""
+        wanted = flag("input_gradient", input_gradient)
+        dx = backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), wanted)
+        return self.noise.backward(dx, input_gradient=wanted)
 
     def fit(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import dense, nn, random, sequence, training
 from .._validate import float_array, index_array, integer, number, parts, sampling, whole_array
+from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._checks import at_least_one
 from ._fitting import train
@@ -78,7 +79,7 @@ class SequenceGenerator(nn.Module):
         """Add to the gradients; `dy` is the gradient with respect to the logits."""
         dy = float_array("dy", dy, (None, None, self.features, self.levels))
         dy = dy.reshape(*dy.shape[:2], self.features * self.levels)
-        self.lstm.backward(self.dropout.backward(self.linear.backward(dy)))
+        backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), False)
 
     def fit(
         self,

@@ -153,20 +153,20 @@ class Linear(Module, alone=True):
             self._tape.append(x)
         return y
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """dy: (..., out_features); returns dx."""
-        x, W = self._peek(), self.weight._data
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """dy: (..., out_features); returns dx, or None with ``input_gradient=False``."""
+        x, W, wanted = self._peek(), self.weight._data, flag("input_gradient", input_gradient)
         dy = float_array("dy", dy, (*x.shape[:-1], self.out_features), W.dtype)
         self._pop()
         places, accumulate = claim_all((self.weight, self.bias if self.has_bias else None))
         if not self.tied:
-            return dense.linear_backward(dy, x, W, dense.Apart(places), accumulate)[0]
+            return dense.linear_backward(dy, x, W, dense.Apart(places), accumulate, wanted)[0]
         # y = x E^T is what linear_backward makes of x: so the two change places.
         dense.linear_backward(x, dy, W, dense.Apart((places[0], None)), accumulate, False)
         if self.has_bias:
             total = dy.reshape(-1, self.out_features).sum(0)
             places[1][...] = places[1] + total if accumulate else total
-        return dense.linear_forward(dy, W)
+        return dense.linear_forward(dy, W) if wanted else None
 
     def _describe(self) -> str:
         listed = ("" if self.has_bias else ", bias=False") + (", tied" if self.tied else "")
@@ -193,10 +193,10 @@ class _Activation(Module, alone=True):
             self._tape.append(y)
         return y
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """The gradient with respect to the input."""
-        y = self._peek()
-        dx = self._derivative(float_array("dy", dy, y.shape, y.dtype), y)
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """The gradient with respect to the input; with ``input_gradient=False`` None, and `dy` is not read."""
+        wanted, y = flag("input_gradient", input_gradient), self._peek()
+        dx = self._derivative(float_array("dy", dy, y.shape, y.dtype), y) if wanted else None
         self._pop()
         return dx
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._validate import flag, item
+from ._backward import backward, needs_gradient
 from ._module import Module
 
 
@@ -81,8 +82,27 @@ class Sequential(Module):
                 final.append(None)
         return (x, final) if return_state else x
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Run the chain backwards; returns the gradient of the last forward's input."""
-        for layer in reversed(self._children.values()):
-            dy = layer.backward(dy)
-        return dy
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """Run the chain backwards; returns the gradient with respect to the last forward's input.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to the output.
+        input_gradient : bool, default True
+            Whether the input's gradient is wanted. With False it is None, and nothing before the first parameters is
+            differentiated: a step of training needs no more.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> model = fd.nn.Sequential(fd.nn.Linear(4, 8, rng=0), fd.nn.Tanh(), fd.nn.Linear(8, 2, rng=1))
+        >>> y = model.forward(np.ones((3, 4), np.float32))
+        >>> model.backward(np.ones_like(y), input_gradient=False) is None
+        True
+        """
+        layers, wanted = list(self._children.values()), flag("input_gradient", input_gradient)
+        first = -1 if wanted else next((at for at, layer in enumerate(layers) if needs_gradient(layer)), len(layers))
+        for index in reversed(range(len(layers))):
+            dy = backward(layers[index], dy, index > first)
+        return dy if wanted else None

@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import dropout as functional
 from .. import random
-from .._validate import choice, float_array, integer, members, number
+from .._validate import choice, flag, float_array, integer, members, number
+from ._backward import backward
 from ._modes import evaluating
 from ._module import Module
 
@@ -43,14 +44,18 @@ class _Drawn(Module, alone=True):
         self._done(where, where and (where, y.shape, y.dtype))
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
-        """The input's gradient, by the mask of the last forward that has no backward yet."""
-        left = self._peek()
-        if left is not None:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """The input's gradient, by the mask of the last forward that has no backward yet.
+
+        With ``input_gradient=False`` it is None, and `dy` is not read.
+        """
+        wanted, left = flag("input_gradient", input_gradient), self._peek()
+        dx: Any = dy if wanted else None
+        if wanted and left is not None:
             where, shape, dtype = left
-            dy = self._undo(float_array("dy", dy, shape, dtype), where)
+            dx = self._undo(float_array("dy", dy, shape, dtype), where)
         self._pop()
-        return dy
+        return dx
 
     def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} defines no mask")
@@ -208,10 +213,12 @@ class Zoneout(_Drawn, alone=True):
         self._done(where, (where, y.shape, y.dtype))
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
-        """(dnew, dold), the gradients of the new and of the old state."""
-        where, shape, dtype = self._peek()
-        gradients = functional.zoneout_backward(float_array("dy", dy, shape, dtype), self.p, **where)
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+        """(dnew, dold), the gradients of the new and of the old state; with ``input_gradient=False`` None."""
+        wanted, (where, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
+        gradients: Any = None
+        if wanted:
+            gradients = functional.zoneout_backward(float_array("dy", dy, shape, dtype), self.p, **where)
         self._pop()
         return gradients
 
@@ -250,12 +257,12 @@ class EmbeddingDropout(_Drawn):
         self._done(where, (x, where, y.shape, y.dtype))
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """Pass the gradient on to the embedding."""
-        x, where, shape, dtype = self._peek()
-        dx = self.embedding.backward(self._drop(float_array("dy", dy, shape, dtype), x, where))
+        wanted, (x, where, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
+        dx = backward(self.embedding, self._drop(float_array("dy", dy, shape, dtype), x, where), wanted)
         self._pop()
-        return dx
+        return dx if wanted else None
 
     def _drop(self, y: np.ndarray, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         return functional.embedding_dropout(y, x, self.num_embeddings, self.p, **where)
@@ -298,16 +305,16 @@ class DropConnect(_Drawn):
         self._done(where, where)
         return y
 
-    def backward(self, dy: np.ndarray) -> Any:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """The layer's backward; the gradient of a dropped weight is zero."""
-        where = self._peek()
+        wanted, where = flag("input_gradient", input_gradient), self._peek()
         parameters = [self.layer._parameters[name] for name in self.names]
         before = [(one._grad.copy(), one._ledger[one]) if one.written else None for one in parameters]
         for parameter in parameters:
             parameter.written = False  # this backward's share alone is masked, then joins the earlier ones
         try:
             with self._masked(where):
-                dx = self.layer.backward(dy)
+                dx = backward(self.layer, dy, wanted)
         except BaseException:
             for parameter, earlier in zip(parameters, before, strict=True):
                 parameter.written = False
@@ -320,7 +327,7 @@ class DropConnect(_Drawn):
             functional.dropout_backward(gradient, self.p, **where, stream=stream, out=gradient)
             if earlier is not None:
                 gradient += earlier[0]
-        return dx
+        return dx if wanted else None
 
     @contextlib.contextmanager
     def _masked(self, where: dict[str, Any]) -> Iterator[None]:

@@ -7,7 +7,20 @@ import numpy as np
 
 from .._threads import threads_for
 from .._validate import FLOATS, integer, plain_array, plain_number, shown
-from ._reduction import BLOCK, GRAIN, LARGEST, POWER, QUICK, SMALLEST, TINY, kernel, kind_of, rescaled
+from ._reduction import (
+    ABS,
+    BLOCK,
+    GRAIN,
+    LARGEST,
+    POWER,
+    QUICK,
+    SMALLEST,
+    SQUARE,
+    TINY,
+    kernel,
+    kind_of,
+    rescaled,
+)
 
 Axis = int | tuple[int, ...] | None
 
@@ -71,6 +84,20 @@ def reduced(x: np.ndarray, axes: tuple[int, ...], kind: int, p: float) -> np.nda
     parts = np.empty((rows.shape[0], -(-n // BLOCK)))
     kernel("reduce_rows", x.dtype)(rows, kind, p, parts, out, threads)
     return out.reshape(kept)
+
+
+def norms_of_rows(x: np.ndarray, axes: tuple[int, ...], p: float) -> np.ndarray | None:
+    """What `norms_along` gives, in the type of `x`, by one kernel; None for what that does not serve.
+
+    After reading an array larger than the caches, every line of code takes long the first time: so no NumPy follows.
+    """
+    kind, n = kind_of(p), x.shape[-1] if x.ndim else 0
+    if axes != (x.ndim - 1,) or x.size == 0 or not x.flags.c_contiguous or (ABS < kind < LARGEST and kind != SQUARE):
+        return None
+    rows = x.reshape(-1, n)
+    out, parts = np.empty(len(rows), x.dtype), np.empty((len(rows), -(-n // BLOCK)))
+    sound = kernel("norm_rows", x.dtype)(rows, kind, n * TINY, parts, out, threads_for(x.size, GRAIN))
+    return out.reshape(x.shape[:-1]) if sound else None
 
 
 def norms_along(x: np.ndarray, axes: tuple[int, ...], p: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._dispatch import mirrored
 from .._validate import flag, float_type, shown
-from ._axes import Axis, axes_of, norms_along, real_array
+from ._axes import Axis, axes_of, norms_along, norms_of_rows, real_array
 from ._reduction import in_float, norm_of, order, small
 
 _MATRIX_ORDERS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)
@@ -251,7 +251,8 @@ def _vector(x: Any, p: float, axis: Axis, keepdims: bool, dtype: Any) -> Any:
         x = x.astype(np.float64)
     if axis is not None:
         axes = axes_of(x, axis)
-        return _shaped(norms_along(x, axes, p), axes, keepdims, kind)
+        values = norms_of_rows(x, axes, p) if kind == x.dtype else None
+        return _shaped(norms_along(x, axes, p) if values is None else values, axes, keepdims, kind)
     if not x.size and p == -math.inf:
         raise ValueError(f"x: got shape {x.shape}, expected at least one entry to take the smallest of")
     value = _scalar(norm_of((x if x.flags.c_contiguous else x.ravel(order="K"),), p), kind.char)
@@ -292,8 +293,9 @@ def _spectral(x: np.ndarray, ord: Any) -> np.ndarray:
 
 def _shaped(values: np.ndarray, axes: tuple[int, ...], keepdims: bool, dtype: np.dtype) -> Any:
     values = np.asarray(values)
-    with np.errstate(over="ignore"):
-        values = values.astype(dtype, copy=False)
+    if values.dtype != dtype:
+        with np.errstate(over="ignore"):
+            values = values.astype(dtype)
     return np.expand_dims(values, axes) if flag("keepdims", keepdims) else values[()]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _validate, norms, optim
 from ..dense import LossValue
+from ..nn._backward import backward
 from ..nn._modes import evaluating
 from . import _checks
 from ._batches import Batch, in_groups, iterate
@@ -187,7 +188,7 @@ class Run:
                 gradient = scaled(gradient, number / guess)
             else:
                 loss = value * number
-            model.backward(gradient)
+            backward(model, gradient, False)
         if targets == 0:
             self.batch += len(group)
             return 0
