@@ -15,6 +15,8 @@ VARIANTS = [
     {"layer_norm": True, "learned_state": True, "clip": 2.0},
     {**DROPPING, "bidirectional": True},
     {"batch_first": True, "bidirectional": True},
+    {"bias": "single"},
+    {"bias": False, "checkpoint": True},
 ]
 
 
@@ -166,7 +168,7 @@ def test_gradients_that_were_assigned_are_added_to():
     model.zero_grad()
     model.backward(y)
     expected = {name: p.grad.copy() for name, p in model._parameters.items()}
-    for given in ("bias_l0", "weight_ih_l0"):
+    for given in ("bias_ih_l0", "bias_hh_l0", "weight_ih_l0"):
         model.zero_grad()
         model._parameters[given].grad = 0 * model._parameters[given].grad + 5
         model.forward(x)
@@ -239,7 +241,8 @@ def test_regularisers_change_the_mean_little():
 
 def test_forget_bias_and_projection():
     model = fd.nn.LSTM(3, 5, proj_size=2, forget_bias=1.0, rng=0)
-    assert (model.bias_l0.data[5:10] == 1).all()
+    assert (model.bias_ih_l0.data[5:10] == 1).all()
+    assert not model.bias_hh_l0.data[5:10].any()
     y, (h, c) = model.forward(np.ones((4, 2, 3), np.float32), return_state=True)
     assert (y.shape, h.shape, c.shape) == ((4, 2, 2), (1, 2, 2), (1, 2, 5))
     assert repr(model).startswith("LSTM(3, 5, proj_size=2)")
@@ -257,10 +260,10 @@ def test_a_layer_says_what_it_is():
 @pytest.mark.parametrize(
     "model",
     [
-        fd.nn.RNN(3, 4, 2, bidirectional=True, rng=0),
+        fd.nn.RNN(3, 4, 2, bias="single", bidirectional=True, rng=0),
         fd.nn.GRU(3, 4, 2, bidirectional=True, rng=0),
-        fd.nn.GRU(3, 4, reset_after=False, rng=0),
-        fd.nn.LSTM(3, 4, 2, bidirectional=True, rng=0),
+        fd.nn.GRU(3, 4, bias="single", reset_after=False, rng=0),
+        fd.nn.LSTM(3, 4, 2, bias="single", bidirectional=True, rng=0),
     ],
     ids=repr,
 )

@@ -12,6 +12,7 @@ from ._closure_optimizer import ClosureOptimizer, backtrack, gradient_at, point_
 from ._finite import NotFinite, check_finite
 from ._residuals import Residuals
 from ._spectrum import Point
+from ._twins import refuse_twins
 
 PointClosure = Callable[[], Point]
 
@@ -27,7 +28,9 @@ class Newton(ClosureOptimizer):
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
     lr : float, default 1.0
     damping : float, default 0.0
-        Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it.
+        Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it. A model
+        with a recurrent layer of two biases needs some: of these the sum alone counts, so along (d, -d) there is no
+        curvature.
 
     References
     ----------
@@ -55,6 +58,12 @@ class Newton(ClosureOptimizer):
         -------
         float
             The loss before the step.
+
+        Raises
+        ------
+        ValueError
+            If the loss, gradient or Hessian is not finite, or undamped the Hessian is singular for a recurrent layer's
+            two biases; everything is as it was.
         """
         with self._undone_if_it_fails():
             point = point_of(closure)
@@ -66,6 +75,8 @@ class Newton(ClosureOptimizer):
         matrix = np.asarray(point.hessian(), np.float64)
         check_shape("closure's hessian", matrix, (self.size, self.size))
         check_finite("closure", matrix, "a Hessian")
+        if self.damping == 0:
+            refuse_twins(self._memory._arena, matrix)
         matrix = self._trained(self._trained(matrix).T)
         values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         sizes = np.abs(values) + self.damping

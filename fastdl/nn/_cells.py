@@ -24,6 +24,9 @@ class RNN(FormatsMixin, Recurrent):
         dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
+    bias : bool or "single", default True
+        Two biases a layer as in torch, whose sum is b; "single" for one, as in Keras; False for none. An optimizer
+        moves a sum of two at twice the rate of one.
     nonlinearity : {"tanh", "relu"}
     bidirectional : bool, default False
         Whether a second set of weights reads each sequence from its true end to its beginning.
@@ -52,14 +55,15 @@ class RNN(FormatsMixin, Recurrent):
     checkpoint : bool, default False
         Keep the states at every sqrt(T)-th step alone and run the rest again in backward: less memory, more time.
     rng : None, int or fastdl.random.Generator
-        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) as in torch, and of what is dropped.
+        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) in torch's order, and of what is dropped.
     dtype : float32 (default) or float64
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, H), (H, H) and (H,). ``state_dict`` has torch's names and layouts, with the bias in ``bias_ih_l0`` and
-        zeros in ``bias_hh_l0``; loading adds the two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, H), (H, H), (H,) and (H,). ``state_dict`` has torch's names and layouts. With ``bias="single"`` there is
+        bias_l0 instead: ``state_dict`` has it in ``bias_ih_l0`` and zeros in ``bias_hh_l0``, and loading adds the
+        two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
 
     Examples
     --------
@@ -78,6 +82,7 @@ class RNN(FormatsMixin, Recurrent):
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
         nonlinearity: str = "tanh",
         bidirectional: bool = False,
         merge: str = "concat",
@@ -98,8 +103,8 @@ class RNN(FormatsMixin, Recurrent):
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
         self._cell = _run.RNN_RELU if nonlinearity == "relu" else _run.RNN_TANH
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
             input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=0.0,
             weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype,
@@ -141,23 +146,24 @@ class LSTM(FormatsMixin, Recurrent):
     coupled : bool, default False
         Coupled input and forget gate, ``f = 1 - i``: three gates, i, g, o.
     forget_bias : float, optional
-        Initial bias of the forget gate; None draws it as the others (1 helps to learn long lags: Jozefowicz 2015).
+        Initial bias of the forget gate, in bias_ih with bias_hh zero there; None draws both as the others (1 helps to
+        learn long lags: Jozefowicz 2015).
     cell_clip : float, optional
         Bound of c.
     candidate_dropout : float, default 0
         Dropout on the candidate g, a new mask every step (Semeniuta 2016).
     zoneout, zoneout_cell : float, default 0
         Probability that an element of h, or c, keeps its old value (Krueger 2017); the expectation in evaluation.
-    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+    bias, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
 weight_dropout, truncate, checkpoint, rng, dtype
         As of :class:`RNN`.
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, 4 H), (H, 4 H) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
-        layouts, with the bias in ``bias_ih_l0`` and zeros in ``bias_hh_l0``; loading adds the two. Also
-        weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0 (2, 4, H), h0_l0, c0_l0 where there are such.
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 4 H), (H, 4 H), (4 H,) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
+        layouts; for ``bias="single"`` see :class:`RNN`. Also weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0
+        (2, 4, H), h0_l0, c0_l0 where there are such.
 
     Examples
     --------
@@ -179,6 +185,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
         proj_size: int = 0,
         peepholes: bool = False,
         coupled: bool = False,
@@ -210,16 +217,21 @@ weight_dropout, truncate, checkpoint, rng, dtype
             if forget_bias is not None:
                 raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
             input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
             weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=zoneout_cell, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype, proj_size=proj_size,
         )  # fmt: skip
         if forget_bias is not None:
+            if not self.bias:
+                raise ValueError(f"forget_bias: got {forget_bias} with bias=False, which has none")
             value = number("forget_bias", forget_bias)
+            gate = slice(self.hidden_size, 2 * self.hidden_size)
             for place in self._places():
-                self._parameters[f"bias{place}"].data[self.hidden_size : 2 * self.hidden_size] = value
+                for name, array in zip(("bias", "bias_ih", "bias_hh"), (value, value, 0), strict=True):
+                    if name + place in self._parameters:
+                        self._parameters[name + place].data[gate] = array
 
     def _own_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"peephole": (3, self.hidden_size)} if self.peepholes else {}
@@ -256,15 +268,17 @@ class GRU(FormatsMixin, Recurrent):
         Whether the reset gate is applied after the recurrent product (torch's and Keras' default) or before it.
     candidate_dropout : float, default 0
         Dropout on the candidate n, a new mask every step (Semeniuta 2016).
-    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+    bias, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
 weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         As of :class:`RNN`.
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, 3 H), (H, 3 H) and (4 H,), gates in the order r, z, n; the bias ends with that of n's recurrent product
-        (with the reset before it there is none, and it is (3 H,)). ``state_dict`` has torch's names and layouts.
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 3 H), (H, 3 H), (3 H,) and (3 H,), gates in the order r, z, n; the last part of bias_hh is that of n's
+        recurrent product, which the reset gate multiplies. ``state_dict`` has torch's names and layouts. With
+        ``bias="single"`` there is bias_l0 (4 H,) instead, which ends with that part ((3 H,) with the reset before
+        the product).
 
     Examples
     --------
@@ -284,6 +298,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
         reset_after: bool = True,
         bidirectional: bool = False,
         merge: str = "concat",
@@ -305,8 +320,8 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         self.reset_after = bool(reset_after)
         self._cell = _run.GRU_AFTER if reset_after else _run.GRU_BEFORE
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
+            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
             input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
             weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype,

@@ -1,11 +1,12 @@
 """Weights of recurrent layers in other frameworks' layouts.
 
     layout   gates of LSTM   gates of GRU   matrices        biases
-    fastdl   i f g o         r z n          (I, G H)        one; GRU with a fourth part, of n's recurrent product
+    fastdl   i f g o         r z n          (I, G H)        bias_ih, bias_hh; or one, of a GRU with a fourth part
     torch    i f g o         r z n          transposed      bias_ih, bias_hh
     Keras    i f c o         z r h          (I, G H)        one; GRU with reset_after (2, 3 H)
     ONNX     i o f c         z r h          (D, G H, I)     (D, 2 G H): of W, then of R
 
+Where there is one bias it takes the sum of two, and gives itself and zeros. Without biases there is no entry for them.
 A coupled LSTM has no f. ONNX keeps its place, which ``input_forget=1`` ignores: it is filled with zeros, and not read.
 
 torch's is that of ``state_dict``. Sources: keras.layers.LSTM and GRU; ONNX operators LSTM-22, GRU-22, RNN-22.
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._validate import check_shape, choice, integer, mapping, real_values
+from ._biases import as_two, joined
 from ._module import Module
 from ._state import all_or_none
 
@@ -41,19 +43,15 @@ class FormatsMixin(Module):
             if not name.startswith("bias_l"):
                 arrays[name] = array
                 continue
-            width = self._gates * self.hidden_size  # type: ignore[attr-defined]
-            second = np.zeros(width, array.dtype)
-            second[width - (len(array) - width) :] = array[width:]  # the GRU's bias of n's recurrent product
-            arrays[name.replace("bias_", "bias_ih_")] = array[:width].copy()
-            arrays[name.replace("bias_", "bias_hh_")] = second
+            two = as_two(array, self._gates * self.hidden_size)  # type: ignore[attr-defined]
+            arrays |= dict(zip(_torch_names(name), two, strict=True))
         return arrays
 
     def _import(self, arrays: dict[str, np.ndarray]) -> None:
         merged = dict(arrays)
         for name, parameter in self._parameters.items():
             if name.startswith("bias_l"):
-                first, second = (arrays[name.replace("bias_", f"bias_{kind}_")] for kind in ("ih", "hh"))
-                merged[name] = _one_bias(first, second, parameter.size - len(first))
+                merged[name] = joined([arrays[one] for one in _torch_names(name)], parameter.size, parameter.dtype)
         super()._import(merged)
 
     def export_weights(self, layout: str, layer: int = 0) -> dict[str, np.ndarray]:
@@ -89,15 +87,17 @@ class FormatsMixin(Module):
             arrays = {
                 "W": np.stack([W.T for W, _, _, _ in found]),
                 "R": np.stack([R.T for _, R, _, _ in found]),
-                "B": np.stack([np.concatenate([first, second]) for _, _, (first, second), _ in found]),
             }
+            if self.bias:  # type: ignore[attr-defined]
+                arrays["B"] = np.stack([np.concatenate(biases) for _, _, biases, _ in found])
             if getattr(self, "peepholes", False):
                 arrays["P"] = np.stack([peepholes[[0, 2, 1]].ravel() for *_, peepholes in found])
             return arrays
         arrays = {}
-        for prefix, (W, R, (first, second), _) in zip(("", "backward_"), found, strict=False):
+        for prefix, (W, R, biases, _) in zip(("", "backward_"), found, strict=False):
             arrays |= {f"{prefix}kernel": W, f"{prefix}recurrent_kernel": R}
-            arrays[f"{prefix}bias"] = np.stack([first, second]) if self._two_biases() else first + second
+            if self.bias:  # type: ignore[attr-defined]
+                arrays[f"{prefix}bias"] = np.stack(biases) if self._keeps_two() else biases[0] + biases[1]
         return arrays
 
     def import_weights(self, layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
@@ -132,21 +132,22 @@ class FormatsMixin(Module):
 
     def _write(self, layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
         order, places = self._layout(layout, layer)
-        H = self.hidden_size  # type: ignore[attr-defined]
+        H, bias = self.hidden_size, self.bias  # type: ignore[attr-defined]
         for d, place in enumerate(places):
             if layout == "onnx":
-                W, R, (first, second) = given["W"][d].T, given["R"][d].T, np.split(given["B"][d], 2)
+                W, R = given["W"][d].T, given["R"][d].T
+                two = np.split(given["B"][d], 2) if bias else []
                 if "P" in given:
                     self._parameters[f"peephole{place}"].data = given["P"][d].reshape(3, H)[[0, 2, 1]]
             else:
                 prefix = "backward_" if d else ""
-                W, R, bias = (given[prefix + name] for name in ("kernel", "recurrent_kernel", "bias"))
-                first, second = bias if self._two_biases() else (bias, np.zeros_like(bias))
+                W, R = given[f"{prefix}kernel"], given[f"{prefix}recurrent_kernel"]
+                one = given[f"{prefix}bias"] if bias else None
+                two = [] if one is None else list(one) if self._keeps_two() else [one, np.zeros_like(one)]
             back = np.concatenate([np.arange(at * H, (at + 1) * H) for at in order])
             self._parameters[f"weight_ih{place}"].data = W[:, back]
             self._parameters[f"weight_hh{place}"].data = R[:, back]
-            parameter = self._parameters[f"bias{place}"]
-            parameter.data = _one_bias(first[back], second[back], parameter.size - len(back))
+            self._put_biases(place, [one[back] for one in two])
 
     def _layout(self, layout: str, layer: int) -> tuple[tuple[int, ...], list[str]]:
         choice("layout", layout, ("keras", "onnx"))
@@ -160,20 +161,33 @@ class FormatsMixin(Module):
         layer = integer("layer", layer, 0, self.num_layers - 1)  # type: ignore[attr-defined]
         return _ORDER[layout, kind], [f"_l{layer}{suffix}" for suffix, _ in self.directions]  # type: ignore[attr-defined]
 
-    def _two_biases(self) -> bool:
+    def _keeps_two(self) -> bool:
+        """Whether Keras' layer has two biases."""
         return bool(getattr(self, "reset_after", False))
 
+    def _put_biases(self, place: str, two: list[np.ndarray]) -> None:
+        if self.bias == "single":  # type: ignore[attr-defined]
+            parameter = self._parameters[f"bias{place}"]
+            parameter.data = joined(two, parameter.size, parameter.dtype)
+            return
+        for name, array in zip(("bias_ih", "bias_hh"), two, strict=False):
+            self._parameters[name + place].data = array
+
+    def _two_biases(self, place: str, width: int) -> list[np.ndarray]:
+        """That of x's product and that of h's, or none."""
+        if self.bias == "single":  # type: ignore[attr-defined]
+            return list(as_two(self._parameters[f"bias{place}"].data, width))
+        names = ("bias_ih", "bias_hh") if self.bias else ()  # type: ignore[attr-defined]
+        return [self._parameters[name + place].data for name in names]
+
     def _parts(self, place: str, order: tuple[int, ...]) -> tuple[Any, ...]:
-        """W, R, (bias of W, bias of R) with the gates in their order, and the peepholes."""
+        """W, R, [bias of W, bias of R] with the gates in their order, and the peepholes."""
         named, width = self._parameters, len(order) * self.hidden_size  # type: ignore[attr-defined]
-        bias = named[f"bias{place}"].data
-        second = np.zeros(width, bias.dtype)
-        second[width - (len(bias) - width) :] = bias[width:]
         peepholes = named[f"peephole{place}"].data if f"peephole{place}" in named else None
         return (
             _placed(named[f"weight_ih{place}"].data, order),
             _placed(named[f"weight_hh{place}"].data, order),
-            (_placed(bias[:width], order), _placed(second, order)),
+            [_placed(one, order) for one in self._two_biases(place, width)],
             peepholes,
         )
 
@@ -185,8 +199,6 @@ def _placed(ours: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([gates[order.index(at)] if at in order else empty for at in range(max(order) + 1)], axis=-1)
 
 
-def _one_bias(first: np.ndarray, second: np.ndarray, extra: int) -> np.ndarray:
-    """Two biases as fastdl keeps them: added, but for the `extra` last of the second, which stay apart."""
-    if not extra:
-        return first + second
-    return np.concatenate([first[:-extra] + second[:-extra], first[-extra:], second[-extra:]])
+def _torch_names(name: str) -> tuple[str, str]:
+    """What torch calls the two biases that `name`, our single one, stands for."""
+    return name.replace("bias_", "bias_ih_"), name.replace("bias_", "bias_hh_")

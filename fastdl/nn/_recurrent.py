@@ -11,6 +11,7 @@ import numpy as np
 
 from .._validate import choice, flag, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
+from ._biases import Form, bias_shapes, checked_form
 from ._layers import float_dtype
 from ._parameter import Parameter
 from ._runs import Runs
@@ -34,6 +35,7 @@ class Recurrent(Runs):
         dropout: float,
         batch_first: bool,
         *,
+        bias: Form,
         bidirectional: bool,
         merge: str,
         reverse: bool,
@@ -60,6 +62,7 @@ class Recurrent(Runs):
         self.dropout = number("dropout", dropout, 0, 1)
         if self.dropout and self.num_layers == 1:
             warn(f"dropout: got {dropout} with one layer, but it acts between layers: nothing is dropped")
+        self.bias = checked_form(bias)
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
         self.merge = choice("merge", merge, ("concat", "sum", "mean"))
         self.output = choice("output", output, ("sequence", "last"))
@@ -89,7 +92,7 @@ class Recurrent(Runs):
                 shapes = {
                     "weight_ih": (outputs if k else self.input_size, self._gates * H),
                     "weight_hh": (width, self._gates * H),
-                    "bias": (self._biases() * H,),
+                    **bias_shapes(self.bias, self._gates * H, self._biases() * H),
                     **({"weight_hr": (H, width)} if self.proj_size else {}),
                     **({"gain": (2, self._gates, H)} if layer_norm else {}),
                     **self._own_shapes(),
@@ -107,6 +110,7 @@ class Recurrent(Runs):
 
     # ---- what a cell adds -----------------------------------------------------------------------------------
     def _biases(self) -> int:
+        """Parts of H numbers in the functions' b."""
         return self._gates
 
     def _own_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -324,6 +328,14 @@ class Recurrent(Runs):
         widths = [self.proj_size or self.hidden_size, self.hidden_size][: self._states]
         return tuple([np.zeros((self.num_layers * len(self.directions), batch, w), self.dtype) for w in widths])
 
+    def _twin_biases(self) -> list[tuple[Parameter, Parameter, int]]:
+        """Pairs of parameters of which, in so many first elements, the sum alone counts."""
+        if self.bias is not True:
+            return []
+        shared = (2 * self._gates - self._biases()) * self.hidden_size
+        named = self._parameters
+        return [(named[f"bias_ih{place}"], named[f"bias_hh{place}"], shared) for place in self._places()]
+
     # ---- small parts ----------------------------------------------------------------------------------------
     def _places(self) -> list[str]:
         return [f"_l{k}{suffix}" for k in range(self.num_layers) for suffix, _ in self.directions]
@@ -366,9 +378,9 @@ class Recurrent(Runs):
 
     def _listed(self, **own: Any) -> str:
         """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
-        defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "proj_size": 0, "bidirectional": False,
-                    "merge": "concat", "output": "sequence", "learned_state": False, "layer_norm": False, "clip": None,
-                    "truncate": None, "checkpoint": False}  # fmt: skip
+        defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "proj_size": 0,
+                    "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
+                    "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
         given = {name: getattr(self, name) for name, value in defaults.items() if getattr(self, name) != value}
         if self.directions[0][1]:
             given["reverse"] = True

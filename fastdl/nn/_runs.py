@@ -12,10 +12,13 @@ from .._dispatch import get_backend
 from .._validate import integer, mapping
 from ..recurrent._run import PLAIN, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
+from ._biases import joined, parted
 from ._module import Module
 from ._parameter import Parameter, claim_all, values_of
 
-_NAMES = ("weight_ih", "weight_hh", "bias", "weight_hr", "peephole", "gain")  # of a layer's parameters, as _function
+_NAMES = ("weight_ih", "weight_hh", "weight_hr", "peephole", "gain")  # of a layer's parameters, without biases
+_BIAS_NAMES = ("bias_ih", "bias_hh", "bias")
+_AFTER = 2  # of the first, where _function takes its b
 _NOTHING: dict[str, Any] = {}
 # What is drawn for one run of one layer, by the stream it is drawn from.
 _STREAMS = {"input": 0, "state": 1, "candidate": 2, "weight": 3, "zone_h": 4, "zone_c": 5}
@@ -59,7 +62,11 @@ class Runs(Module):
     seed: int
     step_count: int
     _regularised: bool
-    _known: dict[str, list[Parameter | None]]  # parameters found, by place
+    _known: dict[str, tuple[list[Parameter | None], list[Parameter]]]  # parameters and biases found, by place
+
+    def _biases(self) -> int:
+        """Parts of H numbers in the functions' b."""
+        raise TypeError(f"{type(self).__name__} defines no cell")
 
     def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
         """(h, c or None, tape) of the topic's function, which the reference has, too."""
@@ -196,16 +203,20 @@ class Runs(Module):
         self.__dict__["_known"] = {}
         super()._changed()
 
-    def _found(self, place: str) -> list[Parameter | None]:
-        """The parameters of a place in the order of _NAMES, None for what it has not."""
+    def _found(self, place: str) -> tuple[list[Parameter | None], list[Parameter]]:
+        """The parameters of a place in the order of _NAMES, None for what it has not; and its biases."""
         found = self._known.get(place)
         if found is None:
-            found = self._known[place] = [self._parameters.get(name + place) for name in _NAMES]
+            own = self._parameters
+            biases = [own[name + place] for name in _BIAS_NAMES if name + place in own]
+            found = self._known[place] = [own.get(name + place) for name in _NAMES], biases
         return found
 
     def _weights(self, place: str, at: int, where: dict[str, Any] | None) -> list[Any]:
-        """Their values, the recurrent ones after DropConnect."""
-        weights = values_of(self._found(place))
+        """Their values as _function takes them, the recurrent ones after DropConnect, the biases as one."""
+        others, biases = self._found(place)
+        weights = values_of(others)
+        weights.insert(_AFTER, joined(values_of(biases), self._biases() * self.hidden_size, self.dtype))
         if where and self.rates["weight"]:
             weights[1] = functional.dropout_forward(weights[1], self.rates["weight"], **self._dropping(at, where))
         return weights
@@ -226,7 +237,12 @@ class Runs(Module):
         backwards: bool,
     ) -> tuple[np.ndarray, tuple]:
         """Gradients of one layer in one direction: dx and those of its initial states."""
-        places, accumulate = claim_all(self._found(place))
+        others, biases = self._found(place)
+        places, accumulate = claim_all([*others, *biases])
+        by_bias, places = places[len(others) :], places[: len(others)]
+        added = accumulate
+        db = by_bias[0] if len(biases) == 1 else np.zeros(self._biases() * self.hidden_size, self.dtype)
+        places.insert(_AFTER, db)
         earlier = None
         drop = run.where if self.rates["weight"] else None
         if drop and accumulate:  # what is added to must not be masked with the rest
@@ -255,6 +271,9 @@ class Runs(Module):
             functional.dropout_backward(product, self.rates["weight"], **self._dropping(at, drop), out=product)
             if earlier is not None:
                 earlier += product
+        if len(biases) == 2:
+            for gradient, part in zip(by_bias, parted(db, 2, by_bias[0].size), strict=True):
+                gradient[...] = gradient + part if added else part
         if not backwards:
             pieces.reverse()
         dx = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
