@@ -222,7 +222,7 @@ class Stack(Linearization):
         kind = kinds.get(type(layer), RNN_RELU if getattr(layer, "nonlinearity", "") == "relu" else RNN_TANH)
         x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
         self.batch_first, self.last = layer.batch_first, layer.output == "last"
-        self.places = [_place(layer, k) for k in range(layer.num_layers)]
+        self.places = [Place(one.arrays[0], one.arrays[1], one.biases, one.bias_size) for one in layer._layers]
         self.cells: list[Cell] = []
         y = self._turned(x)
         if self.last and len(y) == 0:
@@ -325,12 +325,6 @@ class Place(NamedTuple):
     def _as_weights(self, arrays: Any, b: np.ndarray) -> Weights:
         wide = self.W_h.shape[1]
         return Weights(arrays[self.W_x], arrays[self.W_h], b[:wide], b[wide:] if len(b) > wide else None)
-
-
-def _place(layer: Any, k: int) -> Place:
-    named = layer._parameters
-    biases = [named[name] for name in (f"bias_ih_l{k}", f"bias_hh_l{k}", f"bias_l{k}") if name in named]
-    return Place(named[f"weight_ih_l{k}"], named[f"weight_hh_l{k}"], biases, layer._biases() * layer.hidden_size)
 
 
 def _check_plain(layer: Any) -> None:

@@ -17,9 +17,10 @@ def refuse_twins(arena: Any, hessian: np.ndarray) -> None:
     starts = dict(zip(arena, np.cumsum([0, *(one.size for one in arena)]).tolist(), strict=False))
     names = dict(zip(arena, arena.names, strict=True))
     models = [model for one in arena._models if (model := one()) is not None]
-    layers = [one for model in models for one in model.modules() if isinstance(one, (RNN, LSTM, GRU))]
+    stacks = [one for model in models for one in model.modules() if isinstance(one, (RNN, LSTM, GRU))]
+    pairs = [twins for stack in stacks for layer in stack._layers if (twins := layer.twin_biases())]
     rounding = 1e-6 * np.abs(hessian).max(initial=0)
-    for first, second, shared in (pair for layer in layers for pair in layer._twin_biases()):
+    for first, second, shared in pairs:
         if first is second or first.frozen or second.frozen or not {first, second} <= starts.keys():
             continue
         one, other = (hessian[starts[twin] :][:shared] for twin in (first, second))

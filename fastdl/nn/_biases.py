@@ -36,7 +36,7 @@ def bias_shapes(form: Form, width: int, size: int) -> dict[str, tuple[int, ...]]
     return {"bias_ih": (width,), "bias_hh": (width,)} if form else {}
 
 
-def joined(biases: Sequence[np.ndarray], size: int, dtype: np.dtype) -> np.ndarray:
+def joined(biases: Sequence[np.ndarray], size: int, dtype: np.dtype | None = None) -> np.ndarray:
     """b, of `size` numbers, from the values of a layer's biases; zeros of `dtype` where there are none."""
     if len(biases) < 2:
         return biases[0] if biases else np.zeros(size, dtype)

@@ -1,18 +1,18 @@
-"""The recurrent layers by cell: RNN, LSTM, GRU."""
+"""The recurrent layers by cell: RNN, LSTM, GRU. Which row of the topic's table each is, and what its arguments mean."""
 
 from typing import Any
 
 import numpy as np
 
-from .. import recurrent
 from .._validate import choice, number
 from ..random import Generator
-from ..recurrent import _run
-from ._formats import FormatsMixin
-from ._recurrent import Recurrent
+from ..recurrent._run import GRU_AFTER, GRU_BEFORE, LSTM_COUPLED, RNN_RELU, RNN_TANH
+from ..recurrent._run import LSTM as LSTM_PLAIN
+from ._call import Cell
+from ._stack import Stack
 
 
-class RNN(FormatsMixin, Recurrent):
+class RNN(Stack):
     """Simple recurrent layers (Elman), stacked: ``h_t = f(x_t W_x + h_{t-1} W_h + b)``.
 
     Parameters
@@ -101,33 +101,19 @@ class RNN(FormatsMixin, Recurrent):
         dtype: Any = np.float32,
     ) -> None:
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
-        self._cell = _run.RNN_RELU if nonlinearity == "relu" else _run.RNN_TANH
+        cell = Cell(RNN_RELU if nonlinearity == "relu" else RNN_TANH, "rnn", {"nonlinearity": nonlinearity})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
             merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=0.0,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
+            input_dropout=input_dropout, state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
+            truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, _, _, gains = weights
-        h, tape = recurrent.rnn_forward(
-            x, states[0], W_x, W_h, b, training, nonlinearity=self.nonlinearity, gains=gains, clip=self.clip, **options
-        )
-        return h, None, tape
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        (dh_last,) = options.pop("dstates") or (None,)
-        places = options.pop("out")
-        found = recurrent.rnn_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
-        return found[0], found[1:2]
-
     def _describe(self) -> str:
-        return f"RNN({self._listed(nonlinearity='tanh')})"
+        return f"RNN({_listed(self, nonlinearity='tanh')})"
 
 
-class LSTM(FormatsMixin, Recurrent):
+class LSTM(Stack):
     """Long short-term memory layers, stacked.
 
     Parameters
@@ -174,9 +160,6 @@ weight_dropout, truncate, checkpoint, rng, dtype
     ((5, 2, 4), (2, 2, 4), True)
     """
 
-    _gates = 4
-    _states = 2
-
     def __init__(
         self,
         input_size: int,
@@ -209,50 +192,35 @@ weight_dropout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.peepholes, self.coupled = bool(peepholes), bool(coupled)
-        self._cell = _run.LSTM_COUPLED if coupled else _run.LSTM
-        self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
-        if coupled:
-            self._gates = 3
-            if forget_bias is not None:
-                raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
+        self.coupled = bool(coupled)
+        if coupled and forget_bias is not None:
+            raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
+        cell = Cell(LSTM_COUPLED if coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
             merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
             input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
             weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=zoneout_cell, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype, proj_size=proj_size,
+            checkpoint=checkpoint, rng=rng, dtype=dtype, cell_clip=cell_clip, peepholes=peepholes, proj_size=proj_size,
         )  # fmt: skip
         if forget_bias is not None:
-            if not self.bias:
-                raise ValueError(f"forget_bias: got {forget_bias} with bias=False, which has none")
-            value = number("forget_bias", forget_bias)
-            gate = slice(self.hidden_size, 2 * self.hidden_size)
-            for place in self._places():
-                for name, array in zip(("bias", "bias_ih", "bias_hh"), (value, value, 0), strict=True):
-                    if name + place in self._parameters:
-                        self._parameters[name + place].data[gate] = array
+            self._set_forget_bias(forget_bias)
 
-    def _own_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"peephole": (3, self.hidden_size)} if self.peepholes else {}
-
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, projection, peepholes, gains = weights
-        return recurrent.lstm_forward(
-            x, states[0], states[1], W_x, W_h, b, training, coupled=self.coupled, projection=projection,
-            peepholes=peepholes, gains=gains, clip=self.clip, cell_clip=self.cell_clip, **options,
-        )  # fmt: skip
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        dh_last, dc_last = options.pop("dstates") or (None, None)
-        found = recurrent.lstm_backward(dh, dc, tape, dh_last=dh_last, dc_last=dc_last, **options)
-        return found[0], found[1:3]
+    def _set_forget_bias(self, forget_bias: float) -> None:
+        if not self.bias:
+            raise ValueError(f"forget_bias: got {forget_bias} with bias=False, which has none")
+        value, gate = number("forget_bias", forget_bias), slice(self.hidden_size, 2 * self.hidden_size)
+        for layer in self._layers:
+            first, *second = layer.biases
+            first.data[gate] = value
+            for one in second:
+                one.data[gate] = 0
 
     def _describe(self) -> str:
-        return f"LSTM({self._listed(peepholes=False, coupled=False, cell_clip=None)})"
+        return f"LSTM({_listed(self, peepholes=False, coupled=False, cell_clip=None)})"
 
 
-class GRU(FormatsMixin, Recurrent):
+class GRU(Stack):
     """Layers of gated recurrent units, stacked.
 
     Parameters
@@ -288,8 +256,6 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     (2, 4)
     """
 
-    _gates = 3
-
     def __init__(
         self,
         input_size: int,
@@ -318,30 +284,28 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         dtype: Any = np.float32,
     ) -> None:
         self.reset_after = bool(reset_after)
-        self._cell = _run.GRU_AFTER if reset_after else _run.GRU_BEFORE
+        cell = Cell(GRU_AFTER if reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
             merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
             input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
+            weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng,
+            dtype=dtype,
         )  # fmt: skip
 
-    def _biases(self) -> int:
-        return 4 if self.reset_after else 3
-
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, _, _, gains = weights
-        h, tape = recurrent.gru_forward(
-            x, states[0], W_x, W_h, b, training, reset_after=self.reset_after, gains=gains, clip=self.clip, **options
-        )
-        return h, None, tape
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        (dh_last,) = options.pop("dstates") or (None,)
-        places = options.pop("out")
-        found = recurrent.gru_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
-        return found[0], found[1:2]
-
     def _describe(self) -> str:
-        return f"GRU({self._listed(reset_after=True)})"
+        return f"GRU({_listed(self, reset_after=True)})"
+
+
+def _listed(stack: Stack, **own: Any) -> str:
+    """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
+    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "proj_size": 0,
+                "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
+                "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
+    given = {name: getattr(stack, name) for name, value in defaults.items() if getattr(stack, name) != value}
+    if stack.directions[0][1]:
+        given["reverse"] = True
+    names = {"zone_h": "zoneout", "zone_c": "zoneout_cell"}
+    given |= {names.get(name, f"{name}_dropout"): rate for name, rate in stack.rates.items() if rate}
+    listed = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v!r}" for k, v in given.items()]
+    return ", ".join([str(stack.input_size), str(stack.hidden_size), *listed])
