@@ -27,6 +27,8 @@ class RNN(Stack):
     bias : bool or "single", default True
         Two biases a layer as in torch, whose sum is b; "single" for one, as in Keras; False for none. An optimizer
         moves a sum of two at twice the rate of one.
+    init : {"torch", "keras"}
+        First values: all U(-1/sqrt(H), 1/sqrt(H)); or W_x uniform (Glorot 2010), W_h orthogonal (Saxe 2014), b zero.
     nonlinearity : {"tanh", "relu"}
     bidirectional : bool, default False
         Whether a second set of weights reads each sequence from its true end to its beginning.
@@ -55,7 +57,7 @@ class RNN(Stack):
     checkpoint : bool, default False
         Keep the states at every sqrt(T)-th step alone and run the rest again in backward: less memory, more time.
     rng : None, int or fastdl.random.Generator
-        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) in torch's order, and of what is dropped.
+        Source of the initial values, in torch's order, and of what is dropped.
     dtype : float32 (default) or float64
 
     Attributes
@@ -83,6 +85,7 @@ class RNN(Stack):
         batch_first: bool = False,
         *,
         bias: bool | str = True,
+        init: str = "torch",
         nonlinearity: str = "tanh",
         bidirectional: bool = False,
         merge: str = "concat",
@@ -103,10 +106,11 @@ class RNN(Stack):
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
         cell = Cell(RNN_RELU if nonlinearity == "relu" else RNN_TANH, "rnn", {"nonlinearity": nonlinearity})
         super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
-            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
-            truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng,
+            dtype=dtype,
         )  # fmt: skip
 
     def _describe(self) -> str:
@@ -125,6 +129,9 @@ class LSTM(Stack):
         dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
+    init : {"torch", "keras", "gers"}
+        First values. Keras' are those of :class:`RNN` with 1 for the forget gate's bias. Gers' (2000) are weights in
+        (-0.2, 0.2) and biases by quarters of the units: -0.5, -1, -1.5, -2 of i and o, 0.5 to 2 of f, 0 of g.
     proj_size : int, default 0
         Size of h by projection (Sak 2014), torch's name; 0 for none.
     peepholes : bool, default False
@@ -132,8 +139,8 @@ class LSTM(Stack):
     coupled : bool, default False
         Coupled input and forget gate, ``f = 1 - i``: three gates, i, g, o.
     forget_bias : float, optional
-        Initial bias of the forget gate, in bias_ih with bias_hh zero there; None draws both as the others (1 helps to
-        learn long lags: Jozefowicz 2015).
+        Initial bias of the forget gate, in bias_ih with bias_hh zero there; None leaves it to `init` (1 helps to learn
+        long lags: Jozefowicz 2015).
     cell_clip : float, optional
         Bound of c.
     candidate_dropout : float, default 0
@@ -169,6 +176,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
         batch_first: bool = False,
         *,
         bias: bool | str = True,
+        init: str = "torch",
         proj_size: int = 0,
         peepholes: bool = False,
         coupled: bool = False,
@@ -197,11 +205,12 @@ weight_dropout, truncate, checkpoint, rng, dtype
             raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
         cell = Cell(LSTM_COUPLED if coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
         super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
-            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=zoneout_cell, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype, cell_clip=cell_clip, peepholes=peepholes, proj_size=proj_size,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
+            zoneout_cell=zoneout_cell, truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
+            cell_clip=cell_clip, peepholes=peepholes, proj_size=proj_size,
         )  # fmt: skip
         if forget_bias is not None:
             self._set_forget_bias(forget_bias)
@@ -236,7 +245,7 @@ class GRU(Stack):
         Whether the reset gate is applied after the recurrent product (torch's and Keras' default) or before it.
     candidate_dropout : float, default 0
         Dropout on the candidate n, a new mask every step (Semeniuta 2016).
-    bias, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+    bias, init, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
 weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         As of :class:`RNN`.
 
@@ -265,6 +274,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         batch_first: bool = False,
         *,
         bias: bool | str = True,
+        init: str = "torch",
         reset_after: bool = True,
         bidirectional: bool = False,
         merge: str = "concat",
@@ -286,11 +296,11 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         self.reset_after = bool(reset_after)
         cell = Cell(GRU_AFTER if reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
         super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, bidirectional=bidirectional,
-            merge=merge, reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng,
-            dtype=dtype,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
     def _describe(self) -> str:
@@ -299,8 +309,8 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
 
 def _listed(stack: Stack, **own: Any) -> str:
     """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
-    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "proj_size": 0,
-                "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
+    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch",
+                "proj_size": 0, "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
                 "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
     given = {name: getattr(stack, name) for name, value in defaults.items() if getattr(stack, name) != value}
     if stack.directions[0][1]:

@@ -9,7 +9,6 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._validate import integer, mapping, number
-from ..random import Generator
 from ._biases import Form, bias_shapes, joined, parted
 from ._call import Cell, States, Way, Weights, backward, forward
 from ._parameter import Parameter, claim_all, values_of
@@ -267,20 +266,10 @@ def checked_draw(name: str, value: Any) -> Draw:
     return {"seed": seed, "step": integer(f"{name}['step']", given["step"], 0, 2**32 - 1)}
 
 
-def first_values(settings: Settings, inputs: int, parts: Mapping[str, Any], source: Generator) -> dict[str, np.ndarray]:
-    """A layer's values by name, in torch's order: U(-1/sqrt(H), 1/sqrt(H)), but gains one and learned states zero.
-
-    parts: which there are beside weights and biases.
-    """
+def shapes_of(settings: Settings, inputs: int, parts: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a layer's parameters by name, in torch's order. parts: which there are beside weights and biases."""
     cell, H, R = settings.cell, settings.hidden, settings.outputs
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (inputs, cell.gates * H), "weight_hh": (R, cell.gates * H)}
     shapes |= bias_shapes(settings.bias, cell.gates * H, cell.biases * H)
     others = {"weight_hr": (H, R), "gain": (2, cell.gates, H), "peephole": (3, H), "h0": (R,), "c0": (H,)}
-    shapes |= {name: shape for name, shape in others.items() if parts[name]}
-    bound, found = 1 / math.sqrt(H), {}
-    for name, shape in shapes.items():
-        if name in ("gain", "h0", "c0"):
-            found[name] = np.full(shape, name == "gain", settings.dtype)
-        else:
-            found[name] = source.uniform(-bound, bound, shape, settings.dtype)
-    return found
+    return shapes | {name: shape for name, shape in others.items() if parts[name]}

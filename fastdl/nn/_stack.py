@@ -14,7 +14,8 @@ from . import _formats
 from ._biases import Form, checked_form
 from ._call import Cell
 from ._ends import Directions, Ends, State
-from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, first_values
+from ._initial import Initial, checked_init
+from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, shapes_of
 from ._layers import float_dtype
 from ._module import Module
 from ._parameter import Parameter
@@ -27,9 +28,9 @@ class Stack(Module):
 
     def __init__(
         self, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, batch_first: bool, *,
-        bias: Form, bidirectional: bool, merge: str, reverse: bool, output: str, learned_state: bool, layer_norm: bool,
-        clip: float | None, input_dropout: float, state_dropout: float, weight_dropout: float, zoneout: float,
-        truncate: int | None, checkpoint: bool, rng: int | Generator | None, dtype: Any,
+        bias: Form, init: str, bidirectional: bool, merge: str, reverse: bool, output: str, learned_state: bool,
+        layer_norm: bool, clip: float | None, input_dropout: float, state_dropout: float, weight_dropout: float,
+        zoneout: float, truncate: int | None, checkpoint: bool, rng: int | Generator | None, dtype: Any,
         candidate_dropout: float = 0.0, zoneout_cell: float = 0.0, cell_clip: float | None = None,
         peepholes: bool = False, proj_size: int = 0,
     ) -> None:  # fmt: skip
@@ -41,18 +42,17 @@ class Stack(Module):
         self.dropout = number("dropout", dropout, 0, 1)
         if self.dropout and self.num_layers == 1:
             warn(f"dropout: got {dropout} with one layer, but it acts between layers: nothing is dropped")
-        self.bias = checked_form(bias)
+        self.bias, self.init = checked_form(bias), checked_init(init, cell)
         self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
         self.merge = choice("merge", merge, ("concat", "sum", "mean"))
         self.output = choice("output", output, ("sequence", "last"))
         if bidirectional and reverse:
             raise ValueError("reverse: got True with bidirectional=True, expected one of the two")
         self.directions = [("", bool(reverse)), ("_reverse", True)] if bidirectional else [("", bool(reverse))]
-        self.learned_state, self.layer_norm = bool(learned_state), bool(layer_norm)
+        self.learned_state, self.layer_norm, self.peepholes = bool(learned_state), bool(layer_norm), bool(peepholes)
         self.proj_size = integer("proj_size", proj_size, 0)
         self.clip = None if clip is None else number("clip", clip, 0, open_low=True)
         self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
-        self.peepholes = bool(peepholes)
         self.rates = checked_rates(
             input_dropout, state_dropout, candidate_dropout, weight_dropout, zoneout, zoneout_cell
         )
@@ -70,16 +70,16 @@ class Stack(Module):
 
     def _fill(self, source: Generator) -> None:
         """Make the parameters, and the dropout between layers."""
-        settings = self._settings()
-        outputs = self._both.width(settings.outputs)
+        settings, outputs = self._settings(), self._both.width(self.proj_size or self.hidden_size)
+        initial = Initial(self.init, self._cell, self.hidden_size, self.dtype, source)
         parts = {
             "weight_hr": self.proj_size, "gain": self.layer_norm, "peephole": self.peepholes,
             "h0": self.learned_state, "c0": self.learned_state and self._cell.states == 2,
         }  # fmt: skip
         for k in range(self.num_layers):
             for suffix, _ in self.directions:
-                values = first_values(settings, outputs if k else self.input_size, parts, source)
-                for name, array in values.items():
+                shapes = shapes_of(settings, outputs if k else self.input_size, parts)
+                for name, array in initial.values(shapes).items():
                     full = f"{name}_l{k}{suffix}"
                     setattr(self, full, Parameter(full, array, transposed=name.startswith("weight")))
             if self.dropout and k < self.num_layers - 1:
