@@ -88,6 +88,17 @@ def test_gradients_of_several_backwards_add_up(kind, options, bias):
         np.testing.assert_allclose(gradient, 2 * once[name], rtol=1e-12, atol=1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_two_that_are_tied_get_both_parts(kind):
+    apart, tied = layer(kind), layer(kind)
+    tied.load_state_dict(apart.state_dict() | {"bias_hh_l0": apart.bias_ih_l0.data})
+    apart.load_state_dict(tied.state_dict())
+    tied.bias_hh_l0 = tied.bias_ih_l0
+    expected, got = passed(apart)[1], passed(tied)[1]
+    both = expected["bias_ih_l0"] + expected["bias_hh_l0"]
+    np.testing.assert_allclose(got["bias_ih_l0"], both, rtol=1e-12)
+
+
 def test_initial_values_are_drawn_in_torchs_order():
     model = fd.nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True, rng=7)
     shapes = []

@@ -165,8 +165,9 @@ class Layer:
             if masked is not dW_h:
                 dW_h += masked
         if len(by_bias) == 2:
-            for place, part in zip(by_bias, parted(db, 2, by_bias[0].size), strict=True):
-                place[...] = place + part if add else part
+            first, second = parted(db, 2, by_bias[0].size)
+            by_bias[0][...] = by_bias[0] + first if add else first
+            by_bias[1][...] = by_bias[1] + second if add or by_bias[1] is by_bias[0] else second  # they may be tied
         if run.draw and self.settings.rates["input"]:
             which = self._which("input", run.draw)
             dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)
