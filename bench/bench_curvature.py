@@ -58,8 +58,8 @@ def jax_product(point, model, data):
         table, *cells, W, b = values
         h = table[data[0]]
         for k in range(model[1].num_layers):
-            W_x, W_h, bias = cells[3 * k : 3 * k + 3]
-            projected = h @ W_x + bias
+            W_x, W_h, first, second = cells[4 * k : 4 * k + 4]
+            projected = h @ W_x + first + second
             zeros = jnp.zeros((h.shape[1], W_h.shape[0]), h.dtype)
 
             def step(state, a, W_h=W_h):
@@ -162,7 +162,8 @@ def test_hessian_product_in_processor_time(benchmark, shape):
 
 def test_full_hessian_of_500_parameters(benchmark):
     rng = np.random.default_rng(0)
-    model = fd.nn.Sequential(fd.nn.LSTM(3, 9, rng=0, dtype=np.float64), fd.nn.Linear(9, 3, rng=1, dtype=np.float64))
+    lstm = fd.nn.LSTM(3, 9, bias="single", rng=0, dtype=np.float64)
+    model = fd.nn.Sequential(lstm, fd.nn.Linear(9, 3, rng=1, dtype=np.float64))
     x, y = rng.standard_normal((2, 20, 8, 3))
     point = LossPoint(model, fd.mse_loss, (x, y))
     H = point.hessian()

@@ -42,9 +42,9 @@ def copying(rng, T, B, length=8, alphabet=8):
 def remember(layer, T):
     """Forget gates that begin with lags spread up to T (Tallec and Ollivier 2018)."""
     H, lags = layer.hidden_size, np.random.default_rng(0).uniform(1, T - 1, layer.hidden_size)
-    bias = layer.bias_l0.data.copy()
+    bias = layer.bias_ih_l0.data
     bias[:H], bias[H : 2 * H] = -np.log(lags), np.log(lags)
-    layer.bias_l0 = bias
+    layer.bias_hh_l0.data[: 2 * H] = 0
 
 
 def train(model, draw, loss_of, goal, steps, rate, every=100):

@@ -76,6 +76,7 @@ def lstm() -> None:
 @recipe
 def lstm_with_options() -> None:
     _recurrent("LSTM", num_layers=2, dropout=0.1, bidirectional=True, learned_state=True)
+    _recurrent("LSTM", bias=False, init="gers")
     _recurrent(
         "LSTM", layer_norm=True, peepholes=True, zoneout=0.1, input_dropout=0.1, state_dropout=0.1, weight_dropout=0.1
     )
@@ -87,6 +88,7 @@ def lstm_with_options() -> None:
 @recipe
 def gru() -> None:
     _recurrent("GRU", num_layers=2, reset_after=False)
+    _recurrent("GRU", bias="single", init="keras")
 
 
 @recipe

@@ -97,26 +97,27 @@ def jax_loss(model, loss, data):
         return x.swapaxes(0, 1) if one.batch_first else x
 
     def cell(one, kind, own, x):
-        W_x, W_h, b = own["weight_ih"], own["weight_hh"], own["bias"]
+        W_x, W_h = own["weight_ih"], own["weight_hh"]
+        b_x, b_h = own["bias_ih"], own["bias_hh"]
         sigma, zeros = jax.nn.sigmoid, jnp.zeros((x.shape[1], one.hidden_size))
 
         def lstm(state, x_t):
             h, c = state
-            i, f, g, o = jnp.split(x_t @ W_x + h @ W_h + b, 4, axis=1)
+            i, f, g, o = jnp.split(x_t @ W_x + b_x + h @ W_h + b_h, 4, axis=1)
             c = sigma(f) * c + sigma(i) * jnp.tanh(g)
             h = sigma(o) * jnp.tanh(c)
             return (h, c), h
 
         def gru(h, x_t):
-            (a_r, a_z, a_n), (u_r, u_z, u_n) = jnp.split(x_t @ W_x, 3, axis=1), jnp.split(h @ W_h, 3, axis=1)
-            b_r, b_z, b_n, b_hn = jnp.split(b, 4)
-            n = jnp.tanh(a_n + b_n + sigma(a_r + u_r + b_r) * (u_n + b_hn))
-            z = sigma(a_z + u_z + b_z)
+            a_r, a_z, a_n = jnp.split(x_t @ W_x + b_x, 3, axis=1)
+            u_r, u_z, u_n = jnp.split(h @ W_h + b_h, 3, axis=1)
+            n = jnp.tanh(a_n + sigma(a_r + u_r) * u_n)
+            z = sigma(a_z + u_z)
             h = (1 - z) * n + z * h
             return h, h
 
         def rnn(h, x_t):
-            h = x_t @ W_x + h @ W_h + b
+            h = x_t @ W_x + b_x + h @ W_h + b_h
             h = jax.nn.relu(h) if one.nonlinearity == "relu" else jnp.tanh(h)
             return h, h
 

@@ -150,12 +150,8 @@ def test_state_dict_round_trip_in_torch_layout():
     state = net.state_dict()
     assert state["1.weight_ih_l0"].shape == (24, 5)
     assert state["2.weight"].shape == (7, 6)
-    assert not state["1.bias_hh_l1"].any()
     other.load_state_dict(state)
     np.testing.assert_array_equal(other.parameters().data, net.parameters().data)
-    state["1.bias_hh_l0"] += 1
-    other.load_state_dict(state)
-    np.testing.assert_array_equal(other[1].bias_l0.data, net[1].bias_l0.data + 1)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Recurrent layers as objects: states, directions, segments of time, what they drop, other frameworks' layouts."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,8 @@ VARIANTS = [
     {"layer_norm": True, "learned_state": True, "clip": 2.0},
     {**DROPPING, "bidirectional": True},
     {"batch_first": True, "bidirectional": True},
+    {"bias": "single"},
+    {"bias": False, "checkpoint": True},
 ]
 
 
@@ -166,7 +170,7 @@ def test_gradients_that_were_assigned_are_added_to():
     model.zero_grad()
     model.backward(y)
     expected = {name: p.grad.copy() for name, p in model._parameters.items()}
-    for given in ("bias_l0", "weight_ih_l0"):
+    for given in ("bias_ih_l0", "bias_hh_l0", "weight_ih_l0"):
         model.zero_grad()
         model._parameters[given].grad = 0 * model._parameters[given].grad + 5
         model.forward(x)
@@ -239,7 +243,8 @@ def test_regularisers_change_the_mean_little():
 
 def test_forget_bias_and_projection():
     model = fd.nn.LSTM(3, 5, proj_size=2, forget_bias=1.0, rng=0)
-    assert (model.bias_l0.data[5:10] == 1).all()
+    assert (model.bias_ih_l0.data[5:10] == 1).all()
+    assert not model.bias_hh_l0.data[5:10].any()
     y, (h, c) = model.forward(np.ones((4, 2, 3), np.float32), return_state=True)
     assert (y.shape, h.shape, c.shape) == ((4, 2, 2), (1, 2, 2), (1, 2, 5))
     assert repr(model).startswith("LSTM(3, 5, proj_size=2)")
@@ -257,10 +262,10 @@ def test_a_layer_says_what_it_is():
 @pytest.mark.parametrize(
     "model",
     [
-        fd.nn.RNN(3, 4, 2, bidirectional=True, rng=0),
+        fd.nn.RNN(3, 4, 2, bias="single", bidirectional=True, rng=0),
         fd.nn.GRU(3, 4, 2, bidirectional=True, rng=0),
-        fd.nn.GRU(3, 4, reset_after=False, rng=0),
-        fd.nn.LSTM(3, 4, 2, bidirectional=True, rng=0),
+        fd.nn.GRU(3, 4, bias="single", reset_after=False, rng=0),
+        fd.nn.LSTM(3, 4, 2, bias="single", bidirectional=True, rng=0),
     ],
     ids=repr,
 )
@@ -351,3 +356,48 @@ def test_layouts_without_a_place_are_refused():
         fd.nn.LSTM(3, 4, coupled=True).export_weights("keras")
     with pytest.raises(ValueError, match="layout: onnx has no place for layer_norm=True"):
         fd.nn.GRU(3, 4, layer_norm=True).export_weights("onnx")
+
+
+# ---- layers in a stack --------------------------------------------------------------------------
+def test_what_is_assigned_later_counts():
+    model, other = layer("LSTM"), layer("LSTM", clip=0.1, checkpoint=True)
+    x, _ = data()
+    plain = model.forward(x)
+    model.clip, model.checkpoint = 0.1, True
+    np.testing.assert_array_equal(model.forward(x), other.forward(x))
+    np.testing.assert_array_equal(model.backward(x[:, :, :1] + plain), other.backward(x[:, :, :1] + plain))
+    model.clip = None
+    np.testing.assert_array_equal(model.forward(x), plain)
+
+
+def test_a_shallow_copy_has_layers_of_its_own():
+    model, x = layer("GRU"), data()[0]
+    before = model.forward(x)
+    other = copy.copy(model)
+    other.weight_ih_l0 = fd.nn.Parameter("w", 2 * model.weight_ih_l0.data, transposed=True)
+    assert np.abs(other.forward(x) - before).max() > 0.01
+    np.testing.assert_array_equal(model.forward(x), before)
+    assert model.weight_ih_l0 is not other.weight_ih_l0
+    assert model.weight_hh_l0 is other.weight_hh_l0
+
+
+def test_layers_share_by_assignment_in_a_stack():
+    model, x = layer("RNN"), data()[0]
+    model.forward(x)
+    model.bias_hh_l1 = model.bias_hh_l0
+    model.zero_grad()
+    y = model.forward(x)
+    model.backward(np.ones_like(y))
+    np.testing.assert_allclose(model.bias_hh_l0.grad, model.bias_ih_l0.grad + model.bias_ih_l1.grad, rtol=1e-12)
+
+
+def test_a_kind_of_ones_own_goes_where_its_cell_goes():
+    class Mine(fd.nn.LSTM):
+        def __init__(self):
+            super().__init__(3, 4, rng=0)
+
+    assert [one.__name__ for one in Mine.__mro__] == ["Mine", "LSTM", "Stack", "Module", "object"]
+    for layout in ("keras", "onnx"):
+        mine, plain = (model.export_weights(layout) for model in (Mine(), fd.nn.LSTM(3, 4, rng=0)))
+        for name, array in plain.items():
+            np.testing.assert_array_equal(mine[name], array)

@@ -239,7 +239,8 @@ def test_equals_torch(layers, shape, dtype):
     dx, (dh0, dc0) = mine.backward(dy, (2 * h, np.ones_like(c)), return_state=True)
     grads = {f"weight_{kind}_l{k}": mine._parameters[f"weight_{kind}_l{k}"].grad.T
              for kind in ("ih", "hh") for k in range(layers)}  # fmt: skip
-    grads |= {f"bias_ih_l{k}": mine._parameters[f"bias_l{k}"].grad for k in range(layers)}
+    grads |= {f"bias_{kind}_l{k}": mine._parameters[f"bias_{kind}_l{k}"].grad
+              for kind in ("ih", "hh") for k in range(layers)}  # fmt: skip
     pairs = [(got, y), (h, h_n), (c, c_n), *zip((dx, dh0, dc0), [t.grad for t in tensors], strict=True)]
     pairs += [(array, getattr(theirs, name).grad) for name, array in grads.items()]
     for one, other in pairs:

@@ -69,7 +69,7 @@ CELLS = {"LSTM": _lstm, "GRU": _gru, "RNN": lambda state, z, r: (jnp.tanh(z + r)
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:
-    """bias_hh stays at zero, since fastdl has one bias."""
+    """bias_hh stays at zero, since Keras and thinc have one bias."""
     fixed = {"bias_hh_l0": jnp.array(weights["lstm.bias_hh_l0"])}
     hidden = weights["linear.weight"].shape[1]
 

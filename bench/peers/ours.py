@@ -34,9 +34,10 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:
+    """One bias, as in Keras and thinc."""
     classes, hidden = weights["linear.weight"].shape
     layers = {
-        "lstm": fd.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden),
+        "lstm": fd.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden, bias="single"),
         "linear": fd.nn.Linear(hidden, classes),
     }
     if "embedding.weight" in weights:

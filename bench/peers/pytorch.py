@@ -40,7 +40,7 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:
-    """bias_hh stays at zero, since fastdl has one bias."""
+    """bias_hh stays at zero, since Keras and thinc have one bias."""
     classes, hidden = weights["linear.weight"].shape
     layers = {
         "lstm": torch.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden),

@@ -108,7 +108,7 @@ def language_model(T: int, B: int, classes: int, H: int, embedding: int = 0, I: 
     """A step of training: embedding (or none, with inputs of width `I`), LSTM, linear; cross-entropy, clip 1, Adam."""
     rng = np.random.default_rng(0)
     weights = {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
-    weights["lstm.bias_hh_l0"][:] = 0  # not trained: fastdl has one bias
+    weights["lstm.bias_hh_l0"][:] = 0  # not trained: Keras and thinc have one bias
     weights |= _linear(rng, "linear", H, classes)
     if embedding:
         weights["embedding.weight"] = rng.standard_normal((classes, embedding), np.float32)

@@ -1,6 +1,7 @@
 """Recurrent layers at a point: large products for what needs no recurrence, kernel walks for what does."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from .._validate import float_array
 from ..nn import Parameter
+from ..nn._biases import joined, parted
 from ._affine import add_outer, sum_of_products
 from ._guard import Linearization
 from ._linearization import register
@@ -220,23 +222,22 @@ class Stack(Linearization):
         kind = kinds.get(type(layer), RNN_RELU if getattr(layer, "nonlinearity", "") == "relu" else RNN_TANH)
         x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
         self.batch_first, self.last = layer.batch_first, layer.output == "last"
-        named = layer._parameters
-        self.places = [[named[f"{name}_l{k}"] for name in _NAMES] for k in range(layer.num_layers)]
+        self.places = [Place(one.arrays[0], one.arrays[1], one.biases, one.bias_size) for one in layer._layers]
         self.cells: list[Cell] = []
         y = self._turned(x)
         if self.last and len(y) == 0:
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
         zeros = np.zeros((y.shape[1], layer.hidden_size), layer.dtype)
-        for places in self.places:
-            weights = _weights([one.data for one in places])
+        for place in self.places:
+            weights = place.weights({one: one.data for one in place.parameters})
             self.cells.append(run_cell(kind, y, weights, zeros, zeros if kind == LSTM else None))
             y = self.cells[-1].h[1:]
         self.y = y[-1] if self.last else self._turned(y)
 
     def jvp(self, tx, direction):
         tx = self._turned(tx)
-        for cell, places in zip(self.cells, self.places, strict=True):
-            tx = cell.tangent(tx, None if direction is None else _chosen(direction, places))
+        for cell, place in zip(self.cells, self.places, strict=True):
+            tx = cell.tangent(tx, None if direction is None else place.weights(direction))
         return tx[-1] if self.last else self._turned(tx)
 
     def backward(self, dy, out, need_input):
@@ -244,7 +245,8 @@ class Stack(Linearization):
         for k, cell in reversed(list(enumerate(self.cells))):
             cell.adjoint(dy)
             if out is not None:
-                cell.add_gradients(_chosen(out, self.places[k]))
+                with self.places[k].gradients(out) as gradients:
+                    cell.add_gradients(gradients)
             dy = self._input_gradient(cell, need_input or k > 0)
         return self._turned(dy)
 
@@ -253,12 +255,13 @@ class Stack(Linearization):
         for k, cell in reversed(list(enumerate(self.cells))):
             tda, tdax = cell.adjoint_tangent(tdy)
             if out is not None:
-                cell.add_gradient_tangents(tda, tdax, _chosen(out, self.places[k]))
+                with self.places[k].gradients(out) as gradients:
+                    cell.add_gradient_tangents(tda, tdax, gradients)
             tdy = None
             if need_input or k > 0:
                 terms = [(tdax, cell.weights.W_x)]
                 if direction is not None:
-                    terms.append((cell.of_input(), direction[self.places[k][0]]))
+                    terms.append((cell.of_input(), direction[self.places[k].W_x]))
                 tdy = sum_of_products(terms, transposed=True)
         return self._turned(tdy)
 
@@ -271,13 +274,14 @@ class Stack(Linearization):
         dy = self._of_all_steps(dy)
         for k, cell in reversed(list(enumerate(self.cells))):
             cell.adjoint(dy)
-            W_x, W_h, b = (out[one] for one in self.places[k])
-            W_x.add_products(cell.x, cell.of_input())
-            W_h.add_products(cell.h[:-1], cell.da)
-            by_bias = [cell.of_input()]
+            place = self.places[k]
+            out[place.W_x].add_products(cell.x, cell.of_input())
+            out[place.W_h].add_products(cell.h[:-1], cell.da)
+            sums = cell.of_input().sum(0, keepdims=True)
             if cell.kind == GRU:
-                by_bias.append(cell.da[..., -cell.h.shape[2] :])
-            b.add_sums(np.concatenate(by_bias, axis=-1))
+                sums = np.concatenate([sums, cell.da[..., -cell.h.shape[2] :].sum(0, keepdims=True)], axis=-1)
+            for one, part in zip(place.biases, parted(sums, len(place.biases), cell.wide), strict=True):
+                out[one].add_sums(part)
             dy = self._input_gradient(cell, need_input or k > 0)
         return self._turned(dy)
 
@@ -296,18 +300,33 @@ class Stack(Linearization):
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x
 
 
-_NAMES = ("weight_ih", "weight_hh", "bias")
+class Place(NamedTuple):
+    """A layer's parameters, and how a cell's weights, or their gradients, are made of arrays for each."""
 
+    W_x: Parameter
+    W_h: Parameter
+    biases: Sequence[Parameter]
+    size: int  # of the one bias that these make, which the GRU ends with that of the reset product
 
-def _weights(arrays: Sequence[np.ndarray]) -> Weights:
-    """From W_x, W_h and the bias, which the GRU ends with that of the reset product."""
-    W_x, W_h, b = arrays
-    gates = W_h.shape[1]
-    return Weights(W_x, W_h, b[:gates], b[gates:] if len(b) > gates else None)
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (self.W_x, self.W_h, *self.biases)
 
+    def weights(self, arrays: Any) -> Weights:
+        b = joined([arrays[one] for one in self.biases], self.size, self.W_h.dtype)
+        return self._as_weights(arrays, b)
 
-def _chosen(arrays: Any, places: Sequence[Parameter]) -> Weights:
-    return _weights([arrays[one] for one in places])
+    @contextlib.contextmanager
+    def gradients(self, out: Any) -> Iterator[Weights]:
+        """Where gradients are added; in the end each bias gets its part of the one bias's."""
+        db = np.zeros(self.size, self.W_h.dtype)
+        yield self._as_weights(out, db)
+        for one, part in zip(self.biases, parted(db, len(self.biases), self.W_h.shape[1]), strict=True):
+            out[one][...] += part
+
+    def _as_weights(self, arrays: Any, b: np.ndarray) -> Weights:
+        wide = self.W_h.shape[1]
+        return Weights(arrays[self.W_x], arrays[self.W_h], b[:wide], b[wide:] if len(b) > wide else None)
 
 
 def _check_plain(layer: Any) -> None:

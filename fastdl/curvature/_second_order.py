@@ -14,6 +14,7 @@ from ._finite import NotFinite, check_finite
 from ._functions import real_array
 from ._residuals import Residuals
 from ._spectrum import Point
+from ._twins import refuse_twins
 
 PointClosure = Callable[[], Point]
 
@@ -29,7 +30,9 @@ class Newton(ClosureOptimizer):
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
     lr : float, default 1.0
     damping : float, default 0.0
-        Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it.
+        Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it. A model
+        with a recurrent layer of two biases needs some: of these the sum alone counts, so along (d, -d) there is no
+        curvature.
 
     References
     ----------
@@ -57,6 +60,12 @@ class Newton(ClosureOptimizer):
         -------
         float
             The loss before the step.
+
+        Raises
+        ------
+        ValueError
+            If the loss, gradient or Hessian is not finite, or undamped the Hessian is singular for a recurrent layer's
+            two biases; everything is as it was.
         """
         with self._undone_if_it_fails():
             point = point_of(closure)
@@ -68,6 +77,8 @@ class Newton(ClosureOptimizer):
         matrix = np.asarray(point.hessian(), np.float64)
         check_shape("closure's hessian", matrix, (self.size, self.size))
         check_finite("closure", matrix, "a Hessian")
+        if self.damping == 0:
+            refuse_twins(self._memory._arena, matrix)
         matrix = self._trained(self._trained(matrix).T)
         values, vectors = np.linalg.eigh(0.5 * matrix + 0.5 * matrix.T)  # halves first: a sum may leave the range
         sizes = np.abs(values) + self.damping

@@ -1,18 +1,18 @@
-"""The recurrent layers by cell: RNN, LSTM, GRU."""
+"""The recurrent layers by cell: RNN, LSTM, GRU. Which row of the topic's table each is, and what its arguments mean."""
 
 from typing import Any
 
 import numpy as np
 
-from .. import recurrent
 from .._validate import choice, number
 from ..random import Generator
-from ..recurrent import _run
-from ._formats import FormatsMixin
-from ._recurrent import Recurrent
+from ..recurrent._run import GRU_AFTER, GRU_BEFORE, LSTM_COUPLED, RNN_RELU, RNN_TANH
+from ..recurrent._run import LSTM as LSTM_PLAIN
+from ._call import Cell
+from ._stack import Stack
 
 
-class RNN(FormatsMixin, Recurrent):
+class RNN(Stack):
     """Simple recurrent layers (Elman), stacked: ``h_t = f(x_t W_x + h_{t-1} W_h + b)``.
 
     Parameters
@@ -24,6 +24,11 @@ class RNN(FormatsMixin, Recurrent):
         dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
+    bias : bool or "single", default True
+        Two biases a layer as in torch, whose sum is b; "single" for one, as in Keras; False for none. An optimizer
+        moves a sum of two at twice the rate of one.
+    init : {"torch", "keras"}
+        First values: all U(-1/sqrt(H), 1/sqrt(H)); or W_x uniform (Glorot 2010), W_h orthogonal (Saxe 2014), b zero.
     nonlinearity : {"tanh", "relu"}
     bidirectional : bool, default False
         Whether a second set of weights reads each sequence from its true end to its beginning.
@@ -52,14 +57,15 @@ class RNN(FormatsMixin, Recurrent):
     checkpoint : bool, default False
         Keep the states at every sqrt(T)-th step alone and run the rest again in backward: less memory, more time.
     rng : None, int or fastdl.random.Generator
-        Source of the initial values, U(-1/sqrt(H), 1/sqrt(H)) as in torch, and of what is dropped.
+        Source of the initial values, in torch's order, and of what is dropped.
     dtype : float32 (default) or float64
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, H), (H, H) and (H,). ``state_dict`` has torch's names and layouts, with the bias in ``bias_ih_l0`` and
-        zeros in ``bias_hh_l0``; loading adds the two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, H), (H, H), (H,) and (H,). ``state_dict`` has torch's names and layouts. With ``bias="single"`` there is
+        bias_l0 instead: ``state_dict`` has it in ``bias_ih_l0`` and zeros in ``bias_hh_l0``, and loading adds the
+        two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
 
     Examples
     --------
@@ -78,6 +84,8 @@ class RNN(FormatsMixin, Recurrent):
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
+        init: str = "torch",
         nonlinearity: str = "tanh",
         bidirectional: bool = False,
         merge: str = "concat",
@@ -96,33 +104,20 @@ class RNN(FormatsMixin, Recurrent):
         dtype: Any = np.float32,
     ) -> None:
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
-        self._cell = _run.RNN_RELU if nonlinearity == "relu" else _run.RNN_TANH
+        cell = Cell(RNN_RELU if nonlinearity == "relu" else RNN_TANH, "rnn", {"nonlinearity": nonlinearity})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=0.0,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng,
+            dtype=dtype,
         )  # fmt: skip
 
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, _, _, gains = weights
-        h, tape = recurrent.rnn_forward(
-            x, states[0], W_x, W_h, b, training, nonlinearity=self.nonlinearity, gains=gains, clip=self.clip, **options
-        )
-        return h, None, tape
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        (dh_last,) = options.pop("dstates") or (None,)
-        places = options.pop("out")
-        found = recurrent.rnn_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
-        return found[0], found[1:2]
-
     def _describe(self) -> str:
-        return f"RNN({self._listed(nonlinearity='tanh')})"
+        return f"RNN({_listed(self, nonlinearity='tanh')})"
 
 
-class LSTM(FormatsMixin, Recurrent):
+class LSTM(Stack):
     """Long short-term memory layers, stacked.
 
     Parameters
@@ -134,6 +129,9 @@ class LSTM(FormatsMixin, Recurrent):
         dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
+    init : {"torch", "keras", "gers"}
+        First values. Keras' are those of :class:`RNN` with 1 for the forget gate's bias. Gers' (2000) are weights in
+        (-0.2, 0.2) and biases by quarters of the units: -0.5, -1, -1.5, -2 of i and o, 0.5 to 2 of f, 0 of g.
     proj_size : int, default 0
         Size of h by projection (Sak 2014), torch's name; 0 for none.
     peepholes : bool, default False
@@ -141,23 +139,24 @@ class LSTM(FormatsMixin, Recurrent):
     coupled : bool, default False
         Coupled input and forget gate, ``f = 1 - i``: three gates, i, g, o.
     forget_bias : float, optional
-        Initial bias of the forget gate; None draws it as the others (1 helps to learn long lags: Jozefowicz 2015).
+        Initial bias of the forget gate, in bias_ih with bias_hh zero there; None leaves it to `init` (1 helps to learn
+        long lags: Jozefowicz 2015).
     cell_clip : float, optional
         Bound of c.
     candidate_dropout : float, default 0
         Dropout on the candidate g, a new mask every step (Semeniuta 2016).
     zoneout, zoneout_cell : float, default 0
         Probability that an element of h, or c, keeps its old value (Krueger 2017); the expectation in evaluation.
-    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+    bias, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
 weight_dropout, truncate, checkpoint, rng, dtype
         As of :class:`RNN`.
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, 4 H), (H, 4 H) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
-        layouts, with the bias in ``bias_ih_l0`` and zeros in ``bias_hh_l0``; loading adds the two. Also
-        weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0 (2, 4, H), h0_l0, c0_l0 where there are such.
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 4 H), (H, 4 H), (4 H,) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
+        layouts; for ``bias="single"`` see :class:`RNN`. Also weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0
+        (2, 4, H), h0_l0, c0_l0 where there are such.
 
     Examples
     --------
@@ -168,9 +167,6 @@ weight_dropout, truncate, checkpoint, rng, dtype
     ((5, 2, 4), (2, 2, 4), True)
     """
 
-    _gates = 4
-    _states = 2
-
     def __init__(
         self,
         input_size: int,
@@ -179,6 +175,8 @@ weight_dropout, truncate, checkpoint, rng, dtype
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
+        init: str = "torch",
         proj_size: int = 0,
         peepholes: bool = False,
         coupled: bool = False,
@@ -202,45 +200,36 @@ weight_dropout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.peepholes, self.coupled = bool(peepholes), bool(coupled)
-        self._cell = _run.LSTM_COUPLED if coupled else _run.LSTM
-        self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
-        if coupled:
-            self._gates = 3
-            if forget_bias is not None:
-                raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
+        self.coupled = bool(coupled)
+        if coupled and forget_bias is not None:
+            raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
+        cell = Cell(LSTM_COUPLED if coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=zoneout_cell, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype, proj_size=proj_size,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
+            zoneout_cell=zoneout_cell, truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
+            cell_clip=cell_clip, peepholes=peepholes, proj_size=proj_size,
         )  # fmt: skip
         if forget_bias is not None:
-            value = number("forget_bias", forget_bias)
-            for place in self._places():
-                self._parameters[f"bias{place}"].data[self.hidden_size : 2 * self.hidden_size] = value
+            self._set_forget_bias(forget_bias)
 
-    def _own_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"peephole": (3, self.hidden_size)} if self.peepholes else {}
-
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, projection, peepholes, gains = weights
-        return recurrent.lstm_forward(
-            x, states[0], states[1], W_x, W_h, b, training, coupled=self.coupled, projection=projection,
-            peepholes=peepholes, gains=gains, clip=self.clip, cell_clip=self.cell_clip, **options,
-        )  # fmt: skip
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        dh_last, dc_last = options.pop("dstates") or (None, None)
-        found = recurrent.lstm_backward(dh, dc, tape, dh_last=dh_last, dc_last=dc_last, **options)
-        return found[0], found[1:3]
+    def _set_forget_bias(self, forget_bias: float) -> None:
+        if not self.bias:
+            raise ValueError(f"forget_bias: got {forget_bias} with bias=False, which has none")
+        value, gate = number("forget_bias", forget_bias), slice(self.hidden_size, 2 * self.hidden_size)
+        for layer in self._layers:
+            first, *second = layer.biases
+            first.data[gate] = value
+            for one in second:
+                one.data[gate] = 0
 
     def _describe(self) -> str:
-        return f"LSTM({self._listed(peepholes=False, coupled=False, cell_clip=None)})"
+        return f"LSTM({_listed(self, peepholes=False, coupled=False, cell_clip=None)})"
 
 
-class GRU(FormatsMixin, Recurrent):
+class GRU(Stack):
     """Layers of gated recurrent units, stacked.
 
     Parameters
@@ -256,15 +245,17 @@ class GRU(FormatsMixin, Recurrent):
         Whether the reset gate is applied after the recurrent product (torch's and Keras' default) or before it.
     candidate_dropout : float, default 0
         Dropout on the candidate n, a new mask every step (Semeniuta 2016).
-    bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
+    bias, init, bidirectional, merge, reverse, output, learned_state, layer_norm, clip, input_dropout, state_dropout, \
 weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         As of :class:`RNN`.
 
     Attributes
     ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, 3 H), (H, 3 H) and (4 H,), gates in the order r, z, n; the bias ends with that of n's recurrent product
-        (with the reset before it there is none, and it is (3 H,)). ``state_dict`` has torch's names and layouts.
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 3 H), (H, 3 H), (3 H,) and (3 H,), gates in the order r, z, n; the last part of bias_hh is that of n's
+        recurrent product, which the reset gate multiplies. ``state_dict`` has torch's names and layouts. With
+        ``bias="single"`` there is bias_l0 (4 H,) instead, which ends with that part ((3 H,) with the reset before
+        the product).
 
     Examples
     --------
@@ -274,8 +265,6 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     (2, 4)
     """
 
-    _gates = 3
-
     def __init__(
         self,
         input_size: int,
@@ -284,6 +273,8 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        bias: bool | str = True,
+        init: str = "torch",
         reset_after: bool = True,
         bidirectional: bool = False,
         merge: str = "concat",
@@ -303,30 +294,28 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         dtype: Any = np.float32,
     ) -> None:
         self.reset_after = bool(reset_after)
-        self._cell = _run.GRU_AFTER if reset_after else _run.GRU_BEFORE
+        cell = Cell(GRU_AFTER if reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
         super().__init__(
-            input_size, hidden_size, num_layers, dropout, batch_first, bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=layer_norm, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, candidate_dropout=candidate_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, zoneout_cell=0.0, truncate=truncate,
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
+            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
-    def _biases(self) -> int:
-        return 4 if self.reset_after else 3
-
-    def _function(self, x: np.ndarray, states: tuple, weights: list, training: bool, **options: Any) -> Any:
-        W_x, W_h, b, _, _, gains = weights
-        h, tape = recurrent.gru_forward(
-            x, states[0], W_x, W_h, b, training, reset_after=self.reset_after, gains=gains, clip=self.clip, **options
-        )
-        return h, None, tape
-
-    def _function_backward(self, dh: np.ndarray, dc: Any, tape: Any, **options: Any) -> Any:
-        (dh_last,) = options.pop("dstates") or (None,)
-        places = options.pop("out")
-        found = recurrent.gru_backward(dh, tape, (*places[:3], places[5]), dh_last=dh_last, **options)
-        return found[0], found[1:2]
-
     def _describe(self) -> str:
-        return f"GRU({self._listed(reset_after=True)})"
+        return f"GRU({_listed(self, reset_after=True)})"
+
+
+def _listed(stack: Stack, **own: Any) -> str:
+    """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
+    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch",
+                "proj_size": 0, "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
+                "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
+    given = {name: getattr(stack, name) for name, value in defaults.items() if getattr(stack, name) != value}
+    if stack.directions[0][1]:
+        given["reverse"] = True
+    names = {"zone_h": "zoneout", "zone_c": "zoneout_cell"}
+    given |= {names.get(name, f"{name}_dropout"): rate for name, rate in stack.rates.items() if rate}
+    listed = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v!r}" for k, v in given.items()]
+    return ", ".join([str(stack.input_size), str(stack.hidden_size), *listed])

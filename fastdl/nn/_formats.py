@@ -1,181 +1,184 @@
 """Weights of recurrent layers in other frameworks' layouts.
 
     layout   gates of LSTM   gates of GRU   matrices        biases
-    fastdl   i f g o         r z n          (I, G H)        one; GRU with a fourth part, of n's recurrent product
+    fastdl   i f g o         r z n          (I, G H)        bias_ih, bias_hh; or one, of a GRU with a fourth part
     torch    i f g o         r z n          transposed      bias_ih, bias_hh
     Keras    i f c o         z r h          (I, G H)        one; GRU with reset_after (2, 3 H)
     ONNX     i o f c         z r h          (D, G H, I)     (D, 2 G H): of W, then of R
 
+Where there is one bias it takes the sum of two, and gives itself and zeros. Without biases there is no entry for them.
 A coupled LSTM has no f. ONNX keeps its place, which ``input_forget=1`` ignores: it is filled with zeros, and not read.
 
 torch's is that of ``state_dict``. Sources: keras.layers.LSTM and GRU; ONNX operators LSTM-22, GRU-22, RNN-22.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._validate import check_shape, choice, integer, mapping, real_values
-from ._module import Module
+from ._biases import as_two, joined
+from ._layer import Layer
 from ._state import all_or_none
+
+if TYPE_CHECKING:
+    from ._stack import Stack
 
 # Where gate g of fastdl's order stands in theirs.
 _ORDER = {
-    ("keras", "LSTM"): (0, 1, 2, 3),
-    ("keras", "GRU"): (1, 0, 2),
-    ("keras", "RNN"): (0,),
-    ("onnx", "LSTM"): (0, 2, 3, 1),
-    ("onnx", "coupled LSTM"): (0, 3, 1),
-    ("onnx", "GRU"): (1, 0, 2),
-    ("onnx", "RNN"): (0,),
+    ("keras", "lstm"): (0, 1, 2, 3),
+    ("keras", "gru"): (1, 0, 2),
+    ("keras", "rnn"): (0,),
+    ("onnx", "lstm"): (0, 2, 3, 1),
+    ("onnx", "coupled lstm"): (0, 3, 1),
+    ("onnx", "gru"): (1, 0, 2),
+    ("onnx", "rnn"): (0,),
 }
 
 
-class FormatsMixin(Module):
-    """``state_dict`` in torch's layout, and one layer's weights in Keras' and ONNX's."""
-
-    def _export(self) -> dict[str, np.ndarray]:
-        arrays = {}
-        for name, array in super()._export().items():
-            if not name.startswith("bias_l"):
-                arrays[name] = array
-                continue
-            width = self._gates * self.hidden_size  # type: ignore[attr-defined]
-            second = np.zeros(width, array.dtype)
-            second[width - (len(array) - width) :] = array[width:]  # the GRU's bias of n's recurrent product
-            arrays[name.replace("bias_", "bias_ih_")] = array[:width].copy()
-            arrays[name.replace("bias_", "bias_hh_")] = second
+def to_torch(stack: "Stack", arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A state of parameters as torch has it: a single bias as two."""
+    if stack.bias != "single":
         return arrays
+    found: dict[str, np.ndarray] = {}
+    width = stack._cell.gates * stack.hidden_size
+    for name, array in arrays.items():
+        two = zip(_torch_names(name), as_two(array, width), strict=True) if name.startswith("bias") else [(name, array)]
+        found.update(two)
+    return found
 
-    def _import(self, arrays: dict[str, np.ndarray]) -> None:
-        merged = dict(arrays)
-        for name, parameter in self._parameters.items():
-            if name.startswith("bias_l"):
-                first, second = (arrays[name.replace("bias_", f"bias_{kind}_")] for kind in ("ih", "hh"))
-                merged[name] = _one_bias(first, second, parameter.size - len(first))
-        super()._import(merged)
 
-    def export_weights(self, layout: str, layer: int = 0) -> dict[str, np.ndarray]:
-        """One layer's weights in another framework's layout.
+def from_torch(stack: "Stack", arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Undo `to_torch`, where two biases are added."""
+    if stack.bias != "single":
+        return arrays
+    ours = {name: one.size for name, one in stack._parameters.items() if name.startswith("bias")}
+    return arrays | {name: joined([arrays[one] for one in _torch_names(name)], size) for name, size in ours.items()}
 
-        Parameters
-        ----------
-        layout : {"keras", "onnx"}
-            For torch's use ``state_dict``.
-        layer : int, default 0
-            Which of the stack.
 
-        Returns
-        -------
-        dict of ndarray
-            Keras: "kernel", "recurrent_kernel", "bias" as ``get_weights`` lists them (with "backward_" before them
-            for a second direction). ONNX: the inputs "W", "R", "B", and "P" with peepholes.
+def export_weights(self: "Stack", layout: str, layer: int = 0) -> dict[str, np.ndarray]:
+    """One layer's weights in another framework's layout.
 
-        Raises
-        ------
-        ValueError
-            If the layout has no place for an option of this layer.
+    Parameters
+    ----------
+    layout : {"keras", "onnx"}
+        For torch's use ``state_dict``.
+    layer : int, default 0
+        Which of the stack.
 
-        Examples
-        --------
-        >>> import fastdl as fd
-        >>> {name: array.shape for name, array in fd.nn.GRU(3, 4, rng=0).export_weights("onnx").items()}
-        {'W': (1, 12, 3), 'R': (1, 12, 4), 'B': (1, 24)}
-        """
-        order, places = self._layout(layout, layer)
-        found = [self._parts(place, order) for place in places]
+    Returns
+    -------
+    dict of ndarray
+        Keras: "kernel", "recurrent_kernel", "bias" as ``get_weights`` lists them (with "backward_" before them
+        for a second direction). ONNX: the inputs "W", "R", "B", and "P" with peepholes.
+
+    Raises
+    ------
+    ValueError
+        If the layout has no place for an option of this layer.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> {name: array.shape for name, array in fd.nn.GRU(3, 4, rng=0).export_weights("onnx").items()}
+    {'W': (1, 12, 3), 'R': (1, 12, 4), 'B': (1, 24)}
+    """
+    order, layers = _chosen(self, layout, layer)
+    found = [_weights(one, order) for one in layers]
+    if layout == "onnx":
+        arrays = {"W": np.stack([W.T for W, _, _ in found]), "R": np.stack([R.T for _, R, _ in found])}
+        if self.bias:
+            arrays["B"] = np.stack([np.concatenate(biases) for _, _, biases in found])
+        if self.peepholes:
+            arrays["P"] = np.stack([one.weights().peepholes[[0, 2, 1]].ravel() for one in layers])
+        return arrays
+    arrays = {}
+    for prefix, (W, R, biases) in zip(("", "backward_"), found, strict=False):
+        arrays |= {f"{prefix}kernel": W, f"{prefix}recurrent_kernel": R}
+        if biases:
+            arrays[f"{prefix}bias"] = np.stack(biases) if _keeps_two(self) else biases[0] + biases[1]
+    return arrays
+
+
+def import_weights(self: "Stack", layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
+    """Copy one layer's weights in from another framework's layout.
+
+    Parameters
+    ----------
+    layout, layer
+        As of :meth:`export_weights`.
+    arrays : mapping of str to ndarray
+        As :meth:`export_weights` gives them; a missing bias is zero.
+
+    Raises
+    ------
+    ValueError
+        If a name is missing or unknown or a shape differs; nothing is written then.
+    """
+    expected = export_weights(self, layout, layer)
+    mapping("arrays", arrays, "names to arrays")
+    unknown = sorted(map(str, arrays.keys() - expected.keys()))
+    missing = sorted(name for name in expected.keys() - arrays.keys() if not name.endswith(("bias", "B")))
+    if unknown or missing:
+        raise ValueError(f"arrays: missing {missing or 'none'}, unknown {unknown or 'none'}")
+    given = {
+        name: real_values(f"arrays[{name!r}]", arrays.get(name, np.zeros_like(like))) for name, like in expected.items()
+    }
+    for name, array in given.items():
+        check_shape(f"arrays[{name!r}]", array, expected[name].shape)
+    with all_or_none(self):
+        _write(self, layout, layer, given)
+
+
+def _write(stack: "Stack", layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
+    order, layers = _chosen(stack, layout, layer)
+    H = stack.hidden_size
+    back = np.concatenate([np.arange(at * H, (at + 1) * H) for at in order])
+    for d, one in enumerate(layers):
+        W_x, W_h, _, peepholes, _ = one.arrays
         if layout == "onnx":
-            arrays = {
-                "W": np.stack([W.T for W, _, _, _ in found]),
-                "R": np.stack([R.T for _, R, _, _ in found]),
-                "B": np.stack([np.concatenate([first, second]) for _, _, (first, second), _ in found]),
-            }
-            if getattr(self, "peepholes", False):
-                arrays["P"] = np.stack([peepholes[[0, 2, 1]].ravel() for *_, peepholes in found])
-            return arrays
-        arrays = {}
-        for prefix, (W, R, (first, second), _) in zip(("", "backward_"), found, strict=False):
-            arrays |= {f"{prefix}kernel": W, f"{prefix}recurrent_kernel": R}
-            arrays[f"{prefix}bias"] = np.stack([first, second]) if self._two_biases() else first + second
-        return arrays
+            W, R = given["W"][d].T, given["R"][d].T
+            biases = np.split(given["B"][d], 2) if stack.bias else []
+            if peepholes is not None:
+                peepholes.data = given["P"][d].reshape(3, H)[[0, 2, 1]]
+        else:
+            prefix = "backward_" if d else ""
+            W, R, bias = (given.get(prefix + name) for name in ("kernel", "recurrent_kernel", "bias"))
+            biases = [] if bias is None else list(bias) if _keeps_two(stack) else [bias, np.zeros_like(bias)]
+        W_x.data, W_h.data = W[:, back], R[:, back]
+        biases = [bias[back] for bias in biases]
+        if len(one.biases) == 1:
+            biases = [joined(biases, one.biases[0].size)]
+        for parameter, bias in zip(one.biases, biases, strict=True):
+            parameter.data = bias
 
-    def import_weights(self, layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
-        """Copy one layer's weights in from another framework's layout.
 
-        Parameters
-        ----------
-        layout, layer
-            As of :meth:`export_weights`.
-        arrays : mapping of str to ndarray
-            As :meth:`export_weights` gives them; a missing bias is zero.
+def _chosen(stack: "Stack", layout: str, layer: int) -> tuple[tuple[int, ...], list[Layer]]:
+    """Where the gates stand, and the layer in each direction."""
+    choice("layout", layout, ("keras", "onnx"))
+    kind = stack._cell.function
+    names = ["proj_size", "layer_norm", "learned_state", "cell_clip"]
+    names += ["peepholes", "coupled", "clip"] if layout == "keras" else []
+    for name in names:
+        if value := getattr(stack, name, None):
+            raise ValueError(f"layout: {layout} has no place for {name}={value}")
+    layer, D = integer("layer", layer, 0, stack.num_layers - 1), len(stack.directions)
+    order = _ORDER[layout, f"coupled {kind}" if getattr(stack, "coupled", False) else kind]
+    return order, stack._layers[layer * D : layer * D + D]
 
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown or a shape differs; nothing is written then.
-        """
-        expected = self.export_weights(layout, layer)
-        mapping("arrays", arrays, "names to arrays")
-        unknown = sorted(map(str, arrays.keys() - expected.keys()))
-        missing = sorted(name for name in expected.keys() - arrays.keys() if not name.endswith(("bias", "B")))
-        if unknown or missing:
-            raise ValueError(f"arrays: missing {missing or 'none'}, unknown {unknown or 'none'}")
-        given = {
-            name: real_values(f"arrays[{name!r}]", arrays.get(name, np.zeros_like(like)))
-            for name, like in expected.items()
-        }
-        for name, array in given.items():
-            check_shape(f"arrays[{name!r}]", array, expected[name].shape)
-        with all_or_none(self):
-            self._write(layout, layer, given)
 
-    def _write(self, layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
-        order, places = self._layout(layout, layer)
-        H = self.hidden_size  # type: ignore[attr-defined]
-        for d, place in enumerate(places):
-            if layout == "onnx":
-                W, R, (first, second) = given["W"][d].T, given["R"][d].T, np.split(given["B"][d], 2)
-                if "P" in given:
-                    self._parameters[f"peephole{place}"].data = given["P"][d].reshape(3, H)[[0, 2, 1]]
-            else:
-                prefix = "backward_" if d else ""
-                W, R, bias = (given[prefix + name] for name in ("kernel", "recurrent_kernel", "bias"))
-                first, second = bias if self._two_biases() else (bias, np.zeros_like(bias))
-            back = np.concatenate([np.arange(at * H, (at + 1) * H) for at in order])
-            self._parameters[f"weight_ih{place}"].data = W[:, back]
-            self._parameters[f"weight_hh{place}"].data = R[:, back]
-            parameter = self._parameters[f"bias{place}"]
-            parameter.data = _one_bias(first[back], second[back], parameter.size - len(back))
+def _keeps_two(stack: "Stack") -> bool:
+    """Whether Keras' layer has two biases."""
+    return bool(getattr(stack, "reset_after", False))
 
-    def _layout(self, layout: str, layer: int) -> tuple[tuple[int, ...], list[str]]:
-        choice("layout", layout, ("keras", "onnx"))
-        kind = "coupled LSTM" if layout == "onnx" and getattr(self, "coupled", False) else type(self).__name__
-        names = ["proj_size", "layer_norm", "learned_state", "cell_clip"]
-        names += ["peepholes", "coupled", "clip"] if layout == "keras" else []
-        barred = {name: getattr(self, name, None) for name in names}
-        for name, value in barred.items():
-            if value:
-                raise ValueError(f"layout: {layout} has no place for {name}={value}")
-        layer = integer("layer", layer, 0, self.num_layers - 1)  # type: ignore[attr-defined]
-        return _ORDER[layout, kind], [f"_l{layer}{suffix}" for suffix, _ in self.directions]  # type: ignore[attr-defined]
 
-    def _two_biases(self) -> bool:
-        return bool(getattr(self, "reset_after", False))
-
-    def _parts(self, place: str, order: tuple[int, ...]) -> tuple[Any, ...]:
-        """W, R, (bias of W, bias of R) with the gates in their order, and the peepholes."""
-        named, width = self._parameters, len(order) * self.hidden_size  # type: ignore[attr-defined]
-        bias = named[f"bias{place}"].data
-        second = np.zeros(width, bias.dtype)
-        second[width - (len(bias) - width) :] = bias[width:]
-        peepholes = named[f"peephole{place}"].data if f"peephole{place}" in named else None
-        return (
-            _placed(named[f"weight_ih{place}"].data, order),
-            _placed(named[f"weight_hh{place}"].data, order),
-            (_placed(bias[:width], order), _placed(second, order)),
-            peepholes,
-        )
+def _weights(layer: Layer, order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """W, R, and the biases of both or none, with the gates in their order."""
+    weights, biases = layer.weights(), [one.data for one in layer.biases]
+    if len(biases) == 1:
+        biases = list(as_two(biases[0], weights.W_h.shape[1]))
+    return _placed(weights.W_x, order), _placed(weights.W_h, order), [_placed(one, order) for one in biases]
 
 
 def _placed(ours: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
@@ -185,8 +188,6 @@ def _placed(ours: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([gates[order.index(at)] if at in order else empty for at in range(max(order) + 1)], axis=-1)
 
 
-def _one_bias(first: np.ndarray, second: np.ndarray, extra: int) -> np.ndarray:
-    """Two biases as fastdl keeps them: added, but for the `extra` last of the second, which stay apart."""
-    if not extra:
-        return first + second
-    return np.concatenate([first[:-extra] + second[:-extra], first[-extra:], second[-extra:]])
+def _torch_names(name: str) -> tuple[str, str]:
+    """What torch calls the two biases that `name`, our single one, stands for."""
+    return name.replace("bias_", "bias_ih_"), name.replace("bias_", "bias_hh_")

@@ -402,7 +402,10 @@ def check_members(name: str, saved: Mapping[str, Any], names: Sequence[str], sha
             raise TypeError(f"{name}[{key!r}]: got {type(saved[key]).__name__}, expected a list")
     got = [(one, _plain(shape)) for one, shape in zip(saved["names"], saved["shapes"], strict=False)]
     if len(got) != len(names) or len(got) != len(saved["shapes"]):
-        raise ValueError(f"{name}: got the state of {len(saved['names'])} parameters, expected {len(names)}")
+        others = [one for one in saved["names"] if one not in names]
+        missing = [one for one in names if one not in saved["names"]]
+        which = f": missing {missing or 'none'}, unknown {others or 'none'}" if others or missing else ""
+        raise ValueError(f"{name}: got the state of {len(saved['names'])} parameters, expected {len(names)}{which}")
     for (other, shape), own, wanted in zip(got, names, shapes, strict=True):
         if not (is_one_of(other, (own,)) and is_one_of(shape, (tuple(wanted),))):
             named = other if isinstance(other, str) else shown(other)

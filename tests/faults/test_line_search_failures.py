@@ -18,7 +18,9 @@ class Stop(Exception):
 def made(kind):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((3, 6, 2)), rng.standard_normal((3, 6, 1))
-    model = fd.nn.Sequential(fd.nn.LSTM(2, 2, rng=0, dtype=np.float64), fd.nn.Linear(2, 1, rng=1, dtype=np.float64))
+    model = fd.nn.Sequential(
+        fd.nn.LSTM(2, 2, bias="single", rng=0, dtype=np.float64), fd.nn.Linear(2, 1, rng=1, dtype=np.float64)
+    )
     optimizer = kind(model.parameters(), **({"rng": 0} if kind is AdaHessian else {}))
 
     def closure():

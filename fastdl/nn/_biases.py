@@ -1,0 +1,65 @@
+"""The biases of a recurrent layer: torch's two, one as in Keras, or none. Functions and kernels take one, `b`.
+
+    bias       parameters           b
+    True       bias_ih, bias_hh     their sum
+    "single"   bias                 the same
+    False                           zeros
+
+b of a GRU with the reset after the product has H numbers more, in the end: the bias within that product. That is the
+last part of bias_hh, which is added to nothing, and neither is the last part of bias_ih.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._validate import shown
+
+Form = bool | str
+
+
+def checked_form(bias: Any) -> Form:
+    """True, "single" or False."""
+    if isinstance(bias, (bool, np.bool_)):
+        return bool(bias)
+    if isinstance(bias, str) and bias == "single":
+        return bias
+    error = ValueError if isinstance(bias, str) else TypeError
+    raise error(f"bias: got {shown(bias)}, expected True, False or 'single'")
+
+
+def bias_shapes(form: Form, width: int, size: int) -> dict[str, tuple[int, ...]]:
+    """The parameters by name. width: of the gates' pre-activations; size: of b."""
+    if form == "single":
+        return {"bias": (size,)}
+    return {"bias_ih": (width,), "bias_hh": (width,)} if form else {}
+
+
+def joined(biases: Sequence[np.ndarray], size: int, dtype: np.dtype | None = None) -> np.ndarray:
+    """b, of `size` numbers, from the values of a layer's biases; zeros of `dtype` where there are none."""
+    if len(biases) < 2:
+        return biases[0] if biases else np.zeros(size, dtype)
+    first, second = biases
+    width = first.size
+    if size == width:
+        return first + second
+    shared = 2 * width - size
+    return np.concatenate([first[:shared] + second[:shared], first[shared:], second[shared:]])
+
+
+def parted(b: np.ndarray, count: int, width: int) -> list[np.ndarray]:
+    """What of arrays laid out as b, gradients say, belongs to each of a layer's `count` biases."""
+    if count < 2:
+        return [b][:count]
+    size = b.shape[-1]
+    if size == width:
+        return [b, b]
+    return [b[..., :width], np.concatenate([b[..., : 2 * width - size], b[..., width:]], axis=-1)]
+
+
+def as_two(b: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """A single bias as frameworks with two have it: all in the first, but for what only the second has a place for."""
+    second = np.zeros(width, b.dtype)
+    second[2 * width - b.size :] = b[width:]
+    return b[:width].copy(), second

@@ -1,0 +1,109 @@
+"""A call of a cell, on the backend in force: here alone the layers meet the recurrent topic, and choose.
+
+On the compiled backend the topic's functions are passed by. What they would check is the layer's own, and to check it
+takes longer than a small layer.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import recurrent
+from .._dispatch import get_backend
+from ..recurrent._run import BIASES, GATES, PLAIN, options_for, walk, walk_back
+from ..recurrent._sequences import rows_of
+
+States = tuple[np.ndarray, ...]  # h, or h and c
+
+
+class Cell(NamedTuple):
+    """What a layer computes: a row of the topic's table."""
+
+    number: int  # as the kernels know it
+    function: str  # of the topic, without _forward and _backward
+    own: Mapping[str, Any]  # the function's arguments that tell its cells apart
+
+    @property
+    def gates(self) -> int:
+        return GATES[self.number]
+
+    @property
+    def biases(self) -> int:
+        """Parts of H numbers in b."""
+        return BIASES[self.number]
+
+    @property
+    def states(self) -> int:
+        return 2 if self.function == "lstm" else 1
+
+
+class Weights(NamedTuple):
+    """A layer's arrays, or places for their gradients, in the order of the functions' `out`."""
+
+    W_x: Any
+    W_h: Any
+    b: Any
+    projection: Any = None
+    peepholes: Any = None
+    gains: Any = None
+
+
+class Way(NamedTuple):
+    """How a call goes through its input."""
+
+    training: bool
+    lengths: np.ndarray | None
+    backwards: bool
+    options: Mapping[str, Any]  # bounds, and what was drawn, by the functions' names
+    cells: bool = True  # whether c of all steps is wanted
+
+
+def forward(
+    cell: Cell, x: np.ndarray, states: States, weights: Weights, way: Way
+) -> tuple[np.ndarray, np.ndarray | None, Any]:
+    """h, c (None where it is not wanted or there is none) and the tape."""
+    if get_backend() == "reference":
+        return _by_function(cell, x, states, weights, way)
+    (T, B), rows, options = x.shape[:2], None, PLAIN
+    if way.lengths is not None or way.backwards:
+        rows = rows_of(way.lengths, way.backwards, T, B)
+    W_x, W_h, b, projection, peepholes, gains = weights
+    if way.options or not projection is peepholes is gains is None:
+        H = W_h.shape[1] // cell.gates
+        options = options_for(cell.number, T, B, H, x.dtype, rows, projection, peepholes, gains, **way.options)
+    h0, c0 = states if len(states) == 2 else (states[0], None)
+    return walk(cell.number, x, h0, c0, W_x, W_h, b, way.training, rows, options, way.cells)
+
+
+def _by_function(
+    cell: Cell, x: np.ndarray, states: States, weights: Weights, way: Way
+) -> tuple[np.ndarray, np.ndarray | None, Any]:
+    """`forward` by the topic's function, which the reference has, too."""
+    parts = {name: getattr(weights, name) for name in ("projection", "peepholes", "gains")}
+    options = {name: array for name, array in parts.items() if array is not None}
+    h, *c, tape = getattr(recurrent, f"{cell.function}_forward")(
+        x, *states, weights.W_x, weights.W_h, weights.b, way.training, lengths=way.lengths, reverse=way.backwards,
+        **cell.own, **options, **way.options,
+    )  # fmt: skip
+    return h, c[0] if c else None, tape
+
+
+def backward(
+    cell: Cell, dh: np.ndarray, dc: np.ndarray | None, tape: Any, gradients: Weights, add: bool, dlast: States
+) -> tuple[np.ndarray, States]:
+    """dx and the initial states' gradients; the weights' go, or are added, to `gradients`.
+
+    dlast: the gradients by the final states, or empty.
+    """
+    dh_last, dc_last = (*dlast, None, None)[:2]
+    if not isinstance(tape.gates, list):  # which the reference's are
+        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, list(gradients), add)
+        return dx, (dh0,) if dc0 is None else (dh0, dc0)
+    function = getattr(recurrent, f"{cell.function}_backward")
+    if cell.states == 2:
+        dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, dh_last=dh_last, dc_last=dc_last)
+        return dx, (dh0, dc0)
+    out = (gradients.W_x, gradients.W_h, gradients.b, gradients.gains)
+    dx, dh0, *_ = function(dh, tape, out, add, dh_last=dh_last)
+    return dx, (dh0,)

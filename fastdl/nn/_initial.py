@@ -1,0 +1,101 @@
+"""What a recurrent layer begins with, by the name of `init`.
+
+    init     W_x             W_h            b                                    projection      peepholes
+    torch    U(1/sqrt(H))    U(1/sqrt(H))   U(1/sqrt(H))                         U(1/sqrt(H))    U(1/sqrt(H))
+    keras    Glorot's U      orthogonal     0, of an LSTM's forget gate 1        Glorot's U      0
+    gers     U(0.2)          U(0.2)         i, o -0.5 to -2, f 0.5 to 2, g 0     U(0.2)          U(0.2)
+
+U(a) is uniform on [-a, a). Where there are two biases all but torch's second is 0. Gains start at one, learned states
+at zero.
+
+Sources: torch.nn.LSTM; keras.layers.LSTM (Glorot and Bengio 2010; Saxe 2014); Gers 2000, whose four blocks of cells are
+four equal parts of the units here.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._validate import choice
+from ..random import Generator
+from ._call import Cell
+
+_BLOCKS = 4
+
+
+class Initial(NamedTuple):
+    """Draws a layer's first values."""
+
+    init: str
+    cell: Cell
+    hidden: int
+    dtype: np.dtype
+    source: Generator
+
+    def values(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Arrays by the parameters' names within the layer, drawn in their order."""
+        return {name: self._value(name, shape).astype(self.dtype, copy=False) for name, shape in shapes.items()}
+
+    def _value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name in ("gain", "h0", "c0"):
+            return np.full(shape, name == "gain", self.dtype)
+        if self.init == "torch":
+            return self._uniform(1 / math.sqrt(self.hidden), shape)
+        if name.startswith("bias"):
+            return np.zeros(shape) if name == "bias_hh" else self._bias(shape)
+        if self.init == "gers":
+            return self._uniform(0.2, shape)
+        if name == "peephole":
+            return np.zeros(shape)
+        return (
+            _orthogonal(self.source, shape) if name == "weight_hh" else self._uniform(math.sqrt(6 / sum(shape)), shape)
+        )
+
+    def _uniform(self, bound: float, shape: tuple[int, ...]) -> np.ndarray:
+        values: np.ndarray = self.source.uniform(-bound, bound, shape, self.dtype)
+        return values
+
+    def _bias(self, shape: tuple[int, ...]) -> np.ndarray:
+        H, bias = self.hidden, np.zeros(shape)
+        if self.cell.function != "lstm":
+            return bias
+        forgets = self.cell.gates == 4
+        if self.init == "keras":
+            bias[H : 2 * H] = forgets
+            return bias
+        blocks = 0.5 + 0.5 * (np.arange(H) * _BLOCKS // H)
+        bias[:H] = bias[-H:] = -blocks
+        if forgets:
+            bias[H : 2 * H] = blocks
+        return bias
+
+
+def checked_init(init: Any, cell: Cell) -> str:
+    """The name, of what the cell may begin with."""
+    choice("init", init, ("torch", "keras", "gers"))
+    if init == "gers" and cell.function != "lstm":
+        raise ValueError("init: got 'gers', expected 'torch' or 'keras' for a layer without the LSTM's gates")
+    return str(init)
+
+
+def _orthogonal(source: Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A matrix whose rows, or columns where these are fewer, are orthonormal, all such alike likely (Stewart 1980).
+
+    A product of reflections, each of which takes a unit vector to a random one. All is done element by element, or in
+    NumPy's sums in pairs, so a seed gives the same bits everywhere.
+    """
+    few, many = sorted(shape)
+    rows = np.eye(few, many)
+    for k in reversed(range(few)):
+        x = source.normal(0.0, 1.0, many - k, np.float64)
+        x /= math.sqrt(np.add.reduce(x * x))
+        sign = math.copysign(1.0, x[0])
+        u = x.copy()
+        u[0] += sign
+        block = rows[k:, k:]
+        along = np.add.reduce(block * u, axis=1) * (2 / np.add.reduce(u * u))
+        block -= along[:, None] * u
+        block[0] *= -sign  # the reflection of the first unit vector is -sign x
+    return rows if shape[0] == few else np.ascontiguousarray(rows.T)

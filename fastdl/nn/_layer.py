@@ -1,0 +1,276 @@
+"""One cell in one direction: its parameters, the masks drawn for it, time cut into segments, forward and backward."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import dropout as functional
+from .. import recurrent
+from .._validate import integer, mapping, number
+from ._biases import Form, bias_shapes, joined, parted
+from ._call import Cell, States, Way, Weights, backward, forward
+from ._parameter import Parameter, claim_all, values_of
+
+Options = Mapping[str, Any]  # of the topic's functions, by name
+Draw = dict[str, int]  # seed and step: which masks are drawn
+
+# What is drawn for one pass of one layer, by the stream it is drawn from.
+_STREAMS = {"input": 0, "state": 1, "candidate": 2, "weight": 3, "zone_h": 4, "zone_c": 5}
+
+
+class Settings(NamedTuple):
+    """What the layers of a stack have in common."""
+
+    cell: Cell
+    hidden: int
+    outputs: int  # columns of h
+    dtype: np.dtype
+    bias: Form
+    bounds: Options  # clip and cell_clip, where there are such
+    rates: Mapping[str, float]  # of what is drawn
+    truncate: int | None
+    checkpoint: bool
+
+
+class Segment(NamedTuple):
+    """A stretch of time that one call covers."""
+
+    begin: int
+    end: int
+    lengths: np.ndarray | None
+    states: States
+    tape: Any  # None where backward has to run it again
+
+
+class Pass(NamedTuple):
+    """What backward needs of a layer's forward."""
+
+    x: np.ndarray
+    segments: list[Segment]
+    lengths: np.ndarray | None
+    options: Options
+    draw: Draw | None
+
+
+class Layer:
+    """A layer of a stack, made anew whenever the stack's parameters or settings change.
+
+    Parameters
+    ----------
+    settings : Settings
+    parameters : mapping of str to Parameter
+        By name within the layer: weight_ih, bias_ih, ...
+    at : int
+        Which of the stack's, for the streams of what it draws.
+    backwards : bool
+        Whether it reads from the true end of a sequence to its beginning.
+    """
+
+    def __init__(self, settings: Settings, parameters: Mapping[str, Parameter], at: int, backwards: bool) -> None:
+        self.settings, self.stream, self.backwards = settings, 8 * at, backwards
+        names = ("weight_ih", "weight_hh", "weight_hr", "peephole", "gain")
+        self.arrays: list[Any] = [parameters.get(name) for name in names]  # None for what it has not
+        self.biases = [parameters[name] for name in ("bias_ih", "bias_hh", "bias") if name in parameters]
+        self.first_states = [parameters[name] for name in ("h0", "c0") if name in parameters]
+        self.bias_size = settings.cell.biases * settings.hidden  # of the functions' b
+        self._drops = any(settings.rates.values())
+
+    def twin_biases(self) -> tuple[Parameter, Parameter, int] | None:
+        """Two parameters of which, in so many first elements, the sum alone counts."""
+        if len(self.biases) != 2:
+            return None
+        first, second = self.biases
+        return first, second, 2 * first.size - self.bias_size
+
+    def weights(self, draw: Draw | None = None) -> Weights:
+        """The values as calls take them: after DropConnect where something is drawn, the biases as one."""
+        W_x, W_h, projection, peepholes, gains = values_of(self.arrays)
+        if draw and self.settings.rates["weight"]:
+            W_h = functional.dropout_forward(W_h, self.settings.rates["weight"], **self._which("weight", draw))
+        b = joined(values_of(self.biases), self.bias_size, self.settings.dtype)
+        return Weights(W_x, W_h, b, projection, peepholes, gains)
+
+    # ---- forward --------------------------------------------------------------------------------------------
+    def forward(
+        self, x: np.ndarray, states: States, lengths: np.ndarray | None, training: bool, draw: Draw | None, ends: bool
+    ) -> tuple[np.ndarray, np.ndarray | None, States, Pass | None]:
+        """Outputs, cells and final states (both if `ends`), and what backward needs."""
+        T, B = x.shape[:2]
+        if draw and self.settings.rates["input"]:
+            which = self._which("input", draw)
+            x = functional.dropout_forward(x, self.settings.rates["input"], broadcast_axes=0, **which)
+        options = self._options(draw, T, B)
+        weights = self.weights(draw)
+        size = self._segment_size(T) if training else T
+        if size >= T:
+            way = Way(training, lengths, self.backwards, options, ends)
+            h, c, tape = forward(self.settings.cell, x, states, weights, way)
+            whole = Pass(x, [Segment(0, T, lengths, states, tape)], lengths, options, draw) if training else None
+            return h, c, self._last(h, c, states, lengths) if ends else states, whole
+        segments, outputs = [], []
+        cells: list[Any] = []
+        begins = range(0, T, size)
+        for begin in reversed(begins) if self.backwards else begins:
+            end = min(begin + size, T)
+            part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
+            way = Way(False, part, self.backwards, _cut(options, begin, end))
+            h, c, _ = forward(self.settings.cell, x[begin:end], states, weights, way)
+            segments.append(Segment(begin, end, part, states, None))
+            states = self._last(h, c, states, part)
+            outputs.append(h)
+            cells.append(c)
+        if self.backwards:
+            outputs.reverse()
+            cells.reverse()
+        all_c = None if c is None else np.concatenate(cells)
+        return np.concatenate(outputs), all_c, states, Pass(x, segments, lengths, options, draw)
+
+    def _segment_size(self, T: int) -> int:
+        """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""
+        if self.settings.truncate is not None:
+            return self.settings.truncate
+        return math.isqrt(T - 1) + 1 if self.settings.checkpoint and T > 1 else T
+
+    def _last(self, h: np.ndarray, c: np.ndarray | None, before: States, lengths: np.ndarray | None) -> States:
+        """The states after a call; those before it of sequences of which nothing lies within."""
+        if len(h) == 0:
+            return before
+        if lengths is None:
+            at = 0 if self.backwards else -1
+            return (h[at],) if c is None else (h[at], c[at])
+        ends, within = np.maximum(lengths, 1), (lengths > 0)[:, None]
+        found = [recurrent.last_step(one, ends, self.backwards) for one in (h, c) if one is not None]
+        return tuple([np.where(within, last, one) for last, one in zip(found, before, strict=True)])
+
+    # ---- backward -------------------------------------------------------------------------------------------
+    def backward(self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, dlast: States) -> tuple[np.ndarray, States]:
+        """dx and the gradients by the initial states; those by the parameters go where they are gathered.
+
+        dc: by the cells of all steps, or None. dlast: by the final states, or empty.
+        """
+        places, add = claim_all([*self.arrays, *self.biases])
+        dW_x, dW_h, *others = places[: len(self.arrays)]
+        by_bias = places[len(self.arrays) :]
+        # Kernels write one db. Where it is not a parameter's own place, it is handed on in the end.
+        db = by_bias[0] if len(by_bias) == 1 else np.zeros(self.bias_size, dh.dtype)
+        drop = run.draw if self.settings.rates["weight"] else None
+        masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
+        gradients = Weights(dW_x, masked, db, *others)
+        dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add)
+        if drop:
+            rate, which = self.settings.rates["weight"], self._which("weight", drop)
+            functional.dropout_backward(masked, rate, **which, out=masked)
+            if masked is not dW_h:
+                dW_h += masked
+        if len(by_bias) == 2:
+            first, second = parted(db, 2, by_bias[0].size)
+            by_bias[0][...] = by_bias[0] + first if add else first
+            by_bias[1][...] = by_bias[1] + second if add or by_bias[1] is by_bias[0] else second  # they may be tied
+        if run.draw and self.settings.rates["input"]:
+            which = self._which("input", run.draw)
+            dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)
+        return dx, dstates
+
+    def _back_through(
+        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, states: States, gradients: Weights, add: bool
+    ) -> tuple[np.ndarray, States]:
+        """The calls from the last to the first. states: the gradients by those after the last."""
+        weights, pieces = None, []
+        for segment in reversed(run.segments):
+            begin, end, lengths, before, tape = segment
+            span = slice(begin, end)
+            if tape is None:
+                weights = weights or self.weights(run.draw)
+                way = Way(True, lengths, self.backwards, _cut(run.options, begin, end), False)
+                tape = forward(self.settings.cell, run.x[span], before, weights, way)[2]
+            by_cells = None if dc is None else dc[span]
+            dx, states = backward(self.settings.cell, dh[span], by_cells, tape, gradients, add, states)
+            add = True
+            if self.settings.truncate is not None and segment is not run.segments[0]:
+                # Gradients end at a window's edge, except those of sequences that had not come from beyond it: they
+                # end before this window, or in reverse begin within it.
+                edge = end if self.backwards else begin
+                own = np.zeros(dx.shape[1], bool) if run.lengths is None else run.lengths <= edge
+                states = tuple(one * own[:, None] for one in states)
+            pieces.append(dx)
+        if not self.backwards:
+            pieces.reverse()
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), states
+
+    def add_first_states(self, dstates: States) -> None:
+        """Gradients of learned initial states, which all sequences share."""
+        for parameter, one in zip(self.first_states, dstates, strict=False):
+            place, add = parameter.claim_grad()
+            place[...] = place + one.sum(0) if add else one.sum(0)
+
+    # ---- what is drawn --------------------------------------------------------------------------------------
+    def _options(self, draw: Draw | None, T: int, B: int) -> Options:
+        """The functions' options: the bounds, and masks, or where nothing is drawn their expectation."""
+        rates, bounds = self.settings.rates, self.settings.bounds
+        if not self._drops:
+            return bounds
+        zones = {f"zoneout_{s}": rates[f"zone_{s}"] for s in "hc" if rates[f"zone_{s}"]}
+        return {**bounds, **(self._masks(draw, T, B) if draw else zones)}
+
+    def _masks(self, draw: Draw, T: int, B: int) -> dict[str, Any]:
+        H, R, rates = self.settings.hidden, self.settings.outputs, self.settings.rates
+
+        def mask(name: str, shape: tuple[int, ...], p: float, form: str = "bytes") -> np.ndarray:
+            drawn = functional.dropout_mask(shape, p, form=form, dtype=self.settings.dtype, **self._which(name, draw))
+            return drawn.view(bool) if form == "bytes" else drawn
+
+        masks: dict[str, Any] = {}
+        if rates["state"]:
+            masks["state_mask"] = mask("state", (B, R), rates["state"], "floats")
+        if rates["candidate"]:
+            masks["candidate_mask"] = mask("candidate", (T, B, H), rates["candidate"])
+            masks["candidate_scale"] = 1 / (1 - rates["candidate"])
+        if rates["zone_h"]:  # drawn as what is kept of the old
+            masks["zoneout_h"] = mask("zone_h", (T, B, R), 1 - rates["zone_h"])
+        if rates["zone_c"]:
+            masks["zoneout_c"] = mask("zone_c", (T, B, H), 1 - rates["zone_c"])
+        return masks
+
+    def _which(self, name: str, draw: Draw) -> dict[str, Any]:
+        """Where random numbers for something drawn come from."""
+        return {"stream": self.stream + _STREAMS[name], **draw}
+
+
+def _cut(options: Options, begin: int, end: int) -> Options:
+    """The options of a segment: masks by time are cut."""
+    return {k: v[begin:end] if isinstance(v, np.ndarray) and v.ndim == 3 else v for k, v in options.items()}
+
+
+def checked_rates(
+    input_dropout: float, state_dropout: float, candidate_dropout: float, weight_dropout: float, zoneout: float,
+    zoneout_cell: float,
+) -> dict[str, float]:  # fmt: skip
+    """How much is dropped, by the names of _STREAMS."""
+    return {
+        "input": number("input_dropout", input_dropout, 0, 1, open_high=True),
+        "state": number("state_dropout", state_dropout, 0, 1, open_high=True),
+        "candidate": number("candidate_dropout", candidate_dropout, 0, 1, open_high=True),
+        "weight": number("weight_dropout", weight_dropout, 0, 1, open_high=True),
+        "zone_h": number("zoneout", zoneout, 0, 1),
+        "zone_c": number("zoneout_cell", zoneout_cell, 0, 1),
+    }
+
+
+def checked_draw(name: str, value: Any) -> Draw:
+    """What a random state says of the next masks."""
+    given = mapping(name, value, "names to numbers")
+    if set(given) != {"seed", "step"}:
+        raise ValueError(f"{name}: got keys {sorted(map(str, given))}, expected ['seed', 'step']")
+    seed = integer(f"{name}['seed']", given["seed"], 0, 2**64 - 1)
+    return {"seed": seed, "step": integer(f"{name}['step']", given["step"], 0, 2**32 - 1)}
+
+
+def shapes_of(settings: Settings, inputs: int, parts: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a layer's parameters by name, in torch's order. parts: which there are beside weights and biases."""
+    cell, H, R = settings.cell, settings.hidden, settings.outputs
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (inputs, cell.gates * H), "weight_hh": (R, cell.gates * H)}
+    shapes |= bias_shapes(settings.bias, cell.gates * H, cell.biases * H)
+    others = {"weight_hr": (H, R), "gain": (2, cell.gates, H), "peephole": (3, H), "h0": (R,), "c0": (H,)}
+    return shapes | {name: shape for name, shape in others.items() if parts[name]}

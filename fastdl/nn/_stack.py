@@ -1,0 +1,349 @@
+"""Layers in a stack: one upon the other, in one or two directions, with their initial and last states.
+
+A layer is in _layer.py, which cell it has in _cells.py, other frameworks' layouts in _formats.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._validate import choice, flag, float_array, integer, lengths_array, number
+from ..random import Generator, as_generator
+from . import _formats
+from ._biases import Form, checked_form
+from ._call import Cell
+from ._ends import Directions, Ends, State
+from ._initial import Initial, checked_init
+from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, shapes_of
+from ._layers import float_dtype
+from ._module import Module
+from ._parameter import Parameter
+from ._tape import warn
+from .dropout import Dropout
+
+
+class Stack(Module):
+    """Base of :class:`RNN`, :class:`LSTM` and :class:`GRU`; their docstrings say what the arguments are."""
+
+    def __init__(
+        self, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, batch_first: bool, *,
+        bias: Form, init: str, bidirectional: bool, merge: str, reverse: bool, output: str, learned_state: bool,
+        layer_norm: bool, clip: float | None, input_dropout: float, state_dropout: float, weight_dropout: float,
+        zoneout: float, truncate: int | None, checkpoint: bool, rng: int | Generator | None, dtype: Any,
+        candidate_dropout: float = 0.0, zoneout_cell: float = 0.0, cell_clip: float | None = None,
+        peepholes: bool = False, proj_size: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._cell = cell
+        self.input_size = integer("input_size", input_size, 1)
+        self.hidden_size = integer("hidden_size", hidden_size, 1)
+        self.num_layers = integer("num_layers", num_layers, 1)
+        self.dropout = number("dropout", dropout, 0, 1)
+        if self.dropout and self.num_layers == 1:
+            warn(f"dropout: got {dropout} with one layer, but it acts between layers: nothing is dropped")
+        self.bias, self.init = checked_form(bias), checked_init(init, cell)
+        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
+        self.merge = choice("merge", merge, ("concat", "sum", "mean"))
+        self.output = choice("output", output, ("sequence", "last"))
+        if bidirectional and reverse:
+            raise ValueError("reverse: got True with bidirectional=True, expected one of the two")
+        self.directions = [("", bool(reverse)), ("_reverse", True)] if bidirectional else [("", bool(reverse))]
+        self.learned_state, self.layer_norm, self.peepholes = bool(learned_state), bool(layer_norm), bool(peepholes)
+        self.proj_size = integer("proj_size", proj_size, 0)
+        self.clip = None if clip is None else number("clip", clip, 0, open_low=True)
+        self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
+        self.rates = checked_rates(
+            input_dropout, state_dropout, candidate_dropout, weight_dropout, zoneout, zoneout_cell
+        )
+        self.truncate = None if truncate is None else integer("truncate", truncate, 1)
+        self.checkpoint = bool(checkpoint)
+        self.dtype = float_dtype(dtype)
+        widths = (self.proj_size or self.hidden_size, self.hidden_size)
+        self._both = Directions(len(self.directions), self.merge, self.dtype)
+        self._ends = Ends(self.num_layers * len(self.directions), widths[: cell.states], self.dtype)
+        source = as_generator(rng)
+        self._fill(source)
+        # What decides the next masks; empty where nothing is drawn but between layers, whose Dropout has its own.
+        drawn = any(self.rates.values())
+        self._draw: Draw = {"seed": int(source.integers(0, 2**63 - 1)), "step": 0} if drawn else {}
+
+    def _fill(self, source: Generator) -> None:
+        """Make the parameters, and the dropout between layers."""
+        settings, outputs = self._settings(), self._both.width(self.proj_size or self.hidden_size)
+        initial = Initial(self.init, self._cell, self.hidden_size, self.dtype, source)
+        parts = {
+            "weight_hr": self.proj_size, "gain": self.layer_norm, "peephole": self.peepholes,
+            "h0": self.learned_state, "c0": self.learned_state and self._cell.states == 2,
+        }  # fmt: skip
+        for k in range(self.num_layers):
+            for suffix, _ in self.directions:
+                shapes = shapes_of(settings, outputs if k else self.input_size, parts)
+                for name, array in initial.values(shapes).items():
+                    full = f"{name}_l{k}{suffix}"
+                    setattr(self, full, Parameter(full, array, transposed=name.startswith("weight")))
+            if self.dropout and k < self.num_layers - 1:
+                setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=int(source.integers(0, 2**31))))
+
+    # ---- the layers -----------------------------------------------------------------------------------------
+    @property
+    def _layers(self) -> list[Layer]:
+        """By layer and direction; made when they are first asked for, and anew once something was assigned."""
+        layers: list[Layer] | None = self.__dict__.get("_made")
+        if layers is None:
+            settings, layers = self._settings(), []
+            for k in range(self.num_layers):
+                for suffix, backwards in self.directions:
+                    end, own = f"_l{k}{suffix}", self._parameters
+                    named = {name.removesuffix(end): own[name] for name in own if name.endswith(end)}
+                    layers.append(Layer(settings, named, len(layers), backwards))
+            self.__dict__["_made"] = layers
+        return layers
+
+    def _settings(self) -> Settings:
+        bounds = {"clip": self.clip, "cell_clip": self.cell_clip}
+        return Settings(
+            self._cell, self.hidden_size, self.proj_size or self.hidden_size, self.dtype, self.bias,
+            {name: value for name, value in bounds.items() if value is not None}, self.rates, self.truncate,
+            self.checkpoint,
+        )  # fmt: skip
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self.__dict__.pop("_made", None)
+
+    def _changed(self) -> None:
+        super()._changed()
+        self.__dict__.pop("_made", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_made"}
+
+    # ---- forward --------------------------------------------------------------------------------------------
+    def initial_state(self, batch: int) -> State:
+        """What a sequence begins with: zeros, or the learned states.
+
+        Parameters
+        ----------
+        batch : int
+            Sequences, at least 0.
+
+        Returns
+        -------
+        h : ndarray (num_layers * directions, batch, hidden_size or proj_size)
+            For the LSTM (h, c), c (num_layers * directions, batch, hidden_size).
+        """
+        return self._ends.given(self._first_states(integer("batch", batch, 0)))
+
+    def _first_states(self, batch: int) -> tuple[np.ndarray, ...]:
+        states = self._ends.zeros(batch)
+        for at, layer in enumerate(self._layers):
+            for one, first in zip(states, layer.first_states, strict=False):
+                one[at] = first.data
+        return states
+
+    def forward(
+        self,
+        x: np.ndarray,
+        state: State | None = None,
+        *,
+        lengths: Any = None,
+        return_state: bool = False,
+        return_cells: bool = False,
+    ) -> Any:
+        """Run all layers over the sequences.
+
+        Parameters
+        ----------
+        x : ndarray (T, B, input_size)
+        state : optional
+            Initial states as :meth:`initial_state` gives them, which are the default.
+        lengths : array of int (B,), optional
+            True lengths, 0 to T, in any order. Outputs past the end are 0; final states are those at the true end.
+        return_state : bool, default False
+            Whether to return the final states, too.
+        return_cells : bool, default False
+            Whether to return the last layer's cell states of all steps, too (LSTM).
+
+        Returns
+        -------
+        y : ndarray (T, B, W), or (B, W) with ``output="last"``
+            Outputs of the last layer: where backward reads them, so do not write to them before it. W is hidden_size
+            or proj_size, twice that for two directions by "concat".
+        state, cells : only if asked for
+            ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
+        """
+        return_state, return_cells = flag("return_state", return_state), flag("return_cells", return_cells)
+        x = float_array("x", x, (None, None, self.input_size), self.dtype)
+        if self.output == "last" and x.shape[1 if self.batch_first else 0] == 0:
+            raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
+        x = self._turned(x)
+        T, B = x.shape[:2]
+        if return_cells and self._cell.states == 1:
+            raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
+        if lengths is not None:
+            lengths = lengths_array("lengths", lengths, T, B)
+        ends = return_state or return_cells or self.output == "last"
+        y, cells, finals, passes = self._through(x, self._taken(state, B), lengths, self.training, ends)
+        if self.training:
+            self._tape.append((passes, (T, B), state is None))
+        if self.output == "last":
+            y = self._both.merged([last[0] for last in finals[-len(self.directions) :]])
+        else:
+            y = self._turned(y)
+        if not (return_state or return_cells):
+            return y
+        result: list[Any] = [y]
+        if return_state:
+            result.append(self._ends.stacked(finals))
+        if return_cells:
+            result.append(self._turned(np.concatenate(cells, axis=-1)))
+        return tuple(result)
+
+    def _through(
+        self, y: np.ndarray, initial: tuple[np.ndarray, ...], lengths: Any, training: bool, ends: bool
+    ) -> tuple[np.ndarray, list[Any], list[tuple], list[Pass | None]]:
+        """All layers: outputs, the last ones' cells and every layer's final states (if ends), what backward needs."""
+        finals, passes, layers, D = [], [], self._layers, len(self.directions)
+        draw = self._draw if training and self._draw else None
+        for k in range(self.num_layers):
+            outputs, cells = [], []
+            for at in range(k * D, k * D + D):
+                states = tuple([one[at] for one in initial])
+                h, c, last, kept = layers[at].forward(y, states, lengths, training, draw, ends)
+                outputs.append(h)
+                cells.append(c)
+                finals.append(last)
+                passes.append(kept)
+            y = self._both.merged(outputs)
+            if training and self.dropout and k < self.num_layers - 1:
+                y = self._children[f"dropout_l{k}"].forward(y)
+        if draw:
+            self.__dict__["_draw"] = draw | {"step": draw["step"] + 1}  # past __setattr__: the layers stay
+        return y, cells, finals, passes
+
+    def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+        """One time step, for generation: nothing is kept for backward, and nothing dropped.
+
+        Parameters
+        ----------
+        x : ndarray (B, input_size)
+        state : optional
+            States as the last step returned them; the initial ones by default.
+
+        Returns
+        -------
+        y : ndarray (B, W)
+        state
+            The new states.
+        """
+        if self.directions[0][1] or self.bidirectional:
+            raise ValueError("step: a layer that reads the future cannot go step by step, expected reverse=False")
+        x = float_array("x", x, (None, self.input_size), self.dtype)
+        y, _, finals, _ = self._through(x[None], self._taken(state, len(x)), None, False, True)
+        return y[0], self._ends.stacked(finals)
+
+    # ---- backward -------------------------------------------------------------------------------------------
+    def backward(
+        self,
+        dy: np.ndarray,
+        dstate: State | None = None,
+        dcells: np.ndarray | None = None,
+        *,
+        return_state: bool = False,
+    ) -> Any:
+        """Gradients of the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray, shaped as y
+            Gradient with respect to the output.
+        dstate : optional
+            Gradient with respect to the final states, shaped as these.
+        dcells : ndarray (T, B, hidden_size * directions), optional
+            Gradient with respect to the last layer's cell states (LSTM).
+        return_state : bool, default False
+            Whether to return (dx, dstate) with the gradients with respect to the initial states.
+
+        Returns
+        -------
+        dx : ndarray (T, B, input_size)
+        """
+        T, B = self._peek()[1]
+        return_state = flag("return_state", return_state)
+        dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
+        if dcells is not None:
+            if self._cell.states == 1:
+                raise ValueError(f"dcells: got an array, but {type(self).__name__} has no cell state")
+            lead = (B, T) if self.batch_first else (T, B)
+            dcells = float_array("dcells", dcells, (*lead, self.hidden_size * len(self.directions)), self.dtype)
+        D = len(self.directions)
+        given = None if dstate is None else self._ends.checked("dstate", dstate, B)
+        passes, _, from_start = self._pop()
+        if self.output == "last":
+            given = self._ends.zeros(B) if given is None else given
+            given = (given[0].copy(), *given[1:])
+            for at, part in enumerate(self._both.split(dy), len(passes) - D):
+                given[0][at] += part
+            parts = [np.zeros((T, B, given[0].shape[2]), self.dtype)] * D
+        else:
+            parts = self._both.split(self._turned(dy))
+        by_cells: list[Any] = [None] * len(passes)
+        if dcells is not None:
+            by_cells[-D:] = [np.ascontiguousarray(one) for one in np.split(self._turned(dcells), D, axis=-1)]
+        dx, first = self._back_through(passes, parts, by_cells, given)
+        if self.learned_state and from_start:
+            for layer, dstates in zip(self._layers, first, strict=True):
+                layer.add_first_states(dstates)
+        return (self._turned(dx), self._ends.stacked(first)) if return_state else self._turned(dx)
+
+    def _back_through(
+        self, passes: list[Any], parts: list[np.ndarray], by_cells: list[Any], given: tuple[np.ndarray, ...] | None
+    ) -> tuple[np.ndarray, list[tuple]]:
+        """All layers from the last to the first: dx, and every layer's gradients with respect to its initial states."""
+        layers, D, first = self._layers, len(self.directions), []
+        for k in reversed(range(self.num_layers)):
+            dx: Any = 0
+            for d in reversed(range(D)):
+                at = k * D + d
+                dlast = () if given is None else tuple([one[at] for one in given])
+                one, dstates = layers[at].backward(passes[at], parts[d], by_cells[at], dlast)
+                dx = one if D == 1 else dx + one
+                first.append(dstates)
+            if k and self.dropout:
+                dx = self._children[f"dropout_l{k - 1}"].backward(dx)
+            parts = self._both.split(dx) if k else parts
+        return dx, first[::-1]
+
+    def _out_shape(self, T: int, B: int) -> tuple[int, ...]:
+        width = self._both.width(self.proj_size or self.hidden_size)
+        if self.output == "last":
+            return B, width
+        return (B, T, width) if self.batch_first else (T, B, width)
+
+    # ---- small parts ----------------------------------------------------------------------------------------
+    def _taken(self, state: State | None, batch: int) -> tuple[np.ndarray, ...]:
+        """The states to begin with."""
+        return self._first_states(batch) if state is None else self._ends.checked("state", state, batch)
+
+    def _turned(self, x: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
+
+    # ---- other frameworks' layouts --------------------------------------------------------------------------
+    def _export(self) -> dict[str, np.ndarray]:
+        return _formats.to_torch(self, super()._export())
+
+    def _import(self, arrays: dict[str, np.ndarray]) -> None:
+        super()._import(_formats.from_torch(self, arrays))
+
+    export_weights = _formats.export_weights
+    import_weights = _formats.import_weights
+
+    # ---- what is drawn --------------------------------------------------------------------------------------
+    def _own_random_state(self) -> dict[str, Any]:
+        """What decides the layers' own masks; the dropout between layers is its children's."""
+        return {"own": dict(self._draw)} if self._draw else {}
+
+    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
+        if self._draw:
+            self._draw = checked_draw("state['own']", state["own"])
