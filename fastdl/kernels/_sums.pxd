@@ -5,7 +5,7 @@
 cimport cython
 from libc.string cimport memcpy
 
-from ._gate_norm cimport plain_gradient
+from ._gate_norm cimport plain_block
 from ._tile cimport FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, offset, pack_panel, pack_rows, product
 from ._walk cimport before, BLOCK_ROWS, count, GRU_AFTER, LSTM_COUPLED, plain_blocks, start, Walk
 
@@ -88,22 +88,22 @@ cdef inline void parameter_sums(
     cdef const cython.floating* column
     cdef const cython.floating* state
     cdef Py_ssize_t j, b, u, r, t, gate, width, blocks = plain_blocks(w)
-    cdef int v, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for j in range(blocks * w.panels * me // team, blocks * w.panels * (me + 1) // team):
-        b, u = j // w.panels, (j % w.panels) * w.nr
-        width, column = min(w.nr, w.hidden - u), plain + j * w.nr
+    cdef int v, lanes = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
+    for j in range(blocks * w.wide * me // team, blocks * w.wide * (me + 1) // team):
+        b, u = j // w.wide, (j % w.wide) * w.lanes
+        width, column = min(w.lanes, w.hidden - u), plain + j * w.lanes
         gate = (b + 2) % 3 if w.cell == GRU_AFTER and b < 3 else b
-        for v in range(nr):
+        for v in range(lanes):
             sums[v] = 0
         for r in range(rows):
-            for v in range(nr):
+            for v in range(lanes):
                 sums[v] = sums[v] + column[r * plain_row + v]
         _put(db + gate * w.hidden + u, <const cython.floating*> sums, width, add)
         if dpeepholes is NULL or b == (1 if w.cell == LSTM_COUPLED else 2):
             continue
         # Input and forget gate read c_{t-1}, the output gate c_t.
         gate = 2 if b == blocks - 1 else b
-        for v in range(nr):
+        for v in range(lanes):
             sums[v] = 0
         t = t0
         for r in range(rows):
@@ -124,22 +124,22 @@ cdef inline void gain_sums(
 ) noexcept nogil:
     """dgains = sum over rows of (gradient of the pre-activation) v^.
 
-    Four panels of a block at a time: rows lie kilobytes apart, and one panel of each would be all that is used of what
-    the processor reads ahead.
+    Eight registers of a block at a time: rows lie kilobytes apart, and one register of each would be all that is used
+    of what the processor reads ahead.
     """
     cdef cython.floating sums[4 * FD_NR_FLOAT]
     cdef const cython.floating* column
     cdef const cython.floating* v_hat
-    cdef Py_ssize_t j = w.blocks * w.panels * me // team, end = w.blocks * w.panels * (me + 1) // team, b, q, u, r, v
-    cdef Py_ssize_t beside, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    cdef Py_ssize_t j = w.blocks * w.wide * me // team, end = w.blocks * w.wide * (me + 1) // team, b, q, u, r, v
+    cdef Py_ssize_t beside, lanes = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
     while j < end:
-        b, q = j // w.panels, j % w.panels
-        beside, u = min(4, min(end - j, w.panels - q)), q * w.nr
-        column, v_hat = plain_gradient(plain, w, b) + u, gates + b * w.padded + u
-        for v in range(beside * nr):
+        b, q = j // w.wide, j % w.wide
+        beside, u = min(8, min(end - j, w.wide - q)), q * w.lanes
+        column, v_hat = plain + plain_block(w, b) * w.padded + u, gates + b * w.padded + u
+        for v in range(beside * lanes):
             sums[v] = 0
         for r in range(rows):
-            for v in range(beside * nr):
+            for v in range(beside * lanes):
                 sums[v] = sums[v] + column[r * plain_row + v] * v_hat[r * w.row + v]
-        _put(dgains + b * w.hidden + u, <const cython.floating*> sums, min(beside * w.nr, w.hidden - u), add)
+        _put(dgains + b * w.hidden + u, <const cython.floating*> sums, min(beside * w.lanes, w.hidden - u), add)
         j += beside

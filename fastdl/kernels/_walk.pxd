@@ -7,7 +7,7 @@ Places. What has a time and a sequence for the caller, too (x, h, c, their gradi
 the walk is row place(i) of a padded array, whose other rows are padding. In front of all h and of all c are `batch`
 rows for the initial states; `before` and `after` are the rows where a step reads and writes.
 
-Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole panels of NR columns.
+Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole registers of `lanes`.
 Block b takes gate x_gate[b] of x @ W_x and gate h_gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
 
     cell                gates of W    blocks                 (x, h)
@@ -32,8 +32,10 @@ from ._tile cimport (
     offset,
     pack_panel,
     pack_panel_transposed,
+    pack_register,
     product,
 )
+from ._vec cimport FD_VECTOR_BYTES, lanes
 
 
 cdef enum:
@@ -59,8 +61,9 @@ cdef struct Walk:
     Py_ssize_t padding                    # rows of it
     int cell
     bint normed, projected, peepholes
-    Py_ssize_t nr, panels, padded         # panel width; panels and units of a block
-    Py_ssize_t out_panels, out_padded     # the same for what h has
+    Py_ssize_t lanes, nr                  # numbers of a register, and of a panel: two of them
+    Py_ssize_t wide, padded               # registers, and units, of a block
+    Py_ssize_t out_wide, out_padded       # the same for what h has
     Py_ssize_t blocks, row                # of a row of gates, and elements from one to the next
     Py_ssize_t x_blocks, h_first, h_blocks
     int x_gate[MOST_BLOCKS]
@@ -74,17 +77,48 @@ cdef struct Walk:
     const uint8_t* zone_c
     double rate_h, rate_c                 # the same as an expectation, where there is no mask
 
-cdef struct Share:                        # what one thread of the team owns
-    Py_ssize_t row0, row1, panel0, panel1, out_panel0, out_panel1
+cdef struct Share:                        # what one thread of the team owns: sequences, registers of units and of h
+    Py_ssize_t row0, row1, q0, q1, out_q0, out_q1
     bint by_units
 
+cdef struct Row:                          # what one sequence has at one step: where it begins, or NULL
+    Py_ssize_t at, out_at                 # its first unit in a mask of candidates or c, and of h
+    const void* peepholes                 # three blocks
+    const void* state_mask
+    const void* h_before
+    const void* c_before
+    void* h
+    void* c
+    void* value                           # what is projected, or its gradient
+    void* operand                         # what the next step multiplies by W_h
+    void* reset                           # r h_{t-1}
+    const void* dy                        # gradients: of the output, of c from above, and of this step, which become
+    const void* dc_above                  # those of the step before
+    void* dh
+    void* dc
+    void* fresh                           # c before zoneout
 
-cdef inline Py_ssize_t pitch(Py_ssize_t panels, Py_ssize_t nr) noexcept nogil:
-    """Elements from row to row of so many panels. Rows a multiple of 2 KB apart would compete for the same lines of
+
+cdef inline Py_ssize_t up(Py_ssize_t count, Py_ssize_t unit) noexcept nogil:
+    return (count + unit - 1) // unit
+
+
+cdef inline Py_ssize_t units(const Walk* w, Py_ssize_t q) noexcept nogil:
+    """Units of the q-th register that exist."""
+    return min(w.lanes, w.hidden - q * w.lanes)
+
+
+cdef inline Py_ssize_t pitch(Py_ssize_t registers, Py_ssize_t lanes) noexcept nogil:
+    """Elements from row to row of so many registers. Rows a multiple of 2 KB apart would compete for the same lines of
     the first-level cache; five lines more spread them."""
-    if panels * 4 * FD_NR_FLOAT % 2048 == 0:
-        return panels * nr + 5 * 16 * nr // FD_NR_FLOAT
-    return panels * nr
+    if registers * FD_VECTOR_BYTES % 2048 == 0:
+        return registers * lanes + 5 * 64 * lanes // FD_VECTOR_BYTES
+    return registers * lanes
+
+
+cdef inline Py_ssize_t flat(const Walk* w, Py_ssize_t blocks) noexcept nogil:
+    """Columns of so many blocks in whole panels."""
+    return up(blocks * w.wide, 2) * w.nr
 
 
 cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
@@ -101,9 +135,10 @@ cdef inline void describe(
     w.offsets, w.cell, w.normed = offsets, cell, normed
     w.projected = projection > 0
     w.outputs = projection if w.projected else hidden
-    w.nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    w.panels, w.out_panels = (hidden + w.nr - 1) // w.nr, (w.outputs + w.nr - 1) // w.nr
-    w.padded, w.out_padded = w.panels * w.nr, w.out_panels * w.nr
+    w.lanes = lanes(itemsize)
+    w.nr = 2 * w.lanes
+    w.wide, w.out_wide = up(hidden, w.lanes), up(w.outputs, w.lanes)
+    w.padded, w.out_padded = w.wide * w.lanes, w.out_wide * w.lanes
     w.gates = gates_of(cell)
     for b in range(MOST_BLOCKS):
         w.x_gate[b] = w.h_gate[b] = -1
@@ -121,10 +156,10 @@ cdef inline void describe(
         for b in range(w.gates):
             w.x_gate[b] = w.h_gate[b] = b
     w.blocks = w.h_first + w.h_blocks
-    w.row = pitch(w.blocks * w.panels, w.nr)
+    w.row = pitch(w.blocks * w.wide, w.lanes)
     if normed:  # and the 1 / standard deviation of every block, behind them
-        w.row += (MOST_BLOCKS + w.nr - 1) // w.nr * w.nr
-    w.packed = rows > FEW_ROWS or w.padded != hidden or w.out_padded != w.outputs or offsets is not NULL or normed
+        w.row += up(MOST_BLOCKS, w.lanes) * w.lanes
+    w.packed = rows > FEW_ROWS or hidden % w.nr or w.outputs % w.nr or offsets is not NULL or normed
     w.peepholes, w.epsilon = False, 1e-5
     w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
     w.scale = 1
@@ -236,6 +271,11 @@ cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weig
     return rows < (FEW_EACH if weights <= CORE_CACHE else FEW_EACH_FAR) * team * steps
 
 
+cdef inline Py_ssize_t _pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """The first register of a part. Parts have whole panels, but for the last."""
+    return min(up(registers, 2) * part // parts * 2, registers)
+
+
 cdef inline Share share(
     const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
 ) noexcept nogil:
@@ -243,56 +283,66 @@ cdef inline Share share(
     where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows."""
     cdef Share mine
     cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
-    mine.by_units = team > 1 and w.panels >= team and not w.normed and splits_units(
+    mine.by_units = team > 1 and up(w.wide, 2) >= team and not w.normed and splits_units(
         start(w, t1) - start(w, t0), t1 - t0, weights, team)
-    mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
-        0, w.batch, 0, w.panels, 0, w.out_panels)
+    mine.row0, mine.row1, mine.q0, mine.q1, mine.out_q0, mine.out_q1 = 0, w.batch, 0, w.wide, 0, w.out_wide
     if mine.by_units:
-        mine.panel0, mine.panel1 = w.panels * me // team, w.panels * (me + 1) // team
-        if w.projected:
-            mine.out_panel0, mine.out_panel1 = w.out_panels * me // team, w.out_panels * (me + 1) // team
-        else:
-            mine.out_panel0, mine.out_panel1 = mine.panel0, mine.panel1
+        mine.q0, mine.q1 = _pairs(w.wide, me, team), _pairs(w.wide, me + 1, team)
+        mine.out_q0, mine.out_q1 = _pairs(w.out_wide, me, team), _pairs(w.out_wide, me + 1, team)
     else:
         mine.row0, mine.row1 = _row_share(w, t0, t1, me, team), _row_share(w, t0, t1, me + 1, team)
     return mine
 
 
 cdef inline bint side_by_side(const Walk* w, const Share* mine) noexcept nogil:
-    """Whether a thread's panels of one block and of the next follow each other, in the weights as in the gates."""
-    return w.packed and mine.panel1 - mine.panel0 == w.panels
+    """Whether a thread's registers of one block and of the next follow each other, in the weights as in the gates."""
+    return w.packed and mine.q1 - mine.q0 == w.wide
 
 
-# ---- Packed weights, forward: one panel per (block, panel of units) ---------------------------------------------
+# ---- Packed weights, forward: panels over the registers of all blocks, one block after the other ------------------
 
 
 cdef inline void pack_gates(
     const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
     cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """W[k, G * H] into panels (block, panel) of k rows each; this thread's part of them."""
-    cdef Py_ssize_t j, u, all_ = blocks * w.panels
+    """W[k, G * H] into panels of k rows each; this thread's part of them."""
+    cdef Py_ssize_t j, i, u, all_ = up(blocks * w.wide, 2), width
+    cdef cython.floating* panel
     for j in range(all_ * me // team, all_ * (me + 1) // team):
-        u = (j % w.panels) * w.nr
-        pack_panel(W + gate[first + j // w.panels] * w.hidden + u, w.gates * w.hidden, k, min(w.nr, w.hidden - u),
-                   panels + j * k * w.nr)
+        panel, u = panels + j * k * w.nr, 2 * j % w.wide * w.lanes
+        if u + w.nr <= w.hidden:
+            pack_panel(W + gate[first + 2 * j // w.wide] * w.hidden + u, w.gates * w.hidden, k, w.nr, panel)
+            continue
+        for i in range(2 * j, 2 * j + 2):
+            u, width = i % w.wide * w.lanes, 0
+            if i < blocks * w.wide:
+                width = min(w.lanes, w.hidden - u)
+                pack_register(W + gate[first + i // w.wide] * w.hidden + u, w.gates * w.hidden, k, width,
+                              panel + (i & 1) * w.lanes)
+            else:
+                pack_register(W, 0, k, 0, panel + w.lanes)
 
 
 cdef inline void gate_product(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t k, const cython.floating* W,
-    const Walk* w, Py_ssize_t first, Py_ssize_t block, int gate, Py_ssize_t panel0, Py_ssize_t panel1,
+    const Walk* w, Py_ssize_t first, Py_ssize_t block, int gate, Py_ssize_t q0, Py_ssize_t q1,
     cython.floating* gates, const cython.floating* from_, Py_ssize_t from_row,
 ) noexcept nogil:
-    """Panels panel0 to panel1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of
-    block `first`, and panel1 may lie in a later block; or, not packed, as it lies, in which `gate` is the block's."""
-    cdef Py_ssize_t b_k = w.nr if w.packed else w.gates * w.hidden
-    cdef Py_ssize_t b_panel = k * w.nr if w.packed else w.nr
-    if w.packed:
-        W = W + ((block - first) * w.panels + panel0) * b_panel
-    else:
-        W = W + gate * w.hidden + panel0 * w.nr
-    product(a, a_row, 1, rows, W, b_k, b_panel, k, gates + block * w.padded + panel0 * w.nr, w.row,
-            (panel1 - panel0) * w.nr, from_, from_row)
+    """Registers q0 to q1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of block
+    `first`, and q1 may lie in a later block; or, not packed, as it lies, in which `gate` is the block's."""
+    cdef Py_ssize_t q = (block - first) * w.wide + q0, end = q + q1 - q0
+    gates += block * w.padded + q0 * w.lanes
+    if not w.packed:
+        product(a, a_row, 1, rows, W + gate * w.hidden + q0 * w.lanes, w.gates * w.hidden, w.nr, k, gates, w.row,
+                (q1 - q0) * w.lanes, from_, from_row)
+        return
+    if q & 1:  # the second register of a panel
+        product(a, a_row, 1, rows, W + q // 2 * k * w.nr + w.lanes, w.nr, 0, k, gates, w.row, w.lanes, from_, from_row)
+        q, gates, from_ = q + 1, gates + w.lanes, offset(from_, w.lanes)
+    if q < end:
+        product(a, a_row, 1, rows, W + q // 2 * k * w.nr, w.nr, k * w.nr, k, gates, w.row, (end - q) * w.lanes, from_,
+                from_row)
 
 
 # ---- Parameters by unit: biases by plain block, three peepholes, gains of x's gates and of h's ----------------------
@@ -335,7 +385,7 @@ cdef inline void pack_gates_transposed(
     cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them."""
-    cdef Py_ssize_t j, b, u, at, all_ = (k + w.nr - 1) // w.nr
+    cdef Py_ssize_t j, b, u, at, all_ = up(k, w.nr)
     cdef cython.floating* panel
     # A unit of work is one block of one panel, so that few panels still occupy the team.
     for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
@@ -349,36 +399,39 @@ cdef inline void pack_gates_transposed(
 
 cdef inline void transposed_product(
     const cython.floating* da, Py_ssize_t rows, const cython.floating* W, const Walk* w, Py_ssize_t first,
-    Py_ssize_t blocks, const int* gate, Py_ssize_t block0, Py_ssize_t block1, Py_ssize_t panel0, Py_ssize_t panel1,
+    Py_ssize_t blocks, const int* gate, Py_ssize_t block0, Py_ssize_t block1, Py_ssize_t q0, Py_ssize_t q1,
     Py_ssize_t k, cython.floating* out, Py_ssize_t out_row, const cython.floating* from_,
 ) noexcept nogil:
-    """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of panels
-    panel0 to panel1. W: its transpose in panels of blocks `first` on; or, not packed and for few rows, as it lies."""
-    cdef cython.floating lanes[FD_NR_FLOAT]
-    cdef Py_ssize_t r, i, b, p, column = panel0 * w.nr
+    """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of
+    registers q0 to q1; q0 is the first of a panel. W: its transpose in panels of blocks `first` on; or, not packed and
+    for few rows, as it lies."""
+    cdef cython.floating sums[FD_NR_FLOAT]
+    cdef Py_ssize_t r, i, b, p, column = q0 * w.lanes, columns = min(q1 * w.lanes, k)
     cdef const cython.floating* row
     cdef const cython.floating* weights
     cdef int u, half, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if column >= columns:
+        return
     if w.packed:
         product(da + block0 * w.padded, w.row, 1, rows,
                 W + (column * blocks + (block0 - first) * w.nr) * w.padded, w.nr, blocks * w.padded * w.nr,
-                (block1 - block0) * w.padded, out + column, out_row, min(panel1 * w.nr, k) - column,
+                (block1 - block0) * w.padded, out + column, out_row, columns - column,
                 offset(from_, column), out_row)
         return
     for r in range(rows):
-        for i in range(column, min(panel1 * w.nr, k)):
+        for i in range(column, columns):
             for u in range(nr):
-                lanes[u] = 0
+                sums[u] = 0
             for b in range(block0, block1):
                 row, weights = da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden
                 p = 0
                 while p < w.hidden:  # a whole number of panels, else it would be packed
                     for u in range(nr):
-                        lanes[u] = madd(row[p + u], weights[p + u], lanes[u])
+                        sums[u] = madd(row[p + u], weights[p + u], sums[u])
                     p += nr
             half = nr // 2
             while half > 0:
                 for u in range(half):
-                    lanes[u] = lanes[u] + lanes[u + half]
+                    sums[u] = sums[u] + sums[u + half]
                 half //= 2
-            out[r * out_row + i] = lanes[0] if from_ is NULL else from_[r * out_row + i] + lanes[0]
+            out[r * out_row + i] = sums[0] if from_ is NULL else from_[r * out_row + i] + sums[0]

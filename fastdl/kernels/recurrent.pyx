@@ -24,31 +24,30 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
-from ._cells cimport gru_point, gru_reset, lstm_point, rnn_point
-from ._gate_norm cimport normalise, plain_gate
-from ._lanes cimport emit, load
 from ._operands cimport Operands, take
-from ._tile cimport FD_NR_FLOAT, offset, pack_panel, product
+from ._rows cimport emit_row, forward_row, normed_row, reset_row
+from ._tile cimport offset, pack_panel, product
 from ._walk cimport (
     after,
     before,
     clear_padding_rows,
     count,
     describe,
+    flat,
     gate_product,
     GRU_BEFORE,
-    LSTM_COUPLED,
     pack_gates,
     pack_parameters,
     parameters_size,
     pitch,
     place,
     plain_blocks,
-    RNN_RELU,
+    Row,
     Share,
     share,
     side_by_side,
     start,
+    up,
     Walk,
     window_end,
 )
@@ -73,12 +72,12 @@ cdef inline Py_ssize_t _window_slots(const Walk* w, Py_ssize_t team) noexcept no
 cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef Work k
     cdef Py_ssize_t use = 1 if w.packed else 0
-    k.W_x = use * w.outputs * w.h_blocks * w.padded  # W_h is first
-    k.W_r = k.W_x + use * w.inputs * w.x_blocks * w.padded
-    k.parameters = k.W_r + (w.hidden * w.out_padded if w.projected else 0)
+    k.W_x = use * w.outputs * flat(w, w.h_blocks)  # W_h is first
+    k.W_r = k.W_x + use * w.inputs * flat(w, w.x_blocks)
+    k.parameters = k.W_r + (w.hidden * up(w.outputs, w.nr) * w.nr if w.projected else 0)
     k.operands = k.parameters + parameters_size(w)
-    k.resets = k.operands + 2 * w.batch * pitch(w.out_panels, w.nr)
-    k.plain = k.resets + (w.batch * pitch(w.panels, w.nr) if w.cell == GRU_BEFORE else 0)
+    k.resets = k.operands + 2 * w.batch * pitch(w.out_wide, w.lanes)
+    k.plain = k.resets + (w.batch * pitch(w.wide, w.lanes) if w.cell == GRU_BEFORE else 0)
     k.inputs = k.plain + (w.batch * plain_blocks(w) * w.padded if w.normed else 0)
     k.size = k.inputs + (_window_slots(w, team) * w.inputs if w.places is not NULL else 0)
     return k
@@ -94,36 +93,21 @@ def sizes(int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t 
     return w.row, _window_slots(&w, num_threads), _work(&w, num_threads).size
 
 
-cdef inline void _points(
-    const Walk* w, const Share* mine, Py_ssize_t t, Py_ssize_t rows, cython.floating* now, Py_ssize_t row,
-    const cython.floating* parameters, const cython.floating* state_mask, cython.floating* h, cython.floating* c,
-    cython.floating* m, cython.floating* operand, Py_ssize_t operand_row,
+cdef inline Row _row(
+    const Walk* w, Py_ssize_t t, Py_ssize_t sequence, const cython.floating* peepholes,
+    const cython.floating* state_mask, cython.floating* h, cython.floating* c, cython.floating* m,
 ) noexcept nogil:
-    """The cell's point function on this thread's rows and units of step t; with no projection also h."""
-    cdef cython.floating value[FD_NR_FLOAT]
-    cdef Py_ssize_t r, q, u, width, at, here, old, new
-    for r in range(rows):
-        at = start(w, t) + mine.row0 + r
-        here = place(w, at)
-        old, new = before(w, t, mine.row0 + r), after(w, t, mine.row0 + r)
-        for q in range(mine.panel0, mine.panel1):
-            u = q * w.nr
-            width = min(w.nr, w.hidden - u)
-            if w.cell <= RNN_RELU:
-                rnn_point(w, now + r * row + u, <cython.floating*> value)
-            elif w.cell <= LSTM_COUPLED:
-                lstm_point(w, now + r * row + u, parameters + plain_blocks(w) * w.padded + u, c + old * w.hidden + u,
-                           c + new * w.hidden + u, <cython.floating*> value, here * w.hidden + u, width)
-            else:
-                gru_point(w, now + r * row + u, h + old * w.hidden + u, <cython.floating*> value, here * w.hidden + u,
-                          width)
-            if w.projected:
-                for u in range(width):
-                    m[at * w.hidden + q * w.nr + u] = value[u]
-            else:
-                emit(w, <cython.floating*> value, h + old * w.hidden + u, h + new * w.hidden + u,
-                     operand + (mine.row0 + r) * operand_row + u, offset(state_mask, (mine.row0 + r) * w.hidden + u),
-                     here * w.hidden + u, width)
+    """A sequence's row of step t."""
+    cdef Row row
+    cdef Py_ssize_t old = before(w, t, sequence), new = after(w, t, sequence), here = start(w, t) + sequence
+    row.at, row.out_at = place(w, here) * w.hidden, place(w, here) * w.outputs
+    row.peepholes, row.state_mask = peepholes, offset(state_mask, sequence * w.outputs)
+    row.h_before, row.h = h + old * w.outputs, h + new * w.outputs
+    if c is not NULL:
+        row.c_before, row.c = c + old * w.hidden, c + new * w.hidden
+    if w.projected:
+        row.value = m + here * w.hidden
+    return row
 
 
 cdef inline void _recurrent_products(
@@ -137,15 +121,15 @@ cdef inline void _recurrent_products(
         end = b + 1
         while side_by_side(w, mine) and end < block1 and (w.x_gate[end] >= 0) == (w.x_gate[b] >= 0):
             end += 1
-        column = b * w.padded + mine.panel0 * w.nr
+        column = b * w.padded + mine.q0 * w.lanes
         if w.x_gate[b] >= 0:
             from_, from_row = now + column, w.row
         elif w.normed:
             from_, from_row = NULL, 0
         else:
             from_, from_row = parameters + column, 0
-        gate_product(a, a_row, rows, w.outputs, W_h, w, w.h_first, b, w.h_gate[b], mine.panel0,
-                     mine.panel1 + (end - b - 1) * w.panels, now, from_, from_row)
+        gate_product(a, a_row, rows, w.outputs, W_h, w, w.h_first, b, w.h_gate[b], mine.q0,
+                     mine.q1 + (end - b - 1) * w.wide, now, from_, from_row)
         b = end
 
 
@@ -173,7 +157,7 @@ cdef inline void _input_products(
     """Blocks of x of a window's gates, bias + x @ W_x: one product if all rows are owned, else one a step. x has all
     rows, or those that _take_inputs brought; gates has all (keep), or the window's own."""
     cdef Py_ssize_t b = 0, blocks = w.x_blocks if side_by_side(w, mine) else 1, q, t, row = start(w, t0), rows, slot
-    cdef Py_ssize_t end = mine.panel1 + (blocks - 1) * w.panels
+    cdef Py_ssize_t end = mine.q1 + (blocks - 1) * w.wide
     cdef const cython.floating* bias
     while b < w.x_blocks:
         bias = offset(parameters, b * w.padded)
@@ -181,17 +165,17 @@ cdef inline void _input_products(
             bias = NULL
         if mine.row1 - mine.row0 == w.batch:
             gate_product(x + (row if w.places is NULL else 0) * w.inputs, w.inputs,
-                         start(w, t1 - 1) + count(w, t1 - 1) - row, w.inputs, W_x, w, 0, b, w.x_gate[b], mine.panel0,
-                         end, gates + (row if keep else 0) * w.row, offset(bias, mine.panel0 * w.nr), 0)
+                         start(w, t1 - 1) + count(w, t1 - 1) - row, w.inputs, W_x, w, 0, b, w.x_gate[b], mine.q0,
+                         end, gates + (row if keep else 0) * w.row, offset(bias, mine.q0 * w.lanes), 0)
         else:
-            for q in range(mine.panel0, end, 2):  # two panels of weights are used for all steps at once
+            for q in range(mine.q0, end, 4):  # two panels of weights are used for all steps at once
                 slot = 0
                 for t in range(t0, t1):
                     row, rows = start(w, t) + mine.row0, min(mine.row1, count(w, t)) - mine.row0
                     if rows > 0:
                         gate_product(x + (row if w.places is NULL else slot) * w.inputs, w.inputs, rows, w.inputs, W_x,
-                                     w, 0, b, w.x_gate[b], q, min(q + 2, end), gates + (row if keep else slot) * w.row,
-                                     offset(bias, q * w.nr), 0)
+                                     w, 0, b, w.x_gate[b], q, min(q + 4, end), gates + (row if keep else slot) * w.row,
+                                     offset(bias, q * w.lanes), 0)
                         slot += rows
         b += blocks
 
@@ -201,13 +185,9 @@ cdef inline void _normed_rows(
     const cython.floating* parameters, cython.floating* plain,
 ) noexcept nogil:
     """Norms gates gate0 to gate1 of a step's rows and writes the plain rows from them."""
-    cdef Py_ssize_t r, g, wide = plain_blocks(w) * w.padded
+    cdef Py_ssize_t r
     for r in range(rows):
-        normalise(now + r * w.row, w, gate0, gate1)
-        normalise(now + r * w.row, w, w.gates + gate0, w.gates + gate1)
-        for g in range(gate0, gate1):
-            plain_gate(<const cython.floating*> now + r * w.row, plain + r * wide, parameters,
-                       parameters + wide + 3 * w.padded, w, g)
+        normed_row(w, now + r * w.row, parameters, gate0, gate1, plain + r * plain_blocks(w) * w.padded)
 
 
 cdef void _walk(
@@ -218,17 +198,19 @@ cdef void _walk(
     cython.floating* inputs, bint keep, int64_t* barrier, Py_ssize_t team,
 ) noexcept nogil:
     """All time steps of one thread's share. keep: gates has every step's rows, else one window's."""
-    cdef Py_ssize_t t0, t1 = 0, t, r, q, u, rows, row, slot, width, column, reset_row = pitch(w.panels, w.nr)
-    cdef Py_ssize_t operand_row = pitch(w.out_panels, w.nr), wide = plain_blocks(w) * w.padded
+    cdef Py_ssize_t t0, t1 = 0, t, r, rows, row, slot, resets_row = pitch(w.wide, w.lanes), point_row = w.row
+    cdef Py_ssize_t operand_row = pitch(w.out_wide, w.lanes)
     cdef Py_ssize_t first = 2 if w.cell == GRU_BEFORE else w.h_blocks  # blocks of h in the first phase
     cdef Share mine = share(w, 0, w.steps, me, team, sizeof(cython.floating))
     cdef Py_ssize_t own = 0 if mine.by_units else me * FORWARD_ROWS + mine.row0
-    cdef cython.floating value[FD_NR_FLOAT]
+    cdef Row one
     cdef cython.floating* now
     cdef cython.floating* point
-    cdef cython.floating* new
+    cdef const cython.floating* peepholes = parameters + plain_blocks(w) * w.padded
     cdef const cython.floating* read
     cdef cython.floating* write
+    if w.normed:
+        point_row = plain_blocks(w) * w.padded
     while t1 < w.steps:
         t0 = t1
         t1 = window_end(w, t0, FORWARD_ROWS)
@@ -248,44 +230,39 @@ cdef void _walk(
             slot += rows
             read = operands + ((t & 1) * w.batch + mine.row0) * operand_row
             write = operands + ((t + 1) & 1) * w.batch * operand_row
-            point = plain + mine.row0 * wide if w.normed else now
+            point = plain + mine.row0 * point_row if w.normed else now
             _recurrent_products(w, &mine, rows, w.h_first, w.h_first + first, read, operand_row, W_h, parameters, now)
             if w.normed:
                 _normed_rows(w, rows, 0, first, now, parameters, point)
             if w.cell == GRU_BEFORE:
                 for r in range(rows):
-                    for q in range(mine.panel0, mine.panel1):
-                        u = q * w.nr
-                        gru_reset(w, point + r * (wide if w.normed else w.row) + u,
-                                  h + before(w, t, mine.row0 + r) * w.hidden + u,
-                                  offset(state_mask, (mine.row0 + r) * w.hidden + u),
-                                  resets + (mine.row0 + r) * reset_row + u, min(w.nr, w.hidden - u))
+                    one = _row(w, t, mine.row0 + r, peepholes, state_mask, h, c, m)
+                    one.reset = resets + (mine.row0 + r) * resets_row
+                    reset_row(w, &one, point + r * point_row, mine.q0, mine.q1)
                 if mine.by_units:
                     fd_barrier(barrier, team)
                 _recurrent_products(w, &mine, rows, w.h_first + 2, w.h_first + 3,
-                                    <const cython.floating*> resets + mine.row0 * reset_row, reset_row, W_h,
+                                    <const cython.floating*> resets + mine.row0 * resets_row, resets_row, W_h,
                                     parameters, now)
                 if w.normed:
                     _normed_rows(w, rows, 2, 3, now, parameters, point)
-            _points(w, &mine, t, rows, point, wide if w.normed else w.row, parameters, state_mask, h, c, m, write,
-                    operand_row)
+            for r in range(rows):
+                one = _row(w, t, mine.row0 + r, peepholes, state_mask, h, c, m)
+                one.operand = write + (mine.row0 + r) * operand_row
+                forward_row(w, &one, point + r * point_row, mine.q0, mine.q1)
             if w.projected:
                 if mine.by_units:
                     fd_barrier(barrier, team)
                 product(<const cython.floating*> m + row * w.hidden, w.hidden, 1, rows,
-                        W_r + mine.out_panel0 * w.hidden * w.nr, w.nr, w.hidden * w.nr, w.hidden,
-                        write + mine.row0 * operand_row + mine.out_panel0 * w.nr, operand_row,
-                        min(mine.out_panel1 * w.nr, w.outputs) - mine.out_panel0 * w.nr,
+                        W_r + mine.out_q0 * w.lanes * w.hidden, w.nr, w.hidden * w.nr, w.hidden,
+                        write + mine.row0 * operand_row + mine.out_q0 * w.lanes, operand_row,
+                        min(mine.out_q1 * w.lanes, w.outputs) - mine.out_q0 * w.lanes,
                         <const cython.floating*> NULL, 0)
                 for r in range(rows):
-                    for q in range(mine.out_panel0, mine.out_panel1):
-                        width, column = min(w.nr, w.outputs - q * w.nr), q * w.nr
-                        new = write + (mine.row0 + r) * operand_row + column
-                        load(<cython.floating*> value, <const cython.floating*> new, width)
-                        emit(w, <cython.floating*> value, h + before(w, t, mine.row0 + r) * w.outputs + column,
-                             h + after(w, t, mine.row0 + r) * w.outputs + column, new,
-                             offset(state_mask, (mine.row0 + r) * w.outputs + column),
-                             place(w, row + r) * w.outputs + column, width)
+                    one = _row(w, t, mine.row0 + r, peepholes, state_mask, h, c, m)
+                    one.operand = write + (mine.row0 + r) * operand_row
+                    emit_row(w, &one, <const cython.floating*> write + (mine.row0 + r) * operand_row, mine.out_q0,
+                             mine.out_q1)
             if mine.by_units:
                 fd_barrier(barrier, team)
 
@@ -293,7 +270,7 @@ cdef void _walk(
 cdef void _first_operand(const Walk* w, Py_ssize_t row0, Py_ssize_t row1, const cython.floating* h,
                          const cython.floating* state_mask, cython.floating* operand) noexcept nogil:
     """The initial h as the first step multiplies it."""
-    cdef Py_ssize_t r, u, pitch_ = pitch(w.out_panels, w.nr)
+    cdef Py_ssize_t r, u, pitch_ = pitch(w.out_wide, w.lanes)
     for r in range(row0, row1):
         for u in range(w.outputs):
             operand[r * pitch_ + u] = h[r * w.outputs + u]
@@ -308,7 +285,7 @@ cdef void _member(
 ) noexcept nogil:
     """What each thread of the team does: pack its part of the weights, then walk its share."""
     cdef Work at = _work(w, team)
-    cdef Py_ssize_t q, panels = w.out_panels, row0 = w.batch * me // team, row1 = w.batch * (me + 1) // team
+    cdef Py_ssize_t q, panels = up(w.outputs, w.nr), row0 = w.batch * me // team, row1 = w.batch * (me + 1) // team
     cdef const cython.floating* W_x = <const cython.floating*> o.W_x
     cdef const cython.floating* W_h = <const cython.floating*> o.W_h
     cdef const cython.floating* W_r = <const cython.floating*> o.W_r

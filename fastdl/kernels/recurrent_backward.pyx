@@ -20,22 +20,10 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
-from ._cells cimport (
-    clear_padding,
-    gru_point,
-    gru_point_backward,
-    gru_reset,
-    gru_reset_backward,
-    lstm_point,
-    lstm_point_backward,
-    rnn_point,
-    rnn_point_backward,
-)
-from ._gate_norm cimport normalise_backward, plain_gate
-from ._lanes cimport absorb, load, store
 from ._operands cimport Operands, take
+from ._rows cimport absorb_row, backward_row, normed_backward_row, plain_row, reset_backward_row
 from ._sums cimport gain_sums, pack_inputs, pack_states, parameter_sums, weight_products
-from ._tile cimport FD_MR, FD_NR_FLOAT, offset, pack_panel, pack_panel_transposed, pack_rows, product
+from ._tile cimport FD_MR, offset, pack_panel, pack_panel_transposed, pack_rows, product
 from ._walk cimport (
     after,
     before,
@@ -45,18 +33,18 @@ from ._walk cimport (
     count,
     describe,
     GRU_BEFORE,
-    LSTM_COUPLED,
     pack_gates_transposed,
     pack_parameters,
     parameters_size,
     place,
     plain_blocks,
-    RNN_RELU,
+    Row,
     Share,
     share,
     start,
     strips,
     transposed_product,
+    up,
     Walk,
     window_begin,
     window_rows,
@@ -80,9 +68,9 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef Work k
     cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, _window(w)), strip = BLOCK_ROWS * FD_MR
     cdef bint reset = w.cell == GRU_BEFORE
-    k.W_x = use * w.out_panels * w.nr * w.h_blocks * w.padded
-    k.W_r = k.W_x + use * (w.inputs + w.nr - 1) // w.nr * w.nr * w.x_blocks * w.padded
-    k.parameters = k.W_r + (w.outputs * w.padded if w.projected else 0)
+    k.W_x = use * up(w.outputs, w.nr) * w.nr * w.h_blocks * w.padded
+    k.W_r = k.W_x + use * up(w.inputs, w.nr) * w.nr * w.x_blocks * w.padded
+    k.parameters = k.W_r + (w.outputs * up(w.hidden, w.nr) * w.nr if w.projected else 0)
     k.da = k.parameters + parameters_size(w)
     k.plain = k.da + window * w.row                                               # window: gradients of plain rows
     k.dout = k.plain + (window * plain_blocks(w) * w.padded if w.normed else 0)   # window: of h before projection
@@ -97,7 +85,7 @@ cdef Work _work(const Walk* w, Py_ssize_t team) noexcept nogil:
     k.strips_m = k.strips_rh + (strip * strips(w.hidden) if reset else 0)
     k.dx = k.strips_m + (strip * strips(w.hidden) if w.projected else 0)          # window: dx before it is padded
     k.members = k.dx + (window * w.inputs if w.places is not NULL else 0)
-    k.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 1) * w.padded           # panels; a plain row; an operand
+    k.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 2) * w.padded           # panels; a plain row; r h, and c
     k.size = k.members + team * k.member
     return k
 
@@ -113,45 +101,30 @@ def sizes(int cell, bint normed, bint peepholes, Py_ssize_t steps, Py_ssize_t ba
     return _work(&w, num_threads).size
 
 
-cdef inline void _gate_points(
-    const Walk* w, const cython.floating* gates, const cython.floating* parameters, const cython.floating* y,
-    const cython.floating* h_before, const cython.floating* c_before, const cython.floating* c,
-    const cython.floating* dc_above, cython.floating* dh, cython.floating* dc, cython.floating* da,
-    cython.floating* fresh, Py_ssize_t at, Py_ssize_t u, Py_ssize_t width,
+cdef inline Row _row(
+    const Walk* w, Py_ssize_t t, Py_ssize_t sequence, const cython.floating* parameters,
+    const cython.floating* state_mask, const cython.floating* h, const cython.floating* c,
 ) noexcept nogil:
-    """The cell's point function for one panel, which begins with unit u; the row's first candidate is `at`."""
-    if w.cell <= RNN_RELU:
-        rnn_point_backward(w, gates + u, y, da + u)
-    elif w.cell <= LSTM_COUPLED:
-        lstm_point_backward(w, gates + u, parameters + plain_blocks(w) * w.padded + u, c_before + u, c + u, y,
-                            offset(dc_above, u), dc + u, da + u, fresh, at + u, width)
-    else:
-        gru_point_backward(w, gates + u, h_before + u, y, dh + u, da + u, at + u, width)
+    """A sequence's row of step t; its gradients are for `_gradients` to say."""
+    cdef Row row
+    cdef Py_ssize_t old = before(w, t, sequence), new = after(w, t, sequence), there = new - w.batch
+    row.at, row.out_at = there * w.hidden, there * w.outputs
+    row.peepholes = parameters + plain_blocks(w) * w.padded
+    row.state_mask = offset(state_mask, sequence * w.outputs)
+    row.h_before = h + old * w.outputs
+    if c is not NULL:
+        row.c_before, row.c = c + old * w.hidden, <void*> (c + new * w.hidden)
+    return row
 
 
-cdef inline void _plain_row(
-    const Walk* w, const cython.floating* row, const cython.floating* parameters, const cython.floating* h_before,
-    const cython.floating* c_before, const cython.floating* state_mask, Py_ssize_t at, cython.floating* plain,
-    cython.floating* operand,
+cdef inline void _gradients(
+    const Walk* w, Row* row, Py_ssize_t sequence, const cython.floating* dy, const cython.floating* dc_above,
+    cython.floating* dh, cython.floating* dc,
 ) noexcept nogil:
-    """A layer-normed row's gate values again, which forward did not keep, from its v^."""
-    cdef cython.floating state[FD_NR_FLOAT]
-    cdef cython.floating value[FD_NR_FLOAT]
-    cdef Py_ssize_t g, q, u, width
-    for g in range(w.gates):
-        plain_gate(row, plain, parameters, parameters + (plain_blocks(w) + 3) * w.padded, w, g)
-    for q in range(w.panels):
-        u = q * w.nr
-        width = min(w.nr, w.hidden - u)
-        if w.cell <= RNN_RELU:
-            rnn_point(w, plain + u, <cython.floating*> value)
-        elif w.cell <= LSTM_COUPLED:
-            lstm_point(w, plain + u, parameters + plain_blocks(w) * w.padded + u, c_before + u,
-                       <cython.floating*> state, <cython.floating*> value, at + u, width)
-        else:
-            if w.cell == GRU_BEFORE:
-                gru_reset(w, plain + u, h_before + u, offset(state_mask, u), operand + u, width)
-            gru_point(w, plain + u, h_before + u, <cython.floating*> value, at + u, width)
+    row.dy, row.dc_above = dy + row.out_at, offset(dc_above, row.at)
+    row.dh, row.dc, row.fresh = dh + sequence * w.outputs, NULL, NULL
+    if dc is not NULL:
+        row.dc = dc + sequence * w.hidden
 
 
 cdef inline void _through_projection(
@@ -159,21 +132,19 @@ cdef inline void _through_projection(
     const cython.floating* W_r, cython.floating* dh, cython.floating* dout, cython.floating* dm, int64_t* barrier,
     Py_ssize_t team,
 ) noexcept nogil:
-    """dout, the gradient by the projected h before zoneout, and dm = dout @ W_r^T of this thread's units."""
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef Py_ssize_t r, q, u, at
+    """dout, the gradient with respect to the projected h before zoneout, and dm = dout @ W_r^T of this thread's
+    units."""
+    cdef Py_ssize_t r
+    cdef Row row
     for r in range(rows):
-        at = place(w, start(w, t) + mine.row0 + r)
-        for q in range(mine.out_panel0, mine.out_panel1):
-            u = q * w.nr
-            absorb(w, <cython.floating*> y, dy + at * w.outputs + u, dh + (mine.row0 + r) * w.outputs + u,
-                   at * w.outputs + u, min(w.nr, w.outputs - u))
-            store(dout + r * w.out_padded + u, <const cython.floating*> y, w.nr)
+        row.out_at = place(w, start(w, t) + mine.row0 + r) * w.outputs
+        row.dy, row.dh = dy + row.out_at, dh + (mine.row0 + r) * w.outputs
+        absorb_row(w, &row, dout + r * w.out_padded, mine.out_q0, mine.out_q1)
     if mine.by_units:
         fd_barrier(barrier, team)
-    product(<const cython.floating*> dout, w.out_padded, 1, rows, W_r + mine.panel0 * w.outputs * w.nr, w.nr,
-            w.outputs * w.nr, w.outputs, dm + mine.row0 * w.padded + mine.panel0 * w.nr, w.padded,
-            (mine.panel1 - mine.panel0) * w.nr, <const cython.floating*> NULL, 0)
+    product(<const cython.floating*> dout, w.out_padded, 1, rows, W_r + mine.q0 * w.lanes * w.outputs, w.nr,
+            w.outputs * w.nr, w.outputs, dm + mine.row0 * w.padded + mine.q0 * w.lanes, w.padded,
+            (mine.q1 - mine.q0) * w.lanes, <const cython.floating*> NULL, 0)
 
 
 cdef inline void _state_product(
@@ -187,14 +158,24 @@ cdef inline void _state_product(
         passed = dh
     if state_mask is NULL:
         transposed_product(da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first, w.h_first + blocks,
-                           mine.out_panel0, mine.out_panel1, w.outputs, dh, w.outputs, passed)
+                           mine.out_q0, mine.out_q1, w.outputs, dh, w.outputs, passed)
         return
     transposed_product(da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first, w.h_first + blocks,
-                       mine.out_panel0, mine.out_panel1, w.outputs, part, w.out_padded, <const cython.floating*> NULL)
+                       mine.out_q0, mine.out_q1, w.outputs, part, w.out_padded, <const cython.floating*> NULL)
     for r in range(rows):
-        for u in range(mine.out_panel0 * w.nr, min(mine.out_panel1 * w.nr, w.outputs)):
+        for u in range(mine.out_q0 * w.lanes, min(mine.out_q1 * w.lanes, w.outputs)):
             dh[r * w.outputs + u] = (0 if passed is NULL else dh[r * w.outputs + u]) + (
                 part[r * w.out_padded + u] * state_mask[r * w.outputs + u])
+
+
+cdef inline void _again(
+    const Walk* w, Row* row, const cython.floating* normed, const cython.floating* parameters, cython.floating* plain,
+) noexcept nogil:
+    """A layer-normed row's gate values, and behind them what it would write beside them."""
+    cdef void* c = row.c
+    row.reset, row.c = plain + plain_blocks(w) * w.padded, plain + (plain_blocks(w) + 1) * w.padded
+    plain_row(w, row, normed, parameters, plain)
+    row.c = c
 
 
 cdef void _step(
@@ -205,79 +186,55 @@ cdef void _step(
     Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """Step t of the window that begins with t0: da of this thread's share; dh and dc become those of t - 1."""
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef Py_ssize_t r, q, u, width, old, new, here, there, sequence
-    cdef Py_ssize_t rows = max(min(mine.row1, count(w, t)) - mine.row0, 0), first = start(w, t) + mine.row0
-    cdef Py_ssize_t wide = plain_blocks(w) * w.padded, slot = first - start(w, t0)
+    cdef Py_ssize_t r, sequence, rows = max(min(mine.row1, count(w, t)) - mine.row0, 0)
+    cdef Py_ssize_t first = start(w, t) + mine.row0, wide = plain_blocks(w) * w.padded, slot = first - start(w, t0)
     cdef const cython.floating* parameters = work + at.parameters
-    cdef const cython.floating* gains = parameters + wide + 3 * w.padded
     cdef cython.floating* da = work + at.da + slot * w.row
     cdef cython.floating* dm = work + at.dm
-    cdef cython.floating* dc_row = NULL
     cdef cython.floating* drh = work + at.drh + mine.row0 * w.padded
-    cdef cython.floating* fresh = NULL
     cdef cython.floating* again = work + at.members + me * at.member + 2 * BLOCK_ROWS * w.nr
     cdef const cython.floating* values
     cdef cython.floating* point
+    cdef Row row
     if w.projected:
         _through_projection(w, mine, t, rows, dy, W_r, dh, work + at.dout + slot * w.out_padded, dm, barrier, team)
     for r in range(rows):
-        here, sequence = first + r, mine.row0 + r
-        there, old, new = place(w, here), before(w, t, sequence), after(w, t, sequence)
-        values, point = gates + here * w.row, da + r * w.row
-        if dc is not NULL:
-            dc_row = dc + sequence * w.hidden
+        sequence = mine.row0 + r
+        values, point = gates + (first + r) * w.row, da + r * w.row
+        row = _row(w, t, sequence, parameters, state_mask, h, c)
         if w.normed:
-            _plain_row(w, values, parameters, h + old * w.outputs, offset(c, old * w.hidden),
-                       offset(state_mask, sequence * w.outputs), there * w.hidden, again, again + wide)
+            _again(w, &row, values, parameters, again)
             values, point = again, work + at.plain + (slot + r) * wide
-        for q in range(mine.panel0, mine.panel1):
-            u = q * w.nr
-            width = min(w.nr, w.hidden - u)
-            if w.peepholes:
-                fresh = work + at.fresh + (slot + r) * w.padded + u
-            if w.projected:
-                load(<cython.floating*> y, <const cython.floating*> dm + sequence * w.padded + u, width)
-            else:
-                absorb(w, <cython.floating*> y, dy + there * w.hidden + u, dh + sequence * w.hidden + u,
-                       there * w.hidden + u, width)
-            _gate_points(w, values, parameters, <const cython.floating*> y, h + old * w.outputs,
-                         offset(c, old * w.hidden), offset(c, new * w.hidden), offset(dc_above, there * w.hidden),
-                         dh + sequence * w.outputs, dc_row, point, fresh, there * w.hidden, u, width)
-            if width < w.nr:
-                clear_padding(point + u, w, plain_blocks(w), width)
+        _gradients(w, &row, sequence, dy, dc_above, dh, dc)
+        row.value = dm + sequence * w.padded
+        if w.peepholes:
+            row.fresh = work + at.fresh + (slot + r) * w.padded
+        backward_row(w, &row, values, point, mine.q0, mine.q1)
         if w.normed:
             if w.cell == GRU_BEFORE:
-                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, w.gates + 2,
-                                   w.gates + 3, da + r * w.row)
+                normed_backward_row(w, gates + (first + r) * w.row, <const cython.floating*> point, parameters,
+                                    w.gates + 2, w.gates + 3, da + r * w.row)
             else:
-                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, 0, w.blocks,
-                                   da + r * w.row)
+                normed_backward_row(w, gates + (first + r) * w.row, <const cython.floating*> point, parameters, 0,
+                                    w.blocks, da + r * w.row)
     if mine.by_units:
         fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
     if w.cell == GRU_BEFORE:
         transposed_product(<const cython.floating*> da, rows, W_h, w, w.h_first, w.h_blocks, w.h_gate, w.h_first + 2,
-                           w.h_first + 3, mine.panel0, mine.panel1, w.hidden, drh, w.padded,
-                           <const cython.floating*> NULL)
+                           w.h_first + 3, mine.q0, mine.q1, w.hidden, drh, w.padded, <const cython.floating*> NULL)
         for r in range(rows):
-            here, sequence = first + r, mine.row0 + r
-            there, old = place(w, here), before(w, t, sequence)
-            values, point = gates + here * w.row, da + r * w.row
+            sequence = mine.row0 + r
+            values, point = gates + (first + r) * w.row, da + r * w.row
+            row = _row(w, t, sequence, parameters, state_mask, h, c)
             if w.normed:
-                _plain_row(w, values, parameters, h + old * w.outputs, <const cython.floating*> NULL,
-                           offset(state_mask, sequence * w.outputs), there * w.hidden, again, again + wide)
+                _again(w, &row, values, parameters, again)
                 values, point = again, work + at.plain + (slot + r) * wide
-            for q in range(mine.panel0, mine.panel1):
-                u = q * w.nr
-                gru_reset_backward(
-                    w, values + u, h + old * w.hidden + u, offset(state_mask, sequence * w.hidden + u),
-                    <const cython.floating*> drh + r * w.padded + u, dh + sequence * w.hidden + u, point + u,
-                    work + at.rh + (slot + r) * w.padded + u, min(w.nr, w.hidden - u))
-                if w.hidden - u < w.nr:
-                    clear_padding(point + u, w, 1, w.hidden - u)
+            _gradients(w, &row, sequence, dy, dc_above, dh, dc)
+            row.reset = work + at.rh + (slot + r) * w.padded
+            reset_backward_row(w, &row, values, <const cython.floating*> drh + r * w.padded, point, mine.q0, mine.q1)
             if w.normed:
-                normalise_backward(gates + here * w.row, <const cython.floating*> point, gains, w, 0, w.gates + 2,
-                                   da + r * w.row)
+                normed_backward_row(w, gates + (first + r) * w.row, <const cython.floating*> point, parameters, 0,
+                                    w.gates + 2, da + r * w.row)
         if mine.by_units:
             fd_barrier(barrier, team)
     _state_product(w, mine, rows, <const cython.floating*> da, W_h,
@@ -287,13 +244,13 @@ cdef void _step(
 
 cdef Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first panel of gates of a part, so that all parts multiply as much: a block may be of x, of h, or of both."""
-    cdef Py_ssize_t b, height, wanted = w.panels * w.gates * (w.inputs + w.outputs) * part // parts
+    cdef Py_ssize_t b, height, panels = up(w.wide, 2), wanted = panels * w.gates * (w.inputs + w.outputs) * part // parts
     for b in range(w.blocks):
         height = (w.inputs if w.x_gate[b] >= 0 else 0) + (w.outputs if w.h_gate[b] >= 0 else 0)
-        if wanted < w.panels * height:
-            return b * w.panels + wanted // height
-        wanted -= w.panels * height
-    return w.blocks * w.panels
+        if wanted < panels * height:
+            return b * panels + wanted // height
+        wanted -= panels * height
+    return w.blocks * panels
 
 
 cdef void _pack_strips(
@@ -324,7 +281,7 @@ cdef void _block(
     cython.floating* dgains, bint add, int64_t* barrier, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """Gradients of the parameters from rows `first` on, which are `slot` on in the window, and packed into strips."""
-    cdef Py_ssize_t i, j, b, u, end, beside, width, resets = strips(w.hidden)
+    cdef Py_ssize_t i, j, b, u, end, beside, width, resets = strips(w.hidden), of_block = up(w.wide, 2)
     cdef Py_ssize_t wide = w.gates * w.hidden
     cdef Py_ssize_t plain_row = plain_blocks(w) * w.padded if w.normed else w.row
     cdef const cython.floating* da = work + at.da + slot * w.row
@@ -343,11 +300,12 @@ cdef void _block(
         fd_barrier(barrier, team)
     j, end = _column_share(w, me, team), _column_share(w, me + 1, team)
     while j < end:
-        b, u = j // w.panels, (j % w.panels) * w.nr
-        beside = 2 if j + 1 < end and (j + 1) // w.panels == b else 1  # neighbours, for the tile two panels wide
+        b, u = j // of_block, (j % of_block) * w.nr
+        beside = 2 if j + 1 < end and (j + 1) // of_block == b else 1  # neighbours, for the tile two panels wide
         width = min(beside * w.nr, w.hidden - u)
         for i in range(beside):
-            pack_panel(da + (j + i) * w.nr, w.row, rows, w.nr, panels + i * BLOCK_ROWS * w.nr)
+            pack_panel(da + b * w.padded + u + i * w.nr, w.row, rows, min(w.nr, w.padded - u - i * w.nr),
+                       panels + i * BLOCK_ROWS * w.nr)
         if w.x_gate[b] >= 0:
             weight_products(<const cython.floating*> work + at.strips_x, w.inputs, <const cython.floating*> panels,
                             rows, dW_x + w.x_gate[b] * w.hidden + u, wide, width, w.nr, add)
@@ -357,8 +315,8 @@ cdef void _block(
                             dW_h + w.h_gate[b] * w.hidden + u, wide, width, w.nr, add)
         j += beside
     if w.projected:
-        for j in range(w.out_panels * me // team, w.out_panels * (me + 1) // team):
-            pack_panel(dout + j * w.nr, w.out_padded, rows, w.nr, panels)
+        for j in range(up(w.outputs, w.nr) * me // team, up(w.outputs, w.nr) * (me + 1) // team):
+            pack_panel(dout + j * w.nr, w.out_padded, rows, min(w.nr, w.outputs - j * w.nr), panels)
             weight_products(<const cython.floating*> work + at.strips_m, w.hidden, <const cython.floating*> panels,
                             rows, dW_r + j * w.nr, w.outputs, min(w.nr, w.outputs - j * w.nr), w.nr, add)
     parameter_sums(w, plain, plain_row, rows, t0, first, c,
@@ -389,7 +347,7 @@ cdef void _member(
     """What each thread of the team does: pack, then windows from the last to the first: steps, then products."""
     cdef Share mine
     cdef Work at = _work(w, team)
-    cdef Py_ssize_t t, t0, t1 = w.steps, q, first, rows, block, row0, row1, x_panels = (w.inputs + w.nr - 1) // w.nr
+    cdef Py_ssize_t t, t0, t1 = w.steps, q, first, rows, block, row0, row1, x_wide = up(w.inputs, w.lanes)
     cdef const cython.floating* x = <const cython.floating*> o.x
     cdef const cython.floating* W_x = <const cython.floating*> o.W_x
     cdef const cython.floating* W_h = <const cython.floating*> o.W_h
@@ -407,7 +365,7 @@ cdef void _member(
             pack_gates_transposed(W_x, w.inputs, w, 0, w.x_blocks, w.x_gate, work + at.W_x, me, team)
         W_h, W_x = work, work + at.W_x
     if w.projected:
-        for q in range(w.panels * me // team, w.panels * (me + 1) // team):
+        for q in range(up(w.hidden, w.nr) * me // team, up(w.hidden, w.nr) * (me + 1) // team):
             pack_panel_transposed(W_r + q * w.nr * w.outputs, w.outputs, w.outputs, min(w.nr, w.hidden - q * w.nr),
                                   work + at.W_r + q * w.nr * w.outputs)
     if me == 0:
@@ -432,7 +390,7 @@ cdef void _member(
             row0, row1 = rows * me // team, rows * (me + 1) // team
             dx_rows = (dx + first * w.inputs if w.places is NULL else work + at.dx) + row0 * w.inputs
             transposed_product(<const cython.floating*> work + at.da + row0 * w.row, row1 - row0, W_x, w, 0, w.x_blocks,
-                               w.x_gate, 0, w.x_blocks, 0, x_panels, w.inputs, dx_rows, w.inputs,
+                               w.x_gate, 0, w.x_blocks, 0, x_wide, w.inputs, dx_rows, w.inputs,
                                <const cython.floating*> NULL)
             if w.places is not NULL:
                 for q in range(row1 - row0):
