@@ -8,7 +8,7 @@ the walk is row place(i) of a padded array, whose other rows are padding. In fro
 rows for the initial states; `before` and `after` are the rows where a step reads and writes.
 
 Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole registers of `lanes`.
-Block b takes gate x_gate[b] of x @ W_x and gate h_gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
+Block b takes gate of_x.gate[b] of x @ W_x and gate of_h.gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
 
     cell                gates of W    blocks                 (x, h)
     RNN                 a             a                      (0, 0)
@@ -24,17 +24,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
-from ._tile cimport (
-    FD_MR,
-    FD_NR_DOUBLE,
-    FD_NR_FLOAT,
-    madd,
-    offset,
-    pack_panel,
-    pack_panel_transposed,
-    pack_register,
-    product,
-)
+from ._tile cimport FD_MR
 from ._vec cimport FD_VECTOR_BYTES, lanes
 
 
@@ -54,6 +44,11 @@ cdef enum:
     BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at most at a time
     MOST_BLOCKS = 8
 
+cdef struct Side:                         # x @ W_x, or h @ W_h
+    Py_ssize_t first, blocks              # blocks of a row of gates that it has
+    Py_ssize_t k, row                     # columns of x or h, and elements from row to row where they are multiplied
+    int gate[MOST_BLOCKS]                 # which gate each block of a row of gates takes of it; -1: none
+
 cdef struct Walk:
     Py_ssize_t steps, batch, rows, inputs, hidden, outputs, gates  # rows: of all steps; outputs: of h, H or projected
     const int64_t* offsets                # first row of every step, and their number; NULL: `batch` each
@@ -65,9 +60,7 @@ cdef struct Walk:
     Py_ssize_t wide, padded               # registers, and units, of a block
     Py_ssize_t out_wide, out_padded       # the same for what h has
     Py_ssize_t blocks, row                # of a row of gates, and elements from one to the next
-    Py_ssize_t x_blocks, h_first, h_blocks
-    int x_gate[MOST_BLOCKS]
-    int h_gate[MOST_BLOCKS]
+    Side of_x, of_h
     bint packed                           # weights packed into panels, or read where they lie
     double epsilon                        # of layer norm
     double clip, cell_clip                # of what enters the gates, and of c; 0: none
@@ -125,46 +118,41 @@ cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
     return 1 if cell <= RNN_RELU else 4 if cell == LSTM else 3
 
 
-cdef inline void describe(
-    Walk* w, int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t inputs,
-    Py_ssize_t hidden, Py_ssize_t projection, const int64_t* offsets, Py_ssize_t itemsize,
-) noexcept nogil:
-    """Everything of `w` that follows from the cell and the shape; the options are set to none. projection: 0 or P."""
-    cdef Py_ssize_t b
-    w.steps, w.batch, w.rows, w.inputs, w.hidden = steps, batch, rows, inputs, hidden
-    w.offsets, w.cell, w.normed = offsets, cell, normed
-    w.projected = projection > 0
-    w.outputs = projection if w.projected else hidden
+cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
+    """Everything that follows from cell, shape and norm, which are there: `inputs`, `hidden`, `outputs` and so on."""
     w.lanes = lanes(itemsize)
     w.nr = 2 * w.lanes
-    w.wide, w.out_wide = up(hidden, w.lanes), up(w.outputs, w.lanes)
+    w.wide, w.out_wide = up(w.hidden, w.lanes), up(w.outputs, w.lanes)
     w.padded, w.out_padded = w.wide * w.lanes, w.out_wide * w.lanes
-    w.gates = gates_of(cell)
-    for b in range(MOST_BLOCKS):
-        w.x_gate[b] = w.h_gate[b] = -1
-    w.x_blocks = w.h_blocks = w.gates
-    if normed:
-        w.h_first = w.gates
-        for b in range(w.gates):
-            w.x_gate[b] = w.h_gate[w.gates + b] = b
-    elif cell == GRU_AFTER:
-        w.h_first = 1
-        w.x_gate[0], w.x_gate[1], w.x_gate[2] = 2, 0, 1
-        w.h_gate[1], w.h_gate[2], w.h_gate[3] = 0, 1, 2
-    else:
-        w.h_first = 0
-        for b in range(w.gates):
-            w.x_gate[b] = w.h_gate[b] = b
-    w.blocks = w.h_first + w.h_blocks
+    w.gates = gates_of(w.cell)
+    _choose_blocks(w)
+    w.of_x.k = w.of_x.row = w.inputs
+    w.of_h.k, w.of_h.row = w.outputs, pitch(w.out_wide, w.lanes)
+    w.blocks = w.of_h.first + w.of_h.blocks
     w.row = pitch(w.blocks * w.wide, w.lanes)
-    if normed:  # and the 1 / standard deviation of every block, behind them
+    if w.normed:  # and the 1 / standard deviation of every block, behind them
         w.row += up(MOST_BLOCKS, w.lanes) * w.lanes
-    w.packed = rows > FEW_ROWS or hidden % w.nr or w.outputs % w.nr or offsets is not NULL or normed
-    w.peepholes, w.epsilon = False, 1e-5
-    w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
-    w.scale = 1
-    w.candidate = w.zone_h = w.zone_c = NULL
-    w.places, w.padding = NULL, 0
+    w.packed = (w.rows > FEW_ROWS or w.hidden % w.nr or w.outputs % w.nr or w.offsets is not NULL or w.normed)
+
+
+cdef inline void _choose_blocks(Walk* w) noexcept nogil:
+    """The table above."""
+    cdef Py_ssize_t b
+    for b in range(MOST_BLOCKS):
+        w.of_x.gate[b] = w.of_h.gate[b] = -1
+    w.of_x.first, w.of_h.first = 0, 0
+    w.of_x.blocks = w.of_h.blocks = w.gates
+    if w.normed:
+        w.of_h.first = w.gates
+        for b in range(w.gates):
+            w.of_x.gate[b] = w.of_h.gate[w.gates + b] = b
+    elif w.cell == GRU_AFTER:
+        w.of_h.first = 1
+        w.of_x.gate[0], w.of_x.gate[1], w.of_x.gate[2] = 2, 0, 1
+        w.of_h.gate[1], w.of_h.gate[2], w.of_h.gate[3] = 0, 1, 2
+    else:
+        for b in range(w.gates):
+            w.of_x.gate[b] = w.of_h.gate[b] = b
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
@@ -276,13 +264,11 @@ cdef inline Py_ssize_t _pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t 
     return min(up(registers, 2) * part // parts * 2, registers)
 
 
-cdef inline Share share(
-    const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
-) noexcept nogil:
+cdef inline Share share(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
     """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
     where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows."""
     cdef Share mine
-    cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
+    cdef Py_ssize_t weights = w.outputs * w.of_h.blocks * w.padded * FD_VECTOR_BYTES // w.lanes
     mine.by_units = team > 1 and up(w.wide, 2) >= team and not w.normed and splits_units(
         start(w, t1) - start(w, t0), t1 - t0, weights, team)
     mine.row0, mine.row1, mine.q0, mine.q1, mine.out_q0, mine.out_q1 = 0, w.batch, 0, w.wide, 0, w.out_wide
@@ -297,141 +283,3 @@ cdef inline Share share(
 cdef inline bint side_by_side(const Walk* w, const Share* mine) noexcept nogil:
     """Whether a thread's registers of one block and of the next follow each other, in the weights as in the gates."""
     return w.packed and mine.q1 - mine.q0 == w.wide
-
-
-# ---- Packed weights, forward: panels over the registers of all blocks, one block after the other ------------------
-
-
-cdef inline void pack_gates(
-    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
-    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
-) noexcept nogil:
-    """W[k, G * H] into panels of k rows each; this thread's part of them."""
-    cdef Py_ssize_t j, i, u, all_ = up(blocks * w.wide, 2), width
-    cdef cython.floating* panel
-    for j in range(all_ * me // team, all_ * (me + 1) // team):
-        panel, u = panels + j * k * w.nr, 2 * j % w.wide * w.lanes
-        if u + w.nr <= w.hidden:
-            pack_panel(W + gate[first + 2 * j // w.wide] * w.hidden + u, w.gates * w.hidden, k, w.nr, panel)
-            continue
-        for i in range(2 * j, 2 * j + 2):
-            u, width = i % w.wide * w.lanes, 0
-            if i < blocks * w.wide:
-                width = min(w.lanes, w.hidden - u)
-                pack_register(W + gate[first + i // w.wide] * w.hidden + u, w.gates * w.hidden, k, width,
-                              panel + (i & 1) * w.lanes)
-            else:
-                pack_register(W, 0, k, 0, panel + w.lanes)
-
-
-cdef inline void gate_product(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t k, const cython.floating* W,
-    const Walk* w, Py_ssize_t first, Py_ssize_t block, int gate, Py_ssize_t q0, Py_ssize_t q1,
-    cython.floating* gates, const cython.floating* from_, Py_ssize_t from_row,
-) noexcept nogil:
-    """Registers q0 to q1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of block
-    `first`, and q1 may lie in a later block; or, not packed, as it lies, in which `gate` is the block's."""
-    cdef Py_ssize_t q = (block - first) * w.wide + q0, end = q + q1 - q0
-    gates += block * w.padded + q0 * w.lanes
-    if not w.packed:
-        product(a, a_row, 1, rows, W + gate * w.hidden + q0 * w.lanes, w.gates * w.hidden, w.nr, k, gates, w.row,
-                (q1 - q0) * w.lanes, from_, from_row)
-        return
-    if q & 1:  # the second register of a panel
-        product(a, a_row, 1, rows, W + q // 2 * k * w.nr + w.lanes, w.nr, 0, k, gates, w.row, w.lanes, from_, from_row)
-        q, gates, from_ = q + 1, gates + w.lanes, offset(from_, w.lanes)
-    if q < end:
-        product(a, a_row, 1, rows, W + q // 2 * k * w.nr, w.nr, k * w.nr, k, gates, w.row, (end - q) * w.lanes, from_,
-                from_row)
-
-
-# ---- Parameters by unit: biases by plain block, three peepholes, gains of x's gates and of h's ----------------------
-
-
-cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
-    return (plain_blocks(w) + 3 + 2 * w.gates) * w.padded
-
-
-cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
-    cdef Py_ssize_t u
-    for u in range(w.padded):
-        packed[u] = values[u] if u < w.hidden else 0
-
-
-cdef inline void pack_parameters(
-    const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains, const Walk* w,
-    cython.floating* packed,
-) noexcept nogil:
-    """b: one block a gate, and for a GRU with the reset after the product one more, of n of h. NULL: none."""
-    cdef Py_ssize_t g, to
-    for g in range(plain_blocks(w)):
-        to = (g + 1) % 3 if w.cell == GRU_AFTER and g < 3 else g
-        _pack_units(b + g * w.hidden, w, packed + to * w.padded)
-    packed += plain_blocks(w) * w.padded
-    if peepholes is not NULL:
-        for g in range(3):
-            _pack_units(peepholes + g * w.hidden, w, packed + g * w.padded)
-    packed += 3 * w.padded
-    if gains is not NULL:
-        for g in range(2 * w.gates):
-            _pack_units(gains + g * w.hidden, w, packed + g * w.padded)
-
-
-# ---- Packed weights, backward: the transpose, one panel per NR columns of k ---------------------------------------
-
-
-cdef inline void pack_gates_transposed(
-    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
-    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
-) noexcept nogil:
-    """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them."""
-    cdef Py_ssize_t j, b, u, at, all_ = up(k, w.nr)
-    cdef cython.floating* panel
-    # A unit of work is one block of one panel, so that few panels still occupy the team.
-    for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
-        b, at = j % blocks, (j // blocks) * w.nr
-        panel = panels + (at * blocks + b * w.nr) * w.padded
-        pack_panel_transposed(W + at * w.gates * w.hidden + gate[first + b] * w.hidden, w.gates * w.hidden, w.hidden,
-                              min(w.nr, k - at), panel)
-        for u in range(w.hidden * w.nr, w.padded * w.nr):
-            panel[u] = 0
-
-
-cdef inline void transposed_product(
-    const cython.floating* da, Py_ssize_t rows, const cython.floating* W, const Walk* w, Py_ssize_t first,
-    Py_ssize_t blocks, const int* gate, Py_ssize_t block0, Py_ssize_t block1, Py_ssize_t q0, Py_ssize_t q1,
-    Py_ssize_t k, cython.floating* out, Py_ssize_t out_row, const cython.floating* from_,
-) noexcept nogil:
-    """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of
-    registers q0 to q1; q0 is the first of a panel. W: its transpose in panels of blocks `first` on; or, not packed and
-    for few rows, as it lies."""
-    cdef cython.floating sums[FD_NR_FLOAT]
-    cdef Py_ssize_t r, i, b, p, column = q0 * w.lanes, columns = min(q1 * w.lanes, k)
-    cdef const cython.floating* row
-    cdef const cython.floating* weights
-    cdef int u, half, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if column >= columns:
-        return
-    if w.packed:
-        product(da + block0 * w.padded, w.row, 1, rows,
-                W + (column * blocks + (block0 - first) * w.nr) * w.padded, w.nr, blocks * w.padded * w.nr,
-                (block1 - block0) * w.padded, out + column, out_row, columns - column,
-                offset(from_, column), out_row)
-        return
-    for r in range(rows):
-        for i in range(column, columns):
-            for u in range(nr):
-                sums[u] = 0
-            for b in range(block0, block1):
-                row, weights = da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden
-                p = 0
-                while p < w.hidden:  # a whole number of panels, else it would be packed
-                    for u in range(nr):
-                        sums[u] = madd(row[p + u], weights[p + u], sums[u])
-                    p += nr
-            half = nr // 2
-            while half > 0:
-                for u in range(half):
-                    sums[u] = sums[u] + sums[u + half]
-                half //= 2
-            out[r * out_row + i] = sums[0] if from_ is NULL else from_[r * out_row + i] + sums[0]

@@ -17,7 +17,7 @@ from fastdl._dispatch import kernels
 from fastdl.optim import _rule
 
 TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
-TOPICS += ["recurrent_backward", "sequence", "sequence_attention"]
+TOPICS += ["sequence", "sequence_attention"]
 WITHOUT_CASE = {"exp_nonpositive"}  # which only tests call
 _libc = ctypes.CDLL(None, use_errno=True)
 _held = []

@@ -1,7 +1,17 @@
+from collections.abc import Sequence
+from typing import Any
+
 from numpy import ndarray
 
 LEVEL: str
 
-def sizes(cell: int, normed: bool, steps: int, batch: int, rows: int, inputs: int, hidden: int, projection: int, offsets: ndarray | None, places: ndarray | None, itemsize: int, num_threads: int) -> tuple[int, int, int]: ...
-def forward(cell: int, batch: int, offsets: ndarray | None, places: ndarray | None, x: ndarray, W_x: ndarray, W_h: ndarray, b: ndarray, h0: ndarray, c0: ndarray | None, h: ndarray, c: ndarray | None, gates: ndarray, work: ndarray, keep: bool, all_c: bool, num_threads: int, W_r: ndarray | None, m: ndarray | None, peepholes: ndarray | None, gains: ndarray | None, state_mask: ndarray | None, epsilon: float, clip: float, cell_clip: float, candidate: ndarray | None, scale: float, zone_h: ndarray | None, rate_h: float, zone_c: ndarray | None, rate_c: float) -> None: ...
+class Plan:
+    row: int
+    forward_rows: int
+    forward_size: int
+    backward_size: int
+    def __init__(self, tape: Any, num_threads: int) -> None: ...
+    def forward(self, h0: ndarray, c0: ndarray | None, gates: ndarray, work: ndarray, keep: bool, all_c: bool) -> None: ...
+    def backward(self, dy: ndarray, dc_above: ndarray | None, states: tuple[ndarray | None, ndarray, ndarray | None], parameters: Sequence[ndarray | None], add: bool, work: ndarray) -> None: ...
+
 def lay_out(lengths: ndarray, order: ndarray, steps: int, backwards: bool, offsets: ndarray, places: ndarray) -> None: ...
