@@ -16,7 +16,19 @@ from ._rows cimport absorb_row, backward_row, normed_backward_row, plain_row, re
 from ._sums cimport window_products
 from ._tile cimport fd_prefetch, offset, pack_panel_transposed, product
 from ._walk cimport (
-    after, before, BLOCK_ROWS, carries, clear_padding_rows, count, GRU_BEFORE, plain_blocks, Row, share, start, up, Walk, window_begin,
+    after,
+    before,
+    BLOCK_ROWS,
+    carries,
+    clear_padding_rows,
+    count,
+    plain_blocks,
+    Row,
+    share,
+    start,
+    up,
+    Walk,
+    window_begin,
 )
 
 
@@ -94,10 +106,10 @@ cdef inline void _through_projection(
 cdef inline void _points(cython.floating* work, const Backward* f, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:
     """da of this thread's rows and units."""
     cdef const Walk* w = f.w
-    cdef Py_ssize_t r, here, slot, first = 0, last = w.blocks
+    cdef Py_ssize_t r, here, slot, first = 0
     cdef Row row
-    if w.cell == GRU_BEFORE:  # the first phase's come later
-        first, last = w.gates + 2, w.gates + 3
+    if w.cell.late > 0:  # the first phase's come later, as do all of x
+        first = w.blocks - w.cell.late
     for r in range(rows):
         here = start(w, t) + f.mine.row0 + r
         slot = here - f.first
@@ -108,7 +120,7 @@ cdef inline void _points(cython.floating* work, const Backward* f, Py_ssize_t t,
         backward_row(w, &row, values, point, f.mine.q0, f.mine.q1)
         if w.normed:
             normed_backward_row[cython.floating](
-                w, numbers(work, f.k.gates) + here * w.row, point, work + f.at.parameters, first, last,
+                w, numbers(work, f.k.gates) + here * w.row, point, work + f.at.parameters, first, w.blocks,
                 work + f.at.da + slot * w.row)
 
 
@@ -124,10 +136,10 @@ cdef inline void _reset_points(cython.floating* work, const Backward* f, Py_ssiz
     cdef Py_ssize_t r, here, slot
     cdef Part part
     cdef Row row
-    part.b0, part.b1, part.q0, part.q1 = w.of_h.first + 2, w.of_h.first + 3, f.mine.q0, f.mine.q1
-    drh = work + f.at.drh + f.mine.row0 * w.outputs
-    transposed_product[cython.floating](w, &w.of_h, work + f.at.da + (start(w, t) + f.mine.row0 - f.first) * w.row, rows,
-                                        _state_weights(work, f), part, drh, False)
+    part.b0, part.b1 = w.of_h.first + w.gates - w.cell.late, w.of_h.first + w.gates
+    part.q0, part.q1 = f.mine.q0, f.mine.q1
+    da, drh = work + f.at.da + (start(w, t) + f.mine.row0 - f.first) * w.row, work + f.at.drh + f.mine.row0 * w.outputs
+    transposed_product[cython.floating](w, &w.of_h, da, rows, _state_weights(work, f), part, drh, False)
     for r in range(rows):
         here = start(w, t) + f.mine.row0 + r
         slot = here - f.first
@@ -136,7 +148,7 @@ cdef inline void _reset_points(cython.floating* work, const Backward* f, Py_ssiz
         reset_backward_row[cython.floating](w, &row, values, drh + r * w.outputs, point, f.mine.q0, f.mine.q1)
         if w.normed:
             normed_backward_row[cython.floating](
-                w, numbers(work, f.k.gates) + here * w.row, point, work + f.at.parameters, 0, w.gates + 2,
+                w, numbers(work, f.k.gates) + here * w.row, point, work + f.at.parameters, 0, w.blocks - w.cell.late,
                 work + f.at.da + slot * w.row)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
@@ -150,7 +162,7 @@ cdef inline void _state_product(cython.floating* work, const Backward* f, Py_ssi
     da = work + f.at.da + (start(w, t) + row0 - f.first) * w.row
     dh, mask = numbers(work, f.k.dh), numbers(work, f.k.state_mask)
     before_mask = work + f.at.part
-    part.b0, part.b1 = w.of_h.first, w.of_h.first + w.of_h.blocks - (1 if w.cell == GRU_BEFORE else 0)
+    part.b0, part.b1 = w.of_h.first, w.of_h.first + w.gates - w.cell.late
     part.q0, part.q1 = f.mine.out_q0, f.mine.out_q1
     if mask is NULL:
         transposed_product[cython.floating](w, &w.of_h, da, rows, _state_weights(work, f), part, dh + row0 * w.outputs,
@@ -172,7 +184,7 @@ cdef inline void _step(cython.floating* work, const Backward* f, Py_ssize_t t) n
     _points(work, f, t, rows)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)  # da of all units, before any thread multiplies by it
-    if f.w.cell == GRU_BEFORE:
+    if f.w.cell.late > 0:
         _reset_points(work, f, t, rows)
     _state_product(work, f, t, rows)
 

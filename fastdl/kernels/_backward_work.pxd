@@ -4,7 +4,7 @@ cimport cython
 from ._call cimport Call
 from ._pack cimport parameters_size
 from ._tile cimport FD_MR
-from ._walk cimport BLOCK_ROWS, GRU_BEFORE, plain_blocks, Share, strips, up, Walk, window_rows
+from ._walk cimport BLOCK_ROWS, plain_blocks, Share, strips, up, Walk, window_rows
 
 
 cdef struct BackwardWork:  # elements before each part of the work area; the first is the transpose of W_h
@@ -32,7 +32,7 @@ cdef inline Py_ssize_t window_of(const Walk* w) noexcept nogil:
 cdef inline BackwardWork backward_work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef BackwardWork at
     cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, window_of(w)), strip = BLOCK_ROWS * FD_MR
-    cdef bint reset = w.cell == GRU_BEFORE
+    cdef bint reset = w.cell.late > 0
     at.W_x = use * up(w.outputs, w.nr) * w.nr * w.of_h.blocks * w.padded
     at.W_r = at.W_x + use * up(w.inputs, w.nr) * w.nr * w.of_x.blocks * w.padded
     at.parameters = at.W_r + (w.outputs * up(w.hidden, w.nr) * w.nr if w.projected else 0)

@@ -4,7 +4,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
 from ._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
-from ._walk cimport describe, gates_of, GRU_BEFORE, LSTM, LSTM_COUPLED, plain_blocks, Walk
+from ._walk cimport CELLS, describe, table, Walk
 
 
 cdef struct Call:  # float or double, as `kind` says; NULL for what the cell or its options have not, or nobody wants
@@ -65,10 +65,11 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     cdef int kind = float_kind(x)
     cdef Py_ssize_t padded = extent(x, 0)
     w.batch = tape.shape[1]
-    w.cell = tape.cell
+    w.kind = tape.cell
     fits(w.batch, 1)
-    fits(w.cell, 0)
-    fits(GRU_BEFORE, w.cell)
+    fits(w.kind, 0)
+    fits(CELLS, w.kind + 1)
+    w.cell = &table[w.kind]
     if rows is not None:
         offsets, places = rows.offsets, rows.places
     w.steps = padded // w.batch if offsets is None else extent(offsets, 0) - 1
@@ -79,7 +80,7 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.places, w.padding = <const int64_t*> may_read(places, cnp.NPY_INT64, padded), padded - w.rows
     if w.places is not NULL:
         within(w.places, padded, padded)
-    w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // gates_of(w.cell)
+    w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // w.cell.gates
     w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
     w.normed = options.gains is not None
     w.outputs = extent(options.projection, 1) if w.projected else w.hidden
@@ -106,9 +107,9 @@ cdef inline int take(Walk* w, Call* k, object tape) except -1:
     cdef Py_ssize_t padded = w.rows + w.padding, states = w.batch + padded, width = w.gates * w.hidden
     take_options(w, k, tape.options, padded)
     k.x, k.W_x = reads(tape.x, k.kind, padded * w.inputs), reads(tape.W_x, k.kind, w.inputs * width)
-    k.W_h, k.b = reads(tape.W_h, k.kind, w.outputs * width), reads(tape.b, k.kind, plain_blocks(w) * w.hidden)
+    k.W_h, k.b = reads(tape.W_h, k.kind, w.outputs * width), reads(tape.b, k.kind, w.cell.biases * w.hidden)
     k.h = writes(tape.h, k.kind, states * w.outputs)
-    k.c = writes(tape.c, k.kind, states * w.hidden) if w.cell == LSTM or w.cell == LSTM_COUPLED else NULL
+    k.c = writes(tape.c, k.kind, states * w.hidden) if w.cell.states == 2 else NULL
     k.W_r, k.m = NULL, NULL
     if w.projected:
         k.W_r = reads(tape.options.projection, k.kind, w.hidden * w.outputs)
@@ -127,7 +128,7 @@ cdef inline int take_gradients(const Walk* w, Call* k, object dy, object dc_abov
     k.dx, k.dh = may_write(dx, kind, padded * w.inputs), writes(dh, kind, w.batch * w.outputs)
     k.dc = NULL if k.c is NULL else writes(dc, kind, w.batch * w.hidden)
     k.dW_x, k.dW_h = writes(dW_x, kind, w.inputs * width), writes(dW_h, kind, w.outputs * width)
-    k.db = writes(db, kind, plain_blocks(w) * w.hidden)
+    k.db = writes(db, kind, w.cell.biases * w.hidden)
     k.dW_r = writes(dW_r, kind, w.hidden * w.outputs) if w.projected else NULL
     k.dpeepholes = writes(dpeepholes, kind, 3 * w.hidden) if w.peepholes else NULL
     k.dgains = writes(dgains, kind, 2 * width) if w.normed else NULL

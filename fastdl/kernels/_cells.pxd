@@ -9,7 +9,9 @@ from ._options cimport (
     kept, sigmoid_gate, sigmoid_slope, sigmoid_value, tanh_gate, tanh_slope, tanh_value, to_new, to_old, zone_c, zoned,
 )
 from ._vec cimport clamp, every, load, part, positive, relu, store, tanh, vec, vdouble, vfloat, within
-from ._walk cimport GRU_AFTER, LSTM_COUPLED, plain_blocks, RNN_RELU, Row, units, Walk
+from ._walk cimport (
+    GRU_AFTER, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, RNN_RELU, Row, units, Walk,
+)
 
 
 # ---- RNN ------------------------------------------------------------------------------------------------------
@@ -18,7 +20,7 @@ from ._walk cimport GRU_AFTER, LSTM_COUPLED, plain_blocks, RNN_RELU, Row, units,
 cdef inline vec rnn_point(const Walk* w, vec* gates) noexcept nogil:
     """(5.1): h = f(a)."""
     cdef vec h
-    if w.cell != RNN_RELU:
+    if w.kind != RNN_RELU:
         return tanh_gate(w, gates, gates[0])
     h = relu(gates[0])
     gates[0] = h
@@ -29,7 +31,7 @@ cdef inline vec rnn_point(const Walk* w, vec* gates) noexcept nogil:
 
 
 cdef inline void rnn_point_backward(const Walk* w, const vec* gates, vec dh, vec* da) noexcept nogil:
-    if w.cell == RNN_RELU:
+    if w.kind == RNN_RELU:
         da[0] = positive(dh, gates[0])
     else:
         da[0] = dh * tanh_slope(w, gates[0])
@@ -40,14 +42,14 @@ cdef inline void rnn_point_backward(const Walk* w, const vec* gates, vec dh, vec
 
 cdef inline vec lstm_point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
     """(5.3): writes c, and returns h's new value."""
-    cdef Py_ssize_t to_g = w.wide if w.cell == LSTM_COUPLED else 2 * w.wide, to_o = to_g + w.wide
+    cdef Py_ssize_t to_g = w.wide if w.kind == LSTM_COUPLED else 2 * w.wide, to_o = to_g + w.wide
     cdef const vec* p = <const vec*> row.peepholes + q
     cdef vec old = load(<const vec*> row.c_before + q, units(w, q))
     cdef vec a_i = gates[0], a_f = gates[w.wide], a_o = gates[to_o], i, f, g, o, c
     if w.peepholes:
         a_i, a_f = a_i + p[0] * old, a_f + p[w.wide] * old
     i = sigmoid_gate(w, gates, a_i)
-    f = 1 - i if w.cell == LSTM_COUPLED else sigmoid_gate(w, gates + w.wide, a_f)
+    f = 1 - i if w.kind == LSTM_COUPLED else sigmoid_gate(w, gates + w.wide, a_f)
     g = kept(w, row, q, tanh_gate(w, gates + to_g, gates[to_g]))
     c = f * old + i * g
     if w.cell_clip != 0:
@@ -64,7 +66,7 @@ cdef inline void lstm_point_backward(
 ) noexcept nogil:
     """(5.4): row.dc becomes that of t - 1. row.fresh, if anything, gets c as it was before zoneout, which the output
     gate's peephole reads."""
-    cdef bint coupled = w.cell == LSTM_COUPLED
+    cdef bint coupled = w.kind == LSTM_COUPLED
     cdef Py_ssize_t to_g = w.wide if coupled else 2 * w.wide, to_o = to_g + w.wide, width = units(w, q)
     cdef const vec* p = <const vec*> row.peepholes + q
     cdef vec old = load(<const vec*> row.c_before + q, width), c = load(<const vec*> row.c + q, width)
@@ -117,7 +119,7 @@ cdef inline void gru_reset(const Walk* w, const Row* row, vec* gates, Py_ssize_t
 cdef inline vec gru_point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
     """(5.5): h = (1 - z) n + z old. Reset before the product: the second phase, r and z are there already."""
     cdef vec old = load(<const vec*> row.h_before + q, units(w, q)), r, z, n
-    if w.cell == GRU_AFTER:
+    if w.kind == GRU_AFTER:
         r = sigmoid_gate(w, gates + w.wide, gates[w.wide])
         z = sigmoid_gate(w, gates + 2 * w.wide, gates[2 * w.wide])
         n = tanh_gate(w, gates, gates[0] + r * gates[3 * w.wide])
@@ -133,7 +135,7 @@ cdef inline void gru_point_backward(
 ) noexcept nogil:
     """da of n and z, and of r too with the reset after the product (else gru_reset_backward does r). row.dh, what
     passes the new value by, gains what passes by z."""
-    cdef bint after = w.cell == GRU_AFTER
+    cdef bint after = w.kind == GRU_AFTER
     cdef Py_ssize_t to_z = 2 * w.wide if after else w.wide, to_n = 0 if after else 2 * w.wide, width = units(w, q)
     cdef vec old = load(<const vec*> row.h_before + q, width), z = sigmoid_value(w, gates[to_z])
     cdef vec n = kept(w, row, q, tanh_value(w, gates[to_n])), da_n
@@ -166,9 +168,9 @@ cdef inline void gru_reset_backward(
 
 cdef inline vec point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
     """h's new value, or of what is projected; the cell's last phase."""
-    if w.cell <= RNN_RELU:
+    if w.cell.point == RNN_POINT:
         return rnn_point(w, gates + q)
-    if w.cell <= LSTM_COUPLED:
+    if w.cell.point == LSTM_POINT:
         return lstm_point(w, row, gates + q, q)
     return gru_point(w, row, gates + q, q)
 
@@ -177,9 +179,9 @@ cdef inline void point_backward(
     const Walk* w, const Row* row, const vec* gates, Py_ssize_t q, vec dh, vec* da,
 ) noexcept nogil:
     """da of every gate, zero beyond the units: it is an operand of products over whole registers."""
-    if w.cell <= RNN_RELU:
+    if w.cell.point == RNN_POINT:
         rnn_point_backward(w, gates + q, dh, da + q)
-    elif w.cell <= LSTM_COUPLED:
+    elif w.cell.point == LSTM_POINT:
         lstm_point_backward(w, row, gates + q, q, dh, da + q)
     else:
         gru_point_backward(w, row, gates + q, q, dh, da + q)

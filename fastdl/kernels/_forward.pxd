@@ -22,7 +22,6 @@ from ._walk cimport (
     clear_padding_rows,
     count,
     flat,
-    GRU_BEFORE,
     pitch,
     place,
     plain_blocks,
@@ -65,7 +64,7 @@ cdef inline ForwardWork forward_work(const Walk* w, Py_ssize_t team) noexcept no
     at.parameters = at.W_r + (w.hidden * up(w.outputs, w.nr) * w.nr if w.projected else 0)
     at.operands = at.parameters + parameters_size(w)
     at.resets = at.operands + 2 * w.batch * w.of_h.row
-    at.plain = at.resets + (w.batch * w.of_h.row if w.cell == GRU_BEFORE else 0)
+    at.plain = at.resets + (w.batch * w.of_h.row if w.cell.late else 0)
     at.inputs = at.plain + (w.batch * plain_blocks(w) * w.padded if w.normed else 0)
     at.size = at.inputs + (window_slots(w, team) * w.inputs if w.places is not NULL else 0)
     return at
@@ -166,7 +165,8 @@ cdef inline void _step_products(
             x = work + f.at.inputs + (f.own + slot) * w.inputs
             if w.places is NULL:
                 x = numbers(work, f.k.x) + row * w.inputs
-            gate_product[cython.floating](w, &w.of_x, x, rows, _input_weights(work, f), to, _gates(work, f, row, slot), bias)
+            gate_product[cython.floating](w, &w.of_x, x, rows, _input_weights(work, f), to, _gates(work, f, row, slot),
+                                          bias)
             slot += rows
 
 
@@ -212,25 +212,27 @@ cdef inline void _normed_rows(
     cdef Py_ssize_t r
     for r in range(rows):
         normed_row[cython.floating](f.w, now + r * f.w.row, work + f.at.parameters, gate0, gate1,
-                   plain + r * plain_blocks(f.w) * f.w.padded)
+                                    plain + r * plain_blocks(f.w) * f.w.padded)
 
 
 cdef inline void _first_phase(
-    cython.floating* work, const Forward* f, Py_ssize_t t, Py_ssize_t rows, cython.floating* now, cython.floating* point,
+    cython.floating* work, const Forward* f, Py_ssize_t t, Py_ssize_t rows, cython.floating* now,
+    cython.floating* point,
 ) noexcept nogil:
-    """r, z and r h_{t-1} of a GRU with the reset before the product, and its product with W_hn."""
+    """The points of the first phase, r, z and r h_{t-1} of a GRU with the reset before the product, and the products of
+    the second, with W_hn."""
     cdef const Walk* w = f.w
-    cdef Py_ssize_t r, row = plain_blocks(w) * w.padded if w.normed else w.row
+    cdef Py_ssize_t r, row = plain_blocks(w) * w.padded if w.normed else w.row, first = w.gates - w.cell.late
     cdef Row one
     for r in range(rows):
         one = _row(work, f, t, f.mine.row0 + r)
         reset_row(w, &one, point + r * row, f.mine.q0, f.mine.q1)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
-    _recurrent_products[cython.floating](work, f, rows, w.of_h.first + 2, w.of_h.first + 3,
-                        work + f.at.resets + f.mine.row0 * w.of_h.row, now)
+    _recurrent_products[cython.floating](work, f, rows, w.of_h.first + first, w.of_h.first + w.gates,
+                                         work + f.at.resets + f.mine.row0 * w.of_h.row, now)
     if w.normed:
-        _normed_rows(work, f, rows, 2, 3, now, point)
+        _normed_rows(work, f, rows, first, w.gates, now, point)
 
 
 cdef inline void _project(cython.floating* work, const Forward* f, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:
@@ -242,9 +244,9 @@ cdef inline void _project(cython.floating* work, const Forward* f, Py_ssize_t t,
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
     product[cython.floating](numbers(work, f.k.m) + row * w.hidden, w.hidden, 1, rows,
-            work + f.at.W_r + column * w.hidden, w.nr, w.hidden * w.nr, w.hidden,
-            write + column, w.of_h.row, min(f.mine.out_q1 * w.lanes, w.outputs) - column,
-            NULL, 0)
+                             work + f.at.W_r + column * w.hidden, w.nr, w.hidden * w.nr, w.hidden,
+                             write + column, w.of_h.row, min(f.mine.out_q1 * w.lanes, w.outputs) - column,
+                             NULL, 0)
     for r in range(rows):
         one = _row(work, f, t, f.mine.row0 + r)
         emit_row[cython.floating](w, &one, write + r * w.of_h.row, f.mine.out_q0, f.mine.out_q1)
@@ -254,16 +256,16 @@ cdef inline void _step(cython.floating* work, const Forward* f, Py_ssize_t t, cy
     """Step t of this thread's rows and units, whose gates have what comes of x."""
     cdef const Walk* w = f.w
     cdef Py_ssize_t r, rows = min(f.mine.row1, count(w, t)) - f.mine.row0, row = w.row
-    cdef Py_ssize_t first = 2 if w.cell == GRU_BEFORE else w.of_h.blocks  # blocks of h in the first phase
+    cdef Py_ssize_t first = w.gates - w.cell.late  # gates of the first phase
     cdef cython.floating* point = now
     cdef Row one
     _recurrent_products[cython.floating](work, f, rows, w.of_h.first, w.of_h.first + first,
-                        _operand(work, f, t) + f.mine.row0 * w.of_h.row, now)
+                                         _operand(work, f, t) + f.mine.row0 * w.of_h.row, now)
     if w.normed:
         row = plain_blocks(w) * w.padded
         point = work + f.at.plain + f.mine.row0 * row
         _normed_rows(work, f, rows, 0, first, now, point)
-    if w.cell == GRU_BEFORE:
+    if w.cell.late > 0:
         _first_phase(work, f, t, rows, now, point)
     for r in range(rows):
         one = _row(work, f, t, f.mine.row0 + r)
@@ -323,11 +325,11 @@ cdef inline void _pack(cython.floating* work, const Forward* f) noexcept nogil:
     if w.projected:
         for q in range(panels * f.me // f.team, panels * (f.me + 1) // f.team):
             pack_panel[cython.floating](W_r + q * w.nr, w.outputs, w.hidden, min(w.nr, w.outputs - q * w.nr),
-                       work + f.at.W_r + q * w.nr * w.hidden)
+                                        work + f.at.W_r + q * w.nr * w.hidden)
     if f.me == 0:
         pack_parameters[cython.floating](w, numbers(work, f.k.b),
-                        numbers(work, f.k.peepholes),
-                        numbers(work, f.k.gains), work + f.at.parameters)
+                                         numbers(work, f.k.peepholes),
+                                         numbers(work, f.k.gains), work + f.at.parameters)
 
 
 cdef inline void forward_member(

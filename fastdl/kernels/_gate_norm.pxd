@@ -9,7 +9,7 @@ as are biases and gains, which are zero beyond H.
 from libc.math cimport sqrt
 
 from ._vec cimport every, lane, mean_of, part, set_lane, vec, vdouble, vfloat
-from ._walk cimport GRU_AFTER, plain_blocks, units, Walk
+from ._walk cimport plain_blocks, units, Walk
 
 
 cdef inline void normalise(const Walk* w, vec* row, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -36,34 +36,31 @@ cdef inline void normalise(const Walk* w, vec* row, Py_ssize_t first, Py_ssize_t
             v[q] = v[q] * scale
 
 
+cdef inline Py_ssize_t plain_block(const Walk* w, Py_ssize_t block) noexcept nogil:
+    """The block of the plain row that a block of the normed row is part of: that of its gate of x, or of h."""
+    cdef Py_ssize_t b = 0, gate = block % w.gates
+    while (w.cell.x_gate[b] if block < w.gates else w.cell.h_gate[b]) != gate:
+        b += 1
+    return b
+
+
 cdef inline void plain_gate(
     const Walk* w, const vec* row, const vec* parameters, Py_ssize_t gate, vec* plain,
 ) noexcept nogil:
     """Pre-activations of one gate from its v^. parameters: as `pack_parameters` lays them out."""
-    cdef Py_ssize_t q, to = gate + 1 if w.cell == GRU_AFTER else gate
+    cdef Py_ssize_t q, x_block = plain_block(w, gate), h_block = plain_block(w, w.gates + gate)
     cdef const vec* gain_x = parameters + (plain_blocks(w) + 3 + gate) * w.wide
     cdef const vec* gain_h = gain_x + w.gates * w.wide
     cdef const vec* of_x = row + gate * w.wide
     cdef const vec* of_h = of_x + w.gates * w.wide
-    cdef const vec* bias
-    if w.cell == GRU_AFTER and gate == 2:  # the two parts of n stay apart
-        bias = parameters
-        for q in range(w.wide):
-            plain[q] = gain_x[q] * of_x[q] + bias[q]
-            plain[3 * w.wide + q] = gain_h[q] * of_h[q] + bias[3 * w.wide + q]
-        return
-    plain += to * w.wide
-    bias = parameters + to * w.wide
+    cdef const vec* bias_x = parameters + x_block * w.wide
+    cdef const vec* bias_h = parameters + h_block * w.wide
     for q in range(w.wide):
-        plain[q] = gain_x[q] * of_x[q] + gain_h[q] * of_h[q] + bias[q]
-
-
-cdef inline Py_ssize_t plain_block(const Walk* w, Py_ssize_t block) noexcept nogil:
-    """The block of the plain row whose gradient a block of the normed row has."""
-    cdef Py_ssize_t gate = block % w.gates
-    if w.cell != GRU_AFTER:
-        return gate
-    return (0 if block < w.gates else 3) if gate == 2 else gate + 1
+        if x_block == h_block:
+            plain[x_block * w.wide + q] = gain_x[q] * of_x[q] + gain_h[q] * of_h[q] + bias_x[q]
+        else:  # the two parts stay apart
+            plain[x_block * w.wide + q] = gain_x[q] * of_x[q] + bias_x[q]
+            plain[h_block * w.wide + q] = gain_h[q] * of_h[q] + bias_h[q]
 
 
 cdef inline void normalise_backward(

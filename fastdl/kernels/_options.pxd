@@ -1,4 +1,4 @@
-"""What may act on a step of any cell: clipped gates, masks, zoneout. A register of units at a time, as values (_vec.pxd).
+"""What may act on a step of any cell: clipped gates, masks, zoneout. A register of units is a value (_vec.pxd).
 
 Clipped gates. `clip` bounds what enters a gate's function, whose derivative is zero where the bound acts. Such a gate
 is kept as 2 or -2, which no sigmoid or tanh returns: backward reads its value and its derivative off that mark.

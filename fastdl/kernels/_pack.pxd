@@ -11,7 +11,7 @@ from ._tile cimport (
     pack_register,
     product,
 )
-from ._walk cimport GRU_AFTER, plain_blocks, Side, up, Walk
+from ._walk cimport plain_blocks, Side, up, Walk
 
 
 cdef struct Range:  # registers of a row, or of the columns of x or h
@@ -46,8 +46,8 @@ cdef inline void gate_product(
     const Walk* w, const Side* side, const cython.floating* a, Py_ssize_t rows, const cython.floating* W, Range to,
     cython.floating* gates, const cython.floating* start,
 ) noexcept nogil:
-    """Registers `to` of a row of gates, in one block or of several: gates[rows] = start + a[rows, k] @ W, W in panels or,
-    of one block, as it lies. start: the gates themselves, one row of a bias, or NULL."""
+    """Registers `to` of a row of gates: gates[rows] = start + a[rows, k] @ W. W is in panels, and the registers may be
+    of several blocks; or W is as it lies. start: the gates themselves, one row of a bias, or NULL."""
     cdef Py_ssize_t k = side.k, q = to.q0 - side.first * w.wide, start_row = w.row if start == gates else 0
     gates, start = gates + to.q0 * w.lanes, offset(start, to.q0 * w.lanes)
     if not w.packed:
@@ -81,11 +81,10 @@ cdef inline void pack_parameters(
     const Walk* w, const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains,
     cython.floating* packed,
 ) noexcept nogil:
-    """b: one block a gate, and for a GRU with the reset after the product one more, of n of h. NULL: none."""
-    cdef Py_ssize_t g, to
+    """NULL stands for none."""
+    cdef Py_ssize_t g
     for g in range(plain_blocks(w)):
-        to = (g + 1) % 3 if w.cell == GRU_AFTER and g < 3 else g
-        _pack_units(b + g * w.hidden, w, packed + to * w.padded)
+        _pack_units(b + w.cell.bias[g] * w.hidden, w, packed + g * w.padded)
     packed += plain_blocks(w) * w.padded
     if peepholes is not NULL:
         for g in range(3):
@@ -113,7 +112,7 @@ cdef inline void pack_gates_transposed(
     for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
         b, at = j % blocks, (j // blocks) * w.nr
         panel = panels + (at * blocks + b * w.nr) * w.padded
-        pack_panel_transposed(W + at * w.gates * w.hidden + side.gate[side.first + b] * w.hidden, w.gates * w.hidden, w.hidden,
+        pack_panel_transposed(W + (at * w.gates + side.gate[side.first + b]) * w.hidden, w.gates * w.hidden, w.hidden,
                               min(w.nr, side.k - at), panel)
         for u in range(w.hidden * w.nr, w.padded * w.nr):
             panel[u] = 0
@@ -125,7 +124,8 @@ cdef inline void transposed_product(
 ) noexcept nogil:
     """out[rows, k] (+)= da[rows] @ W[k, G * H]^T, the blocks and columns that `part` says. W: its transpose in panels;
     or, not packed and for few rows, as it lies."""
-    cdef Py_ssize_t column = part.q0 * w.lanes, columns = min(part.q1 * w.lanes, side.k), height = side.blocks * w.padded
+    cdef Py_ssize_t column = part.q0 * w.lanes, columns = min(part.q1 * w.lanes, side.k)
+    cdef Py_ssize_t height = side.blocks * w.padded
     cdef const cython.floating* start = NULL
     if column >= columns:
         return

@@ -8,7 +8,7 @@ from ._cells cimport clear_beyond, gru_reset, gru_reset_backward, point, point_b
 from ._gate_norm cimport normalise, normalise_backward, plain_gate
 from ._options cimport absorb, emit
 from ._vec cimport load, store, vec, vdouble, vfloat
-from ._walk cimport GRU_BEFORE, plain_blocks, Row, units, Walk
+from ._walk cimport Row, units, Walk
 
 
 # ---- Forward ----------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ cdef inline void _plain_row(
     for gate in range(w.gates):
         plain_gate(w, normed, parameters, gate, plain)
     for q in range(w.wide):
-        if w.cell == GRU_BEFORE:
+        if w.cell.late > 0:
             gru_reset(w, row, plain + q, q)
         point(w, row, plain, q)
 

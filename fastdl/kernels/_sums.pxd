@@ -14,7 +14,7 @@ from ._tile cimport (
     FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, offset, pack_panel, pack_rows, panel_width, product,
 )
 from ._walk cimport (
-    before, BLOCK_ROWS, count, GRU_AFTER, GRU_BEFORE, LSTM_COUPLED, plain_blocks, start, strips, up, Walk,
+    before, BLOCK_ROWS, count, plain_blocks, start, strips, up, Walk,
 )
 
 
@@ -48,7 +48,8 @@ cdef inline void pack_states(
 ) noexcept nogil:
     """strip[rows, MR]: columns `column` on of the h that a block's rows multiplied by W_h."""
     cdef const Walk* w = f.w
-    cdef Py_ssize_t p, i, sequence, t = f.t0, first = block.row, rows = block.rows, width = min(FD_MR, w.outputs - column)
+    cdef Py_ssize_t p, i, sequence, t = f.t0, first = block.row, rows = block.rows
+    cdef Py_ssize_t width = min(FD_MR, w.outputs - column)
     h, state_mask = numbers(work, f.k.h), numbers(work, f.k.state_mask)
     if w.places is NULL:
         pack_rows[cython.floating](h + first * w.outputs + column, w.outputs, rows, width, strip)
@@ -111,20 +112,19 @@ cdef inline void parameter_sums(cython.floating* work, const Backward* f, const 
     """db, and dpeepholes if there are any, from gradients of pre-activations by plain blocks."""
     cdef const Walk* w = f.w
     cdef cython.floating sums[FD_NR_FLOAT]
-    cdef Py_ssize_t j, b, u, r, gate, blocks = plain_blocks(w), row = plain_row_size(w)
+    cdef Py_ssize_t j, b, u, r, blocks = plain_blocks(w), row = plain_row_size(w)
     cdef int v, lanes = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
     db = numbers(work, f.k.db)
     for j in range(blocks * w.wide * f.me // f.team, blocks * w.wide * (f.me + 1) // f.team):
         b, u = j // w.wide, (j % w.wide) * w.lanes
         column = plain_row_of(work, f, block.slot) + j * w.lanes
-        gate = (b + 2) % 3 if w.cell == GRU_AFTER and b < 3 else b
         for v in range(lanes):
             sums[v] = 0
         for r in range(block.rows):
             for v in range(lanes):
                 sums[v] = sums[v] + column[r * row + v]
-        _put[cython.floating](db + gate * w.hidden + u, sums, min(w.lanes, w.hidden - u), block.add)
-        if f.k.dpeepholes is not NULL and b != (1 if w.cell == LSTM_COUPLED else 2):
+        _put[cython.floating](db + w.cell.bias[b] * w.hidden + u, sums, min(w.lanes, w.hidden - u), block.add)
+        if f.k.dpeepholes is not NULL and w.cell.peephole[b] >= 0:
             _peephole_sums[cython.floating](work, f, block, b, u, column)
 
 
@@ -135,7 +135,7 @@ cdef inline void _peephole_sums(
     """dpeepholes of one register: input and forget gate read c_{t-1}, the output gate c_t."""
     cdef const Walk* w = f.w
     cdef cython.floating sums[FD_NR_FLOAT]
-    cdef Py_ssize_t r, v, t = f.t0, gate = 2 if b == plain_blocks(w) - 1 else b, width = min(w.lanes, w.hidden - u)
+    cdef Py_ssize_t r, v, t = f.t0, gate = w.cell.peephole[b], width = min(w.lanes, w.hidden - u)
     cdef const cython.floating* state
     cdef Py_ssize_t row = plain_row_size(w)
     c = numbers(work, f.k.c)
@@ -161,8 +161,8 @@ cdef inline void gain_sums(cython.floating* work, const Backward* f, const Block
     """
     cdef const Walk* w = f.w
     cdef cython.floating sums[4 * FD_NR_FLOAT]
-    cdef Py_ssize_t j = w.blocks * w.wide * f.me // f.team, end = w.blocks * w.wide * (f.me + 1) // f.team, b, q, u, r, v
-    cdef Py_ssize_t beside, row = plain_row_size(w)
+    cdef Py_ssize_t j = w.blocks * w.wide * f.me // f.team, end = w.blocks * w.wide * (f.me + 1) // f.team
+    cdef Py_ssize_t b, q, u, r, v, beside, row = plain_row_size(w)
     dgains = numbers(work, f.k.dgains)
     while j < end:
         b, q = j // w.wide, j % w.wide
@@ -198,7 +198,8 @@ cdef inline void weight_products(
 
 cdef inline Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first panel of gates of a part, so that all parts multiply as much: a block may be of x, of h, or of both."""
-    cdef Py_ssize_t b, height, panels = up(w.wide, 2), wanted = panels * w.gates * (w.inputs + w.outputs) * part // parts
+    cdef Py_ssize_t b, height, panels = up(w.wide, 2)
+    cdef Py_ssize_t wanted = panels * w.gates * (w.inputs + w.outputs) * part // parts
     for b in range(w.blocks):
         height = (w.inputs if w.of_x.gate[b] >= 0 else 0) + (w.outputs if w.of_h.gate[b] >= 0 else 0)
         if wanted < panels * height:
@@ -225,7 +226,7 @@ cdef inline void _weight_gradients(cython.floating* work, const Backward* f, con
             weight_products[cython.floating](work + f.at.strips_x, w.inputs, panels, block.rows,
                                              dW_x + w.of_x.gate[b] * w.hidden + u, row, width, block.add)
         if w.of_h.gate[b] >= 0:
-            states = work + (f.at.strips_rh if w.cell == GRU_BEFORE and w.of_h.gate[b] == 2 else f.at.strips_h)
+            states = work + (f.at.strips_rh if w.of_h.gate[b] >= w.gates - w.cell.late else f.at.strips_h)
             weight_products[cython.floating](states, w.outputs, panels, block.rows,
                                              dW_h + w.of_h.gate[b] * w.hidden + u, row, width, block.add)
         j += beside
@@ -245,7 +246,7 @@ cdef inline void _projection_gradient(cython.floating* work, const Backward* f, 
 cdef inline void _block(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     """Gradients of the parameters from a block of rows, which is packed into strips."""
     cdef const Walk* w = f.w
-    if w.cell == GRU_BEFORE:
+    if w.cell.late > 0:
         _pack_resets(work, f, block)
     _weight_gradients(work, f, block)
     if w.projected:

@@ -29,8 +29,9 @@ cdef extern from "_tile.h" nogil:
         int mr, int wide, int unroll, const float* a, Py_ssize_t a_row, Py_ssize_t a_k, const float* b, Py_ssize_t b_k,
         Py_ssize_t b_panel, Py_ssize_t k, float* c, Py_ssize_t c_row, const float* start, Py_ssize_t start_row)
     void fd_tile_double(
-        int mr, int wide, int unroll, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b, Py_ssize_t b_k,
-        Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start, Py_ssize_t start_row)
+        int mr, int wide, int unroll, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b,
+        Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start,
+        Py_ssize_t start_row)
 
 
 cdef enum:
@@ -384,7 +385,8 @@ cdef inline void product(
     """C[rows, columns] = start + A[rows, k] @ B[k, columns].
 
     b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be readable at
-    the width of one register, or of two if it has more. start: NULL for zero, C itself to add, a bias with start_row = 0.
+    the width of one register, or of two if it has more. start: NULL for zero, C itself to add, a bias with start_row
+    0.
     """
     cdef Py_ssize_t m = 0, count
     while m < rows:

@@ -1,8 +1,8 @@
 """A vector is a value: `vec` is one register of numbers, float or double, on which + - * / act lane by lane.
 
 To Cython it is a number, so point functions are the equations of docs/recurrent.md; to C it is a vector type of gcc and
-clang (_vec.h). A `vec*` may point to any element: p[q] is the q-th register from there. What compares or chooses lane by
-lane is a function here, since Cython would take a < b for one truth.
+clang (_vec.h). A `vec*` may point to any element: p[q] is the q-th register from there. What compares or chooses lane
+by lane is a function here, since Cython would take a < b for one truth.
 
 A function of the fused type is named with its specialization where no argument tells it: f[vfloat](NULL).
 """

@@ -7,18 +7,9 @@ Places. What has a time and a sequence for the caller, too (x, h, c, their gradi
 the walk is row place(i) of a padded array, whose other rows are padding. In front of all h and of all c are `batch`
 rows for the initial states; `before` and `after` are the rows where a step reads and writes.
 
-Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole registers of `lanes`.
-Block b takes gate of_x.gate[b] of x @ W_x and gate of_h.gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
-
-    cell                gates of W    blocks                 (x, h)
-    RNN                 a             a                      (0, 0)
-    LSTM                i, f, g, o    i, f, g, o             (0, 0) (1, 1) (2, 2) (3, 3)
-    coupled LSTM        i, g, o       i, g, o                (0, 0) (1, 1) (2, 2)
-    GRU, reset after    r, z, n       n of x, r, z, n of h   (2, -) (0, 0) (1, 1) (-, 2)
-    GRU, reset before   r, z, n       r, z, n                (0, 0) (1, 1) (2, 2)
-    layer-normed        as above      of x, then of h        (0, -) ... (G - 1, -), (-, 0) ... (-, G - 1)
-
-Blocks of x come first and those of h last, each an unbroken range, because the products of backward run over them.
+Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole registers of `lanes`. Which
+product has which block is the cell's, and said by its row of the table (_table.h). Of a layer-normed row all blocks are
+apart, those of x first, and the *plain* row made of it has the cell's own.
 """
 cimport cython
 from libc.stdint cimport int64_t, uint8_t
@@ -28,13 +19,22 @@ from ._tile cimport FD_MR
 from ._vec cimport FD_VECTOR_BYTES, lanes
 
 
-cdef enum:
-    RNN_TANH = 0
-    RNN_RELU = 1
-    LSTM = 2
-    LSTM_COUPLED = 3
-    GRU_AFTER = 4
-    GRU_BEFORE = 5
+cdef extern from "_table.h" nogil:
+    enum:
+        RNN_RELU "FD_RNN_RELU"
+        LSTM_COUPLED "FD_LSTM_COUPLED"
+        GRU_AFTER "FD_GRU_AFTER"
+        CELLS "FD_CELLS"
+        RNN_POINT "FD_RNN_POINT"
+        LSTM_POINT "FD_LSTM_POINT"
+    ctypedef struct Cell "fd_cell":
+        const char* name
+        int point, gates, biases, states, carries, blocks, first_of_h, late
+        int x_gate[4]
+        int h_gate[4]
+        int bias[4]
+        int peephole[4]
+    const Cell* table "fd_cells"
 
 cdef enum:
     FEW_ROWS = 4             # up to so many rows in all, packing the weights would cost more than it saves
@@ -54,7 +54,8 @@ cdef struct Walk:
     const int64_t* offsets                # first row of every step, and their number; NULL: `batch` each
     const int64_t* places                 # where the rows lie in padded arrays, then their padding; NULL: in order
     Py_ssize_t padding                    # rows of it
-    int cell
+    const Cell* cell                      # its row of the table
+    int kind                              # and which one that is
     bint normed, projected, peepholes
     Py_ssize_t lanes, nr                  # numbers of a register, and of a panel: two of them
     Py_ssize_t wide, padded               # registers, and units, of a block
@@ -101,21 +102,17 @@ cdef inline Py_ssize_t units(const Walk* w, Py_ssize_t q) noexcept nogil:
     return min(w.lanes, w.hidden - q * w.lanes)
 
 
-cdef inline Py_ssize_t pitch(Py_ssize_t registers, Py_ssize_t lanes) noexcept nogil:
-    """Elements from row to row of so many registers. Rows a multiple of 2 KB apart would compete for the same lines of
-    the first-level cache; five lines more spread them."""
+cdef inline Py_ssize_t pitch(Py_ssize_t registers, Py_ssize_t numbers) noexcept nogil:
+    """Elements from row to row of so many registers, each of so many numbers. Rows a multiple of 2 KB apart would
+    compete for the same lines of the first-level cache; five lines more spread them."""
     if registers * FD_VECTOR_BYTES % 2048 == 0:
-        return registers * lanes + 5 * 64 * lanes // FD_VECTOR_BYTES
-    return registers * lanes
+        return registers * numbers + 5 * 64 * numbers // FD_VECTOR_BYTES
+    return registers * numbers
 
 
 cdef inline Py_ssize_t flat(const Walk* w, Py_ssize_t blocks) noexcept nogil:
     """Columns of so many blocks in whole panels."""
     return up(blocks * w.wide, 2) * w.nr
-
-
-cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
-    return 1 if cell <= RNN_RELU else 4 if cell == LSTM else 3
 
 
 cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
@@ -124,7 +121,7 @@ cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
     w.nr = 2 * w.lanes
     w.wide, w.out_wide = up(w.hidden, w.lanes), up(w.outputs, w.lanes)
     w.padded, w.out_padded = w.wide * w.lanes, w.out_wide * w.lanes
-    w.gates = gates_of(w.cell)
+    w.gates = w.cell.gates
     _choose_blocks(w)
     w.of_x.k = w.of_x.row = w.inputs
     w.of_h.k, w.of_h.row = w.outputs, pitch(w.out_wide, w.lanes)
@@ -136,33 +133,25 @@ cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
 
 
 cdef inline void _choose_blocks(Walk* w) noexcept nogil:
-    """The table above."""
+    """The cell's blocks, or with layer norm one for every gate of x and one for every gate of h."""
     cdef Py_ssize_t b
     for b in range(MOST_BLOCKS):
         w.of_x.gate[b] = w.of_h.gate[b] = -1
-    w.of_x.first, w.of_h.first = 0, 0
+    w.of_x.first, w.of_h.first = 0, w.gates if w.normed else w.cell.first_of_h
     w.of_x.blocks = w.of_h.blocks = w.gates
-    if w.normed:
-        w.of_h.first = w.gates
-        for b in range(w.gates):
-            w.of_x.gate[b] = w.of_h.gate[w.gates + b] = b
-    elif w.cell == GRU_AFTER:
-        w.of_h.first = 1
-        w.of_x.gate[0], w.of_x.gate[1], w.of_x.gate[2] = 2, 0, 1
-        w.of_h.gate[1], w.of_h.gate[2], w.of_h.gate[3] = 0, 1, 2
-    else:
-        for b in range(w.gates):
-            w.of_x.gate[b] = w.of_h.gate[b] = b
+    for b in range(w.gates if w.normed else w.cell.blocks):
+        w.of_x.gate[b] = b if w.normed else w.cell.x_gate[b]
+        w.of_h.gate[w.of_h.first + b if w.normed else b] = b if w.normed else w.cell.h_gate[b]
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
     """Whether h passes to the next step by another way than the product, too."""
-    return w.cell >= GRU_AFTER or w.zone_h is not NULL or w.rate_h != 0
+    return w.cell.carries or w.zone_h is not NULL or w.rate_h != 0
 
 
 cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
     """Blocks of the same cell without layer norm: what the point functions work on."""
-    return 4 if w.cell == GRU_AFTER else w.gates
+    return w.cell.blocks
 
 
 cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:

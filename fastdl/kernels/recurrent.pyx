@@ -4,16 +4,22 @@ cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t
 
-from ._arrays cimport fits, may_read, reads, within, writes
+from ._arrays cimport fits, reads, within, writes
 from ._backward cimport backward_member
 from ._backward_work cimport backward_work
 from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
-from ._call cimport Call, numbers, take, take_gradients
+from ._call cimport Call, take, take_gradients
 from ._forward cimport forward_member, forward_work, window_slots
-from ._walk cimport Walk
+from ._walk cimport CELLS, table, Walk
 
 cnp.import_array()
 LEVEL = FD_LEVEL.decode()
+
+
+def cells():
+    """Of every cell, by the number that a tape has: its name, gates, biases and states."""
+    cdef int i
+    return tuple((table[i].name.decode(), table[i].gates, table[i].biases, table[i].states) for i in range(CELLS))
 
 
 cdef void _forward(cython.floating* work, const Walk* w, Call* k) noexcept nogil:
@@ -60,8 +66,8 @@ cdef class Plan:
         self.backward_size = backward_work(&self.w, num_threads).size
 
     def forward(self, h0, c0, gates, work, bint keep, bint all_c):
-        """h and c, which begin with h0 and c0, and the gate values of every step (keep). all_c: whether c, too, is to be
-        zero where there is padding."""
+        """h and c, which begin with h0 and c0, and the gate values of every step (keep). all_c: whether c, too, is to
+        be zero where there is padding."""
         cdef Call* k = &self.k
         cdef const Walk* w = &self.w
         k.h0 = reads(h0, k.kind, w.batch * w.outputs)

@@ -8,13 +8,12 @@ from .._dispatch import get_backend, kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
 from .._validate import check_apart, check_shape, float_array, number, out_array, plain_array
-from ..reference.recurrent import CELLS, RecurrentTape  # one type for both: the reference imports nothing of fastdl
+from ..reference.recurrent import RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
-# Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
+# The kernels' table of the cells (kernels/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
-GATES = (1, 1, 4, 3, 3, 3)
-BIASES = (1, 1, 4, 3, 4, 3)
+CELLS, GATES, BIASES, STATES = zip(*kernels.recurrent.cells(), strict=True)
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -146,7 +145,7 @@ def forward(
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
-    if cell in (LSTM, LSTM_COUPLED):
+    if STATES[cell] == 2:
         c0 = float_array("c0", c0, (B, H), dtype)
     return walk(cell, x, h0, c0, W_x, W_h, b, training, rows, options)
 
@@ -260,7 +259,9 @@ def walk_back(
         if dc_last is not None:
             dc0 += dc_last if rows is None else rows.sort(dc_last)
     if options.peepholes is not None and not accumulate:
-        gradients[_GRADIENTS.index("dpeepholes")][...] = 0  # a coupled cell has no forget gate whose peephole could get one
+        gradients[_GRADIENTS.index("dpeepholes")][...] = (
+            0  # a coupled cell has no forget gate whose peephole could get one
+        )
     dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
         plan = kernels.recurrent.Plan(tape, _threads(N, B, I, R, width))

@@ -18,7 +18,7 @@ from fastdl.optim import _rule
 
 TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
 TOPICS += ["sequence", "sequence_attention"]
-WITHOUT_CASE = {"exp_nonpositive"}  # which only tests call
+WITHOUT_CASE = {"exp_nonpositive", "cells"}  # which only tests call, or an import
 _libc = ctypes.CDLL(None, use_errno=True)
 _held = []
 
@@ -60,6 +60,45 @@ class Tapped:
         return self.function(*arguments)
 
 
+def leaves(tree):
+    return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, (tuple, list)) else [tree]
+
+
+def like(tree, flat):
+    """The tree again, of the same named tuples, with leaves from an iterator."""
+    if not isinstance(tree, (tuple, list)):
+        return next(flat)
+    parts = [like(part, flat) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+
+
+class TappedPlan:
+    """A plan, whose calls are kept as those of a function that takes all arrays, the tape's too."""
+
+    kept = None  # by `recorded`
+    original = None
+
+    def __init__(self, tape, num_threads):
+        self.tape, self.num_threads, self.plan = tape, num_threads, self.original(tape, num_threads)
+
+    def __getattr__(self, name):
+        found = getattr(self.plan, name)
+        if name not in ("forward", "backward"):
+            return found
+
+        def call(*arguments):
+            tree = (self.tape, *arguments)
+            make, threads = self.original, self.num_threads
+
+            def again(*flat):
+                tape, *rest = like(tree, iter(flat))
+                getattr(make(tape, threads), name)(*rest)
+
+            return Tapped(again, self.kept.setdefault(f"Plan.{name}", {}))(*leaves(tree))
+
+        return call
+
+
 def recorded(topic):
     """Function -> the different calls of it that the public functions make: at small sizes, of both types."""
     module, calls = getattr(kernels, topic), {}
@@ -67,7 +106,11 @@ def recorded(topic):
     _rule._specialized.cache_clear()  # which keeps functions
     try:
         for name, function in originals.items():
-            setattr(module, name, Tapped(function, calls.setdefault(name, {})))
+            if isinstance(function, type):
+                TappedPlan.kept, TappedPlan.original = calls, function
+                module.Plan = TappedPlan
+            else:
+                setattr(module, name, Tapped(function, calls.setdefault(name, {})))
         for case in table():
             for dtype in case.dtypes:
                 case.work("small", dtype).run()

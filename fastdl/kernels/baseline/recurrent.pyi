@@ -5,6 +5,8 @@ from numpy import ndarray
 
 LEVEL: str
 
+def cells() -> tuple[tuple[str, int, int, int], ...]: ...
+
 class Plan:
     row: int
     forward_rows: int
