@@ -3,118 +3,86 @@
     v^ = (v - mean v) / sqrt(var v + epsilon) over the H units,    a = gain_x x^ + gain_h h^ + bias
 
 A row keeps the v^ of all blocks, x's and then h's, and behind them 1 / sqrt(var + epsilon) of each. The *plain* row,
-on which the point functions work, has the blocks that the cell would have without the norm.
+on which the point functions work, has the blocks that the cell would have without the norm. Both are whole registers,
+as are biases and gains, which are zero beyond H.
 """
-cimport cython
 from libc.math cimport sqrt
 
-from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
-from ._walk cimport GRU_AFTER, Walk
+from ._vec cimport every, lane, mean_of, part, set_lane, vec, vdouble, vfloat
+from ._walk cimport plain_blocks, units, Walk
 
 
-cdef inline cython.floating _total(cython.floating* lanes) noexcept nogil:
-    """Sum of NR lanes, by halves: the order is fixed and the loops vectorize."""
-    cdef int u, half = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
-    while half > 0:
-        for u in range(half):
-            lanes[u] = lanes[u] + lanes[u + half]
-        half //= 2
-    return lanes[0]
-
-
-cdef inline void normalise(cython.floating* row, const Walk* w, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef inline void normalise(const Walk* w, vec* row, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Blocks first to last of a row of products become v^."""
-    cdef cython.floating lanes[FD_NR_FLOAT]
-    cdef cython.floating* v
-    cdef cython.floating mean, scale, d
-    cdef Py_ssize_t b, q, p, whole = w.hidden // w.nr
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    cdef vec* v
+    cdef vec mean, scale
+    cdef vec sums[2]
+    cdef Py_ssize_t b, q
+    cdef double variance
     for b in range(first, last):
-        v = row + b * w.padded
-        for u in range(nr):
-            lanes[u] = 0
-        for q in range(w.panels):  # products are zero beyond H, so they may be summed too
-            for u in range(nr):
-                lanes[u] = lanes[u] + v[q * nr + u]
-        mean = _total(<cython.floating*> lanes) / w.hidden
-        for u in range(nr):
-            lanes[u] = 0
-        for q in range(whole):
-            for u in range(nr):
-                d = v[q * nr + u] - mean
-                lanes[u] = lanes[u] + d * d
-        for p in range(whole * nr, w.hidden):
-            d = v[p] - mean
-            lanes[0] = lanes[0] + d * d
-        scale = <cython.floating> (1 / sqrt(_total(<cython.floating*> lanes) / w.hidden + w.epsilon))
-        for q in range(whole):
-            for u in range(nr):
-                v[q * nr + u] = (v[q * nr + u] - mean) * scale
-        for p in range(whole * nr, w.hidden):
-            v[p] = (v[p] - mean) * scale
-        row[w.blocks * w.padded + b] = scale
+        v = row + b * w.wide
+        sums[0] = sums[1] = every(row[0], 0)  # two, so that one need not wait for the other
+        for q in range(w.wide):  # products are zero beyond H, so they may be summed too
+            sums[q & 1] = sums[q & 1] + v[q]
+        mean = every(row[0], mean_of(sums[0] + sums[1], w.hidden))
+        sums[0] = sums[1] = every(row[0], 0)
+        for q in range(w.wide):
+            v[q] = part(v[q] - mean, units(w, q))
+            sums[q & 1] = sums[q & 1] + v[q] * v[q]
+        variance = mean_of(sums[0] + sums[1], w.hidden)
+        set_lane(row + w.blocks * w.wide, b, 1 / sqrt(variance + w.epsilon))
+        scale = every(row[0], lane(row + w.blocks * w.wide, b))
+        for q in range(w.wide):
+            v[q] = v[q] * scale
+
+
+cdef inline Py_ssize_t plain_block(const Walk* w, Py_ssize_t block) noexcept nogil:
+    """The block of the plain row that a block of the normed row is part of: that of its gate of x, or of h."""
+    cdef Py_ssize_t b = 0, gate = block % w.gates
+    while (w.cell.x_gate[b] if block < w.gates else w.cell.h_gate[b]) != gate:
+        b += 1
+    return b
 
 
 cdef inline void plain_gate(
-    const cython.floating* row, cython.floating* plain, const cython.floating* bias, const cython.floating* gains,
-    const Walk* w, Py_ssize_t gate,
+    const Walk* w, const vec* row, const vec* parameters, Py_ssize_t gate, vec* plain,
 ) noexcept nogil:
-    """Pre-activations of one gate from its v^. gains: of x's gates, then of h's; bias: by plain blocks."""
-    cdef Py_ssize_t u, to
-    cdef const cython.floating* of_x = row + gate * w.padded
-    cdef const cython.floating* of_h = row + (w.gates + gate) * w.padded
-    cdef const cython.floating* gain_x = gains + gate * w.padded
-    cdef const cython.floating* gain_h = gains + (w.gates + gate) * w.padded
-    if w.cell == GRU_AFTER and gate == 2:  # the two parts of n stay apart
-        for u in range(w.padded):
-            plain[u] = gain_x[u] * of_x[u] + bias[u]
-            plain[3 * w.padded + u] = gain_h[u] * of_h[u] + bias[3 * w.padded + u]
-        return
-    to = (gate + 1 if w.cell == GRU_AFTER else gate) * w.padded
-    for u in range(w.padded):
-        plain[to + u] = gain_x[u] * of_x[u] + gain_h[u] * of_h[u] + bias[to + u]
-
-
-cdef inline const cython.floating* plain_gradient(const cython.floating* plain, const Walk* w,
-                                                  Py_ssize_t block) noexcept nogil:
-    """Where the plain row of gradients has that of a block of the normed row."""
-    cdef Py_ssize_t gate = block % w.gates
-    if w.cell != GRU_AFTER:
-        return plain + gate * w.padded
-    if gate == 2:
-        return plain if block < w.gates else plain + 3 * w.padded
-    return plain + (gate + 1) * w.padded
+    """Pre-activations of one gate from its v^. parameters: as `pack_parameters` lays them out."""
+    cdef Py_ssize_t q, x_block = plain_block(w, gate), h_block = plain_block(w, w.gates + gate)
+    cdef const vec* gain_x = parameters + (plain_blocks(w) + 3 + gate) * w.wide
+    cdef const vec* gain_h = gain_x + w.gates * w.wide
+    cdef const vec* of_x = row + gate * w.wide
+    cdef const vec* of_h = of_x + w.gates * w.wide
+    cdef const vec* bias_x = parameters + x_block * w.wide
+    cdef const vec* bias_h = parameters + h_block * w.wide
+    for q in range(w.wide):
+        if x_block == h_block:
+            plain[x_block * w.wide + q] = gain_x[q] * of_x[q] + gain_h[q] * of_h[q] + bias_x[q]
+        else:  # the two parts stay apart
+            plain[x_block * w.wide + q] = gain_x[q] * of_x[q] + bias_x[q]
+            plain[h_block * w.wide + q] = gain_h[q] * of_h[q] + bias_h[q]
 
 
 cdef inline void normalise_backward(
-    const cython.floating* row, const cython.floating* plain, const cython.floating* gains, const Walk* w,
-    Py_ssize_t first, Py_ssize_t last, cython.floating* da,
+    const Walk* w, const vec* row, const vec* plain, const vec* parameters, Py_ssize_t first, Py_ssize_t last, vec* da,
 ) noexcept nogil:
     """da of blocks first to last from the plain row's: scale (d - mean d - v^ mean (d v^)) with d = gain da."""
-    cdef cython.floating sums[FD_NR_FLOAT]
-    cdef cython.floating alongs[FD_NR_FLOAT]
-    cdef const cython.floating* v
-    cdef const cython.floating* gain
-    cdef const cython.floating* from_
-    cdef cython.floating* to
-    cdef cython.floating mean, along, scale, d
-    cdef Py_ssize_t b, q, p
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    cdef const vec* v
+    cdef const vec* gain
+    cdef const vec* from_
+    cdef vec mean, along, scale, d, sums, alongs
+    cdef Py_ssize_t b, q
     for b in range(first, last):
-        v, gain, from_, to = row + b * w.padded, gains + b * w.padded, plain_gradient(plain, w, b), da + b * w.padded
-        scale = row[w.blocks * w.padded + b]
-        for u in range(nr):
-            sums[u] = alongs[u] = 0
-        for q in range(w.panels):  # gains are zero beyond H
-            for u in range(nr):
-                d = gain[q * nr + u] * from_[q * nr + u]
-                sums[u] = sums[u] + d
-                alongs[u] = alongs[u] + d * v[q * nr + u]
-        mean = _total(<cython.floating*> sums) / w.hidden
-        along = _total(<cython.floating*> alongs) / w.hidden
-        for q in range(w.panels):
-            for u in range(nr):
-                d = gain[q * nr + u] * from_[q * nr + u]
-                to[q * nr + u] = scale * (d - mean - v[q * nr + u] * along)
-        for p in range(w.hidden, w.padded):
-            to[p] = 0
+        v, from_ = row + b * w.wide, plain + plain_block(w, b) * w.wide
+        gain = parameters + (plain_blocks(w) + 3 + b) * w.wide
+        scale = every(row[0], lane(row + w.blocks * w.wide, b))
+        sums = alongs = every(row[0], 0)
+        for q in range(w.wide):  # gains are zero beyond H
+            d = gain[q] * from_[q]
+            sums = sums + d
+            alongs = alongs + d * v[q]
+        mean = every(sums, mean_of(sums, w.hidden))
+        along = every(alongs, mean_of(alongs, w.hidden))
+        for q in range(w.wide):
+            d = gain[q] * from_[q]
+            da[b * w.wide + q] = part(scale * (d - mean - v[q] * along), units(w, q))

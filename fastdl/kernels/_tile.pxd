@@ -22,14 +22,16 @@ cdef extern from "_tile.h" nogil:
         FD_NR_DOUBLE
     ctypedef void in_line "FD_IN_LINE void"
     ctypedef void out_of_line "FD_OUT_OF_LINE void"
+    void fd_prefetch(const void* address)
     float fd_madd_float(float a, float b, float c)
     double fd_madd_double(double a, double b, double c)
     void fd_tile_float(
-        int mr, int np, int unroll, const float* a, Py_ssize_t a_row, Py_ssize_t a_k, const float* b, Py_ssize_t b_k,
+        int mr, int wide, int unroll, const float* a, Py_ssize_t a_row, Py_ssize_t a_k, const float* b, Py_ssize_t b_k,
         Py_ssize_t b_panel, Py_ssize_t k, float* c, Py_ssize_t c_row, const float* start, Py_ssize_t start_row)
     void fd_tile_double(
-        int mr, int np, int unroll, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b, Py_ssize_t b_k,
-        Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start, Py_ssize_t start_row)
+        int mr, int wide, int unroll, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b,
+        Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start,
+        Py_ssize_t start_row)
 
 
 cdef enum:
@@ -54,21 +56,21 @@ cdef inline cython.floating madd(cython.floating a, cython.floating b, cython.fl
 
 
 cdef inline in_line _tile(
-    const int mr, const int np, const int unroll,
+    const int mr, const int wide, const int unroll,
     const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
     const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
     cython.floating* c, const Py_ssize_t c_row,
     const cython.floating* start, const Py_ssize_t start_row,
 ) noexcept nogil:
-    """mr rows x np neighbouring panels: C = start + A @ B. With start_row 0 one row of start serves all."""
+    """mr rows x `wide` neighbouring registers: C = start + A @ B. With start_row 0 one row of start serves all."""
     if cython.floating is float:
-        fd_tile_float(mr, np, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        fd_tile_float(mr, wide, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
     else:
-        fd_tile_double(mr, np, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        fd_tile_double(mr, wide, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline in_line _packed_tile(
-    const int mr, const int np,
+    const int mr, const int wide,
     const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
     const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
     cython.floating* c, const Py_ssize_t c_row,
@@ -79,11 +81,11 @@ cdef inline in_line _packed_tile(
     the same core, who takes half of all issue slots, a tile takes as long as it has instructions."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
     if a_k == 1 and b_k == nr:
-        _tile(mr, np, 4, a, a_row, 1, b, nr, b_panel, k, c, c_row, start, start_row)
+        _tile(mr, wide, 4, a, a_row, 1, b, nr, b_panel, k, c, c_row, start, start_row)
     elif a_row == 1 and a_k == FD_MR and b_k == nr:
-        _tile(mr, np, 4, a, 1, FD_MR, b, nr, b_panel, k, c, c_row, start, start_row)
+        _tile(mr, wide, 4, a, 1, FD_MR, b, nr, b_panel, k, c, c_row, start, start_row)
     else:
-        _tile(mr, np, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+        _tile(mr, wide, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 # The tile at its sizes. FD_MR rows of a panel or FD_PAIR_MR of two are the rule, the others take what is left; one or
@@ -92,49 +94,49 @@ cdef inline out_of_line _tile_full(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _packed_tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _packed_tile(FD_MR, 2, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_8(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(8 if FD_MR > 8 else FD_MR, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(8 if FD_MR > 8 else FD_MR, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_5(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(5 if FD_MR >= 5 else FD_MR, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(5 if FD_MR >= 5 else FD_MR, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_4(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(4, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(4, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_3(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(3, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(3, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_2(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(2, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(2, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_1(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
     Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(1, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+    _tile(1, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_6(
@@ -142,7 +144,7 @@ cdef inline out_of_line _pair_6(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _packed_tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _packed_tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_5(
@@ -150,7 +152,7 @@ cdef inline out_of_line _pair_5(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _packed_tile(5 if FD_PAIR_MR >= 5 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _packed_tile(5 if FD_PAIR_MR >= 5 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_4(
@@ -158,7 +160,7 @@ cdef inline out_of_line _pair_4(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _packed_tile(4 if FD_PAIR_MR >= 4 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _packed_tile(4 if FD_PAIR_MR >= 4 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_3(
@@ -166,7 +168,7 @@ cdef inline out_of_line _pair_3(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _packed_tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 2, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _packed_tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _pair_2(
@@ -174,7 +176,7 @@ cdef inline out_of_line _pair_2(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(2, 2, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _tile(2, 4, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
 cdef inline out_of_line _tile_1_wide(
@@ -182,7 +184,35 @@ cdef inline out_of_line _tile_1_wide(
     Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
     Py_ssize_t start_row,
 ) noexcept nogil:
-    _tile(1, 4, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    _tile(1, 8, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _half_full(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _packed_tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _half_4(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(4, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _half_2(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(2, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
+
+
+cdef inline out_of_line _half_1(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    _tile(1, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
 
 
 cdef inline void _panel(
@@ -214,6 +244,32 @@ cdef inline void _panel(
         else:
             step = 1
             _tile_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        left -= step
+        a += step * a_row
+        c += step * c_row
+        start += step * start_row
+
+
+cdef inline void _half_panel(
+    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
+    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+) noexcept nogil:
+    """All rows against one register of a panel."""
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if left >= FD_MR:
+            step = FD_MR
+            _half_full(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif left >= 4:
+            step = 4
+            _half_4(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        elif left >= 2:
+            step = 2
+            _half_2(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
+        else:
+            step = 1
+            _half_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
         left -= step
         a += step * a_row
         c += step * c_row
@@ -268,7 +324,10 @@ cdef inline void _narrow_panel(
         memset(block, 0, sizeof(block))
         for r in range(count):
             memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
-        _panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
+        if width <= nr // 2:
+            _half_panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
+        else:
+            _panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
         for r in range(count):
             memcpy(c + (m + r) * c_row, block + r * nr, width * sizeof(cython.floating))
         m += count
@@ -304,7 +363,10 @@ cdef inline void _row_block(
             _panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
                    c + j, c_row, from_ + j * from_step, from_row)
             j += nr
-        if columns > j:
+        if columns - j == nr // 2:
+            _half_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
+                        c + j, c_row, from_ + j * from_step, from_row)
+        elif columns > j:
             _narrow_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth, columns - j,
                           c + j, c_row, from_ + j * from_step, from_row)
         if k == 0:
@@ -322,8 +384,9 @@ cdef inline void product(
 ) noexcept nogil:
     """C[rows, columns] = start + A[rows, k] @ B[k, columns].
 
-    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be
-    readable at full width. start: NULL for zero, C itself to add, a bias with start_row = 0.
+    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be readable at
+    the width of one register, or of two if it has more. start: NULL for zero, C itself to add, a bias with start_row
+    0.
     """
     cdef Py_ssize_t m = 0, count
     while m < rows:
@@ -365,6 +428,16 @@ cdef inline void pack_panel(
     for p in range(k):
         memcpy(panel + p * nr, b + p * b_row, width * sizeof(cython.floating))
         memset(panel + p * nr + width, 0, (nr - width) * sizeof(cython.floating))
+
+
+cdef inline void pack_register(
+    const cython.floating* b, Py_ssize_t b_row, Py_ssize_t k, Py_ssize_t width, cython.floating* half,
+) noexcept nogil:
+    """One register of each row of a panel = B[k, width], the rest zero."""
+    cdef Py_ssize_t nr = panel_width(b), p
+    for p in range(k):
+        memcpy(half + p * nr, b + p * b_row, width * sizeof(cython.floating))
+        memset(half + p * nr + width, 0, (nr // 2 - width) * sizeof(cython.floating))
 
 
 cdef inline void pack_panel_transposed(

@@ -1,6 +1,7 @@
-/* fd_tile_float or fd_tile_double, as FD_REAL says: mr rows x np neighbouring panels of C = start + A @ B.
+/* fd_tile_float or fd_tile_double, as FD_REAL says: mr rows x `wide` neighbouring registers of C = start + A @ B, of which
+ * a panel has two.
  *
- * mr, np and unroll are constants where this is inlined, so the loops marked FD_UNROLL disappear and `sum` is registers.
+ * mr, wide and unroll are constants where this is inlined, so the loops marked FD_UNROLL disappear and `sum` is registers.
  * With start_row 0 one row of start serves all rows; else that of the tile below is asked for ahead of time. */
 #define FD_JOIN2(a, b) a##b
 #define FD_JOIN(a, b) FD_JOIN2(a, b)
@@ -8,18 +9,16 @@
 #define FD_LOOSE FD_JOIN(fd_loose_, FD_REAL)
 #define FD_LANES (FD_VECTOR_BYTES / (ptrdiff_t)sizeof(FD_REAL))
 
-/* One k: sum[mr, np panels] += a[mr] * b[np panels]. */
+/* One k: sum[mr, wide] += a[mr] * b[wide]. */
 static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
-    FD_VEC (*sum)[2], const int mr, const int np, const FD_REAL *a, const FD_REAL *lower, ptrdiff_t a_row,
+    FD_VEC *sum, const int mr, const int wide, const FD_REAL *a, const FD_REAL *lower, ptrdiff_t a_row,
     const FD_REAL *b, ptrdiff_t b_panel) {
-    FD_VEC row[4][2];
+    FD_VEC row[8];
     FD_UNROLL
-    for (int q = 0; q < np; q++) {
-        row[q][0] = *(const FD_LOOSE *)(b + q * b_panel);
-        row[q][1] = *(const FD_LOOSE *)(b + q * b_panel + FD_LANES);
-        if (np == 2 && mr == 3) { /* larger tiles have no register left, smaller ones do with 16 */
-            FD_LOADED(row[q][0]);
-            FD_LOADED(row[q][1]);
+    for (int q = 0; q < wide; q++) {
+        row[q] = *(const FD_LOOSE *)(b + q / 2 * b_panel + q % 2 * FD_LANES);
+        if (wide == 4 && mr == 3) { /* larger tiles have no register left, smaller ones do with 16 */
+            FD_LOADED(row[q]);
         }
     }
     FD_UNROLL
@@ -27,45 +26,40 @@ static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
         const FD_REAL *from = r < mr / 2 ? a + r * a_row : lower + (r - mr / 2) * a_row;
         const FD_VEC value = *from - (FD_VEC){0}; /* in every lane */
         FD_UNROLL
-        for (int q = 0; q < np; q++) {
-            FD_JOIN(FD_ADD_PRODUCT_, FD_REAL)(sum[r * np + q][0], value, row[q][0]);
-            FD_JOIN(FD_ADD_PRODUCT_, FD_REAL)(sum[r * np + q][1], value, row[q][1]);
-        }
+        for (int q = 0; q < wide; q++)
+            FD_JOIN(FD_ADD_PRODUCT_, FD_REAL)(sum[r * wide + q], value, row[q]);
     }
 }
 
 static inline FD_IN_LINE void FD_JOIN(fd_tile_, FD_REAL)(
-    const int mr, const int np, const int unroll,
+    const int mr, const int wide, const int unroll,
     const FD_REAL *a, ptrdiff_t a_row, ptrdiff_t a_k,
     const FD_REAL *b, ptrdiff_t b_k, ptrdiff_t b_panel, ptrdiff_t k,
     FD_REAL *c, ptrdiff_t c_row, const FD_REAL *start, ptrdiff_t start_row) {
-    FD_VEC sum[FD_MR][2]; /* np > 1 only where mr * np <= FD_MR */
+    FD_VEC sum[2 * FD_MR]; /* mr * wide is no more */
     const FD_REAL *lower = a + mr / 2 * a_row; /* rows from mr / 2 on */
     ptrdiff_t p = 0;
     FD_OPAQUE(lower);
     FD_UNROLL
     for (int r = 0; r < mr; r++) {
         FD_UNROLL
-        for (int q = 0; q < np; q++) {
-            const FD_REAL *from = start + r * start_row + q * 2 * FD_LANES;
-            sum[r * np + q][0] = *(const FD_LOOSE *)from;
-            sum[r * np + q][1] = *(const FD_LOOSE *)(from + FD_LANES);
-            if (mr == FD_MR || (np == 2 && mr == FD_PAIR_MR)) {
+        for (int q = 0; q < wide; q++) {
+            const FD_REAL *from = start + r * start_row + q * FD_LANES;
+            sum[r * wide + q] = *(const FD_LOOSE *)from;
+            if (mr == FD_MR || (wide == 4 && mr == FD_PAIR_MR))
                 fd_prefetch(from + mr * start_row);
-                fd_prefetch(from + mr * start_row + FD_LANES);
-            }
         }
     }
     for (; p + unroll <= k; p += unroll) {
         FD_UNROLL
         for (int u = 0; u < unroll; u++)
-            FD_JOIN(fd_step_, FD_REAL)(sum, mr, np, a + u * a_k, lower + u * a_k, a_row, b + u * b_k, b_panel);
+            FD_JOIN(fd_step_, FD_REAL)(sum, mr, wide, a + u * a_k, lower + u * a_k, a_row, b + u * b_k, b_panel);
         a += unroll * a_k;
         lower += unroll * a_k;
         b += unroll * b_k;
     }
     for (; unroll > 1 && p < k; p++) {
-        FD_JOIN(fd_step_, FD_REAL)(sum, mr, np, a, lower, a_row, b, b_panel);
+        FD_JOIN(fd_step_, FD_REAL)(sum, mr, wide, a, lower, a_row, b, b_panel);
         a += a_k;
         lower += a_k;
         b += b_k;
@@ -73,11 +67,8 @@ static inline FD_IN_LINE void FD_JOIN(fd_tile_, FD_REAL)(
     FD_UNROLL
     for (int r = 0; r < mr; r++) {
         FD_UNROLL
-        for (int q = 0; q < np; q++) {
-            FD_REAL *to = c + r * c_row + q * 2 * FD_LANES;
-            *(FD_LOOSE *)to = sum[r * np + q][0];
-            *(FD_LOOSE *)(to + FD_LANES) = sum[r * np + q][1];
-        }
+        for (int q = 0; q < wide; q++)
+            *(FD_LOOSE *)(c + r * c_row + q * FD_LANES) = sum[r * wide + q];
     }
 }
 

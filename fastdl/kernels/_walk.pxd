@@ -7,42 +7,34 @@ Places. What has a time and a sequence for the caller, too (x, h, c, their gradi
 the walk is row place(i) of a padded array, whose other rows are padding. In front of all h and of all c are `batch`
 rows for the initial states; `before` and `after` are the rows where a step reads and writes.
 
-Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole panels of NR columns.
-Block b takes gate x_gate[b] of x @ W_x and gate h_gate[b] of h @ W_h; -1 is none. So one table says what a cell is:
-
-    cell                gates of W    blocks                 (x, h)
-    RNN                 a             a                      (0, 0)
-    LSTM                i, f, g, o    i, f, g, o             (0, 0) (1, 1) (2, 2) (3, 3)
-    coupled LSTM        i, g, o       i, g, o                (0, 0) (1, 1) (2, 2)
-    GRU, reset after    r, z, n       n of x, r, z, n of h   (2, -) (0, 0) (1, 1) (-, 2)
-    GRU, reset before   r, z, n       r, z, n                (0, 0) (1, 1) (2, 2)
-    layer-normed        as above      of x, then of h        (0, -) ... (G - 1, -), (-, 0) ... (-, G - 1)
-
-Blocks of x come first and those of h last, each an unbroken range, because the products of backward run over them.
+Blocks. A row of gates holds one block of `padded` units per product: H rounded up to whole registers of `lanes`. Which
+product has which block is the cell's, and said by its row of the table (_table.h). Of a layer-normed row all blocks are
+apart, those of x first, and the *plain* row made of it has the cell's own.
 """
 cimport cython
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
-from ._tile cimport (
-    FD_MR,
-    FD_NR_DOUBLE,
-    FD_NR_FLOAT,
-    madd,
-    offset,
-    pack_panel,
-    pack_panel_transposed,
-    product,
-)
+from ._tile cimport FD_MR
+from ._vec cimport FD_VECTOR_BYTES, lanes
 
 
-cdef enum:
-    RNN_TANH = 0
-    RNN_RELU = 1
-    LSTM = 2
-    LSTM_COUPLED = 3
-    GRU_AFTER = 4
-    GRU_BEFORE = 5
+cdef extern from "_table.h" nogil:
+    enum:
+        RNN_RELU "FD_RNN_RELU"
+        LSTM_COUPLED "FD_LSTM_COUPLED"
+        GRU_AFTER "FD_GRU_AFTER"
+        CELLS "FD_CELLS"
+        RNN_POINT "FD_RNN_POINT"
+        LSTM_POINT "FD_LSTM_POINT"
+    ctypedef struct Cell "fd_cell":
+        const char* name
+        int point, gates, biases, states, carries, blocks, first_of_h, late
+        int x_gate[4]
+        int h_gate[4]
+        int bias[4]
+        int peephole[4]
+    const Cell* table "fd_cells"
 
 cdef enum:
     FEW_ROWS = 4             # up to so many rows in all, packing the weights would cost more than it saves
@@ -52,19 +44,24 @@ cdef enum:
     BLOCK_ROWS = 256         # rows (time x batch) that a sum over them takes at most at a time
     MOST_BLOCKS = 8
 
+cdef struct Side:                         # x @ W_x, or h @ W_h
+    Py_ssize_t first, blocks              # blocks of a row of gates that it has
+    Py_ssize_t k, row                     # columns of x or h, and elements from row to row where they are multiplied
+    int gate[MOST_BLOCKS]                 # which gate each block of a row of gates takes of it; -1: none
+
 cdef struct Walk:
     Py_ssize_t steps, batch, rows, inputs, hidden, outputs, gates  # rows: of all steps; outputs: of h, H or projected
     const int64_t* offsets                # first row of every step, and their number; NULL: `batch` each
     const int64_t* places                 # where the rows lie in padded arrays, then their padding; NULL: in order
     Py_ssize_t padding                    # rows of it
-    int cell
+    const Cell* cell                      # its row of the table
+    int kind                              # and which one that is
     bint normed, projected, peepholes
-    Py_ssize_t nr, panels, padded         # panel width; panels and units of a block
-    Py_ssize_t out_panels, out_padded     # the same for what h has
+    Py_ssize_t lanes, nr                  # numbers of a register, and of a panel: two of them
+    Py_ssize_t wide, padded               # registers, and units, of a block
+    Py_ssize_t out_wide, out_padded       # the same for what h has
     Py_ssize_t blocks, row                # of a row of gates, and elements from one to the next
-    Py_ssize_t x_blocks, h_first, h_blocks
-    int x_gate[MOST_BLOCKS]
-    int h_gate[MOST_BLOCKS]
+    Side of_x, of_h
     bint packed                           # weights packed into panels, or read where they lie
     double epsilon                        # of layer norm
     double clip, cell_clip                # of what enters the gates, and of c; 0: none
@@ -74,72 +71,87 @@ cdef struct Walk:
     const uint8_t* zone_c
     double rate_h, rate_c                 # the same as an expectation, where there is no mask
 
-cdef struct Share:                        # what one thread of the team owns
-    Py_ssize_t row0, row1, panel0, panel1, out_panel0, out_panel1
+cdef struct Share:                        # what one thread of the team owns: sequences, registers of units and of h
+    Py_ssize_t row0, row1, q0, q1, out_q0, out_q1
     bint by_units
 
+cdef struct Row:                          # what one sequence has at one step: where it begins, or NULL
+    Py_ssize_t at, out_at                 # its first unit in a mask of candidates or c, and of h
+    const void* peepholes                 # three blocks
+    const void* state_mask
+    const void* h_before
+    const void* c_before
+    void* h
+    void* c
+    void* value                           # what is projected, or its gradient
+    void* operand                         # what the next step multiplies by W_h
+    void* reset                           # r h_{t-1}
+    const void* dy                        # gradients: of the output, of c from above, and of this step, which become
+    const void* dc_above                  # those of the step before
+    void* dh
+    void* dc
+    void* fresh                           # c before zoneout
 
-cdef inline Py_ssize_t pitch(Py_ssize_t panels, Py_ssize_t nr) noexcept nogil:
-    """Elements from row to row of so many panels. Rows a multiple of 2 KB apart would compete for the same lines of
-    the first-level cache; five lines more spread them."""
-    if panels * 4 * FD_NR_FLOAT % 2048 == 0:
-        return panels * nr + 5 * 16 * nr // FD_NR_FLOAT
-    return panels * nr
+
+cdef inline Py_ssize_t up(Py_ssize_t count, Py_ssize_t unit) noexcept nogil:
+    return (count + unit - 1) // unit
 
 
-cdef inline Py_ssize_t gates_of(int cell) noexcept nogil:
-    return 1 if cell <= RNN_RELU else 4 if cell == LSTM else 3
+cdef inline Py_ssize_t units(const Walk* w, Py_ssize_t q) noexcept nogil:
+    """Units of the q-th register that exist."""
+    return min(w.lanes, w.hidden - q * w.lanes)
 
 
-cdef inline void describe(
-    Walk* w, int cell, bint normed, Py_ssize_t steps, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t inputs,
-    Py_ssize_t hidden, Py_ssize_t projection, const int64_t* offsets, Py_ssize_t itemsize,
-) noexcept nogil:
-    """Everything of `w` that follows from the cell and the shape; the options are set to none. projection: 0 or P."""
+cdef inline Py_ssize_t pitch(Py_ssize_t registers, Py_ssize_t numbers) noexcept nogil:
+    """Elements from row to row of so many registers, each of so many numbers. Rows a multiple of 2 KB apart would
+    compete for the same lines of the first-level cache; five lines more spread them."""
+    if registers * FD_VECTOR_BYTES % 2048 == 0:
+        return registers * numbers + 5 * 64 * numbers // FD_VECTOR_BYTES
+    return registers * numbers
+
+
+cdef inline Py_ssize_t flat(const Walk* w, Py_ssize_t blocks) noexcept nogil:
+    """Columns of so many blocks in whole panels."""
+    return up(blocks * w.wide, 2) * w.nr
+
+
+cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
+    """Everything that follows from cell, shape and norm, which are there: `inputs`, `hidden`, `outputs` and so on."""
+    w.lanes = lanes(itemsize)
+    w.nr = 2 * w.lanes
+    w.wide, w.out_wide = up(w.hidden, w.lanes), up(w.outputs, w.lanes)
+    w.padded, w.out_padded = w.wide * w.lanes, w.out_wide * w.lanes
+    w.gates = w.cell.gates
+    _choose_blocks(w)
+    w.of_x.k = w.of_x.row = w.inputs
+    w.of_h.k, w.of_h.row = w.outputs, pitch(w.out_wide, w.lanes)
+    w.blocks = w.of_h.first + w.of_h.blocks
+    w.row = pitch(w.blocks * w.wide, w.lanes)
+    if w.normed:  # and the 1 / standard deviation of every block, behind them
+        w.row += up(MOST_BLOCKS, w.lanes) * w.lanes
+    w.packed = (w.rows > FEW_ROWS or w.hidden % w.nr or w.outputs % w.nr or w.offsets is not NULL or w.normed)
+
+
+cdef inline void _choose_blocks(Walk* w) noexcept nogil:
+    """The cell's blocks, or with layer norm one for every gate of x and one for every gate of h."""
     cdef Py_ssize_t b
-    w.steps, w.batch, w.rows, w.inputs, w.hidden = steps, batch, rows, inputs, hidden
-    w.offsets, w.cell, w.normed = offsets, cell, normed
-    w.projected = projection > 0
-    w.outputs = projection if w.projected else hidden
-    w.nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    w.panels, w.out_panels = (hidden + w.nr - 1) // w.nr, (w.outputs + w.nr - 1) // w.nr
-    w.padded, w.out_padded = w.panels * w.nr, w.out_panels * w.nr
-    w.gates = gates_of(cell)
     for b in range(MOST_BLOCKS):
-        w.x_gate[b] = w.h_gate[b] = -1
-    w.x_blocks = w.h_blocks = w.gates
-    if normed:
-        w.h_first = w.gates
-        for b in range(w.gates):
-            w.x_gate[b] = w.h_gate[w.gates + b] = b
-    elif cell == GRU_AFTER:
-        w.h_first = 1
-        w.x_gate[0], w.x_gate[1], w.x_gate[2] = 2, 0, 1
-        w.h_gate[1], w.h_gate[2], w.h_gate[3] = 0, 1, 2
-    else:
-        w.h_first = 0
-        for b in range(w.gates):
-            w.x_gate[b] = w.h_gate[b] = b
-    w.blocks = w.h_first + w.h_blocks
-    w.row = pitch(w.blocks * w.panels, w.nr)
-    if normed:  # and the 1 / standard deviation of every block, behind them
-        w.row += (MOST_BLOCKS + w.nr - 1) // w.nr * w.nr
-    w.packed = rows > FEW_ROWS or w.padded != hidden or w.out_padded != w.outputs or offsets is not NULL or normed
-    w.peepholes, w.epsilon = False, 1e-5
-    w.clip = w.cell_clip = w.rate_h = w.rate_c = 0
-    w.scale = 1
-    w.candidate = w.zone_h = w.zone_c = NULL
-    w.places, w.padding = NULL, 0
+        w.of_x.gate[b] = w.of_h.gate[b] = -1
+    w.of_x.first, w.of_h.first = 0, w.gates if w.normed else w.cell.first_of_h
+    w.of_x.blocks = w.of_h.blocks = w.gates
+    for b in range(w.gates if w.normed else w.cell.blocks):
+        w.of_x.gate[b] = b if w.normed else w.cell.x_gate[b]
+        w.of_h.gate[w.of_h.first + b if w.normed else b] = b if w.normed else w.cell.h_gate[b]
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
     """Whether h passes to the next step by another way than the product, too."""
-    return w.cell >= GRU_AFTER or w.zone_h is not NULL or w.rate_h != 0
+    return w.cell.carries or w.zone_h is not NULL or w.rate_h != 0
 
 
 cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
     """Blocks of the same cell without layer norm: what the point functions work on."""
-    return 4 if w.cell == GRU_AFTER else w.gates
+    return w.cell.blocks
 
 
 cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:
@@ -236,149 +248,27 @@ cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weig
     return rows < (FEW_EACH if weights <= CORE_CACHE else FEW_EACH_FAR) * team * steps
 
 
-cdef inline Share share(
-    const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team, Py_ssize_t itemsize,
-) noexcept nogil:
+cdef inline Py_ssize_t _pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """The first register of a part. Parts have whole panels, but for the last."""
+    return min(up(registers, 2) * part // parts * 2, registers)
+
+
+cdef inline Share share(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
     """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
     where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows."""
     cdef Share mine
-    cdef Py_ssize_t weights = w.outputs * w.h_blocks * w.padded * itemsize
-    mine.by_units = team > 1 and w.panels >= team and not w.normed and splits_units(
+    cdef Py_ssize_t weights = w.outputs * w.of_h.blocks * w.padded * FD_VECTOR_BYTES // w.lanes
+    mine.by_units = team > 1 and up(w.wide, 2) >= team and not w.normed and splits_units(
         start(w, t1) - start(w, t0), t1 - t0, weights, team)
-    mine.row0, mine.row1, mine.panel0, mine.panel1, mine.out_panel0, mine.out_panel1 = (
-        0, w.batch, 0, w.panels, 0, w.out_panels)
+    mine.row0, mine.row1, mine.q0, mine.q1, mine.out_q0, mine.out_q1 = 0, w.batch, 0, w.wide, 0, w.out_wide
     if mine.by_units:
-        mine.panel0, mine.panel1 = w.panels * me // team, w.panels * (me + 1) // team
-        if w.projected:
-            mine.out_panel0, mine.out_panel1 = w.out_panels * me // team, w.out_panels * (me + 1) // team
-        else:
-            mine.out_panel0, mine.out_panel1 = mine.panel0, mine.panel1
+        mine.q0, mine.q1 = _pairs(w.wide, me, team), _pairs(w.wide, me + 1, team)
+        mine.out_q0, mine.out_q1 = _pairs(w.out_wide, me, team), _pairs(w.out_wide, me + 1, team)
     else:
         mine.row0, mine.row1 = _row_share(w, t0, t1, me, team), _row_share(w, t0, t1, me + 1, team)
     return mine
 
 
 cdef inline bint side_by_side(const Walk* w, const Share* mine) noexcept nogil:
-    """Whether a thread's panels of one block and of the next follow each other, in the weights as in the gates."""
-    return w.packed and mine.panel1 - mine.panel0 == w.panels
-
-
-# ---- Packed weights, forward: one panel per (block, panel of units) ---------------------------------------------
-
-
-cdef inline void pack_gates(
-    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
-    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
-) noexcept nogil:
-    """W[k, G * H] into panels (block, panel) of k rows each; this thread's part of them."""
-    cdef Py_ssize_t j, u, all_ = blocks * w.panels
-    for j in range(all_ * me // team, all_ * (me + 1) // team):
-        u = (j % w.panels) * w.nr
-        pack_panel(W + gate[first + j // w.panels] * w.hidden + u, w.gates * w.hidden, k, min(w.nr, w.hidden - u),
-                   panels + j * k * w.nr)
-
-
-cdef inline void gate_product(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t k, const cython.floating* W,
-    const Walk* w, Py_ssize_t first, Py_ssize_t block, int gate, Py_ssize_t panel0, Py_ssize_t panel1,
-    cython.floating* gates, const cython.floating* from_, Py_ssize_t from_row,
-) noexcept nogil:
-    """Panels panel0 to panel1 of one block of gates[rows] = from_ + a[rows, k] @ W. W: in panels, the first of them of
-    block `first`, and panel1 may lie in a later block; or, not packed, as it lies, in which `gate` is the block's."""
-    cdef Py_ssize_t b_k = w.nr if w.packed else w.gates * w.hidden
-    cdef Py_ssize_t b_panel = k * w.nr if w.packed else w.nr
-    if w.packed:
-        W = W + ((block - first) * w.panels + panel0) * b_panel
-    else:
-        W = W + gate * w.hidden + panel0 * w.nr
-    product(a, a_row, 1, rows, W, b_k, b_panel, k, gates + block * w.padded + panel0 * w.nr, w.row,
-            (panel1 - panel0) * w.nr, from_, from_row)
-
-
-# ---- Parameters by unit: biases by plain block, three peepholes, gains of x's gates and of h's ----------------------
-
-
-cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
-    return (plain_blocks(w) + 3 + 2 * w.gates) * w.padded
-
-
-cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
-    cdef Py_ssize_t u
-    for u in range(w.padded):
-        packed[u] = values[u] if u < w.hidden else 0
-
-
-cdef inline void pack_parameters(
-    const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains, const Walk* w,
-    cython.floating* packed,
-) noexcept nogil:
-    """b: one block a gate, and for a GRU with the reset after the product one more, of n of h. NULL: none."""
-    cdef Py_ssize_t g, to
-    for g in range(plain_blocks(w)):
-        to = (g + 1) % 3 if w.cell == GRU_AFTER and g < 3 else g
-        _pack_units(b + g * w.hidden, w, packed + to * w.padded)
-    packed += plain_blocks(w) * w.padded
-    if peepholes is not NULL:
-        for g in range(3):
-            _pack_units(peepholes + g * w.hidden, w, packed + g * w.padded)
-    packed += 3 * w.padded
-    if gains is not NULL:
-        for g in range(2 * w.gates):
-            _pack_units(gains + g * w.hidden, w, packed + g * w.padded)
-
-
-# ---- Packed weights, backward: the transpose, one panel per NR columns of k ---------------------------------------
-
-
-cdef inline void pack_gates_transposed(
-    const cython.floating* W, Py_ssize_t k, const Walk* w, Py_ssize_t first, Py_ssize_t blocks, const int* gate,
-    cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
-) noexcept nogil:
-    """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them."""
-    cdef Py_ssize_t j, b, u, at, all_ = (k + w.nr - 1) // w.nr
-    cdef cython.floating* panel
-    # A unit of work is one block of one panel, so that few panels still occupy the team.
-    for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
-        b, at = j % blocks, (j // blocks) * w.nr
-        panel = panels + (at * blocks + b * w.nr) * w.padded
-        pack_panel_transposed(W + at * w.gates * w.hidden + gate[first + b] * w.hidden, w.gates * w.hidden, w.hidden,
-                              min(w.nr, k - at), panel)
-        for u in range(w.hidden * w.nr, w.padded * w.nr):
-            panel[u] = 0
-
-
-cdef inline void transposed_product(
-    const cython.floating* da, Py_ssize_t rows, const cython.floating* W, const Walk* w, Py_ssize_t first,
-    Py_ssize_t blocks, const int* gate, Py_ssize_t block0, Py_ssize_t block1, Py_ssize_t panel0, Py_ssize_t panel1,
-    Py_ssize_t k, cython.floating* out, Py_ssize_t out_row, const cython.floating* from_,
-) noexcept nogil:
-    """out[rows, k] = from_ + da[rows, blocks block0 to block1] @ (those gates of W[k, G * H])^T, the columns of panels
-    panel0 to panel1. W: its transpose in panels of blocks `first` on; or, not packed and for few rows, as it lies."""
-    cdef cython.floating lanes[FD_NR_FLOAT]
-    cdef Py_ssize_t r, i, b, p, column = panel0 * w.nr
-    cdef const cython.floating* row
-    cdef const cython.floating* weights
-    cdef int u, half, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if w.packed:
-        product(da + block0 * w.padded, w.row, 1, rows,
-                W + (column * blocks + (block0 - first) * w.nr) * w.padded, w.nr, blocks * w.padded * w.nr,
-                (block1 - block0) * w.padded, out + column, out_row, min(panel1 * w.nr, k) - column,
-                offset(from_, column), out_row)
-        return
-    for r in range(rows):
-        for i in range(column, min(panel1 * w.nr, k)):
-            for u in range(nr):
-                lanes[u] = 0
-            for b in range(block0, block1):
-                row, weights = da + r * w.row + b * w.padded, W + (i * w.gates + gate[b]) * w.hidden
-                p = 0
-                while p < w.hidden:  # a whole number of panels, else it would be packed
-                    for u in range(nr):
-                        lanes[u] = madd(row[p + u], weights[p + u], lanes[u])
-                    p += nr
-            half = nr // 2
-            while half > 0:
-                for u in range(half):
-                    lanes[u] = lanes[u] + lanes[u + half]
-                half //= 2
-            out[r * out_row + i] = lanes[0] if from_ is NULL else from_[r * out_row + i] + lanes[0]
+    """Whether a thread's registers of one block and of the next follow each other, in the weights as in the gates."""
+    return w.packed and mine.q1 - mine.q0 == w.wide

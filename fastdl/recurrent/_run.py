@@ -8,13 +8,12 @@ from .._dispatch import get_backend, kernels
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
 from .._validate import check_places, check_shape, flag, float_array, number, out_array, plain_array
-from ..reference.recurrent import CELLS, RecurrentTape  # one type for both: the reference imports nothing of fastdl
+from ..reference.recurrent import RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
-# Cells by the numbers that the kernels know them by (kernels/_walk.pxd).
+# The kernels' table of the cells (kernels/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
-GATES = (1, 1, 4, 3, 3, 3)
-BIASES = (1, 1, 4, 3, 4, 3)
+CELLS, GATES, BIASES, STATES = zip(*kernels.recurrent.cells(), strict=True)
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -152,7 +151,7 @@ def forward(
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
-    if cell in (LSTM, LSTM_COUPLED):
+    if STATES[cell] == 2:
         c0 = float_array("c0", c0, (B, H), dtype)
     return walk(cell, x, h0, c0, W_x, W_h, b, training, rows, options)
 
@@ -175,31 +174,25 @@ def walk(
     (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
     H = width // G
     x = x.reshape(T * B, I)
-    N, offsets, places = T * B, None, None
+    N = T * B
     if rows is not None:
-        N, offsets, places = rows.total, rows.offsets, rows.places
+        N = rows.total
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
     h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, H), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
-    steps = T if offsets is None else len(offsets) - 1
-    P = 0 if options.projection is None else R
-    num_threads = _threads(N, B, I, R, G * H)
-    row, window, size = kernels.recurrent.sizes(
-        cell, options.gains is not None, steps, B, N, I, H, P, offsets, places, x.itemsize, num_threads
-    )
-    keep = training or window >= N  # the windows of many threads may be more than all rows
-    gates = aligned_empty((N if keep else window, row), dtype)
+    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, aligned_empty((0, 0), dtype), m, options, rows, (T, B))
+    make_plan = kernels.recurrent.Plan
     if N:
-        kernels.recurrent.forward(
-            cell, B, offsets, places, x, W_x, W_h, b, h0, c0, h, c, gates, scratch(size, dtype), keep,
-            cells and c is not None, num_threads, options.projection, m, *options[1:],
-        )  # fmt: skip
+        plan = make_plan(tape, _threads(N, B, I, R, G * H))
+        keep = training or plan.forward_rows >= N  # the windows of many threads may be more than all rows
+        tape.gates = aligned_empty((N if keep else plan.forward_rows, plan.row), dtype)
+        plan.forward(h0, c0, scratch(plan.forward_size, dtype), keep, cells and c is not None)
     else:
         h[:B], h[B:] = h0, 0
         if c is not None:
             c[:B], c[B:] = c0, 0
-    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, gates, m, options, rows, (T, B)) if training else None
-    return h[B:].reshape(T, B, R), c[B:].reshape(T, B, H) if cells and c is not None else None, tape
+    h_steps, c_steps = h[B:].reshape(T, B, R), c[B:].reshape(T, B, H) if cells and c is not None else None
+    return h_steps, c_steps, tape if training else None
 
 
 def backward(
@@ -258,38 +251,27 @@ def walk_back(
     input_gradient: bool = True,
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
-    cell, x, W_x, W_h, b, h, c = tape.cell, tape.x, tape.W_x, tape.W_h, tape.b, tape.h, tape.c
-    options, rows, (T, B) = tape.options, tape.rows, tape.shape
-    dtype, G, I, (R, width) = x.dtype, GATES[cell], x.shape[1], W_h.shape  # noqa: E741
-    H = width // G
-    N, offsets, places = (T * B, None, None) if rows is None else (rows.total, rows.offsets, rows.places)
+    rows, options, (T, B), dtype = tape.rows, tape.options, tape.shape, tape.x.dtype
+    I, (R, width) = tape.x.shape[1], tape.W_h.shape  # noqa: E741
+    N = T * B if rows is None else rows.total
     dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
     if dh_last is not None:
         dh0[...] = dh_last if rows is None else rows.sort(dh_last)
-    if c is not None:
-        dc0 = np.zeros((B, H), dtype)
+    if tape.c is not None:
+        dc0 = np.zeros((B, tape.c.shape[1]), dtype)
         if dc is not None and dc.ndim == 3:
             dc_above = dc
         elif dc is not None:
             dc0[...] = dc if rows is None else rows.sort(dc)
         if dc_last is not None:
             dc0 += dc_last if rows is None else rows.sort(dc_last)
-    if gradients[4] is not None and not accumulate:
-        gradients[4][...] = 0  # a coupled cell has no forget gate whose peephole could get one
+    if options.peepholes is not None and not accumulate:
+        gradients[_GRADIENTS.index("dpeepholes")][...] = 0  # since a coupled cell has none of a forget gate
     dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
-        steps = T if offsets is None else len(offsets) - 1
-        P = 0 if options.projection is None else R
-        num_threads = _threads(N, B, I, R, G * H)
-        size = kernels.recurrent_backward.sizes(
-            cell, options.gains is not None, options.peepholes is not None, steps, B, N, I, H, P, offsets, places,
-            x.itemsize, num_threads,
-        )  # fmt: skip
-        kernels.recurrent_backward.backward(
-            cell, B, offsets, places, dh, dc_above, x, W_x, W_h, b, h, c, tape.gates, dx, dh0, dc0, *gradients[:3],
-            accumulate, scratch(size, dtype), num_threads, options.projection, tape.projected, *options[1:],
-            *gradients[3:],
-        )  # fmt: skip
+        plan = kernels.recurrent.Plan(tape, _threads(N, B, I, R, width))
+        work = scratch(plan.backward_size, dtype)
+        plan.backward(dh, dc_above, (dx, dh0, dc0), gradients, accumulate, work)
     else:
         for gradient in (dx, *([] if accumulate else gradients)):
             if gradient is not None:

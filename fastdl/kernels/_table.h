@@ -1,0 +1,44 @@
+/* The table of the recurrent cells: what a walk over time asks of a cell. Beside it only the equations (_cells.pxd) know
+ * the cells.
+ *
+ * A row of gates holds one block of units per product. Block b takes gate x_gate[b] of x @ W_x, gate h_gate[b] of h @ W_h
+ * and part bias[b] of b; -1 is none. Blocks of x come first and those of h last, each an unbroken range, because the
+ * products of backward run over them. So where x and h stay apart within a gate it has two blocks: n of a GRU with the
+ * reset after the product has that of x in front, r and z have one each, and n of h comes last.
+ *
+ * The late blocks, the last ones, are multiplied in a second phase by what the points of the first one give.
+ */
+#ifndef FASTDL_TABLE_H
+#define FASTDL_TABLE_H
+
+enum { FD_RNN_TANH, FD_RNN_RELU, FD_LSTM, FD_LSTM_COUPLED, FD_GRU_AFTER, FD_GRU_BEFORE, FD_CELLS };
+enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT };
+
+typedef struct {
+    const char *name;
+    int point;       /* which equations */
+    int gates;       /* of W_x and W_h, H columns each */
+    int biases;      /* parts of b, H elements each */
+    int states;      /* 1: h; 2: h and c */
+    int carries;     /* whether h passes to the next step by another way than the product, too */
+    int blocks;      /* of a row of gates */
+    int first_of_h;  /* the first of them that h has a part in */
+    int late;        /* the last so many of them are of the second phase */
+    int x_gate[4], h_gate[4], bias[4];
+    int peephole[4]; /* which peephole a block has: 0 and 1 read c of the step before, 2 that of this one */
+} fd_cell;
+
+static const fd_cell fd_cells[FD_CELLS] = {
+    {"RNN", FD_RNN_POINT, 1, 1, 1, 0, 1, 0, 0, {0}, {0}, {0}, {-1}},
+    {"RNN with relu", FD_RNN_POINT, 1, 1, 1, 0, 1, 0, 0, {0}, {0}, {0}, {-1}},
+    /* i, f, g, o */
+    {"LSTM", FD_LSTM_POINT, 4, 4, 2, 0, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, -1, 2}},
+    /* i, g, o; f is 1 - i */
+    {"LSTM with coupled=True", FD_LSTM_POINT, 3, 3, 2, 0, 3, 0, 0, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}, {0, -1, 2}},
+    /* n of x, r, z, n of h, where W and b have r, z, n, and b has n of h behind them */
+    {"GRU", FD_GRU_POINT, 3, 4, 1, 1, 4, 1, 0, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}, {-1, -1, -1, -1}},
+    /* r, z, n, of which n multiplies r h */
+    {"GRU with reset_after=False", FD_GRU_POINT, 3, 3, 1, 1, 3, 0, 1, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}, {-1, -1, -1}},
+};
+
+#endif

@@ -1,2 +1,0 @@
-from ..baseline.recurrent_backward import *
-from ..baseline.recurrent_backward import LEVEL as LEVEL

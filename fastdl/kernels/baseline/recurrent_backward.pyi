@@ -1,6 +1,0 @@
-from numpy import ndarray
-
-LEVEL: str
-
-def sizes(cell: int, normed: bool, peepholes: bool, steps: int, batch: int, rows: int, inputs: int, hidden: int, projection: int, offsets: ndarray | None, places: ndarray | None, itemsize: int, num_threads: int) -> int: ...
-def backward(cell: int, batch: int, offsets: ndarray | None, places: ndarray | None, dy: ndarray, dc_above: ndarray | None, x: ndarray, W_x: ndarray, W_h: ndarray, b: ndarray, h: ndarray, c: ndarray | None, gates: ndarray, dx: ndarray | None, dh: ndarray, dc: ndarray | None, dW_x: ndarray, dW_h: ndarray, db: ndarray, add: bool, work: ndarray, num_threads: int, W_r: ndarray | None, m: ndarray | None, peepholes: ndarray | None, gains: ndarray | None, state_mask: ndarray | None, epsilon: float, clip: float, cell_clip: float, candidate: ndarray | None, scale: float, zone_h: ndarray | None, rate_h: float, zone_c: ndarray | None, rate_c: float, dW_r: ndarray | None, dpeepholes: ndarray | None, dgains: ndarray | None) -> None: ...
