@@ -22,6 +22,7 @@ from ._vec cimport FD_VECTOR_BYTES, lanes
 cdef extern from "_table.h" nogil:
     enum:
         RNN_RELU "FD_RNN_RELU"
+        LSTM "FD_LSTM"
         LSTM_COUPLED "FD_LSTM_COUPLED"
         GRU_AFTER "FD_GRU_AFTER"
         CELLS "FD_CELLS"
