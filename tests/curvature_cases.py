@@ -14,6 +14,10 @@ TARGETS[1, 2] = 9  # ignored
 smoothed = functools.partial(fd.softmax_cross_entropy, ignore_index=9, label_smoothing=0.1)
 
 
+def rosenbrock(x):
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
 def _dense(dtype):
     layers = [
         fd.nn.Linear(INPUTS, H, rng=0, dtype=dtype),

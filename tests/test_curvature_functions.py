@@ -4,13 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from curvature_cases import rosenbrock
 
 import fastdl as fd
 from fastdl.curvature import FunctionPoint, Landscape, check_gradient, gradient, hessian, jacobian
-
-
-def rosenbrock(x):
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
 def rosenbrock_gradient(x):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from curvature_cases import rosenbrock
 
 import fastdl as fd
 from fastdl.curvature import (
@@ -15,11 +16,6 @@ from fastdl.curvature import (
     Residuals,
     jacobian,
 )
-
-
-def rosenbrock(x):
-    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
-
 
 # NIST StRD, nonlinear regression: data, both starts, certified parameters and residual sum of squares.
 MISRA1A = np.array(
