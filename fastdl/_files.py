@@ -135,12 +135,16 @@ def memory_bytes() -> float:
 
 
 def name_of(path: Any, argument: str = "path") -> str:
-    """A path, which the caller knows as `argument`, as a str; refused where it is none, or holds NUL."""
+    """A path, which the caller knows as `argument`, as a str; refused where it is none, or no file can have it."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"{argument}: got {type(path).__name__}, expected the path of a file")
     name = os.fsdecode(path)
     if "\0" in name:
         raise ValueError(f"{argument}: got {shown(name)!r}, expected no NUL in a file's name")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{argument}: got {shown(name)!r}, expected a name in {error.encoding}") from None
     return name
 
 
