@@ -105,7 +105,7 @@ def test_sample_gradients_take_a_batch_axis_alone(axis):
     point = LossPoint(model, fd.softmax_cross_entropy, (np.ones((5, 3), f4), np.zeros(5, int)))
     with pytest.raises(ValueError, match=f"axis: got {axis}, expected from 0 to 0"):
         point.sample_gradients(axis)
-    slot = fd.curvature._linearization.Slot(np.zeros((3, 12), f4), 0, 12)
+    slot = fd.curvature._slots.Slot(np.zeros((3, 12), f4), 0, 12)
     with pytest.raises(ValueError, match=r"dy: got shape \(1, 4, 4\)"):
         slot.add_products(np.ones((1, 3, 3), f4), np.ones((1, 4, 4), f4))
     with pytest.raises(ValueError, match="x, dy: got 3 and 5 columns, expected 12 products"):

@@ -174,7 +174,7 @@ def test_pictures(tmp_path):
     flow = curvature.GradientFlow(np.ones((1, 1, 2, 3)))
     landscape = curvature.Landscape.at(curvature.FunctionPoint(lambda x: (x**2).sum(), np.zeros(2)))
     for draw in (flow.plot, landscape.plot):
-        for path in ((one for one in "x"), 5, "a\0b.png"):
+        for path in ((one for one in "x"), 5, "a\0b.png", "\ud800"):
             with pytest.raises((TypeError, ValueError), match="^path: got"):
                 draw(path)
     with pytest.raises(ValueError, match="^path: got"):
