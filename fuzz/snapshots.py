@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 _SIMPLE = (int, float, str, bytes, bool, type(None), complex, np.number)
-_CACHES = ("_arena", "_arena_at", "_below")  # made when they are first asked for, and anew when a tree changed
+# Made when they are first asked for, and anew when a tree changed; when an arena was last found to be whole.
+_CACHES = ("_arena", "_arena_at", "_below", "_complete_at")
 _MOST = 3000  # places of one snapshot: more are not looked at
 
 

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ class Tap:
 
 
 tap = Tap()
+_OWN = fd.__path__[0]
 _public_classes: dict[type, str] = {}
 
 
@@ -32,7 +34,7 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         handler = tap.handler
-        if tap.depth or handler is None:
+        if tap.depth or handler is None or _of_fastdl(sys._getframe(1)):
             return function(*args, **kwargs)
         tap.depth += 1
         try:
@@ -45,6 +47,15 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
 
     call.__fuzz_tapped__ = function  # type: ignore[attr-defined]
     return call
+
+
+def _of_fastdl(frame: Any) -> bool:
+    """Whether the call comes from a generator of fastdl's, which runs while no call of the recipe does."""
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        if frame.f_code.co_flags & inspect.CO_GENERATOR:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _owner(value: Any, name: str) -> str:
