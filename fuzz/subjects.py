@@ -51,7 +51,7 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
 
 def _of_fastdl(frame: Any) -> bool:
     """Whether the call comes from a generator of fastdl's, which runs while no call of the recipe does."""
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+    while frame is not None and frame.f_code.co_filename.startswith((_OWN, __file__)):  # past the taps between
         if frame.f_code.co_flags & inspect.CO_GENERATOR:
             return True
         frame = frame.f_back
