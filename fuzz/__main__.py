@@ -19,7 +19,7 @@ from .recipes import recipes as all_recipes
 from .subjects import open_taps
 
 MEMORY = 4 << 30  # bytes of a child's address space
-PATIENCE = 20.0  # seconds without a finished call, after which a child is ended: not even the alarm reached it
+PATIENCE = 40.0  # seconds without a finished call, after which a child is ended: not even the alarm reached it
 KINDS = ("crash", "hang", "foreign", "changed", "unnamed")
 
 

@@ -9,18 +9,9 @@ import numpy as np
 # Kinds that concern an argument for itself, so that a refusal must name it; of RELATED ones, another may be named that
 # no longer fits.
 RELATED = (
-    "extent",
-    "flat",
-    "axis more",
-    "axis fewer",
-    "swapped",
-    "other float",
-    "empty",
-    "0-d",
-    "values",
-    "ints",
+    "extent", "flat", "axis more", "axis fewer", "swapped", "other float", "empty", "0-d", "scalar", "values",
     "aliased",
-)
+)  # fmt: skip
 
 
 class Sub(np.ndarray):

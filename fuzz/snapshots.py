@@ -9,6 +9,7 @@ import numpy as np
 _SIMPLE = (int, float, str, bytes, bool, type(None), complex, np.number)
 _CACHES = (
     *("_arena", "_arena_at", "_known"),  # made when they are first asked for
+    *("_below", "_complete_at"),  # made anew when a tree changed; when an arena was last found to be whole
     "_linear",  # of a point of fastdl.curvature: what its last pass left, instead of which the next leaves its own
 )
 _MOST = 3000  # places of one snapshot: more are not looked at

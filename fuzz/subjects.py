@@ -3,10 +3,9 @@
 import functools
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import fastdl as fd
@@ -15,7 +14,6 @@ MODULES = (
     "fastdl.optim", "fastdl.optim.schedules", "fastdl.random", "fastdl.nn", "fastdl.training", "fastdl.models",
     "fastdl.curvature", "fastdl.text", "fastdl",
 )  # fmt: skip
-_HOME = os.path.join(os.path.dirname(fd.__file__), "")
 DUNDERS = ("__init__", "__call__", "__getitem__", "__len__", "__iter__")
 
 
@@ -28,6 +26,7 @@ class Tap:
 
 
 tap = Tap()
+_OWN = fd.__path__[0]
 _public_classes: dict[type, str] = {}
 
 
@@ -35,7 +34,7 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         handler = tap.handler
-        if tap.depth or handler is None or _of_iterator(sys._getframe(1).f_code):
+        if tap.depth or handler is None or _of_fastdl(sys._getframe(1)):
             return function(*args, **kwargs)
         tap.depth += 1
         try:
@@ -50,9 +49,13 @@ def _tapped(function: Callable[..., Any], name: str, method: bool) -> Callable[.
     return call
 
 
-def _of_iterator(code: CodeType) -> bool:
-    """Whether it is an iterator of fastdl's own, which goes on outside any call."""
-    return bool(code.co_flags & inspect.CO_GENERATOR) and code.co_filename.startswith(_HOME)
+def _of_fastdl(frame: Any) -> bool:
+    """Whether the call comes from a generator of fastdl's, which runs while no call of the recipe does."""
+    while frame is not None and frame.f_code.co_filename.startswith((_OWN, __file__)):  # past the taps between
+        if frame.f_code.co_flags & inspect.CO_GENERATOR:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _owner(value: Any, name: str) -> str:

@@ -90,11 +90,10 @@ def test_a_busy_machine_makes_no_hangs_and_moves_no_calls(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     from fuzz import worker
 
-    monkeypatch.setattr(worker, "LIMIT", 0.02)
-    monkeypatch.setattr(worker, "LONGEST", 60.0)
+    monkeypatch.setattr(worker, "PATIENCE", 3000.0)
     before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     try:
-        answer = worker._alarms()
+        answer = worker._alarms(0.02)
         time.sleep(0.05)
         answer(signal.SIGALRM, None)  # goes off again later: what the call did was to wait
         end = time.process_time() + 0.03
