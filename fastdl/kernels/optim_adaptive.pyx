@@ -336,25 +336,17 @@ def lion(
 
 # ---- Averages of parameters -----------------------------------------------------------------------------
 
-cdef void average_part(
-    floating* mean, const floating* p, Py_ssize_t n, floating weight, floating rest,
-) noexcept nogil:
-    # Of numbers with both signs the difference may leave the range; the two weighed apart do not. They are no rule for
-    # all: weights that do not quite add up to 1 would pull an average away from parameters that stand still.
+cdef void average_part(floating* mean, const floating* p, Py_ssize_t n, floating weight) noexcept nogil:
     cdef Py_ssize_t i
-    cdef floating off, near, far
     for i in range(n):
-        off = p[i] - mean[i]
-        near = mean[i] + weight * off
-        far = rest * mean[i] + weight * p[i]
-        mean[i] = near if off - off == 0 else far
+        mean[i] = mean[i] + weight * (p[i] - mean[i])
 
 
 def average(
     floating[::1] mean, const floating[::1] param, const Py_ssize_t[:, ::1] pieces,
     double weight, int num_threads,
 ):
-    """mean += weight (param - mean), within the range also where the difference is not"""
+    """mean += weight (param - mean)"""
     fits_piece(mean.shape[0], pieces, 1)
     fits_piece(param.shape[0], pieces, 2)
     cdef Py_ssize_t k
@@ -362,5 +354,4 @@ def average(
         return
     for k in prange(pieces.shape[0], nogil=True, schedule="static", num_threads=num_threads,
                     use_threads_if=num_threads > 1):
-        average_part(&mean[0] + pieces[k, 1], &param[0] + pieces[k, 2], pieces[k, 0],
-                     <floating> weight, <floating> (1 - weight))
+        average_part(&mean[0] + pieces[k, 1], &param[0] + pieces[k, 2], pieces[k, 0], <floating> weight)

@@ -19,8 +19,6 @@ from ._rule import LAST_STEP, run_kernel
 def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> None:
     """Move an average towards the parameters, in place: average += weight * (param - average).
 
-    Where the difference leaves the range of the type, (1 - weight) * average + weight * param instead.
-
     Parameters
     ----------
     average : ndarray, any shape, float32 or float64

@@ -229,10 +229,7 @@ def lion_update(
 
 
 def average_update(average, param, weight):
-    with np.errstate(over="ignore", invalid="ignore"):
-        off = param - average
-        apart = (1 - weight) * average + weight * param  # within the range also where the difference is not
-        average[...] = np.where(np.isfinite(off), average + weight * off, apart)
+    average += weight * (param - average)
 
 
 def sum_rows(rows, values):
