@@ -12,7 +12,6 @@ from .._threads import threads_for
 Term = tuple[np.ndarray, np.ndarray]
 
 _GRAIN = 1_000_000  # multiply-adds a thread should have, as in the recurrent topic
-_NONE = {kind: np.empty((0, 0), kind) for kind in "fd"}
 
 
 def sum_of_products(
@@ -32,13 +31,13 @@ def sum_of_products(
     y = aligned_empty((*a.shape[:-1], outputs), a.dtype) if out is None else out
     if y.size == 0:
         return y
-    none = _NONE[a.dtype.char]
-    pairs = [(a.reshape(-1, a.shape[-1]), W) for a, W in terms] + [(none, none)] * (3 - len(terms))
+    pairs = [(a.reshape(-1, a.shape[-1]), W) for a, W in terms]
     inner = sum(a.shape[1] for a, _ in pairs)
+    absent = (None,) * 2 * (3 - len(pairs))
     rows = math.prod(y.shape[:-1])
     kernels.curvature.affine(
-        *(array for pair in pairs for array in pair), transposed,
-        none if start is None else start.reshape(-1, outputs), y.reshape(-1, outputs),
+        *(array for pair in pairs for array in pair), *absent, transposed,
+        None if start is None else start.reshape(-1, outputs), y.reshape(-1, outputs),
         scratch(kernels.curvature.packed_size(inner, outputs, a.itemsize), a.dtype),
         threads_for(rows * inner * outputs, _GRAIN),
     )  # fmt: skip
@@ -49,11 +48,11 @@ def add_outer(dy: np.ndarray, *targets: tuple[np.ndarray, np.ndarray], db: np.nd
     """dW += x^T dy for the one or two (x, dW) given, and db += dy; sums over all axes but the last."""
     if dy.size == 0:
         return
-    none = _NONE[dy.dtype.char]
-    pairs = [(x.reshape(-1, x.shape[-1]), dW) for x, dW in targets] + [(none, none)] * (2 - len(targets))
-    (x1, dW1), (x2, dW2) = pairs
+    pairs: list[tuple[np.ndarray | None, np.ndarray | None]]
+    pairs = [*((x.reshape(-1, x.shape[-1]), dW) for x, dW in targets), (None, None), (None, None)]
+    (x1, dW1), (x2, dW2) = pairs[:2]
     rows = dy.reshape(-1, dy.shape[-1])
-    inputs = x1.shape[1] + x2.shape[1]
-    num_threads = threads_for(rows.size * inputs, _GRAIN)
-    work = scratch(kernels.curvature.outer_size(x1.shape[1], x2.shape[1], dy.itemsize, num_threads), dy.dtype)
-    kernels.curvature.add_outer(x1, x2, rows, dW1, dW2, none.reshape(0) if db is None else db, work, num_threads)
+    inputs = [0 if x is None else x.shape[1] for x in (x1, x2)]
+    num_threads = threads_for(rows.size * sum(inputs), _GRAIN)
+    work = scratch(kernels.curvature.outer_size(*inputs, dy.itemsize, num_threads), dy.dtype)
+    kernels.curvature.add_outer(x1, x2, rows, dW1, dW2, db, work, num_threads)

@@ -187,20 +187,18 @@ def _jacobians(cell: Cell, start: int, sample: int, length: int) -> np.ndarray:
     H = cell.h.shape[2]
 
     def repeated(array: np.ndarray, count: int) -> np.ndarray:
-        if not array.size:
-            return array
         return np.ascontiguousarray(np.repeat(array[start : start + count, sample : sample + 1], H, axis=1))
 
+    c = None if cell.c is None else repeated(cell.c, length + 1)
     gates = None
-    if cell.gates.size:
+    if cell.gates is not None:
         gates = repeated(cell.gates.reshape(*cell.x.shape[:2], -1), length).reshape(length * H, -1)
     one = Cell(
         cell.kind,
         repeated(cell.x, length),
         Weights(*cell.weights),
         repeated(cell.h, length + 1),
-        repeated(cell.c, length + 1),
+        c,
         gates,
-        cell.value_gate,
     )
     return one.tangent(None, None, np.eye(H, dtype=cell.h.dtype))

@@ -11,11 +11,11 @@ from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from .._validate import float_array
 from ..nn import Parameter
+from ..recurrent._run import GRU_AFTER as GRU
+from ..recurrent._run import LSTM, RNN_RELU, RNN_TANH
 from ._affine import add_outer, sum_of_products
 from ._guard import Linearization
 from ._linearization import register
-
-RNN_TANH, RNN_RELU, LSTM, GRU = range(4)  # as the kernel numbers them
 
 _GRAIN = 2_000_000  # multiply-adds a thread should have in a walk, which may meet at a barrier every step
 
@@ -43,10 +43,9 @@ class Cell:
     weights : Weights of ndarray
     h, c : ndarray (T + 1, B, H)
         The states, slot 0 the initial one; c is None without a cell state.
-    gates : ndarray (T B, at least 4 value_gate), or None
-        Gate values, one gate's `value_gate` columns from the next one's. LSTM: i, f, g, o. GRU: n, r, z and
-        q = h W_hn + b_n. None for the RNN.
-    value_gate : int
+    gates : ndarray, or None
+        Gate values as the forward kernel keeps them. LSTM: i, f, g, o. GRU: n, r, z and u = h W_hn + b_n. None for
+        the RNN.
     """
 
     def __init__(
@@ -57,16 +56,15 @@ class Cell:
         h: np.ndarray,
         c: np.ndarray | None = None,
         gates: np.ndarray | None = None,
-        value_gate: int = 0,
     ) -> None:
-        none = _NONE[x.dtype.char]
         self.kind, self.x, self.weights = kind, x, weights
-        self.h, self.c = h, none if c is None else c
-        self.gates = none.reshape(0, 0) if gates is None else gates
-        self.value_gate = value_gate
+        self.h, self.c, self.gates = h, c, gates
         self.wide = weights.W_h.shape[1]
-        self.th = self.tc = self.ta = self.tax = none
-        self.total = self.total_c = self.da = self.dax = none
+        self.th = self.ta = self.dh = self.da = _NONE[x.dtype.char]
+        self.tc: np.ndarray | None = None
+        self.tax: np.ndarray | None = None
+        self.dc: np.ndarray | None = None
+        self.dax: np.ndarray | None = None
         work = x.shape[0] * x.shape[1] * self.wide * h.shape[2]
         self._num_threads = threads_for(work, _GRAIN)
 
@@ -78,7 +76,7 @@ class Cell:
         """th of every step (T, B, H), from the tangents of input, weights and initial state."""
         T = len(self.x)
         self.th = _started(th0, T, self.h)
-        self.tc = _started(tc0, T, self.h) if self.kind == LSTM else self.c
+        self.tc = _started(tc0, T, self.h) if self.kind == LSTM else None
         self.tx, self.direction = tx, direction
         of_input = [] if tx is None else [(tx, self.weights.W_x)]
         of_state = []
@@ -96,45 +94,43 @@ class Cell:
             self.ta = self._products([*of_input, *of_state], bias)
         if self.x.size:
             kernels.curvature.tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate,
-                self.h, self.c, self.th, self.tc, self.ta, self.tax,
-                self._work(), self._num_threads,
+                self.kind, self.weights.W_h, self.gates, self.h, self.c,
+                self.th, self.tc, self.ta, self.tax, self._work(), self._num_threads,
             )  # fmt: skip
         return self.th[1:]
 
     def adjoint(self, dy: np.ndarray) -> None:
         """da of every step for a gradient dy (T, B, H) by all states, with what its tangent needs."""
-        self.total = aligned_empty(dy.shape, dy.dtype)
-        self.total_c = aligned_empty(dy.shape, dy.dtype) if self.kind == LSTM else self.c
+        self.dh = aligned_empty(dy.shape, dy.dtype)
+        self.dc = aligned_empty(dy.shape, dy.dtype) if self.kind == LSTM else None
         self.da = aligned_empty((*dy.shape[:2], self.wide), dy.dtype)
-        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.kind == GRU else _NONE[dy.dtype.char]
-        dh, dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
+        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.kind == GRU else None
+        last_dh, last_dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate,
-                self.h, self.c, dy, dh, dc, self.total, self.total_c,
-                self.da, self.dax, self._work(), self._num_threads,
+                self.kind, self.weights.W_h, self.gates, self.h, self.c,
+                dy, last_dh, last_dc, self.dh, self.dc, self.da, self.dax, self._work(), self._num_threads,
             )  # fmt: skip
 
     def adjoint_tangent(self, tdy: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Tangents of da (by the state's products) and dax (by the input's; the same array but for the GRU)."""
         tdy = self._above(tdy)
         tda = aligned_empty(self.da.shape, tdy.dtype)
-        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.kind == GRU else _NONE[tdy.dtype.char]
+        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.kind == GRU else tda
         tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.value_gate,
-                self.ta, self.tax, self.h, self.c, self.th, self.tc,
-                self.total, self.total_c, tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
+                self.kind, self.weights.W_h, self.gates, self.h, self.c,
+                self.th, self.tc, self.ta, self.tax, self.dh, self.dc,
+                tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
             )  # fmt: skip
-        return tda, tdax if self.kind == GRU else tda
+        return tda, tdax
 
     def _above(self, tdy: np.ndarray | None) -> np.ndarray:
         """What adds to the tangent of dh_t from outside the walk: tdy_t + da_{t+1} V_h^T."""
         if self.direction is None:
-            return np.zeros_like(self.total) if tdy is None else tdy
-        result = aligned_empty(self.total.shape, self.total.dtype)
+            return np.zeros_like(self.dh) if tdy is None else tdy
+        result = aligned_empty(self.dh.shape, self.dh.dtype)
         result[-1:] = 0 if tdy is None else tdy[-1:]
         start = None if tdy is None else tdy[:-1]
         sum_of_products([(self.da[1:], self.direction.W_h)], start, transposed=True, out=result[:-1])
@@ -143,7 +139,7 @@ class Cell:
     # ---- gradients from da --------------------------------------------------------------------------
     def of_input(self) -> np.ndarray:
         """dax or, where input and state share their products, da."""
-        return self.dax if self.kind == GRU else self.da
+        return self.da if self.dax is None else self.dax
 
     def add_gradients(self, out: Weights) -> None:
         self._add(self.of_input(), self.da, self.x, self.h, out, True)
@@ -198,11 +194,9 @@ def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.
         else:
             tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
     shape = (len(x) + 1, *h0.shape)
-    # A gate's units fill whole panels of the kernel's.
-    padded = kernels.curvature.packed_size(1, h0.shape[1], h0.itemsize)
     c = None if tape.c is None else tape.c.reshape(shape)
     gates = tape.gates if kind in (LSTM, GRU) else None
-    return Cell(kind, x, weights, tape.h.reshape(shape), c, gates, padded)
+    return Cell(kind, x, weights, tape.h.reshape(shape), c, gates)
 
 
 _PLAIN = {  # options under which a layer is what the walks compute, in evaluation mode

@@ -1,325 +1,266 @@
-"""Point functions of the tangents of recurrent cells: one row, one panel of units.
+"""The tangents of the recurrent cells, as docs/curvature.md writes them: one sequence at one step, a register of units.
 
-For each cell three: how a direction passes a step forward; the step's backward, which keeps what the third needs;
-and how the direction passes that backward. A name with `d` before it is a gradient, with `t` before it a tangent
-(the derivative along the direction), so `tds` is the tangent of the gradient of s. Work is on NR lanes in local
-arrays, which nothing can alias, so the loops vectorize. Equation numbers are those of docs/curvature.md.
+For each cell three: how a direction passes a step forward; the step's backward, which keeps what the third needs; and
+how the direction passes that backward. `d` before a name is a gradient and `t` before it a tangent, the derivative
+along the direction: tdh is the tangent of dh. Every line of backward names the line of forward that it undoes, and
+every line of the third is the tangent of one of backward.
+
+A step's gradient or tangent of pre-activations has no padding: its gates are w.hidden numbers apart, and all its
+registers are loaded and stored by their width. Gate values have that of their tape, w.wide registers.
 """
 cimport cython
 
-from ._lanes cimport load, store
-from ._math cimport tanh_
-from ._tile cimport FD_NR_DOUBLE, FD_NR_FLOAT
+from ._passes cimport Passes
+from ._vec cimport load, positive, shift, store, tanh, vec, vdouble, vfloat
+from ._walk cimport GRU_AFTER, LSTM, RNN_RELU, units, Walk
 
 
-# ---- RNN: h = f(a) --------------------------------------------------------------------------------------------
+# ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ------------------------------------------
 
 
-cdef inline void rnn_tangent(
-    bint relu, const cython.floating* h, const cython.floating* ta, cython.floating* th, Py_ssize_t count,
-) noexcept nogil:
-    """th = f'(a) ta, f' in terms of h: 1 - h^2 for tanh, 1 where h > 0 for relu."""
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating t[FD_NR_FLOAT]
-    cdef cython.floating one = 1
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    load(y, h, count)
-    load(t, ta, count)
-    if relu:
-        for u in range(nr):
-            t[u] = t[u] if y[u] > 0 else 0
-    else:
-        for u in range(nr):
-            t[u] = t[u] * (one - y[u] * y[u])
-    store(th, <const cython.floating*> t, count)
+cdef inline vec slope(vec s) noexcept nogil:
+    return s * (1 - s)
 
 
-cdef inline void rnn_adjoint(
-    bint relu, const cython.floating* h, const cython.floating* dy, cython.floating* dh, cython.floating* total,
-    cython.floating* da, Py_ssize_t count,
-) noexcept nogil:
-    """total = dy + dh, da = f'(a) total."""
-    cdef cython.floating d[FD_NR_FLOAT]
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    cdef cython.floating e[FD_NR_FLOAT]
-    load(d, dy, count)
-    load(e, <const cython.floating*> dh, count)
-    for u in range(nr):
-        d[u] = d[u] + e[u]
-    store(total, <const cython.floating*> d, count)
-    rnn_tangent(relu, h, <const cython.floating*> total, da, count)  # f'(a) is diagonal: its own transpose
+cdef inline vec tslope(vec s, vec ts) noexcept nogil:
+    return ts - 2 * s * ts
 
 
-cdef inline void rnn_adjoint_tangent(
-    bint relu, const cython.floating* h, const cython.floating* th, const cython.floating* total,
-    const cython.floating* tdy, cython.floating* tdh, cython.floating* tda, Py_ssize_t count,
-) noexcept nogil:
-    """tda = f'(a) tdh + f''(a) ta dh; for tanh f'' ta = -2 h th."""
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating ty[FD_NR_FLOAT]
-    cdef cython.floating d[FD_NR_FLOAT]
-    cdef cython.floating td[FD_NR_FLOAT]
-    cdef cython.floating e[FD_NR_FLOAT]
-    cdef cython.floating one = 1, two = 2
-    cdef int u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    load(y, h, count)
-    load(ty, th, count)
-    load(d, total, count)
-    load(td, tdy, count)
-    load(e, <const cython.floating*> tdh, count)
-    if relu:
-        for u in range(nr):
-            td[u] = td[u] + e[u] if y[u] > 0 else 0
-    else:
-        for u in range(nr):
-            td[u] = (td[u] + e[u]) * (one - y[u] * y[u]) - two * d[u] * y[u] * ty[u]
-    store(tda, <const cython.floating*> td, count)
+cdef inline vec tanh_slope(vec y) noexcept nogil:
+    return 1 - y * y
 
 
-# ---- LSTM, gates i, f, g, o: their values `value_gate` elements apart, everything else `gate` ------------------------
+cdef inline vec tanh_tslope(vec y, vec ty) noexcept nogil:
+    return -(2 * y * ty)
 
 
-cdef inline void lstm_tangent(
-    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* c_before,
-    const cython.floating* c, const cython.floating* tc_before, cython.floating* ta, cython.floating* tc,
-    cython.floating* th, Py_ssize_t count,
-) noexcept nogil:
-    """Tangents of the pre-activations in `ta` become those of the gate values; writes tc and th."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating t[4][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating state[FD_NR_FLOAT]
-    cdef cython.floating s[FD_NR_FLOAT]
-    cdef cython.floating y, one = 1
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
-        load(t[g], <const cython.floating*> ta + g * gate, count)
-    load(before, c_before, count)
-    load(state, c, count)
-    load(s, tc_before, count)
-    for u in range(nr):
-        t[0][u] = t[0][u] * (v[0][u] * (one - v[0][u]))
-        t[1][u] = t[1][u] * (v[1][u] * (one - v[1][u]))
-        t[2][u] = t[2][u] * (one - v[2][u] * v[2][u])
-        t[3][u] = t[3][u] * (v[3][u] * (one - v[3][u]))
-        s[u] = v[1][u] * s[u] + t[1][u] * before[u] + v[0][u] * t[2][u] + t[0][u] * v[2][u]
-    for g in range(4):
-        store(ta + g * gate, <const cython.floating*> t[g], count)
-    store(tc, <const cython.floating*> s, count)
-    for u in range(nr):
-        y = tanh_(state[u])
-        s[u] = t[3][u] * y + v[3][u] * (one - y * y) * s[u]
-    store(th, <const cython.floating*> s, count)
+# ---- RNN --------------------------------------------------------------------------------------------------------
 
 
-cdef inline void lstm_adjoint(
-    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* c_before,
-    const cython.floating* c, const cython.floating* dy, const cython.floating* dh, cython.floating* dc,
-    cython.floating* total, cython.floating* total_c, cython.floating* da, Py_ssize_t count,
-) noexcept nogil:
-    """(5.4), keeping the gradients by h and c of this step in `total` and `total_c`; dc becomes that of t - 1."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating d[4][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating state[FD_NR_FLOAT]
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating e[FD_NR_FLOAT]
-    cdef cython.floating s[FD_NR_FLOAT]
-    cdef cython.floating z, one = 1
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
-    load(before, c_before, count)
-    load(state, c, count)
-    load(y, dy, count)
-    load(e, dh, count)
-    load(s, <const cython.floating*> dc, count)
-    for u in range(nr):
-        z = tanh_(state[u])
-        y[u] = y[u] + e[u]
-        s[u] = s[u] + y[u] * v[3][u] * (one - z * z)
-        d[0][u] = s[u] * v[2][u] * (v[0][u] * (one - v[0][u]))
-        d[1][u] = s[u] * before[u] * (v[1][u] * (one - v[1][u]))
-        d[2][u] = s[u] * v[0][u] * (one - v[2][u] * v[2][u])
-        d[3][u] = y[u] * z * (v[3][u] * (one - v[3][u]))
-        e[u] = s[u] * v[1][u]
-    for g in range(4):
-        store(da + g * gate, <const cython.floating*> d[g], count)
-    store(total, <const cython.floating*> y, count)
-    store(total_c, <const cython.floating*> s, count)
-    store(dc, <const cython.floating*> e, count)
+cdef inline vec _through(const Walk* w, vec h, vec v) noexcept nogil:
+    """f'(a) v, by h = f(a)."""
+    if w.cell == RNN_RELU:
+        return positive(v, h)
+    return v * tanh_slope(h)
 
 
-cdef inline void lstm_adjoint_tangent(
-    const cython.floating* gates, Py_ssize_t value_gate, const cython.floating* tgates, Py_ssize_t gate,
-    const cython.floating* c_before, const cython.floating* c, const cython.floating* tc_before,
-    const cython.floating* tc, const cython.floating* total, const cython.floating* total_c,
-    const cython.floating* tdy, const cython.floating* tdh, cython.floating* tdc, cython.floating* tda,
-    Py_ssize_t count,
-) noexcept nogil:
-    """The tangent of every line of `lstm_adjoint`."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating t[4][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating state[FD_NR_FLOAT]
-    cdef cython.floating tbefore[FD_NR_FLOAT]
-    cdef cython.floating tstate[FD_NR_FLOAT]
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating s[FD_NR_FLOAT]
-    cdef cython.floating ty[FD_NR_FLOAT]
-    cdef cython.floating e[FD_NR_FLOAT]
-    cdef cython.floating ts[FD_NR_FLOAT]
-    cdef cython.floating i, f, c_, o, ti, tf, tg, to, z, tz, slope, one = 1, two = 2
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    for g in range(4):
-        load(v[g], gates + g * value_gate, count)
-        load(t[g], tgates + g * gate, count)
-    load(before, c_before, count)
-    load(state, c, count)
-    load(tbefore, tc_before, count)
-    load(tstate, tc, count)
-    load(y, total, count)
-    load(s, total_c, count)
-    load(ty, tdy, count)
-    load(e, tdh, count)
-    load(ts, <const cython.floating*> tdc, count)
-    for u in range(nr):
-        i, f, c_, o = v[0][u], v[1][u], v[2][u], v[3][u]
-        ti, tf, tg, to = t[0][u], t[1][u], t[2][u], t[3][u]
-        z = tanh_(state[u])
-        slope = one - z * z
-        tz = slope * tstate[u]
-        ty[u] = ty[u] + e[u]
-        ts[u] = ts[u] + (ty[u] * o + y[u] * to) * slope - two * y[u] * o * z * tz
-        t[0][u] = (ts[u] * c_ + s[u] * tg) * (i * (one - i)) + s[u] * c_ * (one - two * i) * ti
-        t[1][u] = (ts[u] * before[u] + s[u] * tbefore[u]) * (f * (one - f)) + s[u] * before[u] * (one - two * f) * tf
-        t[2][u] = (ts[u] * i + s[u] * ti) * (one - c_ * c_) - two * s[u] * i * c_ * tg
-        t[3][u] = (ty[u] * z + y[u] * tz) * (o * (one - o)) + y[u] * z * (one - two * o) * to
-        e[u] = ts[u] * f + s[u] * tf
-    for g in range(4):
-        store(tda + g * gate, <const cython.floating*> t[g], count)
-    store(tdc, <const cython.floating*> e, count)
+cdef inline void rnn_tangent(const Walk* w, const Passes* s, const vec* ta, Py_ssize_t q) noexcept nogil:
+    cdef Py_ssize_t width = units(w, q)
+    cdef vec h = load(<const vec*> s.h + q, width)
+    store(<vec*> s.th + q, _through(w, h, load(ta, width)), width)   # h = f(a)
 
 
-# ---- GRU, values n, r, z and q = h W_hn + b_hn; the state's products in blocks r, z, q, the input's in r, z, n -------
-# Within these functions the order is r, z, n, q.
+cdef inline void rnn_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    cdef Py_ssize_t width = units(w, q)
+    cdef vec h = load(<const vec*> s.h + q, width), dh = load(<const vec*> s.dh + q, width)
+    dh = load(<const vec*> s.dy + q, width) + dh
+    store(<vec*> s.kept_dh + q, dh, width)
+    store(da, _through(w, h, dh), width)                             # h = f(a)
 
 
-cdef inline void gru_tangent(
-    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* h_before,
-    const cython.floating* th_before, cython.floating* ta, cython.floating* tax, cython.floating* th,
-    Py_ssize_t count,
-) noexcept nogil:
-    """Tangents of the two products become those of r, z, q (in `ta`) and n (third of `tax`); writes th."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating t[3][FD_NR_FLOAT]
-    cdef cython.floating x[3][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating tbefore[FD_NR_FLOAT]
-    cdef cython.floating one = 1
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    load(v[0], gates + value_gate, count)
-    load(v[1], gates + 2 * value_gate, count)
-    load(v[2], gates, count)
-    load(v[3], gates + 3 * value_gate, count)
-    for g in range(3):
-        load(t[g], <const cython.floating*> ta + g * gate, count)
-        load(x[g], <const cython.floating*> tax + g * gate, count)
-    load(before, h_before, count)
-    load(tbefore, th_before, count)
-    for u in range(nr):
-        t[0][u] = (t[0][u] + x[0][u]) * (v[0][u] * (one - v[0][u]))
-        t[1][u] = (t[1][u] + x[1][u]) * (v[1][u] * (one - v[1][u]))
-        x[2][u] = (x[2][u] + t[0][u] * v[3][u] + v[0][u] * t[2][u]) * (one - v[2][u] * v[2][u])
-        tbefore[u] = ((one - v[1][u]) * x[2][u] + v[1][u] * tbefore[u]) + t[1][u] * (before[u] - v[2][u])
-    for g in range(3):
-        store(ta + g * gate, <const cython.floating*> t[g], count)
-    store(tax + 2 * gate, <const cython.floating*> x[2], count)
-    store(th, <const cython.floating*> tbefore, count)
+cdef inline void rnn_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
+    cdef Py_ssize_t width = units(w, q)
+    cdef vec h = load(<const vec*> s.h + q, width), th = load(<const vec*> s.th + q, width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width), tda_
+    tdh = load(<const vec*> s.tdy + q, width) + tdh
+    tda_ = _through(w, h, tdh)
+    if w.cell != RNN_RELU:
+        tda_ = tda_ + dh * tanh_tslope(h, th)
+    store(tda, tda_, width)
 
 
-cdef inline void gru_adjoint(
-    const cython.floating* gates, Py_ssize_t value_gate, Py_ssize_t gate, const cython.floating* h_before,
-    const cython.floating* dy, cython.floating* dh, cython.floating* total, cython.floating* da,
-    cython.floating* dax, Py_ssize_t count,
-) noexcept nogil:
-    """Gradients by the two products; dh becomes the part of the next one that passes by the products, dh z."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating d[4][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating e[FD_NR_FLOAT]
-    cdef cython.floating one = 1
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    load(v[0], gates + value_gate, count)
-    load(v[1], gates + 2 * value_gate, count)
-    load(v[2], gates, count)
-    load(v[3], gates + 3 * value_gate, count)
-    load(before, h_before, count)
-    load(y, dy, count)
-    load(e, <const cython.floating*> dh, count)
-    for u in range(nr):
-        y[u] = y[u] + e[u]
-        d[2][u] = y[u] * (one - v[1][u]) * (one - v[2][u] * v[2][u])
-        d[3][u] = d[2][u] * v[0][u]
-        d[0][u] = d[2][u] * v[3][u] * (v[0][u] * (one - v[0][u]))
-        d[1][u] = y[u] * (before[u] - v[2][u]) * (v[1][u] * (one - v[1][u]))
-        e[u] = y[u] * v[1][u]
-    for g in range(2):
-        store(da + g * gate, <const cython.floating*> d[g], count)
-    store(da + 2 * gate, <const cython.floating*> d[3], count)
-    for g in range(3):
-        store(dax + g * gate, <const cython.floating*> d[g], count)
-    store(total, <const cython.floating*> y, count)
-    store(dh, <const cython.floating*> e, count)
+# ---- LSTM -------------------------------------------------------------------------------------------------------
 
 
-cdef inline void gru_adjoint_tangent(
-    const cython.floating* gates, Py_ssize_t value_gate, const cython.floating* ta, const cython.floating* tax,
-    Py_ssize_t gate,
-    const cython.floating* h_before, const cython.floating* th_before, const cython.floating* total,
-    const cython.floating* tdy, cython.floating* tdh, cython.floating* tda, cython.floating* tdax,
-    Py_ssize_t count,
-) noexcept nogil:
+cdef inline void lstm_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    """ta become the tangents of the gate values; writes tc and th."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec i = v[0], f = v[w.wide], g = v[2 * w.wide], o = v[3 * w.wide], ti, tf, tg, to, tc
+    cdef vec c_before = load(<const vec*> s.c_before + q, width), tc_before = load(<const vec*> s.tc_before + q, width)
+    cdef vec y = tanh(load(<const vec*> s.c + q, width))
+    ti = load(ta, width) * slope(i)                                  # i = sigma(a_i)
+    tf = load(shift(ta, H), width) * slope(f)
+    tg = load(shift(ta, 2 * H), width) * tanh_slope(g)
+    to = load(shift(ta, 3 * H), width) * slope(o)
+    tc = f * tc_before + tf * c_before + i * tg + ti * g             # c = f c_before + i g
+    store(<vec*> s.tc + q, tc, width)
+    store(<vec*> s.th + q, to * y + o * tanh_slope(y) * tc, width)   # h = o tanh(c)
+    store(ta, ti, width)
+    store(shift(ta, H), tf, width)
+    store(shift(ta, 2 * H), tg, width)
+    store(shift(ta, 3 * H), to, width)
+
+
+cdef inline void lstm_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    """(5.4): dc becomes that of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec i = v[0], f = v[w.wide], g = v[2 * w.wide], o = v[3 * w.wide]
+    cdef vec c_before = load(<const vec*> s.c_before + q, width), y = tanh(load(<const vec*> s.c + q, width))
+    cdef vec dh = load(<const vec*> s.dh + q, width), dc = load(<const vec*> s.dc + q, width)
+    dh = load(<const vec*> s.dy + q, width) + dh
+    dc = dc + dh * o * tanh_slope(y)                                 # h = o tanh(c)
+    store(<vec*> s.kept_dh + q, dh, width)
+    store(<vec*> s.kept_dc + q, dc, width)
+    store(da, dc * g * slope(i), width)                              # c = f c_before + i g
+    store(shift(da, H), dc * c_before * slope(f), width)
+    store(shift(da, 2 * H), dc * i * tanh_slope(g), width)
+    store(shift(da, 3 * H), dh * y * slope(o), width)                # h = o tanh(c)
+    store(<vec*> s.dc + q, dc * f, width)                            # c = f c_before + i g
+
+
+cdef inline void lstm_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
+    """The tangent of every line of `lstm_adjoint`; tdc becomes that of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* t = <const vec*> s.ta + q
+    cdef vec i = v[0], f = v[w.wide], g = v[2 * w.wide], o = v[3 * w.wide]
+    cdef vec ti = load(t, width), tf = load(shift(t, H), width)
+    cdef vec tg = load(shift(t, 2 * H), width), to = load(shift(t, 3 * H), width)
+    cdef vec c_before = load(<const vec*> s.c_before + q, width), tc_before = load(<const vec*> s.tc_before + q, width)
+    cdef vec y = tanh(load(<const vec*> s.c + q, width)), ty = tanh_slope(y) * load(<const vec*> s.tc + q, width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), dc = load(<const vec*> s.kept_dc + q, width)
+    cdef vec tdh = load(<const vec*> s.tdh + q, width), tdc = load(<const vec*> s.tdc + q, width)
+    tdh = load(<const vec*> s.tdy + q, width) + tdh
+    tdc = tdc + (tdh * o + dh * to) * tanh_slope(y) + dh * o * tanh_tslope(y, ty)
+    store(tda, (tdc * g + dc * tg) * slope(i) + dc * g * tslope(i, ti), width)
+    store(shift(tda, H), (tdc * c_before + dc * tc_before) * slope(f) + dc * c_before * tslope(f, tf), width)
+    store(shift(tda, 2 * H), (tdc * i + dc * ti) * tanh_slope(g) + dc * i * tanh_tslope(g, tg), width)
+    store(shift(tda, 3 * H), (tdh * y + dh * ty) * slope(o) + dh * y * tslope(o, to), width)
+    store(<vec*> s.tdc + q, tdc * f + dc * tf, width)
+
+
+# ---- GRU, the reset after the product ----------------------------------------------------------------------------
+
+
+cdef inline void gru_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    """Tangents of the two products become those of r, z (first and second of ta) and n (third of tax); writes th."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec* tax = <vec*> s.tax + q
+    cdef vec n = v[0], r = v[w.wide], z = v[2 * w.wide], u = v[3 * w.wide], tr, tz, tn
+    cdef vec tu = load(shift(ta, 2 * H), width)
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    tr = (load(ta, width) + load(tax, width)) * slope(r)             # r = sigma(a_r)
+    tz = (load(shift(ta, H), width) + load(shift(tax, H), width)) * slope(z)
+    tn = (load(shift(tax, 2 * H), width) + tr * u + r * tu) * tanh_slope(n)  # n = tanh(a_n + r u)
+    store(<vec*> s.th + q, (1 - z) * tn + z * th_before + tz * (h_before - n), width)  # h = (1 - z) n + z h_before
+    store(ta, tr, width)
+    store(shift(ta, H), tz, width)
+    store(shift(tax, 2 * H), tn, width)
+
+
+cdef inline void gru_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    """(5.5): dh becomes what of that of t - 1 passes the products by."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec* dax = <vec*> s.dax + q
+    cdef vec n = v[0], r = v[w.wide], z = v[2 * w.wide], u = v[3 * w.wide], da_r, da_z, da_n
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), dh = load(<const vec*> s.dh + q, width)
+    dh = load(<const vec*> s.dy + q, width) + dh
+    da_n = dh * (1 - z) * tanh_slope(n)                              # h = (1 - z) n + z h_before
+    da_z = dh * (h_before - n) * slope(z)
+    da_r = da_n * u * slope(r)                                       # n = tanh(a_n + r u)
+    store(<vec*> s.kept_dh + q, dh, width)
+    store(<vec*> s.dh + q, dh * z, width)                            # h = (1 - z) n + z h_before
+    store(da, da_r, width)
+    store(dax, da_r, width)
+    store(shift(da, H), da_z, width)
+    store(shift(dax, H), da_z, width)
+    store(shift(da, 2 * H), da_n * r, width)                         # n = tanh(a_n + r u)
+    store(shift(dax, 2 * H), da_n, width)
+
+
+cdef inline void gru_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
     """The tangent of every line of `gru_adjoint`."""
-    cdef cython.floating v[4][FD_NR_FLOAT]
-    cdef cython.floating t[4][FD_NR_FLOAT]
-    cdef cython.floating before[FD_NR_FLOAT]
-    cdef cython.floating tbefore[FD_NR_FLOAT]
-    cdef cython.floating y[FD_NR_FLOAT]
-    cdef cython.floating ty[FD_NR_FLOAT]
-    cdef cython.floating e[FD_NR_FLOAT]
-    cdef cython.floating r, z, n, q, tr, tz, tn, tq, slope, dn, dz, one = 1, two = 2
-    cdef int g, u, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    load(v[0], gates + value_gate, count)
-    load(v[1], gates + 2 * value_gate, count)
-    load(v[2], gates, count)
-    load(v[3], gates + 3 * value_gate, count)
-    for g in range(2):
-        load(t[g], ta + g * gate, count)
-    load(t[2], tax + 2 * gate, count)
-    load(t[3], ta + 2 * gate, count)
-    load(before, h_before, count)
-    load(tbefore, th_before, count)
-    load(y, total, count)
-    load(ty, tdy, count)
-    load(e, <const cython.floating*> tdh, count)
-    for u in range(nr):
-        r, z, n, q = v[0][u], v[1][u], v[2][u], v[3][u]
-        tr, tz, tn, tq = t[0][u], t[1][u], t[2][u], t[3][u]
-        ty[u] = ty[u] + e[u]
-        slope = one - n * n
-        dn = y[u] * (one - z) * slope
-        dz = y[u] * (before[u] - n)
-        t[2][u] = (ty[u] * (one - z) - y[u] * tz) * slope - two * y[u] * (one - z) * n * tn
-        t[3][u] = t[2][u] * r + dn * tr
-        t[0][u] = (t[2][u] * q + dn * tq) * (r * (one - r)) + dn * q * (one - two * r) * tr
-        t[1][u] = (ty[u] * (before[u] - n) + y[u] * (tbefore[u] - tn)) * (z * (one - z)) + dz * (one - two * z) * tz
-        e[u] = ty[u] * z + y[u] * tz
-    for g in range(2):
-        store(tda + g * gate, <const cython.floating*> t[g], count)
-    store(tda + 2 * gate, <const cython.floating*> t[3], count)
-    for g in range(3):
-        store(tdax + g * gate, <const cython.floating*> t[g], count)
-    store(tdh, <const cython.floating*> e, count)
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* t = <const vec*> s.ta + q
+    cdef vec* tdax = <vec*> s.tdax + q
+    cdef vec n = v[0], r = v[w.wide], z = v[2 * w.wide], u = v[3 * w.wide], da_n, tda_n, tda_r, tda_z
+    cdef vec tr = load(t, width), tz = load(shift(t, H), width), tu = load(shift(t, 2 * H), width)
+    cdef vec tn = load(shift(<const vec*> s.tax + q, 2 * H), width)
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width)
+    tdh = load(<const vec*> s.tdy + q, width) + tdh
+    da_n = dh * (1 - z) * tanh_slope(n)
+    tda_n = (tdh * (1 - z) - dh * tz) * tanh_slope(n) + dh * (1 - z) * tanh_tslope(n, tn)
+    tda_z = (tdh * (h_before - n) + dh * (th_before - tn)) * slope(z) + dh * (h_before - n) * tslope(z, tz)
+    tda_r = (tda_n * u + da_n * tu) * slope(r) + da_n * u * tslope(r, tr)
+    store(<vec*> s.tdh + q, tdh * z + dh * tz, width)
+    store(tda, tda_r, width)
+    store(tdax, tda_r, width)
+    store(shift(tda, H), tda_z, width)
+    store(shift(tdax, H), tda_z, width)
+    store(shift(tda, 2 * H), tda_n * r + da_n * tr, width)
+    store(shift(tdax, 2 * H), tda_n, width)
+
+
+# ---- A row of any cell: registers q0 to q1 -------------------------------------------------------------------------
+
+
+cdef inline void _tangent_row(
+    const Walk* w, const Passes* s, vec* ta, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(q0, q1):
+        if w.cell == LSTM:
+            lstm_tangent(w, s, ta + q, q)
+        elif w.cell == GRU_AFTER:
+            gru_tangent(w, s, ta + q, q)
+        else:
+            rnn_tangent(w, s, <const vec*> ta + q, q)
+
+
+cdef inline void tangent_row(
+    const Walk* w, const Passes* s, cython.floating* ta, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    if cython.floating is float:
+        _tangent_row[vfloat](w, s, <vfloat*> ta, q0, q1)
+    else:
+        _tangent_row[vdouble](w, s, <vdouble*> ta, q0, q1)
+
+
+cdef inline void _adjoint_row(
+    const Walk* w, const Passes* s, vec* da, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(q0, q1):
+        if w.cell == LSTM:
+            lstm_adjoint(w, s, da + q, q)
+        elif w.cell == GRU_AFTER:
+            gru_adjoint(w, s, da + q, q)
+        else:
+            rnn_adjoint(w, s, da + q, q)
+
+
+cdef inline void adjoint_row(
+    const Walk* w, const Passes* s, cython.floating* da, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    if cython.floating is float:
+        _adjoint_row[vfloat](w, s, <vfloat*> da, q0, q1)
+    else:
+        _adjoint_row[vdouble](w, s, <vdouble*> da, q0, q1)
+
+
+cdef inline void _adjoint_tangent_row(
+    const Walk* w, const Passes* s, vec* tda, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(q0, q1):
+        if w.cell == LSTM:
+            lstm_adjoint_tangent(w, s, tda + q, q)
+        elif w.cell == GRU_AFTER:
+            gru_adjoint_tangent(w, s, tda + q, q)
+        else:
+            rnn_adjoint_tangent(w, s, tda + q, q)
+
+
+cdef inline void adjoint_tangent_row(
+    const Walk* w, const Passes* s, cython.floating* tda, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    if cython.floating is float:
+        _adjoint_tangent_row[vfloat](w, s, <vfloat*> tda, q0, q1)
+    else:
+        _adjoint_tangent_row[vdouble](w, s, <vdouble*> tda, q0, q1)

@@ -26,6 +26,8 @@ cdef extern from "_vec.h" nogil:
     vdouble fd_load_vdouble(const vdouble* p, Py_ssize_t width)
     void fd_store_vfloat(vfloat* p, vfloat x, Py_ssize_t width)
     void fd_store_vdouble(vdouble* p, vdouble x, Py_ssize_t width)
+    vfloat* fd_shift_vfloat(const vfloat* p, Py_ssize_t count)
+    vdouble* fd_shift_vdouble(const vdouble* p, Py_ssize_t count)
     vfloat fd_part_vfloat(vfloat x, Py_ssize_t width)
     vdouble fd_part_vdouble(vdouble x, Py_ssize_t width)
     vfloat fd_choose_vfloat(const uint8_t* mask, Py_ssize_t width, vfloat a, vfloat b)
@@ -102,6 +104,14 @@ cdef inline void store(vec* p, vec x, Py_ssize_t width) noexcept nogil:
         fd_store_vfloat(p, x, width)
     else:
         fd_store_vdouble(p, x, width)
+
+
+cdef inline vec* shift(const vec* p, Py_ssize_t count) noexcept nogil:
+    """So many numbers on from p, where p + q goes by whole registers."""
+    if vec is vfloat:
+        return fd_shift_vfloat(p, count)
+    else:
+        return fd_shift_vdouble(p, count)
 
 
 cdef inline vec part(vec x, Py_ssize_t width) noexcept nogil:

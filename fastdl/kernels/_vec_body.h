@@ -24,6 +24,11 @@ static inline FD_IN_LINE void FD_NAME(store)(FD_TYPE *p, FD_TYPE x, ptrdiff_t wi
     else FD_STORE_PART((FD_REAL *)p, x, width);
 }
 
+/* `count` numbers on from p. */
+static inline FD_IN_LINE FD_TYPE *FD_NAME(shift)(const FD_TYPE *p, ptrdiff_t count) {
+    return (FD_TYPE *)((FD_REAL *)p + count);
+}
+
 /* x without what lies beyond `width`. */
 static inline FD_IN_LINE FD_TYPE FD_NAME(part)(FD_TYPE x, ptrdiff_t width) {
     return FD_LOAD_PART((const FD_REAL *)&x, width);

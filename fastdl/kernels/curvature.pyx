@@ -1,18 +1,19 @@
 """Second-order passes of recurrent layers: three walks over time, and sums that keep the samples apart.
 
 What needs no recurrence is done outside, as large products over all steps at once; a walk adds the one product a
-step that does, and the point functions of _tangents.pxd. Rows of pre-activations hold the G gates of H units each,
-without padding; gate values have the strides of the tape they come from: from row to row, and `value_gate` from gate
-to gate. States are (T + 1, B, H), slot 0 the initial state.
+step that does, and the equations of _tangents.pxd. Rows of pre-activations hold the G gates of H units each, without
+padding; gate values lie as the forward kernel keeps them (_walk.pxd). States are (T + 1, B, H), slot 0 the initial
+state.
 
 Threads own batch rows, each walking alone; or, where rows are few or the weights outgrow one core's cache, panels of
 units, with a barrier a step. Every element is computed by one thread in one order, so the team does not matter.
 """
 cimport cython
-from cython.parallel cimport parallel, prange, threadid
+cimport numpy as cnp
+from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t, uint64_t
 
-from ._arrays cimport fits
+from ._arrays cimport extent, fits, float_kind, may_write, reads, writes
 from ._build cimport (
     FD_BARRIER_WORDS,
     FD_LEVEL,
@@ -21,13 +22,8 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
-from ._extents cimport (
-    area, fits_affine, fits_last, fits_samples, fits_states, fits_term, fits_walk, GRU, LSTM, RNN_RELU, volume,
-)
-from ._tangents cimport (
-    gru_adjoint, gru_adjoint_tangent, gru_tangent, lstm_adjoint, lstm_adjoint_tangent, lstm_tangent, rnn_adjoint,
-    rnn_adjoint_tangent, rnn_tangent,
-)
+from ._passes cimport itemsize_of, moved, on, Passes, row_of, take_passes
+from ._tangents cimport adjoint_row, adjoint_tangent_row, tangent_row
 from ._tile cimport (
     FD_MR,
     FD_NR_DOUBLE,
@@ -39,109 +35,117 @@ from ._tile cimport (
     panel_width,
     product,
 )
-from ._walk cimport splits_units
+from ._walk cimport GRU_AFTER, LSTM, Share, splits_units, up, Walk
 
+cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
     AFFINE_ROWS = 96   # rows of a block of `affine`
     OUTER_ROWS = 256   # rows of a block of the sums over time and batch
 
-cdef struct Walk:
-    int cell
-    Py_ssize_t time, batch, hidden, wide   # wide: columns of a row of pre-activations, G * H
-    Py_ssize_t nr, panels                  # panel width, and panels of units
-    Py_ssize_t row0, row1, panel0, panel1  # this thread's share
-    bint by_units
+cdef enum:             # the walks
+    TANGENT
+    ADJOINT
+    ADJOINT_TANGENT
 
+cdef struct Affine:    # y = start + the sum of a W; NULL for a term that is not there
+    const void* a[3]
+    const void* W[3]
+    Py_ssize_t inputs[3]
+    bint transposed
+    const void* start
+    Py_ssize_t start_row
+    void* y
+    Py_ssize_t rows, columns
 
-cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
-    return (value + unit - 1) // unit
+cdef struct Outer:     # dW += a^T d, db += the sum of d; NULL for what is not wanted
+    const void* a[2]
+    void* dW[2]
+    Py_ssize_t inputs[2]
+    const void* d
+    void* db
+    Py_ssize_t rows, columns
+
+cdef struct Samples:   # out (+)= x^T da, sample by sample
+    const void* x
+    const void* da
+    void* out
+    Py_ssize_t time, samples, inputs, wide, out_row
+    bint add
 
 
 def packed_size(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize):
     """Elements that a matrix takes in panels of columns."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    return rows * _up(columns, nr) * nr
-
-
-cdef Walk _share(int cell, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden, Py_ssize_t wide, Py_ssize_t nr,
-                 Py_ssize_t itemsize, Py_ssize_t me, Py_ssize_t team) noexcept nogil:
-    cdef Walk w
-    w.cell, w.time, w.batch, w.hidden, w.wide, w.nr = cell, time, batch, hidden, wide, nr
-    w.panels = _up(hidden, nr)
-    w.row0, w.row1, w.panel0, w.panel1 = 0, batch, 0, w.panels
-    w.by_units = team > 1 and hidden % nr == 0 and w.panels >= team and splits_units(
-        batch, 1, hidden * wide * itemsize, team)
-    if w.by_units:
-        w.panel0, w.panel1 = w.panels * me // team, w.panels * (me + 1) // team
-    else:
-        w.row0, w.row1 = batch * me // team, batch * (me + 1) // team
-    return w
+    return rows * up(columns, nr) * nr
 
 
 # ---- Products that need no recurrence ---------------------------------------------------------------------------
 
 
-def affine(
-    const cython.floating[:, ::1] a1, const cython.floating[:, ::1] W1, const cython.floating[:, ::1] a2,
-    const cython.floating[:, ::1] W2, const cython.floating[:, ::1] a3, const cython.floating[:, ::1] W3,
-    bint transposed, const cython.floating[:, ::1] start, cython.floating[:, ::1] y,
-    cython.floating[::1] work, int num_threads,
-):
-    """y = start + a1 W1 + a2 W2 + a3 W3, or with every W transposed; empty factors count nothing.
+def affine(a1, W1, a2, W2, a3, W3, bint transposed, start, y, work, int num_threads):
+    """y = start + a1 W1 + a2 W2 + a3 W3, or with every W transposed; None for a term that is not there.
 
-    start: empty for zero, one row for a bias, or a row for each of y. work: all matrices in panels.
+    start: None for zero, one row for a bias, or a row for each of y. work: all matrices in panels.
     """
+    cdef Affine s
+    cdef int kind = float_kind(y), i
+    cdef Py_ssize_t inner = 0
+    s.rows, s.columns, s.transposed = extent(y, 0), extent(y, 1), transposed
+    fits(min(s.rows, s.columns), 1)
+    s.y = writes(y, kind, s.rows * s.columns)
+    for i, (a, W) in enumerate(((a1, W1), (a2, W2), (a3, W3))):
+        s.inputs[i], s.a[i] = 0, NULL
+        if a is not None:
+            s.inputs[i] = extent(a, 1)
+            s.a[i], s.W[i] = reads(a, kind, s.rows * s.inputs[i]), reads(W, kind, s.inputs[i] * s.columns)
+            inner += s.inputs[i]
+    s.start, s.start_row = NULL, 0
+    if start is not None:
+        s.start_row = s.columns if extent(start, 0) > 1 else 0
+        s.start = reads(start, kind, s.rows * s.columns if s.start_row > 0 else s.columns)
+    cdef void* panels = writes(work, kind, packed_size(inner, s.columns, itemsize_of(kind)))
+    fits(num_threads, 1)
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _affine(<float*> panels, &s, num_threads)
+        else:
+            _affine(<double*> panels, &s, num_threads)
+
+
+cdef void _affine(cython.floating* panels, const Affine* s, int num_threads) noexcept nogil:
     cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* first = &start[0, 0] if start.shape[0] > 0 else NULL
-    cdef const cython.floating* x2 = &a2[0, 0] if a2.shape[0] > 0 else NULL
-    cdef const cython.floating* x3 = &a3[0, 0] if a3.shape[0] > 0 else NULL
-    cdef const cython.floating* V2 = &W2[0, 0] if a2.shape[0] > 0 else NULL
-    cdef const cython.floating* V3 = &W3[0, 0] if a3.shape[0] > 0 else NULL
-    cdef Py_ssize_t first_row = y.shape[1] if start.shape[0] > 1 else 0, columns = y.shape[1]
-    fits_affine[cython.floating](a1, W1, a2, W2, a3, W3, start, y)
-    fits(work.shape[0], packed_size(a1.shape[1] + a2.shape[1] + a3.shape[1], columns, sizeof(cython.floating)))
     barrier[0] = barrier[8] = 0
-    with nogil, parallel(num_threads=num_threads):
-        _affine_member(threadid(), fd_team_size(), &a1[0, 0], &W1[0, 0], a1.shape[1], x2, V2, a2.shape[1], x3,
-                       V3, a3.shape[1], transposed, first, first_row, &y[0, 0], y.shape[0], y.shape[1], &work[0],
-                       barrier)
+    with parallel(num_threads=num_threads):
+        _affine_member(panels, s, threadid(), fd_team_size(), barrier)
 
 
 cdef void _affine_member(
-    Py_ssize_t me, Py_ssize_t team, const cython.floating* a1, const cython.floating* W1, Py_ssize_t k1,
-    const cython.floating* a2, const cython.floating* W2, Py_ssize_t k2, const cython.floating* a3,
-    const cython.floating* W3, Py_ssize_t k3, bint transposed, const cython.floating* start,
-    Py_ssize_t start_row, cython.floating* y, Py_ssize_t rows, Py_ssize_t columns, cython.floating* panels1,
-    int64_t* barrier,
+    cython.floating* panels, const Affine* s, Py_ssize_t me, Py_ssize_t team, int64_t* barrier,
 ) noexcept nogil:
-    cdef Py_ssize_t padded = _up(columns, panel_width(y)) * panel_width(y), m = rows * me // team, count
-    cdef Py_ssize_t end = rows * (me + 1) // team
-    cdef cython.floating* panels2 = panels1 + k1 * padded
-    cdef cython.floating* panels3 = panels2 + (k2 * padded if a2 is not NULL else 0)
-    _pack_matrix(W1, k1, columns, transposed, panels1, me, team)
-    if a2 is not NULL:
-        _pack_matrix(W2, k2, columns, transposed, panels2, me, team)
-    if a3 is not NULL:
-        _pack_matrix(W3, k3, columns, transposed, panels3, me, team)
+    cdef Py_ssize_t nr = panel_width(panels), padded = up(s.columns, nr) * nr, k, from_row, rows
+    cdef Py_ssize_t m = s.rows * me // team, end = s.rows * (me + 1) // team
+    cdef cython.floating* packed[3]
+    cdef cython.floating* y
+    cdef const cython.floating* from_
+    cdef int i
+    for i in range(3):
+        packed[i] = panels
+        if s.a[i] is not NULL:
+            _pack_matrix(<const cython.floating*> s.W[i], s.inputs[i], s.columns, s.transposed, panels, me, team)
+        panels += s.inputs[i] * padded
     fd_barrier(barrier, team)
     while m < end:  # rows few enough that y's stay in the second-level cache from one matrix to the next
-        count = min(end - m, AFFINE_ROWS)
-        _times(a1 + m * k1, count, k1, panels1, offset(start, m * start_row), start_row, y + m * columns, columns)
-        if a2 is not NULL:
-            _times(a2 + m * k2, count, k2, panels2, y + m * columns, columns, y + m * columns, columns)
-        if a3 is not NULL:
-            _times(a3 + m * k3, count, k3, panels3, y + m * columns, columns, y + m * columns, columns)
-        m += count
-
-
-cdef inline void _times(
-    const cython.floating* a, Py_ssize_t rows, Py_ssize_t k, const cython.floating* panels,
-    const cython.floating* start, Py_ssize_t start_row, cython.floating* y, Py_ssize_t columns,
-) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(a)
-    product(a, k, 1, rows, panels, nr, k * nr, k, y, columns, columns, start, start_row)
+        rows, y = min(end - m, AFFINE_ROWS), <cython.floating*> s.y + m * s.columns
+        from_, from_row = offset(<const cython.floating*> s.start, m * s.start_row), s.start_row
+        for i in range(3):
+            if s.a[i] is not NULL:
+                k = s.inputs[i]
+                product(<const cython.floating*> s.a[i] + m * k, k, 1, rows, <const cython.floating*> packed[i], nr,
+                        k * nr, k, y, s.columns, s.columns, from_, from_row)
+                from_, from_row = y, s.columns
+        m += rows
 
 
 cdef void _pack_matrix(
@@ -149,7 +153,7 @@ cdef void _pack_matrix(
     Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """W (k, columns), or transposed from (columns, k), into panels; this thread's share of them."""
-    cdef Py_ssize_t nr = panel_width(W), j, count = _up(columns, nr), width
+    cdef Py_ssize_t nr = panel_width(W), j, count = up(columns, nr), width
     for j in range(count * me // team, count * (me + 1) // team):
         width = min(nr, columns - j * nr)
         if transposed:
@@ -158,338 +162,309 @@ cdef void _pack_matrix(
             pack_panel(W + j * nr, columns, k, width, panels + j * k * nr)
 
 
-def add_outer(
-    const cython.floating[:, ::1] a1, const cython.floating[:, ::1] a2, const cython.floating[:, ::1] d,
-    cython.floating[:, ::1] dW1, cython.floating[:, ::1] dW2, cython.floating[::1] db,
-    cython.floating[::1] work, int num_threads,
-):
-    """dW1 += a1^T d, dW2 += a2^T d, db += the sum of d's rows; an empty factor or db is not wanted."""
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* x1 = &a1[0, 0] if a1.shape[0] > 0 else NULL
-    cdef const cython.floating* x2 = &a2[0, 0] if a2.shape[0] > 0 else NULL
-    cdef cython.floating* to1 = &dW1[0, 0] if a1.shape[0] > 0 else NULL
-    cdef cython.floating* to2 = &dW2[0, 0] if a2.shape[0] > 0 else NULL
-    cdef cython.floating* sums = &db[0] if db.shape[0] > 0 else NULL
-    fits(area[cython.floating](d), 1)
-    fits_term[cython.floating](a1, dW1, d.shape[0], d.shape[1])
-    fits_term[cython.floating](a2, dW2, d.shape[0], d.shape[1])
-    fits(db.shape[0], d.shape[1] if sums is not NULL else 0)
-    fits(work.shape[0], outer_size(a1.shape[1], a2.shape[1], sizeof(cython.floating), num_threads))
-    barrier[0] = barrier[8] = 0
-    with nogil, parallel(num_threads=num_threads):
-        _outer_member(threadid(), fd_team_size(), x1, a1.shape[1], x2, a2.shape[1], &d[0, 0], d.shape[0], d.shape[1],
-                      to1, to2, sums, &work[0], barrier)
-
-
 def outer_size(Py_ssize_t inputs1, Py_ssize_t inputs2, Py_ssize_t itemsize, int num_threads):
     """Elements of work space that `add_outer` wants: strips of the left factors, two panels a thread of the right."""
     cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    return OUTER_ROWS * (FD_MR * (_up(inputs1, FD_MR) + _up(inputs2, FD_MR)) + 2 * nr * num_threads)
+    return OUTER_ROWS * (FD_MR * (up(inputs1, FD_MR) + up(inputs2, FD_MR)) + 2 * nr * num_threads)
+
+
+def add_outer(a1, a2, d, dW1, dW2, db, work, int num_threads):
+    """dW1 += a1^T d, dW2 += a2^T d, db += the sum of d's rows; None for a factor or a db that is not wanted."""
+    cdef Outer o
+    cdef int kind = float_kind(d), i
+    o.rows, o.columns = extent(d, 0), extent(d, 1)
+    fits(min(o.rows, o.columns), 1)
+    o.d, o.db = reads(d, kind, o.rows * o.columns), may_write(db, kind, o.columns)
+    for i, (a, dW) in enumerate(((a1, dW1), (a2, dW2))):
+        o.inputs[i], o.a[i] = 0, NULL
+        if a is not None:
+            o.inputs[i] = extent(a, 1)
+            o.a[i], o.dW[i] = reads(a, kind, o.rows * o.inputs[i]), writes(dW, kind, o.inputs[i] * o.columns)
+    fits(num_threads, 1)
+    cdef void* strips = writes(work, kind, outer_size(o.inputs[0], o.inputs[1], itemsize_of(kind), num_threads))
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _outer(<float*> strips, &o, num_threads)
+        else:
+            _outer(<double*> strips, &o, num_threads)
+
+
+cdef void _outer(cython.floating* strips, const Outer* o, int num_threads) noexcept nogil:
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    with parallel(num_threads=num_threads):
+        _outer_member(strips, o, threadid(), fd_team_size(), barrier)
 
 
 cdef void _outer_member(
-    Py_ssize_t me, Py_ssize_t team, const cython.floating* a1, Py_ssize_t k1, const cython.floating* a2,
-    Py_ssize_t k2, const cython.floating* d, Py_ssize_t rows, Py_ssize_t columns, cython.floating* dW1,
-    cython.floating* dW2, cython.floating* db, cython.floating* strips, int64_t* barrier,
+    cython.floating* strips, const Outer* o, Py_ssize_t me, Py_ssize_t team, int64_t* barrier,
 ) noexcept nogil:
     """Columns are split over the team; rows go in blocks, so sums do not depend on it."""
-    cdef Py_ssize_t nr = panel_width(d), of_1 = _up(k1, FD_MR), of_2 = _up(k2, FD_MR), row = 0, count, i, j, q, r, v
-    cdef Py_ssize_t width, end, of_d = _up(columns, nr), strip = OUTER_ROWS * FD_MR
-    cdef cython.floating* strips2 = strips + of_1 * strip
-    cdef cython.floating* panel
-    cdef cython.floating* panels = strips2 + of_2 * strip + me * 2 * OUTER_ROWS * nr
-    while row < rows:
-        count = min(rows - row, OUTER_ROWS)
-        for i in range((of_1 + of_2) * me // team, (of_1 + of_2) * (me + 1) // team):
-            if i < of_1:
-                pack_rows(a1 + row * k1 + i * FD_MR, k1, count, min(FD_MR, k1 - i * FD_MR), strips + i * strip)
-            else:
-                j = i - of_1
-                pack_rows(a2 + row * k2 + j * FD_MR, k2, count, min(FD_MR, k2 - j * FD_MR), strips2 + j * strip)
+    cdef Py_ssize_t nr = panel_width(strips), first = up(o.inputs[0], FD_MR), all_ = first + up(o.inputs[1], FD_MR)
+    cdef Py_ssize_t strip = OUTER_ROWS * FD_MR, of_d = up(o.columns, nr), end = of_d * (me + 1) // team
+    cdef Py_ssize_t row = 0, rows, i, j, q, width, column
+    cdef cython.floating* panels = strips + all_ * strip + me * 2 * OUTER_ROWS * nr
+    while row < o.rows:
+        rows = min(o.rows - row, OUTER_ROWS)
+        for i in range(all_ * me // team, all_ * (me + 1) // team):
+            q = 0 if i < first else 1
+            column = (i - q * first) * FD_MR
+            pack_rows(<const cython.floating*> o.a[q] + row * o.inputs[q] + column, o.inputs[q], rows,
+                      min(FD_MR, o.inputs[q] - column), strips + i * strip)
         fd_barrier(barrier, team)
-        end = of_d * (me + 1) // team
         for j in range(of_d * me // team, end, 2):  # neighbours, for the tile two panels wide
             for q in range(j, min(j + 2, end)):
-                panel, width = panels + (q - j) * OUTER_ROWS * nr, min(nr, columns - q * nr)
-                pack_panel(d + row * columns + q * nr, columns, count, width, panel)
-                if db is not NULL:
-                    for r in range(count):
-                        for v in range(width):
-                            db[q * nr + v] = db[q * nr + v] + panel[r * nr + v]
-            width = min(min(2, end - j) * nr, columns - j * nr)
-            _outer_panels(strips, k1, panels, count, dW1, columns, j * nr, width)
-            _outer_panels(strips2, k2, panels, count, dW2, columns, j * nr, width)
+                _outer_right(o, row, rows, q * nr, panels + (q - j) * OUTER_ROWS * nr)
+            width = min(min(2, end - j) * nr, o.columns - j * nr)
+            for q in range(2):
+                if o.a[q] is not NULL:
+                    _outer_panels(strips + q * first * strip, o.inputs[q], panels, rows,
+                                  <cython.floating*> o.dW[q] + j * nr, o.columns, width)
         fd_barrier(barrier, team)  # the strips may be overwritten
-        row += count
+        row += rows
+
+
+cdef inline void _outer_right(
+    const Outer* o, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t column, cython.floating* panel,
+) noexcept nogil:
+    """A panel of d from a column on, and its sums."""
+    cdef Py_ssize_t nr = panel_width(panel), width = min(nr, o.columns - column), r, v
+    cdef cython.floating* db = <cython.floating*> o.db
+    pack_panel(<const cython.floating*> o.d + row * o.columns + column, o.columns, rows, width, panel)
+    if db is not NULL:
+        for r in range(rows):
+            for v in range(width):
+                db[column + v] = db[column + v] + panel[r * nr + v]
 
 
 cdef inline void _outer_panels(
-    const cython.floating* strips, Py_ssize_t k, const cython.floating* panels, Py_ssize_t rows,
-    cython.floating* dW, Py_ssize_t columns, Py_ssize_t column, Py_ssize_t width,
+    const cython.floating* strips, Py_ssize_t inputs, const cython.floating* panels, Py_ssize_t rows,
+    cython.floating* dW, Py_ssize_t dW_row, Py_ssize_t columns,
 ) noexcept nogil:
-    """Some columns of dW += a^T d, a in strips of MR columns and d in one panel or two."""
+    """dW += a^T d, a in strips of MR columns and d in one panel or two."""
     cdef Py_ssize_t i, nr = panel_width(strips)
     cdef cython.floating* at
-    for i in range(_up(k, FD_MR)):
-        at = dW + i * FD_MR * columns + column
-        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, k - i * FD_MR), panels, nr, OUTER_ROWS * nr,
-                rows, at, columns, width, <const cython.floating*> at, columns)
+    for i in range(up(inputs, FD_MR)):
+        at = dW + i * FD_MR * dW_row
+        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, inputs - i * FD_MR), panels, nr,
+                OUTER_ROWS * nr, rows, at, dW_row, columns, <const cython.floating*> at, dW_row)
+
+
+# ---- What the walks have in common ------------------------------------------------------------------------------
+
+
+cdef inline Share _share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize_t item) noexcept nogil:
+    cdef Share mine
+    cdef Py_ssize_t panels = w.hidden // w.nr
+    mine.row0, mine.row1, mine.q0, mine.q1 = 0, w.batch, 0, w.wide
+    mine.by_units = team > 1 and w.hidden % w.nr == 0 and panels >= team and splits_units(
+        w.batch, 1, w.gates * w.hidden * w.hidden * item, team)
+    if mine.by_units:
+        mine.q0, mine.q1 = panels * me // team * 2, panels * (me + 1) // team * 2
+    else:
+        mine.row0, mine.row1 = w.batch * me // team, w.batch * (me + 1) // team
+    return mine
+
+
+cdef int _run(const Walk* w, const Passes* p, int walk, int num_threads) except -1:
+    fits(num_threads, 1)
+    with nogil:
+        if p.kind == cnp.NPY_FLOAT:
+            _walk(<float*> p.work, w, p, walk, num_threads)
+        else:
+            _walk(<double*> p.work, w, p, walk, num_threads)
+    return 0
+
+
+cdef void _walk(cython.floating* panels, const Walk* w, const Passes* p, int walk, int num_threads) noexcept nogil:
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    with parallel(num_threads=num_threads):
+        if walk == TANGENT:
+            _forward_member(panels, w, p, threadid(), fd_team_size(), barrier)
+        else:
+            _backward_member(panels, w, p, walk == ADJOINT_TANGENT, threadid(), fd_team_size(), barrier)
 
 
 # ---- The direction through the forward pass ---------------------------------------------------------------------
 
 
-def tangent_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
-    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c, cython.floating[:, :, ::1] th,
-    cython.floating[:, :, ::1] tc, cython.floating[:, :, ::1] ta, cython.floating[:, :, ::1] tax,
-    cython.floating[::1] work, int num_threads,
-):
+def tangent_walk(int cell, W_h, gates, h, c, th, tc, ta, tax, work, int num_threads):
     """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as tangents of the gates.
 
-    tax: for the GRU the products of the input, which stay apart; empty otherwise, as are c, tc without a cell state.
+    tax: for the GRU the products of the input, which stay apart; else None, as are c, tc without a cell state.
     """
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
-    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
-    cdef cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
-    cdef cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
-    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, ta, tax, work.shape[0])
-    fits_states[cython.floating](cell, th, tc, (ta.shape[0] + 1) * ta.shape[1] * h.shape[2])
-    barrier[0] = barrier[8] = 0
-    with nogil, parallel(num_threads=num_threads):
-        _tangent_member(cell, threadid(), fd_team_size(), ta.shape[0], ta.shape[1], h.shape[2], ta.shape[2],
-                        &W_h[0, 0], v, gates.shape[1], value_gate, &h[0, 0, 0], cell_state, &th[0, 0, 0],
-                        cell_tangent, &ta[0, 0, 0], of_input, &work[0], barrier)
+    cdef Walk w
+    cdef Passes p
+    take_passes(&w, &p, cell, W_h, gates, h, c, ta, work)
+    cdef Py_ssize_t states = (w.rows + w.batch) * w.hidden, wide = w.rows * w.gates * w.hidden
+    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states)
+    p.th = on(&w, p.th_before, p.kind)
+    if cell == LSTM:
+        p.tc_before = writes(tc, p.kind, states)
+        p.tc = on(&w, p.tc_before, p.kind)
+    if cell == GRU_AFTER:
+        p.tax = writes(tax, p.kind, wide)
+    _run(&w, &p, TANGENT, num_threads)
 
 
-cdef void _tangent_member(
-    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
-    Py_ssize_t value_gate, const cython.floating* h,
-    const cython.floating* c, cython.floating* th, cython.floating* tc, cython.floating* ta,
-    cython.floating* tax, cython.floating* panels, int64_t* barrier,
+cdef void _forward_member(
+    cython.floating* panels, const Walk* w, const Passes* p, Py_ssize_t me, Py_ssize_t team, int64_t* barrier,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(ta), t, r, q, g, row, at, count, state = batch * hidden
-    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
-    cdef cython.floating* now
+    cdef Py_ssize_t t, r, wide = w.gates * w.hidden
+    cdef Share mine = _share(w, me, team, sizeof(cython.floating))
+    cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix(W_h, hidden, wide, False, panels, me, team)
+    _pack_matrix(<const cython.floating*> p.W_h, w.hidden, wide, False, panels, me, team)
     fd_barrier(barrier, team)
-    for t in range(time):
-        now = ta + (t * batch + w.row0) * wide
-        if w.by_units:
-            for g in range(wide // hidden):
-                at = g * hidden + w.panel0 * nr
-                product(<const cython.floating*> th + t * state, hidden, 1, batch,
-                        <const cython.floating*> panels + at * hidden, nr, hidden * nr, hidden, now + at, wide,
-                        (w.panel1 - w.panel0) * nr, <const cython.floating*> now + at, wide)
-        else:
-            product(<const cython.floating*> th + t * state + w.row0 * hidden, hidden, 1, w.row1 - w.row0,
-                    <const cython.floating*> panels, nr, hidden * nr, hidden, now, wide, wide,
-                    <const cython.floating*> now, wide)
-        for r in range(w.row0, w.row1):
-            for q in range(w.panel0, w.panel1):
-                row = t * batch + r
-                at = row * hidden + q * nr
-                count = min(nr, hidden - q * nr)
-                if cell == LSTM:
-                    lstm_tangent(gates + row * values + q * nr, value_gate, hidden, c + at, c + state + at,
-                                 <const cython.floating*> tc + at, ta + row * wide + q * nr, tc + state + at,
-                                 th + state + at, count)
-                elif cell == GRU:
-                    gru_tangent(gates + row * values + q * nr, value_gate, hidden, h + at,
-                                <const cython.floating*> th + at, ta + row * wide + q * nr,
-                                tax + row * wide + q * nr, th + state + at, count)
-                else:
-                    rnn_tangent(cell == RNN_RELU, h + state + at,
-                                <const cython.floating*> ta + row * wide + q * nr, th + state + at, count)
-        if w.by_units:
+    for t in range(w.steps):
+        _add_state_products(w, &mine, <const cython.floating*> p.th_before + t * w.batch * w.hidden,
+                            <const cython.floating*> panels, <cython.floating*> p.ta + t * w.batch * wide)
+        for r in range(mine.row0, mine.row1):
+            row = row_of(w, p, t, r, sizeof(cython.floating))
+            tangent_row(w, &row, <cython.floating*> row.ta, mine.q0, mine.q1)
+        if mine.by_units:
             fd_barrier(barrier, team)  # th of all units, before any thread multiplies by it
     fd_restore_subnormals(mode)
 
 
-# ---- The backward pass, keeping what its tangent needs ----------------------------------------------------------
-
-
-def adjoint_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
-    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
-    const cython.floating[:, :, ::1] dy, cython.floating[:, ::1] dh, cython.floating[:, ::1] dc,
-    cython.floating[:, :, ::1] total, cython.floating[:, :, ::1] total_c, cython.floating[:, :, ::1] da,
-    cython.floating[:, :, ::1] dax, cython.floating[::1] work, int num_threads,
-):
-    """da of every step, and the gradients by every h and c (`total`, `total_c`), which dy comes from above of.
-
-    dh, dc: in, the gradients by the last states; out, by the first. dax: the GRU's gradient by the input's products.
-    """
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
-    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
-    cdef cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
-    cdef cython.floating* of_input = &dax[0, 0, 0] if dax.shape[0] > 0 else NULL
-    cdef Py_ssize_t states = da.shape[0] * da.shape[1] * h.shape[2]
-    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, da, dax, work.shape[0])
-    fits_states[cython.floating](cell, total, total_c, states)
-    fits(volume[cython.floating](dy), states)
-    fits_last[cython.floating](dh, dc, da.shape[1] * h.shape[2])
-    barrier[0] = barrier[8] = 0
-    with nogil, parallel(num_threads=num_threads):
-        _adjoint_member(cell, threadid(), fd_team_size(), da.shape[0], da.shape[1], h.shape[2], da.shape[2],
-                        &W_h[0, 0], v, gates.shape[1], value_gate, &h[0, 0, 0], cell_state, &dy[0, 0, 0],
-                        &dh[0, 0], &dc[0, 0], &total[0, 0, 0], all_c, &da[0, 0, 0], of_input, &work[0], barrier)
-
-
-cdef void _adjoint_member(
-    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
-    Py_ssize_t value_gate, const cython.floating* h,
-    const cython.floating* c, const cython.floating* dy, cython.floating* dh, cython.floating* dc,
-    cython.floating* total, cython.floating* total_c, cython.floating* da, cython.floating* dax,
-    cython.floating* panels, int64_t* barrier,
+cdef inline void _add_state_products(
+    const Walk* w, const Share* mine, const cython.floating* th, const cython.floating* panels, cython.floating* ta,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(da), t, r, q, row, at, own, count, state = batch * hidden
-    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
-    cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix(W_h, wide, hidden, True, panels, me, team)
-    fd_barrier(barrier, team)
-    for t in range(time - 1, -1, -1):
-        for r in range(w.row0, w.row1):
-            for q in range(w.panel0, w.panel1):
-                row = t * batch + r
-                own = r * hidden + q * nr
-                at = t * state + own
-                count = min(nr, hidden - q * nr)
-                if cell == LSTM:
-                    lstm_adjoint(gates + row * values + q * nr, value_gate, hidden, c + at, c + state + at,
-                                 dy + at, <const cython.floating*> dh + own, dc + own, total + at, total_c + at,
-                                 da + row * wide + q * nr, count)
-                elif cell == GRU:
-                    gru_adjoint(gates + row * values + q * nr, value_gate, hidden, h + at, dy + at, dh + own,
-                                total + at, da + row * wide + q * nr, dax + row * wide + q * nr, count)
-                else:
-                    rnn_adjoint(cell == RNN_RELU, h + state + at, dy + at, dh + own, total + at,
-                                da + row * wide + q * nr, count)
-        if w.by_units:
-            fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
-        _state_gradient(&w, da + t * batch * wide, panels, dh)
-    fd_restore_subnormals(mode)
+    """ta of a step += th W_h, for own rows and units."""
+    cdef Py_ssize_t g, column, H = w.hidden, wide = w.gates * H
+    if not mine.by_units:
+        ta += mine.row0 * wide
+        product(th + mine.row0 * H, H, 1, mine.row1 - mine.row0, panels, w.nr, H * w.nr, H, ta, wide, wide,
+                <const cython.floating*> ta, wide)
+        return
+    for g in range(w.gates):
+        column = g * H + mine.q0 * w.lanes
+        product(th, H, 1, w.batch, panels + column * H, w.nr, H * w.nr, H, ta + column, wide,
+                (mine.q1 - mine.q0) * w.lanes, <const cython.floating*> ta + column, wide)
 
 
-cdef inline void _state_gradient(const Walk* w, const cython.floating* da, const cython.floating* panels,
-                                 cython.floating* dh) noexcept nogil:
-    """dh of t - 1 = da W_h^T for own rows and units; the GRU adds it to what passes by, which is there."""
-    cdef cython.floating* own = dh + w.row0 * w.hidden + w.panel0 * w.nr
-    cdef const cython.floating* carried = NULL
-    if w.cell == GRU:
-        carried = own
-    product(da + w.row0 * w.wide, w.wide, 1, w.row1 - w.row0, panels + w.panel0 * w.wide * w.nr, w.nr,
-            w.wide * w.nr, w.wide, own, w.hidden, min(w.panel1 * w.nr, w.hidden) - w.panel0 * w.nr,
-            carried, w.hidden)
+# ---- The backward pass, keeping what its tangent needs, and the direction through it ----------------------------
 
 
-# ---- The direction through the backward pass --------------------------------------------------------------------
+def adjoint_walk(int cell, W_h, gates, h, c, dy, dh, dc, kept_dh, kept_dc, da, dax, work, int num_threads):
+    """da of every step, and the gradients by every h and c, from dy, those by h that come from above.
+
+    dh, dc: in, the gradients by the last states; out, by the first. kept_dc: None without a cell state. dax: the GRU's
+    gradient by the input's products, else None.
+    """
+    cdef Walk w
+    cdef Passes p
+    take_passes(&w, &p, cell, W_h, gates, h, c, da, work)
+    cdef Py_ssize_t last = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
+    p.dy, p.dh, p.da = reads(dy, p.kind, states), writes(dh, p.kind, last), writes(da, p.kind, wide)
+    p.kept_dh = writes(kept_dh, p.kind, states)
+    if cell == LSTM:
+        p.dc, p.kept_dc = writes(dc, p.kind, last), writes(kept_dc, p.kind, states)
+    if cell == GRU_AFTER:
+        p.dax = writes(dax, p.kind, wide)
+    _run(&w, &p, ADJOINT, num_threads)
 
 
 def adjoint_tangent_walk(
-    int cell, const cython.floating[:, ::1] W_h, const cython.floating[:, ::1] gates, Py_ssize_t value_gate,
-    const cython.floating[:, :, ::1] ta, const cython.floating[:, :, ::1] tax,
-    const cython.floating[:, :, ::1] h, const cython.floating[:, :, ::1] c,
-    const cython.floating[:, :, ::1] th, const cython.floating[:, :, ::1] tc,
-    const cython.floating[:, :, ::1] total, const cython.floating[:, :, ::1] total_c,
-    const cython.floating[:, :, ::1] tdy, cython.floating[:, ::1] tdh, cython.floating[:, ::1] tdc,
-    cython.floating[:, :, ::1] tda, cython.floating[:, :, ::1] tdax, cython.floating[::1] work, int num_threads,
+    int cell, W_h, gates, h, c, th, tc, ta, tax, kept_dh, kept_dc, tdy, tdh, tdc, tda, tdax, work, int num_threads,
 ):
     """tda of every step from what the two walks before it left; tdy has all that adds to tdh but tda W_h^T."""
-    cdef int64_t barrier[FD_BARRIER_WORDS]
-    cdef const cython.floating* v = &gates[0, 0] if gates.shape[0] > 0 else NULL
-    cdef const cython.floating* cell_state = &c[0, 0, 0] if c.shape[0] > 0 else NULL
-    cdef const cython.floating* cell_tangent = &tc[0, 0, 0] if tc.shape[0] > 0 else NULL
-    cdef const cython.floating* all_c = &total_c[0, 0, 0] if total_c.shape[0] > 0 else NULL
-    cdef const cython.floating* of_input = &tax[0, 0, 0] if tax.shape[0] > 0 else NULL
-    cdef cython.floating* to_input = &tdax[0, 0, 0] if tdax.shape[0] > 0 else NULL
-    cdef Py_ssize_t states = tda.shape[0] * tda.shape[1] * h.shape[2]
-    fits_walk[cython.floating](cell, W_h, gates, value_gate, h, c, tda, tdax, work.shape[0])
-    fits_walk[cython.floating](cell, W_h, gates, value_gate, th, tc, ta, tax, work.shape[0])
-    fits(ta.shape[0], tda.shape[0])
-    fits(-abs(ta.shape[1] - tda.shape[1]), 0)
-    fits_states[cython.floating](cell, total, total_c, states)
-    fits(volume[cython.floating](tdy), states)
-    fits_last[cython.floating](tdh, tdc, tda.shape[1] * h.shape[2])
-    barrier[0] = barrier[8] = 0
-    with nogil, parallel(num_threads=num_threads):
-        _adjoint_tangent_member(cell, threadid(), fd_team_size(), tda.shape[0], tda.shape[1], h.shape[2],
-                                tda.shape[2], &W_h[0, 0], v, gates.shape[1], value_gate, &ta[0, 0, 0], of_input,
-                                &h[0, 0, 0], cell_state,
-                                &th[0, 0, 0], cell_tangent, &total[0, 0, 0], all_c, &tdy[0, 0, 0], &tdh[0, 0],
-                                &tdc[0, 0], &tda[0, 0, 0], to_input, &work[0], barrier)
+    cdef Walk w
+    cdef Passes p
+    take_passes(&w, &p, cell, W_h, gates, h, c, tda, work)
+    cdef Py_ssize_t last = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
+    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states + last)
+    p.th, p.kept_dh = on(&w, p.th_before, p.kind), writes(kept_dh, p.kind, states)
+    p.tdy, p.tdh, p.tda = reads(tdy, p.kind, states), writes(tdh, p.kind, last), writes(tda, p.kind, wide)
+    if cell == LSTM:
+        p.tc_before, p.kept_dc = writes(tc, p.kind, states + last), writes(kept_dc, p.kind, states)
+        p.tc, p.tdc = on(&w, p.tc_before, p.kind), writes(tdc, p.kind, last)
+    if cell == GRU_AFTER:
+        p.tax, p.tdax = writes(tax, p.kind, wide), writes(tdax, p.kind, wide)
+    _run(&w, &p, ADJOINT_TANGENT, num_threads)
 
 
-cdef void _adjoint_tangent_member(
-    int cell, Py_ssize_t me, Py_ssize_t team, Py_ssize_t time, Py_ssize_t batch, Py_ssize_t hidden,
-    Py_ssize_t wide, const cython.floating* W_h, const cython.floating* gates, Py_ssize_t values,
-    Py_ssize_t value_gate, const cython.floating* ta,
-    const cython.floating* tax, const cython.floating* h, const cython.floating* c, const cython.floating* th,
-    const cython.floating* tc, const cython.floating* total, const cython.floating* total_c,
-    const cython.floating* tdy, cython.floating* tdh, cython.floating* tdc, cython.floating* tda,
-    cython.floating* tdax, cython.floating* panels, int64_t* barrier,
+cdef void _backward_member(
+    cython.floating* panels, const Walk* w, const Passes* p, bint tangent, Py_ssize_t me, Py_ssize_t team,
+    int64_t* barrier,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(tda), t, r, q, row, at, own, place, count, state = batch * hidden
-    cdef Walk w = _share(cell, time, batch, hidden, wide, nr, sizeof(cython.floating), me, team)
+    """tangent: of the backward pass, else the backward pass itself."""
+    cdef Py_ssize_t t, r, wide = w.gates * w.hidden
+    cdef Share mine = _share(w, me, team, sizeof(cython.floating))
+    cdef cython.floating* da = <cython.floating*> (p.tda if tangent else p.da)
+    cdef cython.floating* dh = <cython.floating*> (p.tdh if tangent else p.dh)
+    cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix(W_h, wide, hidden, True, panels, me, team)
+    _pack_matrix(<const cython.floating*> p.W_h, wide, w.hidden, True, panels, me, team)
     fd_barrier(barrier, team)
-    for t in range(time - 1, -1, -1):
-        for r in range(w.row0, w.row1):
-            for q in range(w.panel0, w.panel1):
-                row = t * batch + r
-                own = r * hidden + q * nr
-                at = t * state + own
-                place = row * wide + q * nr
-                count = min(nr, hidden - q * nr)
-                if cell == LSTM:
-                    lstm_adjoint_tangent(gates + row * values + q * nr, value_gate, ta + place, hidden, c + at,
-                                         c + state + at, tc + at, tc + state + at, total + at, total_c + at, tdy + at,
-                                         <const cython.floating*> tdh + own, tdc + own, tda + place, count)
-                elif cell == GRU:
-                    gru_adjoint_tangent(gates + row * values + q * nr, value_gate, ta + place, tax + place, hidden,
-                                        h + at, th + at, total + at, tdy + at, tdh + own, tda + place, tdax + place,
-                                        count)
-                else:
-                    rnn_adjoint_tangent(cell == RNN_RELU, h + state + at, th + state + at, total + at, tdy + at,
-                                        tdh + own, tda + place, count)
-        if w.by_units:
-            fd_barrier(barrier, team)
-        _state_gradient(&w, tda + t * batch * wide, panels, tdh)
+    for t in range(w.steps - 1, -1, -1):
+        for r in range(mine.row0, mine.row1):
+            row = row_of(w, p, t, r, sizeof(cython.floating))
+            if tangent:
+                adjoint_tangent_row(w, &row, <cython.floating*> row.tda, mine.q0, mine.q1)
+            else:
+                adjoint_row(w, &row, <cython.floating*> row.da, mine.q0, mine.q1)
+        if mine.by_units:
+            fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
+        _state_gradient(w, &mine, <const cython.floating*> da + t * w.batch * wide, <const cython.floating*> panels,
+                        dh)
     fd_restore_subnormals(mode)
+
+
+cdef inline void _state_gradient(
+    const Walk* w, const Share* mine, const cython.floating* da, const cython.floating* panels, cython.floating* dh,
+) noexcept nogil:
+    """dh of t - 1 = da W_h^T for own rows and units; the GRU adds it to what passes by, which is there."""
+    cdef Py_ssize_t column = mine.q0 * w.lanes, wide = w.gates * w.hidden
+    cdef cython.floating* own = dh + mine.row0 * w.hidden + column
+    cdef const cython.floating* carried = NULL
+    if w.cell == GRU_AFTER:
+        carried = own
+    product(da + mine.row0 * wide, wide, 1, mine.row1 - mine.row0, panels + column * wide, w.nr, wide * w.nr, wide,
+            own, w.hidden, min(mine.q1 * w.lanes, w.hidden) - column, carried, w.hidden)
 
 
 # ---- Gradients of every sample ----------------------------------------------------------------------------------
 
 
-def sample_products(
-    const cython.floating[:, :, ::1] x, const cython.floating[:, :, ::1] da, cython.floating[:, ::1] out,
-    Py_ssize_t start, bint add, cython.floating[:, ::1] work, int num_threads,
-):
+def sample_products(x, da, out, Py_ssize_t start, bint add, work, int num_threads):
     """out[b, start:] (+)= sum over t of x[t, b]^T da[t, b], row-major (I, G); work: a panel (T, NR) a thread."""
-    cdef Py_ssize_t b, samples = x.shape[1]
-    cdef Py_ssize_t panel = packed_size(x.shape[0], 1, sizeof(cython.floating))
-    fits_samples[cython.floating](x, da, out, start, work, panel, num_threads)
-    for b in prange(samples, nogil=True, num_threads=num_threads, schedule="static"):
-        _sample_product(&x[0, b, 0], &da[0, b, 0], x.shape[0], samples, x.shape[2], da.shape[2], add,
-                        &work[threadid(), 0], &out[b, start])
+    cdef Samples s
+    cdef int kind = float_kind(x)
+    s.time, s.samples, s.inputs, s.wide = extent(x, 0), extent(x, 1), extent(x, 2), extent(da, 2)
+    s.out_row, s.add = extent(out, 1), add
+    fits(min(s.time * s.samples * s.inputs, s.wide), 1)
+    s.x, s.da = reads(x, kind, s.time * s.samples * s.inputs), reads(da, kind, s.time * s.samples * s.wide)
+    fits(start, 0)
+    fits(s.out_row, start + s.inputs * s.wide)
+    s.out = writes(out, kind, s.samples * s.out_row)
+    s.out = moved(s.out, start * itemsize_of(kind))
+    fits(num_threads, 1)
+    cdef void* panels = writes(work, kind, num_threads * packed_size(s.time, 1, itemsize_of(kind)))
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _samples(<float*> panels, &s, num_threads)
+        else:
+            _samples(<double*> panels, &s, num_threads)
 
 
-cdef void _sample_product(
-    const cython.floating* x, const cython.floating* da, Py_ssize_t time, Py_ssize_t samples, Py_ssize_t inputs,
-    Py_ssize_t wide, bint add, cython.floating* panel, cython.floating* out,
-) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(x), j, at
-    cdef const cython.floating* sums = NULL
-    if add:
-        sums = out
-    for j in range(_up(wide, nr)):
-        at = j * nr
-        pack_panel(da + at, samples * wide, time, min(nr, wide - at), panel)
-        product(x, 1, samples * inputs, inputs, <const cython.floating*> panel, nr, 0, time, out + at, wide,
-                min(nr, wide - at), offset(sums, at), wide)
+cdef void _samples(cython.floating* panels, const Samples* s, int num_threads) noexcept nogil:
+    cdef Py_ssize_t b, me
+    with parallel(num_threads=num_threads):
+        me = threadid()
+        for b in range(s.samples * me // fd_team_size(), s.samples * (me + 1) // fd_team_size()):
+            _sample_product(panels + me * s.time * panel_width(panels), s, b)
+
+
+cdef void _sample_product(cython.floating* panel, const Samples* s, Py_ssize_t b) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(panel), j = 0, width
+    cdef const cython.floating* x = <const cython.floating*> s.x + b * s.inputs
+    cdef const cython.floating* da = <const cython.floating*> s.da + b * s.wide
+    cdef cython.floating* out = <cython.floating*> s.out + b * s.out_row
+    while j < s.wide:
+        width = min(nr, s.wide - j)
+        pack_panel(da + j, s.samples * s.wide, s.time, width, panel)
+        product(x, 1, s.samples * s.inputs, s.inputs, <const cython.floating*> panel, nr, 0, s.time, out + j, s.wide,
+                width, <const cython.floating*> (out + j if s.add else NULL), s.wide)
+        j += nr

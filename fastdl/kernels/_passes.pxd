@@ -1,0 +1,98 @@
+"""What a walk of curvature brings: its arrays as pointers, and its `Walk`; and where a row of it begins."""
+cimport numpy as cnp
+from libc.string cimport memset
+
+from ._arrays cimport extent, fits, float_kind, reads, writes
+from ._walk cimport describe, GRU_AFTER, LSTM, LSTM_COUPLED, up, Walk
+
+
+cdef struct Passes:           # arrays of a call, float or double as `kind` says; or where those of one step's row begin
+    int kind
+    const void* W_h
+    void* work
+    const void* gates         # values: of the LSTM i, f, g, o; of the GRU n, r, z and u = h W_hn + b_hn
+    const void* h_before
+    const void* h
+    const void* c_before
+    const void* c
+    const void* th_before     # tangents of the states and of the pre-activations; a GRU's products with h have the
+    void* th                  # blocks r, z, u (ta), and those with x have r, z, n (tax)
+    const void* tc_before
+    void* tc
+    void* ta
+    void* tax
+    const void* dy            # gradients: of the output, and of this step's states, which become those of the step before
+    void* dh
+    void* dc
+    void* kept_dh             # and the whole of them, as the step had them
+    void* kept_dc
+    void* da
+    void* dax
+    const void* tdy           # the tangents of those
+    void* tdh
+    void* tdc
+    void* tda
+    void* tdax
+
+
+cdef inline Py_ssize_t itemsize_of(int kind) noexcept nogil:
+    return 4 if kind == cnp.NPY_FLOAT else 8
+
+
+cdef inline int _equal(Py_ssize_t got, Py_ssize_t expected) except -1:
+    fits(got, expected)
+    return fits(expected, got)
+
+
+cdef inline int take_passes(Walk* w, Passes* p, int cell, W_h, gates, h, c, a, work) except -1:
+    """a: (steps, batch, columns of W_h). Gate values: None for an RNN; c: None without a cell state."""
+    cdef int kind = float_kind(W_h)
+    cdef Py_ssize_t nr, hidden = extent(W_h, 0), steps = extent(a, 0), batch = extent(a, 1), wide, states
+    fits(cell, 0)
+    fits(GRU_AFTER, cell)
+    fits(cell != LSTM_COUPLED, 1)
+    memset(p, 0, sizeof(Passes))
+    describe(w, cell, False, steps, batch, steps * batch, 0, hidden, 0, NULL, itemsize_of(kind))
+    nr, wide, states = w.nr, w.gates * hidden, (steps + 1) * batch * hidden
+    fits(min(w.rows, hidden), 1)
+    _equal(extent(W_h, 1), wide)
+    _equal(extent(a, 2), wide)
+    p.kind, p.W_h = kind, reads(W_h, kind, hidden * wide)
+    p.work = writes(work, kind, max(hidden * up(wide, nr) * nr, wide * up(hidden, nr) * nr))  # W_h, or its transpose
+    p.gates = reads(gates, kind, w.rows * w.row) if cell >= LSTM else NULL
+    p.h_before = reads(h, kind, states)
+    p.h = on(w, p.h_before, kind)
+    if cell == LSTM:
+        p.c_before = reads(c, kind, states)
+        p.c = on(w, p.c_before, kind)
+    return 0
+
+
+cdef inline void* moved(const void* p, Py_ssize_t size) noexcept nogil:
+    return NULL if p is NULL else <char*> p + size
+
+
+cdef inline void* on(const Walk* w, const void* states, int kind) noexcept nogil:
+    """The states after a step, from those before it."""
+    return moved(states, w.batch * w.hidden * itemsize_of(kind))
+
+
+cdef inline Passes row_of(
+    const Walk* w, const Passes* p, Py_ssize_t t, Py_ssize_t sequence, Py_ssize_t item,
+) noexcept nogil:
+    """Where the row of a sequence at step t begins; item: bytes of a number."""
+    cdef Passes s
+    cdef Py_ssize_t own = sequence * w.hidden * item, state = t * w.batch * w.hidden * item + own
+    cdef Py_ssize_t row = t * w.batch + sequence, a = row * w.gates * w.hidden * item
+    s.gates = moved(p.gates, row * w.row * item)
+    s.h_before, s.h = moved(p.h_before, state), moved(p.h, state)
+    s.c_before, s.c = moved(p.c_before, state), moved(p.c, state)
+    s.th_before, s.th = moved(p.th_before, state), moved(p.th, state)
+    s.tc_before, s.tc = moved(p.tc_before, state), moved(p.tc, state)
+    s.ta, s.tax = moved(p.ta, a), moved(p.tax, a)
+    s.dy, s.dh, s.dc = moved(p.dy, state), moved(p.dh, own), moved(p.dc, own)
+    s.kept_dh, s.kept_dc = moved(p.kept_dh, state), moved(p.kept_dc, state)
+    s.da, s.dax = moved(p.da, a), moved(p.dax, a)
+    s.tdy, s.tdh, s.tdc = moved(p.tdy, state), moved(p.tdh, own), moved(p.tdc, own)
+    s.tda, s.tdax = moved(p.tda, a), moved(p.tdax, a)
+    return s
