@@ -21,7 +21,7 @@ cdef struct Passes:           # arrays of a call, float or double as `kind` says
     void* tc
     void* ta
     void* tax
-    const void* dy            # gradients: of the output, and of this step's states, which become those of the step before
+    const void* dy            # gradients: of the output, and of the states of this step, which become those before it
     void* dh
     void* dc
     void* kept_dh             # and the whole of them, as the step had them

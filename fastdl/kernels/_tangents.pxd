@@ -15,7 +15,7 @@ from ._vec cimport load, positive, shift, store, tanh, vec, vdouble, vfloat
 from ._walk cimport GRU_AFTER, LSTM, RNN_RELU, units, Walk
 
 
-# ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ------------------------------------------
+# ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ------------------------------------
 
 
 cdef inline vec slope(vec s) noexcept nogil:
