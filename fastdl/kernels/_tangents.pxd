@@ -12,7 +12,7 @@ cimport cython
 
 from ._passes cimport Passes
 from ._vec cimport load, positive, shift, store, tanh, vec, vdouble, vfloat
-from ._walk cimport GRU_AFTER, LSTM, RNN_RELU, units, Walk
+from ._walk cimport LSTM_POINT, RNN_POINT, RNN_RELU, units, Walk
 
 
 # ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ------------------------------------
@@ -39,7 +39,7 @@ cdef inline vec tanh_tslope(vec y, vec ty) noexcept nogil:
 
 cdef inline vec _through(const Walk* w, vec h, vec v) noexcept nogil:
     """f'(a) v, by h = f(a)."""
-    if w.cell == RNN_RELU:
+    if w.kind == RNN_RELU:
         return positive(v, h)
     return v * tanh_slope(h)
 
@@ -64,7 +64,7 @@ cdef inline void rnn_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, P
     cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width), tda_
     tdh = load(<const vec*> s.tdy + q, width) + tdh
     tda_ = _through(w, h, tdh)
-    if w.cell != RNN_RELU:
+    if w.kind != RNN_RELU:
         tda_ = tda_ + dh * tanh_tslope(h, th)
     store(tda, tda_, width)
 
@@ -205,12 +205,12 @@ cdef inline void _tangent_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.cell == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_tangent(w, s, ta + q, q)
-        elif w.cell == GRU_AFTER:
-            gru_tangent(w, s, ta + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_tangent(w, s, <const vec*> ta + q, q)
+        else:
+            gru_tangent(w, s, ta + q, q)
 
 
 cdef inline void tangent_row(
@@ -227,12 +227,12 @@ cdef inline void _adjoint_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.cell == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_adjoint(w, s, da + q, q)
-        elif w.cell == GRU_AFTER:
-            gru_adjoint(w, s, da + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_adjoint(w, s, da + q, q)
+        else:
+            gru_adjoint(w, s, da + q, q)
 
 
 cdef inline void adjoint_row(
@@ -249,12 +249,12 @@ cdef inline void _adjoint_tangent_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.cell == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_adjoint_tangent(w, s, tda + q, q)
-        elif w.cell == GRU_AFTER:
-            gru_adjoint_tangent(w, s, tda + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_adjoint_tangent(w, s, tda + q, q)
+        else:
+            gru_adjoint_tangent(w, s, tda + q, q)
 
 
 cdef inline void adjoint_tangent_row(
