@@ -99,6 +99,7 @@ def affine(list terms, bint transposed, start, y, work, int num_threads):
     fits(min(s.rows, s.columns), 1)
     s.y = writes(y, kind, s.rows * s.columns)
     s.terms = len(terms)
+    fits(s.terms, 1)
     fits(3, s.terms)
     for i, (a, W) in enumerate(terms):
         s.inputs[i] = extent(a, 1)
