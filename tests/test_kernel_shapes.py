@@ -17,10 +17,12 @@ WING = [
     "_gate_norm",
     "_options",
     "_pack",
+    "_passes",
     "_rows",
     "_sums",
+    "_tangents",
 ]
-WING += ["_vec", "_walk", "recurrent"]
+WING += ["_vec", "_walk", "curvature", "recurrent"]
 LINES, ARGUMENTS = 60, 8
 FUNCTION = re.compile(r"^( *)(?:cdef|def) [^=:\n]*?(\w+)\((.*?)\)(?: noexcept nogil| except\W+\w+)?:\n", re.M | re.S)
 

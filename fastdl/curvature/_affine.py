@@ -33,11 +33,9 @@ def sum_of_products(
         return y
     pairs = [(a.reshape(-1, a.shape[-1]), W) for a, W in terms]
     inner = sum(a.shape[1] for a, _ in pairs)
-    absent = (None,) * 2 * (3 - len(pairs))
     rows = math.prod(y.shape[:-1])
     kernels.curvature.affine(
-        *(array for pair in pairs for array in pair), *absent, transposed,
-        None if start is None else start.reshape(-1, outputs), y.reshape(-1, outputs),
+        pairs, transposed, None if start is None else start.reshape(-1, outputs), y.reshape(-1, outputs),
         scratch(kernels.curvature.packed_size(inner, outputs, a.itemsize), a.dtype),
         threads_for(rows * inner * outputs, _GRAIN),
     )  # fmt: skip
@@ -48,11 +46,9 @@ def add_outer(dy: np.ndarray, *targets: tuple[np.ndarray, np.ndarray], db: np.nd
     """dW += x^T dy for the one or two (x, dW) given, and db += dy; sums over all axes but the last."""
     if dy.size == 0:
         return
-    pairs: list[tuple[np.ndarray | None, np.ndarray | None]]
-    pairs = [*((x.reshape(-1, x.shape[-1]), dW) for x, dW in targets), (None, None), (None, None)]
-    (x1, dW1), (x2, dW2) = pairs[:2]
+    terms = [(x.reshape(-1, x.shape[-1]), dW) for x, dW in targets]
     rows = dy.reshape(-1, dy.shape[-1])
-    inputs = [0 if x is None else x.shape[1] for x in (x1, x2)]
+    inputs = [x.shape[1] for x, _ in terms]
     num_threads = threads_for(rows.size * sum(inputs), _GRAIN)
-    work = scratch(kernels.curvature.outer_size(*inputs, dy.itemsize, num_threads), dy.dtype)
-    kernels.curvature.add_outer(x1, x2, rows, dW1, dW2, db, work, num_threads)
+    work = scratch(kernels.curvature.outer_size(inputs, dy.itemsize, num_threads), dy.dtype)
+    kernels.curvature.add_outer(terms, rows, db, work, num_threads)

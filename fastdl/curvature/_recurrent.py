@@ -95,10 +95,7 @@ class Cell:
         else:
             self.ta = self._products([*of_input, *of_state], bias)
         if self.x.size:
-            kernels.curvature.tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.h, self.c,
-                self.th, self.tc, self.ta, self.tax, self._work(), self._num_threads,
-            )  # fmt: skip
+            kernels.curvature.tangent_walk(self._point(), self._tangents(), self._work(), self._num_threads)
         return self.th[1:]
 
     def adjoint(self, dy: np.ndarray) -> None:
@@ -110,9 +107,8 @@ class Cell:
         last_dh, last_dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_walk(
-                self.kind, self.weights.W_h, self.gates, self.h, self.c,
-                dy, last_dh, last_dc, self.dh, self.dc, self.da, self.dax, self._work(), self._num_threads,
-            )  # fmt: skip
+                self._point(), dy, (last_dh, last_dc), self._gradients(), self._work(), self._num_threads
+            )
 
     def adjoint_tangent(self, tdy: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Tangents of da (by the state's products) and dax (by the input's; the same array but for the GRU)."""
@@ -122,11 +118,19 @@ class Cell:
         tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_tangent_walk(
-                self.kind, self.weights.W_h, self.gates, self.h, self.c,
-                self.th, self.tc, self.ta, self.tax, self.dh, self.dc,
-                tdy, tdh, tdc, tda, tdax, self._work(), self._num_threads,
+                self._point(), self._tangents(), self._gradients(), tdy, (tdh, tdc), (tda, tdax), self._work(),
+                self._num_threads,
             )  # fmt: skip
         return tda, tdax
+
+    def _point(self) -> tuple[Any, ...]:
+        return self.kind, self.weights.W_h, self.gates, self.h, self.c
+
+    def _tangents(self) -> tuple[Any, ...]:
+        return self.th, self.tc, self.ta, self.tax
+
+    def _gradients(self) -> tuple[Any, ...]:
+        return self.dh, self.dc, self.da, self.dax
 
     def _above(self, tdy: np.ndarray | None) -> np.ndarray:
         """What adds to the tangent of dh_t from outside the walk: tdy_t + da_{t+1} V_h^T."""

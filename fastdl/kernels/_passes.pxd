@@ -21,7 +21,7 @@ cdef struct Passes:           # arrays of a call, float or double as `kind` says
     void* tc
     void* ta
     void* tax
-    const void* dy            # gradients: of the output, and of this step's states; they become those before it
+    const void* dy            # gradients: of the output, and of the states of this step, which become those before it
     void* dh
     void* dc
     void* kept_dh             # and the whole of them, as the step had them
@@ -44,25 +44,32 @@ cdef inline int _equal(Py_ssize_t got, Py_ssize_t expected) except -1:
     return fits(expected, got)
 
 
-cdef inline int take_passes(Walk* w, Passes* p, int cell, W_h, gates, h, c, a, work) except -1:
-    """a: (steps, batch, columns of W_h). Gate values: None for an RNN; c: None without a cell state."""
-    cdef int kind = float_kind(W_h)
-    cdef Py_ssize_t nr, hidden = extent(W_h, 0), steps = extent(a, 0), batch = extent(a, 1), wide, states
+cdef inline int take_shape(Walk* w, int cell, object W_h, object a) except -1:
+    """The walk of a plain cell. a: (steps, batch, columns of W_h)."""
+    memset(w, 0, sizeof(Walk))
     fits(cell, 0)
     fits(GRU_AFTER, cell)
     fits(cell != LSTM_COUPLED, 1)
-    memset(p, 0, sizeof(Passes))
-    memset(w, 0, sizeof(Walk))
     w.kind, w.cell = cell, &table[cell]
-    w.steps, w.batch, w.rows, w.hidden, w.outputs = steps, batch, steps * batch, hidden, hidden
-    describe(w, itemsize_of(kind))
-    nr, wide, states = w.nr, w.gates * hidden, (steps + 1) * batch * hidden
-    fits(min(w.rows, hidden), 1)
-    _equal(extent(W_h, 1), wide)
-    _equal(extent(a, 2), wide)
-    p.kind, p.W_h = kind, reads(W_h, kind, hidden * wide)
-    p.work = writes(work, kind, max(hidden * up(wide, nr) * nr, wide * up(hidden, nr) * nr))  # W_h, or its transpose
-    p.gates = reads(gates, kind, w.rows * w.row) if w.cell.point != RNN_POINT else NULL
+    w.steps, w.batch, w.hidden = extent(a, 0), extent(a, 1), extent(W_h, 0)
+    w.rows, w.outputs = w.steps * w.batch, w.hidden
+    fits(min(w.rows, w.hidden), 1)
+    describe(w, itemsize_of(float_kind(W_h)))
+    _equal(extent(W_h, 1), w.gates * w.hidden)
+    return _equal(extent(a, 2), w.gates * w.hidden)
+
+
+cdef inline int take_passes(Walk* w, Passes* p, tuple point, object a, object work) except -1:
+    """point: cell, W_h, gate values (None for an RNN), h, c (None without a cell state)."""
+    cell, W_h, gates, h, c = point
+    take_shape(w, cell, W_h, a)
+    memset(p, 0, sizeof(Passes))
+    cdef int kind = float_kind(W_h)
+    cdef Py_ssize_t nr = w.nr, wide = w.gates * w.hidden, states = (w.rows + w.batch) * w.hidden
+    p.kind, p.W_h = kind, reads(W_h, kind, w.hidden * wide)
+    p.work = writes(work, kind, max(w.hidden * up(wide, nr) * nr, wide * up(w.hidden, nr) * nr))  # W_h, or transposed
+    if w.cell.point != RNN_POINT:
+        p.gates = reads(gates, kind, w.rows * w.row)
     p.h_before = reads(h, kind, states)
     p.h = on(w, p.h_before, kind)
     if w.cell.states == 2:

@@ -12,10 +12,10 @@ cimport cython
 
 from ._passes cimport Passes
 from ._vec cimport load, positive, shift, store, tanh, vec, vdouble, vfloat
-from ._walk cimport GRU_AFTER, LSTM, RNN_RELU, units, Walk
+from ._walk cimport LSTM_POINT, RNN_POINT, RNN_RELU, units, Walk
 
 
-# ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ----------------------------------------
+# ---- Slopes of sigma and tanh by their values, and the tangents of the slopes ------------------------------------
 
 
 cdef inline vec slope(vec s) noexcept nogil:
@@ -205,12 +205,12 @@ cdef inline void _tangent_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.kind == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_tangent(w, s, ta + q, q)
-        elif w.kind == GRU_AFTER:
-            gru_tangent(w, s, ta + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_tangent(w, s, <const vec*> ta + q, q)
+        else:
+            gru_tangent(w, s, ta + q, q)
 
 
 cdef inline void tangent_row(
@@ -227,12 +227,12 @@ cdef inline void _adjoint_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.kind == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_adjoint(w, s, da + q, q)
-        elif w.kind == GRU_AFTER:
-            gru_adjoint(w, s, da + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_adjoint(w, s, da + q, q)
+        else:
+            gru_adjoint(w, s, da + q, q)
 
 
 cdef inline void adjoint_row(
@@ -249,12 +249,12 @@ cdef inline void _adjoint_tangent_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
-        if w.kind == LSTM:
+        if w.cell.point == LSTM_POINT:
             lstm_adjoint_tangent(w, s, tda + q, q)
-        elif w.kind == GRU_AFTER:
-            gru_adjoint_tangent(w, s, tda + q, q)
-        else:
+        elif w.cell.point == RNN_POINT:
             rnn_adjoint_tangent(w, s, tda + q, q)
+        else:
+            gru_adjoint_tangent(w, s, tda + q, q)
 
 
 cdef inline void adjoint_tangent_row(

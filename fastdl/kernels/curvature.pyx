@@ -22,6 +22,7 @@ from ._build cimport (
     fd_restore_subnormals,
     fd_team_size,
 )
+from ._call cimport numbers
 from ._passes cimport itemsize_of, moved, on, Passes, row_of, take_passes
 from ._tangents cimport adjoint_row, adjoint_tangent_row, tangent_row
 from ._tile cimport (
@@ -35,7 +36,7 @@ from ._tile cimport (
     panel_width,
     product,
 )
-from ._walk cimport GRU_AFTER, LSTM, Share, splits_units, up, Walk
+from ._walk cimport GRU_AFTER, Share, splits_units, up, Walk
 
 cnp.import_array()
 LEVEL = FD_LEVEL.decode()
@@ -49,7 +50,8 @@ cdef enum:             # the walks
     ADJOINT
     ADJOINT_TANGENT
 
-cdef struct Affine:    # y = start + the sum of a W; NULL for a term that is not there
+cdef struct Affine:    # y = start + the sum of a W
+    int terms
     const void* a[3]
     const void* W[3]
     Py_ssize_t inputs[3]
@@ -59,7 +61,8 @@ cdef struct Affine:    # y = start + the sum of a W; NULL for a term that is not
     void* y
     Py_ssize_t rows, columns
 
-cdef struct Outer:     # dW += a^T d, db += the sum of d; NULL for what is not wanted
+cdef struct Outer:     # dW += a^T d, db += the sum of d; NULL for a db that is not wanted
+    int terms
     const void* a[2]
     void* dW[2]
     Py_ssize_t inputs[2]
@@ -84,8 +87,8 @@ def packed_size(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t itemsize):
 # ---- Products that need no recurrence ---------------------------------------------------------------------------
 
 
-def affine(a1, W1, a2, W2, a3, W3, bint transposed, start, y, work, int num_threads):
-    """y = start + a1 W1 + a2 W2 + a3 W3, or with every W transposed; None for a term that is not there.
+def affine(list terms, bint transposed, start, y, work, int num_threads):
+    """y = start + the sum of a W, or with every W transposed, over one to three terms (a, W).
 
     start: None for zero, one row for a bias, or a row for each of y. work: all matrices in panels.
     """
@@ -95,12 +98,13 @@ def affine(a1, W1, a2, W2, a3, W3, bint transposed, start, y, work, int num_thre
     s.rows, s.columns, s.transposed = extent(y, 0), extent(y, 1), transposed
     fits(min(s.rows, s.columns), 1)
     s.y = writes(y, kind, s.rows * s.columns)
-    for i, (a, W) in enumerate(((a1, W1), (a2, W2), (a3, W3))):
-        s.inputs[i], s.a[i] = 0, NULL
-        if a is not None:
-            s.inputs[i] = extent(a, 1)
-            s.a[i], s.W[i] = reads(a, kind, s.rows * s.inputs[i]), reads(W, kind, s.inputs[i] * s.columns)
-            inner += s.inputs[i]
+    s.terms = len(terms)
+    fits(s.terms, 1)
+    fits(3, s.terms)
+    for i, (a, W) in enumerate(terms):
+        s.inputs[i] = extent(a, 1)
+        s.a[i], s.W[i] = reads(a, kind, s.rows * s.inputs[i]), reads(W, kind, s.inputs[i] * s.columns)
+        inner += s.inputs[i]
     s.start, s.start_row = NULL, 0
     if start is not None:
         s.start_row = s.columns if extent(start, 0) > 1 else 0
@@ -130,21 +134,19 @@ cdef void _affine_member(
     cdef cython.floating* y
     cdef const cython.floating* from_
     cdef int i
-    for i in range(3):
+    for i in range(s.terms):
         packed[i] = panels
-        if s.a[i] is not NULL:
-            _pack_matrix(<const cython.floating*> s.W[i], s.inputs[i], s.columns, s.transposed, panels, me, team)
+        _pack_matrix[cython.floating](numbers(panels, s.W[i]), s.inputs[i], s.columns, s.transposed, panels, me, team)
         panels += s.inputs[i] * padded
     fd_barrier(barrier, team)
     while m < end:  # rows few enough that y's stay in the second-level cache from one matrix to the next
-        rows, y = min(end - m, AFFINE_ROWS), <cython.floating*> s.y + m * s.columns
-        from_, from_row = offset(<const cython.floating*> s.start, m * s.start_row), s.start_row
-        for i in range(3):
-            if s.a[i] is not NULL:
-                k = s.inputs[i]
-                product(<const cython.floating*> s.a[i] + m * k, k, 1, rows, <const cython.floating*> packed[i], nr,
-                        k * nr, k, y, s.columns, s.columns, from_, from_row)
-                from_, from_row = y, s.columns
+        rows, y = min(end - m, AFFINE_ROWS), numbers(panels, s.y) + m * s.columns
+        from_, from_row = offset(numbers(panels, s.start), m * s.start_row), s.start_row
+        for i in range(s.terms):
+            k = s.inputs[i]
+            product[cython.floating](numbers(panels, s.a[i]) + m * k, k, 1, rows, packed[i], nr, k * nr, k, y,
+                                     s.columns, s.columns, from_, from_row)
+            from_, from_row = y, s.columns
         m += rows
 
 
@@ -159,29 +161,33 @@ cdef void _pack_matrix(
         if transposed:
             pack_panel_transposed(W + j * nr * k, k, k, width, panels + j * k * nr)
         else:
-            pack_panel(W + j * nr, columns, k, width, panels + j * k * nr)
+            pack_panel[cython.floating](W + j * nr, columns, k, width, panels + j * k * nr)
 
 
-def outer_size(Py_ssize_t inputs1, Py_ssize_t inputs2, Py_ssize_t itemsize, int num_threads):
-    """Elements of work space that `add_outer` wants: strips of the left factors, two panels a thread of the right."""
-    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE
-    return OUTER_ROWS * (FD_MR * (up(inputs1, FD_MR) + up(inputs2, FD_MR)) + 2 * nr * num_threads)
+def outer_size(list inputs, Py_ssize_t itemsize, int num_threads):
+    """Elements of work space that `add_outer` wants: strips of the left factors, of so many inputs each, and two panels
+    a thread of the right one."""
+    cdef Py_ssize_t nr = FD_NR_FLOAT if itemsize == 4 else FD_NR_DOUBLE, count, strips = 0
+    for count in inputs:
+        strips += up(count, FD_MR)
+    return OUTER_ROWS * (FD_MR * strips + 2 * nr * num_threads)
 
 
-def add_outer(a1, a2, d, dW1, dW2, db, work, int num_threads):
-    """dW1 += a1^T d, dW2 += a2^T d, db += the sum of d's rows; None for a factor or a db that is not wanted."""
+def add_outer(list terms, d, db, work, int num_threads):
+    """dW += a^T d over up to two terms (a, dW); db, or None, += the sum of d's rows."""
     cdef Outer o
     cdef int kind = float_kind(d), i
     o.rows, o.columns = extent(d, 0), extent(d, 1)
     fits(min(o.rows, o.columns), 1)
     o.d, o.db = reads(d, kind, o.rows * o.columns), may_write(db, kind, o.columns)
-    for i, (a, dW) in enumerate(((a1, dW1), (a2, dW2))):
-        o.inputs[i], o.a[i] = 0, NULL
-        if a is not None:
-            o.inputs[i] = extent(a, 1)
-            o.a[i], o.dW[i] = reads(a, kind, o.rows * o.inputs[i]), writes(dW, kind, o.inputs[i] * o.columns)
+    o.terms = len(terms)
+    o.inputs[0] = o.inputs[1] = 0
+    fits(2, o.terms)
+    for i, (a, dW) in enumerate(terms):
+        o.inputs[i] = extent(a, 1)
+        o.a[i], o.dW[i] = reads(a, kind, o.rows * o.inputs[i]), writes(dW, kind, o.inputs[i] * o.columns)
     fits(num_threads, 1)
-    cdef void* strips = writes(work, kind, outer_size(o.inputs[0], o.inputs[1], itemsize_of(kind), num_threads))
+    cdef void* strips = writes(work, kind, outer_size([extent(a, 1) for a, _ in terms], itemsize_of(kind), num_threads))
     with nogil:
         if kind == cnp.NPY_FLOAT:
             _outer(<float*> strips, &o, num_threads)
@@ -209,17 +215,16 @@ cdef void _outer_member(
         for i in range(all_ * me // team, all_ * (me + 1) // team):
             q = 0 if i < first else 1
             column = (i - q * first) * FD_MR
-            pack_rows(<const cython.floating*> o.a[q] + row * o.inputs[q] + column, o.inputs[q], rows,
-                      min(FD_MR, o.inputs[q] - column), strips + i * strip)
+            pack_rows[cython.floating](numbers(strips, o.a[q]) + row * o.inputs[q] + column, o.inputs[q], rows,
+                                       min(FD_MR, o.inputs[q] - column), strips + i * strip)
         fd_barrier(barrier, team)
         for j in range(of_d * me // team, end, 2):  # neighbours, for the tile two panels wide
             for q in range(j, min(j + 2, end)):
                 _outer_right(o, row, rows, q * nr, panels + (q - j) * OUTER_ROWS * nr)
             width = min(min(2, end - j) * nr, o.columns - j * nr)
-            for q in range(2):
-                if o.a[q] is not NULL:
-                    _outer_panels(strips + q * first * strip, o.inputs[q], panels, rows,
-                                  <cython.floating*> o.dW[q] + j * nr, o.columns, width)
+            for q in range(o.terms):
+                _outer_panels[cython.floating](strips + q * first * strip, o.inputs[q], panels, rows,
+                                               numbers(strips, o.dW[q]) + j * nr, o.columns, width)
         fd_barrier(barrier, team)  # the strips may be overwritten
         row += rows
 
@@ -229,8 +234,8 @@ cdef inline void _outer_right(
 ) noexcept nogil:
     """A panel of d from a column on, and its sums."""
     cdef Py_ssize_t nr = panel_width(panel), width = min(nr, o.columns - column), r, v
-    cdef cython.floating* db = <cython.floating*> o.db
-    pack_panel(<const cython.floating*> o.d + row * o.columns + column, o.columns, rows, width, panel)
+    cdef cython.floating* db = numbers(panel, o.db)
+    pack_panel[cython.floating](numbers(panel, o.d) + row * o.columns + column, o.columns, rows, width, panel)
     if db is not NULL:
         for r in range(rows):
             for v in range(width):
@@ -246,8 +251,8 @@ cdef inline void _outer_panels(
     cdef cython.floating* at
     for i in range(up(inputs, FD_MR)):
         at = dW + i * FD_MR * dW_row
-        product(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, inputs - i * FD_MR), panels, nr,
-                OUTER_ROWS * nr, rows, at, dW_row, columns, <const cython.floating*> at, dW_row)
+        product[cython.floating](strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, inputs - i * FD_MR), panels, nr,
+                                 OUTER_ROWS * nr, rows, at, dW_row, columns, at, dW_row)
 
 
 # ---- What the walks have in common ------------------------------------------------------------------------------
@@ -289,21 +294,23 @@ cdef void _walk(cython.floating* panels, const Walk* w, const Passes* p, int wal
 # ---- The direction through the forward pass ---------------------------------------------------------------------
 
 
-def tangent_walk(int cell, W_h, gates, h, c, th, tc, ta, tax, work, int num_threads):
+def tangent_walk(tuple point, tuple tangents, work, int num_threads):
     """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as tangents of the gates.
 
-    tax: for the GRU the products of the input, which stay apart; else None, as are c, tc without a cell state.
+    point: as `take_passes`. tangents: th, tc (None without a cell state), ta, and tax, for the GRU the products of the
+    input, which stay apart; else None.
     """
+    th, tc, ta, tax = tangents
     cdef Walk w
     cdef Passes p
-    take_passes(&w, &p, cell, W_h, gates, h, c, ta, work)
+    take_passes(&w, &p, point, ta, work)
     cdef Py_ssize_t states = (w.rows + w.batch) * w.hidden, wide = w.rows * w.gates * w.hidden
     p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states)
     p.th = on(&w, p.th_before, p.kind)
-    if cell == LSTM:
+    if w.cell.states == 2:
         p.tc_before = writes(tc, p.kind, states)
         p.tc = on(&w, p.tc_before, p.kind)
-    if cell == GRU_AFTER:
+    if w.kind == GRU_AFTER:
         p.tax = writes(tax, p.kind, wide)
     _run(&w, &p, TANGENT, num_threads)
 
@@ -315,14 +322,14 @@ cdef void _forward_member(
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix(<const cython.floating*> p.W_h, w.hidden, wide, False, panels, me, team)
+    _pack_matrix[cython.floating](numbers(panels, p.W_h), w.hidden, wide, False, panels, me, team)
     fd_barrier(barrier, team)
     for t in range(w.steps):
-        _add_state_products(w, &mine, <const cython.floating*> p.th_before + t * w.batch * w.hidden,
-                            <const cython.floating*> panels, <cython.floating*> p.ta + t * w.batch * wide)
+        _add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
+                                             panels, numbers(panels, p.ta) + t * w.batch * wide)
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
-            tangent_row(w, &row, <cython.floating*> row.ta, mine.q0, mine.q1)
+            tangent_row(w, &row, numbers(panels, row.ta), mine.q0, mine.q1)
         if mine.by_units:
             fd_barrier(barrier, team)  # th of all units, before any thread multiplies by it
     fd_restore_subnormals(mode)
@@ -335,52 +342,58 @@ cdef inline void _add_state_products(
     cdef Py_ssize_t g, column, H = w.hidden, wide = w.gates * H
     if not mine.by_units:
         ta += mine.row0 * wide
-        product(th + mine.row0 * H, H, 1, mine.row1 - mine.row0, panels, w.nr, H * w.nr, H, ta, wide, wide,
-                <const cython.floating*> ta, wide)
+        product[cython.floating](th + mine.row0 * H, H, 1, mine.row1 - mine.row0, panels, w.nr, H * w.nr, H, ta, wide,
+                                 wide, ta, wide)
         return
     for g in range(w.gates):
         column = g * H + mine.q0 * w.lanes
-        product(th, H, 1, w.batch, panels + column * H, w.nr, H * w.nr, H, ta + column, wide,
-                (mine.q1 - mine.q0) * w.lanes, <const cython.floating*> ta + column, wide)
+        product[cython.floating](th, H, 1, w.batch, panels + column * H, w.nr, H * w.nr, H, ta + column, wide,
+                                 (mine.q1 - mine.q0) * w.lanes, ta + column, wide)
 
 
 # ---- The backward pass, keeping what its tangent needs, and the direction through it ----------------------------
 
 
-def adjoint_walk(int cell, W_h, gates, h, c, dy, dh, dc, kept_dh, kept_dc, da, dax, work, int num_threads):
+def adjoint_walk(tuple point, dy, tuple last, tuple gradients, work, int num_threads):
     """da of every step, and the gradients by every h and c, from dy, those by h that come from above.
 
-    dh, dc: in, the gradients by the last states; out, by the first. kept_dc: None without a cell state. dax: the GRU's
-    gradient by the input's products, else None.
+    last: dh, dc, in by the last states, out by the first. gradients: dh and dc of every step (None without a cell
+    state), da, and dax, the GRU's by the input's products, else None.
     """
+    dh, dc = last
+    kept_dh, kept_dc, da, dax = gradients
     cdef Walk w
     cdef Passes p
-    take_passes(&w, &p, cell, W_h, gates, h, c, da, work)
-    cdef Py_ssize_t last = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
-    p.dy, p.dh, p.da = reads(dy, p.kind, states), writes(dh, p.kind, last), writes(da, p.kind, wide)
+    take_passes(&w, &p, point, da, work)
+    cdef Py_ssize_t first = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
+    p.dy, p.dh, p.da = reads(dy, p.kind, states), writes(dh, p.kind, first), writes(da, p.kind, wide)
     p.kept_dh = writes(kept_dh, p.kind, states)
-    if cell == LSTM:
-        p.dc, p.kept_dc = writes(dc, p.kind, last), writes(kept_dc, p.kind, states)
-    if cell == GRU_AFTER:
+    if w.cell.states == 2:
+        p.dc, p.kept_dc = writes(dc, p.kind, first), writes(kept_dc, p.kind, states)
+    if w.kind == GRU_AFTER:
         p.dax = writes(dax, p.kind, wide)
     _run(&w, &p, ADJOINT, num_threads)
 
 
 def adjoint_tangent_walk(
-    int cell, W_h, gates, h, c, th, tc, ta, tax, kept_dh, kept_dc, tdy, tdh, tdc, tda, tdax, work, int num_threads,
+    tuple point, tuple tangents, tuple gradients, tdy, tuple last, tuple out, work, int num_threads,
 ):
-    """tda of every step from what the two walks before it left; tdy has all that adds to tdh but tda W_h^T."""
+    """tda of every step, and tdax, into `out`, from what the two walks before it left; tdy has all that adds to tdh but
+    tda W_h^T."""
+    th, tc, ta, tax = tangents
+    kept_dh, kept_dc, _, _ = gradients
+    (tdh, tdc), (tda, tdax) = last, out
     cdef Walk w
     cdef Passes p
-    take_passes(&w, &p, cell, W_h, gates, h, c, tda, work)
-    cdef Py_ssize_t last = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
-    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states + last)
+    take_passes(&w, &p, point, tda, work)
+    cdef Py_ssize_t first = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
+    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states + first)
     p.th, p.kept_dh = on(&w, p.th_before, p.kind), writes(kept_dh, p.kind, states)
-    p.tdy, p.tdh, p.tda = reads(tdy, p.kind, states), writes(tdh, p.kind, last), writes(tda, p.kind, wide)
-    if cell == LSTM:
-        p.tc_before, p.kept_dc = writes(tc, p.kind, states + last), writes(kept_dc, p.kind, states)
-        p.tc, p.tdc = on(&w, p.tc_before, p.kind), writes(tdc, p.kind, last)
-    if cell == GRU_AFTER:
+    p.tdy, p.tdh, p.tda = reads(tdy, p.kind, states), writes(tdh, p.kind, first), writes(tda, p.kind, wide)
+    if w.cell.states == 2:
+        p.tc_before, p.kept_dc = writes(tc, p.kind, states + first), writes(kept_dc, p.kind, states)
+        p.tc, p.tdc = on(&w, p.tc_before, p.kind), writes(tdc, p.kind, first)
+    if w.kind == GRU_AFTER:
         p.tax, p.tdax = writes(tax, p.kind, wide), writes(tdax, p.kind, wide)
     _run(&w, &p, ADJOINT_TANGENT, num_threads)
 
@@ -392,23 +405,22 @@ cdef void _backward_member(
     """tangent: of the backward pass, else the backward pass itself."""
     cdef Py_ssize_t t, r, wide = w.gates * w.hidden
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
-    cdef cython.floating* da = <cython.floating*> (p.tda if tangent else p.da)
-    cdef cython.floating* dh = <cython.floating*> (p.tdh if tangent else p.dh)
+    cdef cython.floating* da = numbers(panels, p.tda if tangent else p.da)
+    cdef cython.floating* dh = numbers(panels, p.tdh if tangent else p.dh)
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix(<const cython.floating*> p.W_h, wide, w.hidden, True, panels, me, team)
+    _pack_matrix[cython.floating](numbers(panels, p.W_h), wide, w.hidden, True, panels, me, team)
     fd_barrier(barrier, team)
     for t in range(w.steps - 1, -1, -1):
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
             if tangent:
-                adjoint_tangent_row(w, &row, <cython.floating*> row.tda, mine.q0, mine.q1)
+                adjoint_tangent_row(w, &row, numbers(panels, row.tda), mine.q0, mine.q1)
             else:
-                adjoint_row(w, &row, <cython.floating*> row.da, mine.q0, mine.q1)
+                adjoint_row(w, &row, numbers(panels, row.da), mine.q0, mine.q1)
         if mine.by_units:
             fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
-        _state_gradient(w, &mine, <const cython.floating*> da + t * w.batch * wide, <const cython.floating*> panels,
-                        dh)
+        _state_gradient[cython.floating](w, &mine, da + t * w.batch * wide, panels, dh)
     fd_restore_subnormals(mode)
 
 
@@ -418,11 +430,9 @@ cdef inline void _state_gradient(
     """dh of t - 1 = da W_h^T for own rows and units; the GRU adds it to what passes by, which is there."""
     cdef Py_ssize_t column = mine.q0 * w.lanes, wide = w.gates * w.hidden
     cdef cython.floating* own = dh + mine.row0 * w.hidden + column
-    cdef const cython.floating* carried = NULL
-    if w.cell.carries:
-        carried = own
-    product(da + mine.row0 * wide, wide, 1, mine.row1 - mine.row0, panels + column * wide, w.nr, wide * w.nr, wide,
-            own, w.hidden, min(mine.q1 * w.lanes, w.hidden) - column, carried, w.hidden)
+    product[cython.floating](da + mine.row0 * wide, wide, 1, mine.row1 - mine.row0, panels + column * wide, w.nr,
+                             wide * w.nr, wide, own, w.hidden, min(mine.q1 * w.lanes, w.hidden) - column,
+                             own if w.kind == GRU_AFTER else NULL, w.hidden)
 
 
 # ---- Gradients of every sample ----------------------------------------------------------------------------------
@@ -459,12 +469,12 @@ cdef void _samples(cython.floating* panels, const Samples* s, int num_threads) n
 
 cdef void _sample_product(cython.floating* panel, const Samples* s, Py_ssize_t b) noexcept nogil:
     cdef Py_ssize_t nr = panel_width(panel), j = 0, width
-    cdef const cython.floating* x = <const cython.floating*> s.x + b * s.inputs
-    cdef const cython.floating* da = <const cython.floating*> s.da + b * s.wide
-    cdef cython.floating* out = <cython.floating*> s.out + b * s.out_row
+    cdef const cython.floating* x = numbers(panel, s.x) + b * s.inputs
+    cdef const cython.floating* da = numbers(panel, s.da) + b * s.wide
+    cdef cython.floating* out = numbers(panel, s.out) + b * s.out_row
     while j < s.wide:
         width = min(nr, s.wide - j)
-        pack_panel(da + j, s.samples * s.wide, s.time, width, panel)
-        product(x, 1, s.samples * s.inputs, s.inputs, <const cython.floating*> panel, nr, 0, s.time, out + j, s.wide,
-                width, <const cython.floating*> (out + j if s.add else NULL), s.wide)
+        pack_panel[cython.floating](da + j, s.samples * s.wide, s.time, width, panel)
+        product[cython.floating](x, 1, s.samples * s.inputs, s.inputs, panel, nr, 0, s.time, out + j, s.wide,
+                                 width, out + j if s.add else NULL, s.wide)
         j += nr

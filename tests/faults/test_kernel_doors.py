@@ -54,10 +54,11 @@ class Tapped:
         return Tapped(self.function[kind], self.kept)
 
     def __call__(self, *arguments):
-        shapes = tuple(a.shape if isinstance(a, np.ndarray) else a is None for a in arguments)
-        types = next((a.dtype for a in arguments if isinstance(a, np.ndarray)), None)
-        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        self.kept[shapes, types] = (self.function, copies)
+        flat = leaves(arguments)
+        shapes = tuple(a.shape if isinstance(a, np.ndarray) else a is None for a in flat)
+        types = next((a.dtype for a in flat if isinstance(a, np.ndarray)), None)
+        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in flat]
+        self.kept[shapes, types] = (lambda *given: self.function(*like(arguments, iter(given))), copies)
         return self.function(*arguments)
 
 
