@@ -31,6 +31,14 @@ def recurrent():
     return nn.Sequential(nn.LSTM(4, 5, rng=0), nn.Linear(5, 3, rng=1))
 
 
+def both_ways():
+    return nn.Sequential(nn.GRU(4, 5, num_layers=2, bidirectional=True, rng=0), nn.Linear(10, 3, rng=1))
+
+
+def cut():
+    return nn.Sequential(nn.LSTM(4, 5, truncate=2, output="last", rng=0), nn.Linear(5, 3, rng=1))
+
+
 def dropped_words():
     return nn.Sequential(nn.EmbeddingDropout(nn.Embedding(9, 4, rng=0), 9, 0.4, rng=2), nn.Linear(4, 3, rng=1))
 
@@ -39,11 +47,12 @@ def words():
     return nn.Sequential(nn.Embedding(9, 4, rng=0), nn.Linear(4, 3, rng=1))
 
 
-MODELS = [mlp, noisy, connected, tied, recurrent, words, dropped_words]
+MODELS = [mlp, noisy, connected, tied, recurrent, both_ways, cut, words, dropped_words]
 
 
 def inputs(make):
-    return {recurrent: X.reshape(3, 2, 4), words: np.arange(6), dropped_words: np.arange(6)}.get(make, X)
+    steps = dict.fromkeys((recurrent, both_ways, cut), X.reshape(3, 2, 4))
+    return {**steps, words: np.arange(6), dropped_words: np.arange(6)}.get(make, X)
 
 
 class Half(nn.Module):

@@ -90,20 +90,20 @@ def _by_function(
 
 
 def backward(
-    cell: Cell, dh: np.ndarray, dc: np.ndarray | None, tape: Any, gradients: Weights, add: bool, dlast: States
-) -> tuple[np.ndarray, States]:
-    """dx and the initial states' gradients; the weights' go, or are added, to `gradients`.
-
-    dlast: the gradients by the final states, or empty.
+    cell: Cell, dh: np.ndarray, dc: np.ndarray | None, tape: Any, gradients: Weights, add: bool, dlast: States,
+    input_gradient: bool,
+) -> tuple[Any, States]:  # fmt: skip
+    """dx, or None where nobody wants it, and the initial states' gradients; the weights' go, or are added, to
+    `gradients`. dlast: the gradients with respect to the final states, or empty.
     """
     dh_last, dc_last = (*dlast, None, None)[:2]
     if not isinstance(tape.gates, list):  # which the reference's are
-        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, list(gradients), add)
+        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, list(gradients), add, input_gradient)
         return dx, (dh0,) if dc0 is None else (dh0, dc0)
     function = getattr(recurrent, f"{cell.function}_backward")
     if cell.states == 2:
-        dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, dh_last=dh_last, dc_last=dc_last)
+        dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, input_gradient, dh_last, dc_last)
         return dx, (dh0, dc0)
     out = (gradients.W_x, gradients.W_h, gradients.b, gradients.gains)
-    dx, dh0, *_ = function(dh, tape, out, add, dh_last=dh_last)
+    dx, dh0, *_ = function(dh, tape, out, add, input_gradient, dh_last)
     return dx, (dh0,)

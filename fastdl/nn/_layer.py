@@ -145,10 +145,13 @@ class Layer:
         return tuple([np.where(within, last, one) for last, one in zip(found, before, strict=True)])
 
     # ---- backward -------------------------------------------------------------------------------------------
-    def backward(self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, dlast: States) -> tuple[np.ndarray, States]:
-        """dx and the gradients by the initial states; those by the parameters go where they are gathered.
+    def backward(
+        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, dlast: States, input_gradient: bool
+    ) -> tuple[Any, States]:
+        """dx, or None where nobody wants it, and the initial states' gradients; the parameters' go where they are
+        gathered.
 
-        dc: by the cells of all steps, or None. dlast: by the final states, or empty.
+        dc: with respect to the cells of all steps, or None. dlast: to the final states, or empty.
         """
         places, add = claim_all([*self.arrays, *self.biases])
         dW_x, dW_h, *others = places[: len(self.arrays)]
@@ -158,7 +161,7 @@ class Layer:
         drop = run.draw if self.settings.rates["weight"] else None
         masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
         gradients = Weights(dW_x, masked, db, *others)
-        dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add)
+        dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
         if drop:
             rate, which = self.settings.rates["weight"], self._which("weight", drop)
             functional.dropout_backward(masked, rate, **which, out=masked)
@@ -168,15 +171,16 @@ class Layer:
             first, second = parted(db, 2, by_bias[0].size)
             by_bias[0][...] = by_bias[0] + first if add else first
             by_bias[1][...] = by_bias[1] + second if add or by_bias[1] is by_bias[0] else second  # they may be tied
-        if run.draw and self.settings.rates["input"]:
+        if input_gradient and run.draw and self.settings.rates["input"]:
             which = self._which("input", run.draw)
             dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)
         return dx, dstates
 
     def _back_through(
-        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, states: States, gradients: Weights, add: bool
-    ) -> tuple[np.ndarray, States]:
-        """The calls from the last to the first. states: the gradients by those after the last."""
+        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, states: States, gradients: Weights, add: bool,
+        input_gradient: bool,
+    ) -> tuple[Any, States]:  # fmt: skip
+        """The calls from the last to the first. states: the gradients with respect to those after the last."""
         weights, pieces = None, []
         for segment in reversed(run.segments):
             begin, end, lengths, before, tape = segment
@@ -186,18 +190,18 @@ class Layer:
                 way = Way(True, lengths, self.backwards, _cut(run.options, begin, end), False)
                 tape = forward(self.settings.cell, run.x[span], before, weights, way)[2]
             by_cells = None if dc is None else dc[span]
-            dx, states = backward(self.settings.cell, dh[span], by_cells, tape, gradients, add, states)
+            dx, states = backward(self.settings.cell, dh[span], by_cells, tape, gradients, add, states, input_gradient)
             add = True
             if self.settings.truncate is not None and segment is not run.segments[0]:
                 # Gradients end at a window's edge, except those of sequences that had not come from beyond it: they
                 # end before this window, or in reverse begin within it.
                 edge = end if self.backwards else begin
-                own = np.zeros(dx.shape[1], bool) if run.lengths is None else run.lengths <= edge
+                own = np.zeros(dh.shape[1], bool) if run.lengths is None else run.lengths <= edge
                 states = tuple(one * own[:, None] for one in states)
             pieces.append(dx)
         if not self.backwards:
             pieces.reverse()
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), states
+        return pieces[0] if len(pieces) == 1 or not input_gradient else np.concatenate(pieces), states
 
     def add_first_states(self, dstates: States) -> None:
         """Gradients of learned initial states, which all sequences share."""

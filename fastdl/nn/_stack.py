@@ -251,6 +251,7 @@ class Stack(Module):
         dcells: np.ndarray | None = None,
         *,
         return_state: bool = False,
+        input_gradient: bool = True,
     ) -> Any:
         """Gradients of the last forward.
 
@@ -264,13 +265,15 @@ class Stack(Module):
             Gradient with respect to the last layer's cell states (LSTM).
         return_state : bool, default False
             Whether to return (dx, dstate) with the gradients with respect to the initial states.
+        input_gradient : bool, default True
+            Whether dx is wanted; False returns None for it and leaves out a product of the first layer.
 
         Returns
         -------
-        dx : ndarray (T, B, input_size)
+        dx : ndarray (T, B, input_size), or None
         """
         T, B = self._peek()[1]
-        return_state = flag("return_state", return_state)
+        return_state, input_gradient = flag("return_state", return_state), flag("input_gradient", input_gradient)
         dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
         if dcells is not None:
             if self._cell.states == 1:
@@ -291,15 +294,17 @@ class Stack(Module):
         by_cells: list[Any] = [None] * len(passes)
         if dcells is not None:
             by_cells[-D:] = [np.ascontiguousarray(one) for one in np.split(self._turned(dcells), D, axis=-1)]
-        dx, first = self._back_through(passes, parts, by_cells, given)
+        dx, first = self._back_through(passes, parts, by_cells, given, input_gradient)
         if self.learned_state and from_start:
             for layer, dstates in zip(self._layers, first, strict=True):
                 layer.add_first_states(dstates)
-        return (self._turned(dx), self._ends.stacked(first)) if return_state else self._turned(dx)
+        dx = self._turned(dx) if input_gradient else None
+        return (dx, self._ends.stacked(first)) if return_state else dx
 
     def _back_through(
-        self, passes: list[Any], parts: list[np.ndarray], by_cells: list[Any], given: tuple[np.ndarray, ...] | None
-    ) -> tuple[np.ndarray, list[tuple]]:
+        self, passes: list[Any], parts: list[np.ndarray], by_cells: list[Any], given: tuple[np.ndarray, ...] | None,
+        input_gradient: bool,
+    ) -> tuple[Any, list[tuple]]:  # fmt: skip
         """All layers from the last to the first: dx, and every layer's gradients with respect to its initial states."""
         layers, D, first = self._layers, len(self.directions), []
         for k in reversed(range(self.num_layers)):
@@ -307,8 +312,9 @@ class Stack(Module):
             for d in reversed(range(D)):
                 at = k * D + d
                 dlast = () if given is None else tuple([one[at] for one in given])
-                one, dstates = layers[at].backward(passes[at], parts[d], by_cells[at], dlast)
-                dx = one if D == 1 else dx + one
+                wanted = input_gradient or k > 0
+                one, dstates = layers[at].backward(passes[at], parts[d], by_cells[at], dlast, wanted)
+                dx = one if D == 1 or not wanted else dx + one
                 first.append(dstates)
             if k and self.dropout:
                 dx = self._children[f"dropout_l{k - 1}"].backward(dx)
