@@ -31,7 +31,7 @@ static inline FD_IN_LINE FD_TYPE *FD_NAME(shift)(const FD_TYPE *p, ptrdiff_t cou
 
 /* x without what lies beyond `width`. */
 static inline FD_IN_LINE FD_TYPE FD_NAME(part)(FD_TYPE x, ptrdiff_t width) {
-    return FD_LOAD_PART((const FD_REAL *)&x, width);
+    return width >= FD_LANES ? x : FD_LOAD_PART((const FD_REAL *)&x, width);
 }
 
 /* a where `width` bytes of a mask are set, else b; b beyond. */
