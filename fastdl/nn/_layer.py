@@ -73,6 +73,7 @@ class Layer:
         names = ("weight_ih", "weight_hh", "weight_hr", "peephole", "gain")
         self.arrays: list[Any] = [parameters.get(name) for name in names]  # None for what it has not
         self.biases = [parameters[name] for name in ("bias_ih", "bias_hh", "bias") if name in parameters]
+        self._parameters = [*self.arrays, *self.biases]
         self.first_states = [parameters[name] for name in ("h0", "c0") if name in parameters]
         self.bias_size = settings.cell.biases * settings.hidden  # of the functions' b
         self._drops = any(settings.rates.values())
@@ -150,14 +151,12 @@ class Layer:
 
         dc: by the cells of all steps, or None. dlast: by the final states, or empty.
         """
-        places, add = claim_all([*self.arrays, *self.biases])
-        dW_x, dW_h, *others = places[: len(self.arrays)]
-        by_bias = places[len(self.arrays) :]
+        (dW_x, dW_h, dprojection, dpeepholes, dgains, *by_bias), add = claim_all(self._parameters)
         # Kernels write one db. Where it is not a parameter's own place, it is handed on in the end.
         db = by_bias[0] if len(by_bias) == 1 else np.zeros(self.bias_size, dh.dtype)
         drop = run.draw if self.settings.rates["weight"] else None
         masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
-        gradients = Weights(dW_x, masked, db, *others)
+        gradients = Weights(dW_x, masked, db, dprojection, dpeepholes, dgains)
         dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add)
         if drop:
             rate, which = self.settings.rates["weight"], self._which("weight", drop)

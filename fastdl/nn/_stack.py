@@ -137,9 +137,10 @@ class Stack(Module):
 
     def _first_states(self, batch: int) -> tuple[np.ndarray, ...]:
         states = self._ends.zeros(batch)
-        for at, layer in enumerate(self._layers):
-            for one, first in zip(states, layer.first_states, strict=False):
-                one[at] = first.data
+        if self.learned_state:
+            for at, layer in enumerate(self._layers):
+                for one, first in zip(states, layer.first_states, strict=True):
+                    one[at] = first.data
         return states
 
     def forward(
