@@ -9,7 +9,7 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._validate import integer, mapping, number
-from ._biases import Form, bias_shapes, joined, parted
+from ._biases import Form, bias_shapes, hand_on, joined
 from ._call import Cell, States, Way, Weights, backward, forward
 from ._parameter import Parameter, claim_all, values_of
 
@@ -164,9 +164,7 @@ class Layer:
             if masked is not dW_h:
                 dW_h += masked
         if len(by_bias) == 2:
-            first, second = parted(db, 2, by_bias[0].size)
-            by_bias[0][...] = by_bias[0] + first if add else first
-            by_bias[1][...] = by_bias[1] + second if add or by_bias[1] is by_bias[0] else second  # they may be tied
+            hand_on(db, by_bias[0], by_bias[1], add)
         if run.draw and self.settings.rates["input"]:
             which = self._which("input", run.draw)
             dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)
