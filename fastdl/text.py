@@ -338,7 +338,7 @@ class Vocabulary:
     def decode(self, codes: Any) -> str:
         """The text of codes."""
         table = UNKNOWN + self.characters
-        plain = real_values("codes", codes, "iufbO").ravel().tolist()
+        plain = real_values("codes", codes, "iufbOU").ravel().tolist()
         return "".join(table[integer("codes", code, 0, len(self) - 1)] for code in plain)
 
 

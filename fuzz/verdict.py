@@ -14,7 +14,7 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
     (r".*", (Raised,), "of the caller's own function: it comes back as it is"),
     (r".*\.(load|fit|save|read_text|to_csv|plot|on_\w+|__init__)", (OSError,), "of a path: no such file, a folder"),
     (r".*\.(backward|step|jvp_backward)", (RuntimeError,), "no forward came before it"),
-    (r".*\.(step|fit)", (FloatingPointError,), "a gradient or loss that is not finite"),
+    (r".*\.(step|fit|finish_epoch)", (FloatingPointError,), "a gradient or loss that is not finite"),
     (
         r"curvature\.(FunctionPoint\.\w+|gradient|jacobian|hessian|check_gradient)",
         (IndexError,),

@@ -198,7 +198,7 @@ def test_what_has_no_derivative_is_named():
         with pytest.raises(TypeError, match=f"model: GRU has no jvp with {next(iter(options))}"):
             ModelPoint(fd.nn.GRU(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
     model = fd.nn.Linear(3, 3, rng=0, dtype=np.float64)
-    with pytest.raises(TypeError, match="loss: got .*, expected one whose Hessian is known: mse_loss"):
+    with pytest.raises(TypeError, match="loss: got .*, expected one whose Hessian is known: .*mse_loss"):
         LossPoint(model, lambda z, y: (0.0, z), (x, y))
 
 

@@ -76,8 +76,10 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.offsets = <const int64_t*> may_read(offsets, cnp.NPY_INT64, 1)
     if w.offsets is not NULL:
         _check_steps(w.offsets, w.steps, w.batch, padded)
-    w.rows = w.steps * w.batch if w.offsets is NULL else w.offsets[w.steps]
+    w.rows = padded if w.offsets is NULL else w.offsets[w.steps]
+    fits(w.steps * w.batch, w.rows)
     w.places, w.padding = <const int64_t*> may_read(places, cnp.NPY_INT64, padded), padded - w.rows
+    fits(w.rows, 0 if w.places is not NULL else padded)  # where padding lies is said by places alone
     if w.places is not NULL:
         within(w.places, padded, padded)
     w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // w.cell.gates

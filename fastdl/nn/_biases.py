@@ -45,7 +45,9 @@ def joined(biases: Sequence[np.ndarray], size: int, dtype: np.dtype | None = Non
     if size == width:
         return first + second
     shared = 2 * width - size
-    return np.concatenate([first[:shared] + second[:shared], first[shared:], second[shared:]])
+    b = np.concatenate((first, second[shared:]))
+    b[:shared] += second[:shared]
+    return b
 
 
 def parted(b: np.ndarray, count: int, width: int) -> list[np.ndarray]:
@@ -56,6 +58,16 @@ def parted(b: np.ndarray, count: int, width: int) -> list[np.ndarray]:
     if size == width:
         return [b, b]
     return [b[..., :width], np.concatenate([b[..., : 2 * width - size], b[..., width:]], axis=-1)]
+
+
+def hand_on(db: np.ndarray, first: np.ndarray, second: np.ndarray, add: bool) -> None:
+    """Write, or add, the gradient by b to those of two biases, which may be one array."""
+    width, again = first.size, add or first is second
+    shared = 2 * width - db.size
+    first[...] = first + db[:width] if add else db[:width]
+    second[:shared] = second[:shared] + db[:shared] if again else db[:shared]
+    if shared < width:
+        second[shared:] = second[shared:] + db[width:] if again else db[width:]
 
 
 def as_two(b: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

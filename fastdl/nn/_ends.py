@@ -28,12 +28,9 @@ class Ends(NamedTuple):
             raise TypeError(f"{name}: got {type(state).__name__}, expected (h, c)")
         if len(state) != 2:
             raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
-        return tuple(
-            [
-                float_array(f"{name}[{i}]", one, (self.rows, batch, width), self.dtype)
-                for i, (one, width) in enumerate(zip(state, self.widths, strict=True))
-            ]
-        )
+        R, H = self.widths
+        h = float_array(f"{name}[0]", state[0], (self.rows, batch, R), self.dtype)
+        return h, float_array(f"{name}[1]", state[1], (self.rows, batch, H), self.dtype)
 
     def stacked(self, states: Sequence[tuple[np.ndarray, ...]]) -> State:
         """What a caller gets, from the states of each layer and direction."""

@@ -9,7 +9,7 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._validate import integer, mapping, number
-from ._biases import Form, bias_shapes, joined, parted
+from ._biases import Form, bias_shapes, hand_on, joined
 from ._call import Cell, States, Way, Weights, backward, forward
 from ._parameter import Parameter, claim_all, values_of
 
@@ -73,6 +73,7 @@ class Layer:
         names = ("weight_ih", "weight_hh", "weight_hr", "peephole", "gain")
         self.arrays: list[Any] = [parameters.get(name) for name in names]  # None for what it has not
         self.biases = [parameters[name] for name in ("bias_ih", "bias_hh", "bias") if name in parameters]
+        self._parameters = [*self.arrays, *self.biases]
         self.first_states = [parameters[name] for name in ("h0", "c0") if name in parameters]
         self.bias_size = settings.cell.biases * settings.hidden  # of the functions' b
         self._drops = any(settings.rates.values())
@@ -153,14 +154,12 @@ class Layer:
 
         dc: with respect to the cells of all steps, or None. dlast: to the final states, or empty.
         """
-        places, add = claim_all([*self.arrays, *self.biases])
-        dW_x, dW_h, *others = places[: len(self.arrays)]
-        by_bias = places[len(self.arrays) :]
+        (dW_x, dW_h, dprojection, dpeepholes, dgains, *by_bias), add = claim_all(self._parameters)
         # Kernels write one db. Where it is not a parameter's own place, it is handed on in the end.
         db = by_bias[0] if len(by_bias) == 1 else np.zeros(self.bias_size, dh.dtype)
         drop = run.draw if self.settings.rates["weight"] else None
         masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
-        gradients = Weights(dW_x, masked, db, *others)
+        gradients = Weights(dW_x, masked, db, dprojection, dpeepholes, dgains)
         dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
         if drop:
             rate, which = self.settings.rates["weight"], self._which("weight", drop)
@@ -168,9 +167,7 @@ class Layer:
             if masked is not dW_h:
                 dW_h += masked
         if len(by_bias) == 2:
-            first, second = parted(db, 2, by_bias[0].size)
-            by_bias[0][...] = by_bias[0] + first if add else first
-            by_bias[1][...] = by_bias[1] + second if add or by_bias[1] is by_bias[0] else second  # they may be tied
+            hand_on(db, by_bias[0], by_bias[1], add)
         if input_gradient and run.draw and self.settings.rates["input"]:
             which = self._which("input", run.draw)
             dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)

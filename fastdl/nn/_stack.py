@@ -64,8 +64,7 @@ class Stack(Module):
         self._ends = Ends(self.num_layers * len(self.directions), widths[: cell.states], self.dtype)
         source = as_generator(rng)
         self._fill(source)
-        # What decides the next masks; empty where nothing is drawn but between layers, whose Dropout has its own.
-        drawn = any(self.rates.values())
+        drawn = any(self.rates.values())  # by the layers: the dropout between them is a child's
         self._draw: Draw = {"seed": int(source.integers(0, 2**63 - 1)), "step": 0} if drawn else {}
 
     def _fill(self, source: Generator) -> None:
@@ -137,9 +136,10 @@ class Stack(Module):
 
     def _first_states(self, batch: int) -> tuple[np.ndarray, ...]:
         states = self._ends.zeros(batch)
-        for at, layer in enumerate(self._layers):
-            for one, first in zip(states, layer.first_states, strict=False):
-                one[at] = first.data
+        if self.learned_state:
+            for at, layer in enumerate(self._layers):
+                for one, first in zip(states, layer.first_states, strict=True):
+                    one[at] = first.data
         return states
 
     def forward(

@@ -310,10 +310,14 @@ class Run:
         ------
         TypeError, ValueError
             If `validation_loss` is neither a number nor None, or no step has come since the last epoch's end.
+        FloatingPointError
+            If `validation_loss` is not finite.
         """
         sums = self.sums
         if validation_loss is not None:
-            _validate.number("validation_loss", validation_loss)
+            if isinstance(validation_loss, (float, np.floating)) and not math.isfinite(validation_loss):
+                raise FloatingPointError(f"the validation loss became {validation_loss} in epoch {self.epoch + 1}")
+            validation_loss = _validate.number("validation_loss", validation_loss)
         if not sums["targets"]:
             raise ValueError("epoch: got no targets that count since the last one's end, expected some")
         row = {

@@ -39,17 +39,17 @@ def old(texts):
 
 def die(monkeypatch, error, step=3):
     """The next run ends in its first epoch, by an error or a signal."""
-    update = training.Run.update
+    update = training.Run._update
 
-    def broken(run, group):
+    def broken(run, *arguments):
         if run.step == step:
             if isinstance(error, int):
                 signal.raise_signal(error)
             else:
                 raise error
-        return update(run, group)
+        return update(run, *arguments)
 
-    monkeypatch.setattr(training.Run, "update", broken)
+    monkeypatch.setattr(training.Run, "_update", broken)
 
 
 class Killed(BaseException):
