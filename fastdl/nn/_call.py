@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import recurrent
 from .._dispatch import get_backend
-from ..recurrent._run import BIASES, GATES, PLAIN, options_for, walk, walk_back
+from ..recurrent._run import BIASES, GATES, PLAIN, STATES, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
 
 States = tuple[np.ndarray, ...]  # h, or h and c
@@ -35,7 +35,7 @@ class Cell(NamedTuple):
 
     @property
     def states(self) -> int:
-        return 2 if self.function == "lstm" else 1
+        return STATES[self.number]
 
 
 class Weights(NamedTuple):
