@@ -142,13 +142,13 @@ def test_links_are_written_through(old):
 def test_two_runs_do_not_share_a_folder(old, monkeypatch, capsys):
     inner = []
 
-    def nested(run, group):
+    def nested(run, *arguments):
         if not inner:
             inner.append(None)
             inner.append(train("b.txt"))
         raise Killed
 
-    monkeypatch.setattr(training.Run, "update", nested)
+    monkeypatch.setattr(training.Run, "_update", nested)
     with pytest.raises(Killed):
         train("a.txt")
     assert inner[1] == 2
