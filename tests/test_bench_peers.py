@@ -60,6 +60,21 @@ def test_ours_does_every_work(work):
         np.testing.assert_allclose(array, expected[name], atol=1e-5)
 
 
+def test_weights_tell_layers_and_directions():
+    rows = {work.name: work for work in works.table()}
+    for name, shape in {"RNNoise, GRU": (3, False), "kraken, LSTM": (1, True), "AIDA-X, LSTM": (1, False)}.items():
+        weights = rows[name].problem(**rows[name].shape | {"T": 1})["weights"]
+        assert tuple(works.stacked(weights).values()) == shape
+        layers = works.by_layer(weights)
+        assert [len(directions) for directions in layers] == [1 + shape[1]] * shape[0]
+        assert sum(len(own) for directions in layers for own in directions) == len(weights)
+        if shape == (1, False):
+            assert works.single(weights) is weights
+        else:
+            with pytest.raises(works.Missing, match="several layers"):
+                works.single(weights)
+
+
 def contender(value, **more):
     return works.Contender(lambda: value, lambda out: {"y": np.asarray(out)}, **more)
 

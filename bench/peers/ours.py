@@ -6,7 +6,7 @@ import numpy as np
 
 import fastdl as fd
 
-from .works import Contender, dropped
+from .works import Contender, dropped, stacked
 
 
 def set_threads(threads: int) -> None:
@@ -25,7 +25,7 @@ def passes(layer: Any, x: np.ndarray, dy: np.ndarray, **given: Any) -> Any:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
-    layer = getattr(fd.nn, kind)(x.shape[2], dy.shape[2])
+    layer = getattr(fd.nn, kind)(x.shape[2], weights["weight_hh_l0"].shape[1], **stacked(weights))
     layer.load_state_dict(weights)
     return Contender(
         passes(layer, x, dy, lengths=lengths),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .works import Contender, dropped
+from .works import Contender, dropped, stacked
 
 # Fused where PyTorch has it and not slower, else its default on CPUs, a loop.
 FUSED = {"SGD", "Adam", "AdamW", "AdaGrad"}
@@ -18,7 +18,7 @@ def set_threads(threads: int) -> None:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
-    layer = getattr(torch.nn, kind)(x.shape[2], dy.shape[2])
+    layer = getattr(torch.nn, kind)(x.shape[2], weights["weight_hh_l0"].shape[1], **stacked(weights))
     layer.load_state_dict(_tensors(weights))
     tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
 
