@@ -1,6 +1,5 @@
 """The comparison with other libraries: its table and records, and that every library does the same work."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -167,18 +166,12 @@ def test_every_peer_has_requirements():
 @pytest.mark.parametrize("name", PEERS)
 def test_peer_agrees_with_ours(name, tmp_path):
     """In the peer's environment where ``make bench-peers`` has made it, else in this one."""
-    folder, file = __main__.ENVIRONMENTS / name, tmp_path / "found.json"
-    made = (folder / "requirements.txt").is_file()  # written when all was installed
-    if not made and any(importlib.util.find_spec(one) is None for one in imported(PEERS[name])):
+    python, file = __main__.installed(name), tmp_path / "found.json"
+    if python is None:
         pytest.skip(f"{PEERS[name].title} is not installed")
-    python = folder / "bin" / "python" if made else sys.executable
     command = [python, "-m", "peers.compare", name, "--check", "--threads=1", f"--json={file}"]
     done = subprocess.run(command, env=__main__.variables(1), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " agrees" in done.stdout
     found = json.loads(file.read_text())
     assert found["failed"] == {}
-
-
-def imported(peer):
-    return [one.strip().partition(".")[0] for one in peer.import_statement.removeprefix("import ").split(",")]
