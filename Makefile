@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
 
-.PHONY: help train test test-reference bench bench-peers bench-report bench-save bench-compare instructions \
+.PHONY: help train test test-reference bench bench-peers bench-report learning bench-save bench-compare instructions \
 	instructions-save lint debug fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,13 @@ bench-report: $(STAMP)  ## Measure every kernel, and write docs/performance.md w
 	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
 	$(REPORT).draw $(or $(RECORDS),$(MEASURED)) --folder $(PAGE)
 	$(REPORT).write $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md
+
+TASKS ?=
+SEEDS ?= 12
+MINUTES ?= 60
+JOBS ?= 2
+learning: $(STAMP)  ## Learn small lessons from every kind of first values (TASKS=copying SEEDS=3 MINUTES=10): docs/learning.md
+	$(BIN)/python bench/learning.py --tasks $(TASKS) --seeds $(SEEDS) --minutes $(MINUTES) --jobs $(JOBS)
 
 BASE ?=
 CASES ?=

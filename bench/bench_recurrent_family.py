@@ -11,6 +11,7 @@ import pytest
 from alternate import alternate, geometric_mean
 from peers.ours import passes
 from peers.works import GATES
+from users import USERS
 
 import fastdl as fd
 from fastdl._dispatch import kernels
@@ -36,7 +37,7 @@ GRID = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512
     (64, 64, 256, 512),
     (32, 128, 512, 512),
 ]
-ratios: dict[str, list[float]] = {kind: [] for kind in GATES}
+ratios: dict[str, list[float]] = {group: [] for group in (*GATES, "users")}
 
 
 def problem(kind, shape, dtype=np.float32, **options):
@@ -50,10 +51,8 @@ def told(name, sample):
     return f"{name} {sample.median * 1e3:.3f} ms ({sample.low * 1e3:.3f} to {sample.high * 1e3:.3f})"
 
 
-@pytest.mark.parametrize("shape", GRID, ids=str)
-@pytest.mark.parametrize("kind", GATES)
-def test_layer(benchmark, kind, shape):
-    layer, x, dy = problem(kind, shape)
+def against_torch(kind, layer, x, dy):
+    """The layer and torch's in turn, results asserted first: its times, and a line's end."""
     contenders = {"fastdl": passes(layer, x, dy)}
     with fd.backend("reference"):
         expected = contenders["fastdl"]()
@@ -67,18 +66,53 @@ def test_layer(benchmark, kind, shape):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))
     peak = limits.peak()
     taken = alternate(contenders | {"peak": peak})
+    return taken, peak() / taken["peak"].median, contenders["fastdl"]
+
+
+def told_against_torch(taken, group):
+    """Torch's part of a line; the ratio joins its group."""
+    if "torch" not in taken:
+        return ""
+    ratios[group].append(taken["torch"].median / taken["fastdl"].median)
+    return f"; {told('torch', taken['torch'])}, {ratios[group][-1]:.2f} x"
+
+
+def told_together(group, count):
+    """After the last row of a group, where all of it ran beside torch."""
+    if len(ratios[group]) == count:
+        print(f"  {group}: geometric mean {geometric_mean(ratios[group]):.2f} x torch, least {min(ratios[group]):.2f}")
+
+
+@pytest.mark.parametrize("shape", GRID, ids=str)
+@pytest.mark.parametrize("kind", GATES)
+def test_layer(benchmark, kind, shape):
+    layer, x, dy = problem(kind, shape)
+    taken, peak, run = against_torch(kind, layer, x, dy)
     T, B, I, H = shape  # noqa: E741
-    work = 3 * T * B * GATES[kind] * H * (I + H)
-    share = work / taken["fastdl"].median / (peak() / taken["peak"].median)
-    text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak"
-    if pytorch is not None:
-        ratios[kind].append(taken["torch"].median / taken["fastdl"].median)
-        text += f"; {told('torch', taken['torch'])}, {ratios[kind][-1]:.2f} x"
+    share = 3 * T * B * GATES[kind] * H * (I + H) / taken["fastdl"].median / peak
+    text = f"{told('fastdl', taken['fastdl'])}, {100 * share:3.0f} % of the peak{told_against_torch(taken, kind)}"
     print(f"\n{kind} {shape!s:20} {kernels.level}, {fd.get_num_threads()} threads: {text}")
-    if len(ratios[kind]) == len(GRID) and shape == GRID[-1]:
-        print(f"  {kind}: geometric mean {geometric_mean(ratios[kind]):.2f} x torch, least {min(ratios[kind]):.2f}")
+    if shape == GRID[-1]:
+        told_together(kind, len(GRID))
     benchmark.extra_info.update(shape=shape, build=kernels.level, threads=fd.get_num_threads(), of_peak=share)
-    benchmark.pedantic(contenders["fastdl"], rounds=3)
+    benchmark.pedantic(run, rounds=3)
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_layers_of_users(benchmark, name):
+    """Stacks as programs have them; ``OMP_NUM_THREADS=1`` for one thread."""
+    user = USERS[name]
+    layer, x, _ = problem(user.kind, user[1:5], num_layers=user.layers, bidirectional=user.bidirectional)
+    dy = np.random.default_rng(1).uniform(-1, 1, (user.T, user.B, user.H * user.directions)).astype(np.float32)
+    taken, _, run = against_torch(user.kind, layer, x, dy)
+    text = f"{told('fastdl', taken['fastdl'])}{told_against_torch(taken, 'users')}"
+    both = "both ways, " if user.bidirectional else ""
+    shape = f"{user.kind} {user.layers} x {user.H}, {both}{user[1:4]}"
+    print(f"\n{name}, {shape}: {kernels.level}, {fd.get_num_threads()} threads: {text}")
+    if name == list(USERS)[-1]:
+        told_together("users", len(USERS))
+    benchmark.extra_info.update(shape=user, build=kernels.level, threads=fd.get_num_threads())
+    benchmark.pedantic(run, rounds=3)
 
 
 @pytest.mark.parametrize("shape", [(400, 1, 64, 64), (64, 16, 64, 64), (64, 32, 64, 256), (50, 128, 256, 256)], ids=str)

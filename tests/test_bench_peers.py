@@ -1,6 +1,5 @@
 """The comparison with other libraries: its table and records, and that every library does the same work."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -58,6 +57,21 @@ def test_ours_does_every_work(work):
     assert found.keys() == expected.keys()
     for name, array in found.items():
         np.testing.assert_allclose(array, expected[name], atol=1e-5)
+
+
+def test_weights_tell_layers_and_directions():
+    rows = {work.name: work for work in works.table()}
+    for name, shape in {"RNNoise, GRU": (3, False), "kraken, LSTM": (1, True), "AIDA-X, LSTM": (1, False)}.items():
+        weights = rows[name].problem(**rows[name].shape | {"T": 1})["weights"]
+        assert tuple(works.stacked(weights).values()) == shape
+        layers = works.by_layer(weights)
+        assert [len(directions) for directions in layers] == [1 + shape[1]] * shape[0]
+        assert sum(len(own) for directions in layers for own in directions) == len(weights)
+        if shape == (1, False):
+            assert works.single(weights) is weights
+        else:
+            with pytest.raises(works.Missing, match="several layers"):
+                works.single(weights)
 
 
 def contender(value, **more):
@@ -152,18 +166,12 @@ def test_every_peer_has_requirements():
 @pytest.mark.parametrize("name", PEERS)
 def test_peer_agrees_with_ours(name, tmp_path):
     """In the peer's environment where ``make bench-peers`` has made it, else in this one."""
-    folder, file = __main__.ENVIRONMENTS / name, tmp_path / "found.json"
-    made = (folder / "requirements.txt").is_file()  # written when all was installed
-    if not made and any(importlib.util.find_spec(one) is None for one in imported(PEERS[name])):
+    python, file = __main__.installed(name), tmp_path / "found.json"
+    if python is None:
         pytest.skip(f"{PEERS[name].title} is not installed")
-    python = folder / "bin" / "python" if made else sys.executable
     command = [python, "-m", "peers.compare", name, "--check", "--threads=1", f"--json={file}"]
     done = subprocess.run(command, env=__main__.variables(1), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " agrees" in done.stdout
     found = json.loads(file.read_text())
     assert found["failed"] == {}
-
-
-def imported(peer):
-    return [one.strip().partition(".")[0] for one in peer.import_statement.removeprefix("import ").split(",")]

@@ -4,6 +4,7 @@ A peer that cannot be installed gives one line, and the others go on.
 """
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -65,6 +66,16 @@ def environment(name: str) -> Path:
     _install([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
     stamp.write_text(wanted)
     return python
+
+
+def installed(name: str) -> Path | None:
+    """The interpreter that has the peer: of the environment made for it, else this one, else none."""
+    folder = ENVIRONMENTS / name
+    if (folder / "requirements.txt").is_file():  # written when all was installed
+        return folder / "bin" / "python"
+    imported = PEERS[name].import_statement.removeprefix("import ").split(",")
+    found = all(importlib.util.find_spec(one.strip().partition(".")[0]) for one in imported)
+    return Path(sys.executable) if found else None
 
 
 def cores(threads: int) -> set[int]:

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jax import numpy as jnp
 
-from .works import GATES, Contender, dropped
+from .works import GATES, Contender, by_layer, dropped
 
 Weights = dict[str, Any]
 
@@ -25,7 +25,7 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
 
     @jax.jit
     def passes(weights: Weights, x: Any, dy: Any) -> Any:
-        y, pull = jax.vjp(lambda weights, x: layer(kind, weights, x, mask=mask)[0], weights, x)
+        y, pull = jax.vjp(lambda weights, x: stack(kind, weights, x, mask), weights, x)
         return y, *pull(dy)
 
     given = jax.tree.map(jnp.array, (weights, x, dy))
@@ -33,6 +33,14 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
         lambda: jax.block_until_ready(passes(*given)),
         lambda out: _numpy({"y": out[0], "dx": out[2], "dW": out[1]["weight_ih_l0"]}),
     )
+
+
+def stack(kind: str, weights: Weights, x: Any, mask: Any) -> Any:
+    """Outputs of layers on each other, the second direction of each beside the first."""
+    for directions in by_layer(weights):
+        ways = zip(directions, (slice(None), slice(None, None, -1)), strict=False)
+        x = jnp.concatenate([layer(kind, own, x[way], mask=mask)[0][way] for own, way in ways], axis=2)
+    return x
 
 
 def layer(kind: str, weights: Weights, x: Any, state: Any = None, mask: Any = None) -> tuple[Any, Any]:

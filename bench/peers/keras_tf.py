@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .works import Contender, dropped
+from .works import Contender, dropped, single
 
 FORMS = (False, True)  # by XLA or not
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}  # where Keras' gates stand in torch's, and the reverse
@@ -24,7 +24,7 @@ def set_threads(threads: int) -> None:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
-    layer = _layer(kind, weights, zero_output_for_mask=True)
+    layer = _layer(kind, single(weights), zero_output_for_mask=True)
     variables = [variable.value for variable in layer.trainable_variables]
     mask = None if lengths is None else tf.constant(np.arange(len(x)) < lengths[:, None])
 

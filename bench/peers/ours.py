@@ -1,12 +1,14 @@
 """The works in fastdl."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import fastdl as fd
 
-from .works import Contender, dropped
+from .lessons import Lesson
+from .works import Contender, dropped, stacked
 
 
 def set_threads(threads: int) -> None:
@@ -25,12 +27,38 @@ def passes(layer: Any, x: np.ndarray, dy: np.ndarray, **given: Any) -> Any:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
-    layer = getattr(fd.nn, kind)(x.shape[2], dy.shape[2])
+    layer = getattr(fd.nn, kind)(x.shape[2], weights["weight_hh_l0"].shape[1], **stacked(weights))
     layer.load_state_dict(weights)
     return Contender(
         passes(layer, x, dy, lengths=lengths),
         lambda out: {"y": out[0], "dx": out[1], "dW": layer.weight_ih_l0.grad.T},
     )
+
+
+def learner(lesson: Lesson, cell: str, init: str, seed: int) -> Callable[[np.ndarray, np.ndarray], float]:
+    """A step of training on a batch, which gives the loss."""
+    rng = fd.random.Generator(seed)
+    layer = getattr(fd.nn, cell)(lesson.embedding or lesson.inputs, lesson.hidden, init=init, rng=rng)
+    layers = [layer, fd.nn.Linear(lesson.hidden, lesson.outputs, rng=rng)]
+    if lesson.embedding:
+        layers.insert(0, fd.nn.Embedding(lesson.outputs, lesson.embedding, rng=rng))
+    if lesson.loss == "sigmoid":
+        layers.append(fd.nn.Sigmoid())
+    model = fd.nn.Sequential(*layers)
+    optimizer = fd.optim.Adam(model.parameters(), lr=lesson.lr)
+    loss_of = fd.softmax_cross_entropy if lesson.loss == "cross-entropy" else fd.mse_loss
+
+    def step(x: np.ndarray, target: np.ndarray) -> float:
+        y = model.forward(x)
+        loss, gradient = loss_of(y[-len(target) :], target)
+        whole = np.zeros_like(y)
+        whole[-len(target) :] = gradient
+        model.backward(whole, input_gradient=False)
+        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return float(loss)
+
+    return step
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .works import Contender, dropped
+from .lessons import Lesson
+from .works import Contender, dropped, stacked
 
 # Fused where PyTorch has it and not slower, else its default on CPUs, a loop.
 FUSED = {"SGD", "Adam", "AdamW", "AdaGrad"}
@@ -18,7 +19,7 @@ def set_threads(threads: int) -> None:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
-    layer = getattr(torch.nn, kind)(x.shape[2], dy.shape[2])
+    layer = getattr(torch.nn, kind)(x.shape[2], weights["weight_hh_l0"].shape[1], **stacked(weights))
     layer.load_state_dict(_tensors(weights))
     tensor, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(dy)
 
@@ -37,6 +38,32 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
         run,
         lambda y: {"y": y.detach().numpy(), "dx": tensor.grad.numpy(), "dW": layer.weight_ih_l0.grad.numpy()},
     )
+
+
+def learner(lesson: Lesson, cell: str, init: str, seed: int) -> Callable[[np.ndarray, np.ndarray], float]:
+    """A step of training on a batch, which gives the loss. The first values are PyTorch's own."""
+    torch.manual_seed(seed)
+    layer = getattr(torch.nn, cell)(lesson.embedding or lesson.inputs, lesson.hidden)
+    linear = torch.nn.Linear(lesson.hidden, lesson.outputs)
+    embed = torch.nn.Embedding(lesson.outputs, lesson.embedding) if lesson.embedding else torch.nn.Identity()
+    parameters = [*layer.parameters(), *linear.parameters(), *embed.parameters()]
+    adam = torch.optim.Adam(parameters, lr=lesson.lr, fused=True)
+
+    def loss_of(y: Any, target: Any) -> Any:
+        if lesson.loss == "cross-entropy":
+            return torch.nn.functional.cross_entropy(y.flatten(0, 1), target.flatten())
+        return torch.nn.functional.mse_loss(torch.sigmoid(y) if lesson.loss == "sigmoid" else y, target)
+
+    def step(x: np.ndarray, target: np.ndarray) -> float:
+        adam.zero_grad(set_to_none=True)
+        h, _ = layer(embed(torch.from_numpy(x)))
+        loss = loss_of(linear(h[-len(target) :]), torch.from_numpy(target))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        adam.step()
+        return loss.item()
+
+    return step
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Contender:

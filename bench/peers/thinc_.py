@@ -6,7 +6,7 @@ import numpy as np
 from thinc import api
 from thinc.types import Padded
 
-from .works import Contender, Missing, dropped
+from .works import Contender, Missing, dropped, single
 
 GATES = (1, 0, 3, 2)  # where thinc's f, i, o, g stand in torch's i, f, g, o
 
@@ -21,7 +21,7 @@ def set_threads(threads: int) -> None:
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Contender:
     if kind != "LSTM":
         raise Missing(kind)
-    layer = _lstm(weights)
+    layer = _lstm(single(weights))
     lengths = np.full(x.shape[1], len(x)) if lengths is None else lengths
     order = np.argsort(-lengths, kind="stable")
     inputs, slopes = _padded(x[:, order], lengths[order]), _padded(dy[:, order], lengths[order])

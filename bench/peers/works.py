@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from users import USERS, User
 
 Problem = dict[str, Any]
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -67,6 +68,7 @@ class Work(NamedTuple):
 def table() -> list[Work]:
     """Every row of the comparison."""
     rows = [Work(kind, "recurrent", _recurrent(kind), _tbih(*shape)) for kind in GATES for shape in RECURRENT_SHAPES]
+    rows += [Work(f"{name}, {user.kind}", "recurrent", _of_user(user), _sizes(user)) for name, user in USERS.items()]
     rows.append(Work("ragged LSTM", "recurrent", _recurrent("LSTM", ragged=True), _tbih(400, 32, 64, 128)))
     character = {"T": 64, "B": 32, "classes": 96, "embedding": 64, "H": 256}
     rows.append(Work("character model, a step", "language_model", language_model, character, 3))
@@ -86,7 +88,8 @@ def table() -> list[Work]:
 
 def tiny() -> list[Work]:
     """One row of each name and each kind of shape, small enough for a test."""
-    sizes = {"T": 5, "B": 3, "I": 6, "H": 8, "classes": 4, "embedding": 7, "n": 1000, "rows": 20, "columns": 30}
+    sizes = {"T": 5, "B": 3, "I": 6, "H": 8, "layers": 2, "classes": 4, "embedding": 7, "n": 1000}
+    sizes |= {"rows": 20, "columns": 30}
     small = [row._replace(shape={key: sizes[key] for key in row.shape}) for row in table()]
     return list({(row.name, *row.shape): row for row in small}.values())
 
@@ -137,14 +140,51 @@ def _recurrent(kind: str, ragged: bool = False) -> Callable[..., Problem]:
     """Forward and backward with all gradients; ragged with lengths uniform in 1 to T."""
 
     def problem(T: int, B: int, I: int, H: int) -> Problem:  # noqa: E741
-        rng = np.random.default_rng(0)
-        x, dy = (rng.uniform(-1, 1, (T, B, width)).astype(np.float32) for width in (I, H))
+        rng, x, dy = _batch(T, B, I, H)
         lengths = rng.integers(1, T + 1, B) if ragged else None
         if lengths is not None:
             dy *= (np.arange(T)[:, None] < lengths)[:, :, None]
         return {"kind": kind, "weights": _cell(rng, kind, I, H), "x": x, "dy": dy, "lengths": lengths}
 
     return problem
+
+
+def _of_user(user: User) -> Callable[..., Problem]:
+    """The same of several layers, or of both directions."""
+
+    def problem(T: int, B: int, I: int, H: int, layers: int = 1) -> Problem:  # noqa: E741
+        width = H * user.directions
+        rng, x, dy = _batch(T, B, I, width)
+        weights = {}
+        for at in range(layers):
+            for suffix in _suffixes(at, user.bidirectional):
+                weights |= _cell(rng, user.kind, width if at else I, H, suffix)
+        return {"kind": user.kind, "weights": weights, "x": x, "dy": dy}
+
+    return problem
+
+
+def stacked(weights: dict[str, np.ndarray]) -> dict[str, Any]:
+    """How many layers these are the weights of, and whether they go both ways."""
+    both = "weight_ih_l0_reverse" in weights
+    return {"num_layers": sum(name.startswith("weight_ih") for name in weights) // (1 + both), "bidirectional": both}
+
+
+def by_layer(weights: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Of every layer the weights of each direction, by the names of a single layer."""
+    found = stacked(weights)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [
+        [{f"{name}_l0": weights[name + suffix] for name in names} for suffix in _suffixes(at, found["bidirectional"])]
+        for at in range(found["num_layers"])
+    ]
+
+
+def single(weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights, where they are one layer's in one direction: what some libraries' modules here are written for."""
+    if len(weights) != 4:
+        raise Missing("several layers or directions (not written for it here)")
+    return weights
 
 
 def _optimizer(name: str) -> Callable[..., Problem]:
@@ -168,10 +208,17 @@ def _norm(order: float) -> Callable[..., Problem]:
     return problem
 
 
-def _cell(rng: np.random.Generator, kind: str, inputs: int, hidden: int) -> dict[str, np.ndarray]:
+def _batch(T: int, B: int, I: int, width: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:  # noqa: E741
+    """Inputs, the gradients of outputs of this width, and where more is drawn from."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.uniform(-1, 1, (T, B, columns)).astype(np.float32) for columns in (I, width))
+    return rng, x, dy
+
+
+def _cell(rng: np.random.Generator, kind: str, inputs: int, hidden: int, suffix: str = "_l0") -> dict[str, np.ndarray]:
     wide = GATES[kind] * hidden
     shapes = {"weight_ih": (wide, inputs), "weight_hh": (wide, hidden), "bias_ih": (wide,), "bias_hh": (wide,)}
-    return {f"{name}_l0": _uniform(rng, hidden, shape) for name, shape in shapes.items()}
+    return {f"{name}{suffix}": _uniform(rng, hidden, shape) for name, shape in shapes.items()}
 
 
 def _linear(rng: np.random.Generator, name: str, inputs: int, outputs: int) -> dict[str, np.ndarray]:
@@ -187,3 +234,12 @@ def _uniform(rng: np.random.Generator, width: int, shape: tuple[int, ...]) -> np
 
 def _tbih(T: int, B: int, I: int, H: int) -> dict[str, int]:  # noqa: E741
     return {"T": T, "B": B, "I": I, "H": H}
+
+
+def _sizes(user: User) -> dict[str, int]:
+    return _tbih(*user[1:5]) | ({"layers": user.layers} if user.layers > 1 else {})
+
+
+def _suffixes(at: int, both: bool) -> list[str]:
+    """Of a layer's weights in torch's names."""
+    return [f"_l{at}", f"_l{at}_reverse"][: 1 + both]
