@@ -78,7 +78,9 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
         _check_steps(w.offsets, w.steps, w.batch, padded)
     w.rows = w.steps * w.batch if w.offsets is NULL else w.offsets[w.steps]
     w.places, w.padding = <const int64_t*> may_read(places, cnp.NPY_INT64, padded), padded - w.rows
-    if w.places is not NULL:
+    if w.places is NULL:
+        fits(w.rows, padded)  # padding has places
+    else:
         within(w.places, padded, padded)
     w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // w.cell.gates
     w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
