@@ -64,7 +64,7 @@ def _recurrent(kind: str, **options: Any) -> None:
     if not options.get("bidirectional"):
         layer.eval()
         layer.step(normals(2, 3), layer.initial_state(2))
-    if not options.keys() & {"layer_norm", "learned_state"}:  # which the layout has not
+    if kind in ("LSTM", "GRU", "RNN") and not options.keys() & {"layer_norm", "learned_state"}:  # which the layout has
         layer.import_weights("onnx", layer.export_weights("onnx"))
 
 
@@ -101,6 +101,11 @@ def gru_last() -> None:
 def rnn() -> None:
     _recurrent("RNN", nonlinearity="relu", layer_norm=True)
     _recurrent("RNN")
+
+
+@recipe
+def cells_without_a_product() -> None:
+    _recurrent("IndRNN", num_layers=2)
 
 
 @recipe

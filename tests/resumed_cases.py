@@ -142,6 +142,7 @@ LAYERS = {
         weight_dropout=0.1, zoneout=0.1, zoneout_cell=0.1, rng=seed,
     ),
     "GRU": lambda width, seed: fd.nn.GRU(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
+    "IndRNN": lambda width, seed: fd.nn.IndRNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {

@@ -56,7 +56,8 @@ def test_every_kernel_is_reached_by_a_case():
             case.work("small", SINGLE).run()
     finally:
         kernels.switch(kernels.level)
-    assert defined - asked == {"exp_nonpositive", "cells"}  # which are there for the tests, and read at import
+    # One is there for the tests, the other asked once, when its topic is imported.
+    assert defined - asked == {"exp_nonpositive", "cells"}
 
 
 def test_a_function_without_case_is_named():

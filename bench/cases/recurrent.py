@@ -39,7 +39,7 @@ class Layer(NamedTuple):
 
 def _layer(
     dtype: np.dtype, gates: int, biases: int, cell_state: bool, steps: int, batch: int, inputs: int, hidden: int,
-    option: str = "",
+    option: str = "", recurrence: str = "dense",
 ) -> Layer:  # fmt: skip
     """A layer with standard normal inputs, weights of a size that keeps the gates alive, and one option by name."""
     out = hidden // 2 + 1 if option == "projection" else hidden
@@ -66,25 +66,27 @@ def _layer(
         normals(dtype, inputs, gates * hidden, seed=3) * scale,
         normals(dtype, out, gates * hidden, seed=4) * scale,
     )
+    if recurrence == "diagonal":
+        W_h = W_h[0] / scale / 4
     b = normals(dtype, biases * hidden, seed=5)
     projected = hidden * out if option == "projection" else 0
     return Layer(
         (x, h0, c0, W_x, W_h, b) if cell_state else (x, h0, W_x, W_h, b),
         options,
-        rows * ((inputs + out) * gates * hidden + projected),
+        rows * (W_x.size + W_h.size + projected),
         rows * (out + hidden * cell_state) * dtype.itemsize,
         rows * hidden * (gates + bool(projected)) * dtype.itemsize,
     )
 
 
-def _enter(name: str, variant: str, gates: int, biases: int, **options: Any) -> None:
+def _enter(name: str, variant: str, gates: int, biases: int, recurrence: str = "dense", **options: Any) -> None:
     """The forward and the backward of a cell."""
     forward, backward = getattr(fd, f"{name}_forward"), getattr(fd, f"{name}_backward")
     cell_state = name == "lstm"
     sizes = RAGGED if variant == "ragged" else SHAPES
 
     def layer(dtype: np.dtype, shape: dict[str, int]) -> Layer:
-        made = _layer(dtype, gates, biases, cell_state, **shape, option=variant)
+        made = _layer(dtype, gates, biases, cell_state, **shape, option=variant, recurrence=recurrence)
         return made._replace(options={**made.options, **options})
 
     @case("recurrent", f"{name}_forward", variant, **sizes)
@@ -126,6 +128,8 @@ _enter("gru", "ragged", 3, 4)
 _enter("rnn", "tanh", 1, 1)
 _enter("rnn", "relu", 1, 1, nonlinearity="relu")
 _enter("rnn", "layer norm", 1, 1)
+_enter("indrnn", "", 1, 1, "diagonal")
+_enter("indrnn", "tanh", 1, 1, "diagonal", nonlinearity="tanh")
 
 
 @case("recurrent", "lstm_forward", "without tape", **SHAPES)

@@ -182,6 +182,8 @@ cdef inline void _step(cython.floating* work, const Backward* f, Py_ssize_t t) n
     if f.w.projected:
         _through_projection(work, f, t, rows)
     _points(work, f, t, rows)
+    if f.w.of_h.blocks == 0:
+        return
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)  # da of all units, before any thread multiplies by it
     if f.w.cell.late > 0:
@@ -207,8 +209,7 @@ cdef inline void _pack(cython.floating* work, const Backward* f) noexcept nogil:
                                                    min(w.nr, w.hidden - q * w.nr),
                                                    work + f.at.W_r + q * w.nr * w.outputs)
     if f.me == 0:
-        pack_parameters[cython.floating](w, numbers(work, f.k.b), numbers(work, f.k.peepholes),
-                                         numbers(work, f.k.gains), work + f.at.parameters)
+        pack_parameters[cython.floating](w, f.k, work + f.at.parameters)
     if dx is not NULL:
         clear_padding_rows(w, dx, w.inputs, f.me, f.team)
 

@@ -4,7 +4,7 @@ cimport cython
 from ._call cimport Call
 from ._pack cimport parameters_size
 from ._tile cimport FD_MR
-from ._walk cimport BLOCK_ROWS, plain_blocks, Share, strips, up, Walk, window_rows
+from ._walk cimport BLOCK_ROWS, plain_blocks, Share, state_strips, strips, up, Walk, window_rows
 
 
 cdef struct BackwardWork:  # elements before each part of the work area; the first is the transpose of W_h
@@ -46,7 +46,7 @@ cdef inline BackwardWork backward_work(const Walk* w, Py_ssize_t team) noexcept 
     at.part = at.fresh + (window * w.padded if w.peepholes else 0)                  # step: da W_h^T before the mask
     at.strips_x = at.part + w.batch * w.outputs
     at.strips_h = at.strips_x + strip * strips(w.inputs)
-    at.strips_rh = at.strips_h + strip * strips(w.outputs)
+    at.strips_rh = at.strips_h + strip * state_strips(w)
     at.strips_m = at.strips_rh + (strip * strips(w.hidden) if reset else 0)
     at.dx = at.strips_m + (strip * strips(w.hidden) if w.projected else 0)          # window: dx before it is padded
     at.members = at.dx + (window * w.inputs if w.places is not NULL else 0)

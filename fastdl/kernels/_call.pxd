@@ -4,7 +4,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
 from ._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
-from ._walk cimport CELLS, describe, table, Walk
+from ._walk cimport CELLS, DENSE, describe, state_weights, table, Walk
 
 
 cdef struct Call:  # float or double, as `kind` says; NULL for what the cell or its options have not, or nobody wants
@@ -79,13 +79,15 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.rows = padded if w.offsets is NULL else w.offsets[w.steps]
     fits(w.steps * w.batch, w.rows)
     w.places, w.padding = <const int64_t*> may_read(places, cnp.NPY_INT64, padded), padded - w.rows
-    fits(w.rows, 0 if w.places is not NULL else padded)  # where padding lies is said by places alone
-    if w.places is not NULL:
+    if w.places is NULL:
+        fits(w.rows, padded)  # padding has places
+    else:
         within(w.places, padded, padded)
     w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // w.cell.gates
     w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
     w.normed = options.gains is not None
     w.outputs = extent(options.projection, 1) if w.projected else w.hidden
+    fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # whose place a diagonal one has
     describe(w, 4 if kind == cnp.NPY_FLOAT else 8)
     return kind
 
@@ -109,7 +111,7 @@ cdef inline int take(Walk* w, Call* k, object tape) except -1:
     cdef Py_ssize_t padded = w.rows + w.padding, states = w.batch + padded, width = w.gates * w.hidden
     take_options(w, k, tape.options, padded)
     k.x, k.W_x = reads(tape.x, k.kind, padded * w.inputs), reads(tape.W_x, k.kind, w.inputs * width)
-    k.W_h, k.b = reads(tape.W_h, k.kind, w.outputs * width), reads(tape.b, k.kind, w.cell.biases * w.hidden)
+    k.W_h, k.b = reads(tape.W_h, k.kind, state_weights(w)), reads(tape.b, k.kind, w.cell.biases * w.hidden)
     k.h = writes(tape.h, k.kind, states * w.outputs)
     k.c = writes(tape.c, k.kind, states * w.hidden) if w.cell.states == 2 else NULL
     k.W_r, k.m = NULL, NULL
@@ -129,7 +131,7 @@ cdef inline int take_gradients(const Walk* w, Call* k, object dy, object dc_abov
     k.dy, k.dc_above = reads(dy, kind, padded * w.outputs), may_read(dc_above, kind, padded * w.hidden)
     k.dx, k.dh = may_write(dx, kind, padded * w.inputs), writes(dh, kind, w.batch * w.outputs)
     k.dc = NULL if k.c is NULL else writes(dc, kind, w.batch * w.hidden)
-    k.dW_x, k.dW_h = writes(dW_x, kind, w.inputs * width), writes(dW_h, kind, w.outputs * width)
+    k.dW_x, k.dW_h = writes(dW_x, kind, w.inputs * width), writes(dW_h, kind, state_weights(w))
     k.db = writes(db, kind, w.cell.biases * w.hidden)
     k.dW_r = writes(dW_r, kind, w.hidden * w.outputs) if w.projected else NULL
     k.dpeepholes = writes(dpeepholes, kind, 3 * w.hidden) if w.peepholes else NULL

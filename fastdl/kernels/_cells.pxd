@@ -10,7 +10,7 @@ from ._options cimport (
 )
 from ._vec cimport clamp, every, load, part, positive, relu, store, tanh, vec, vdouble, vfloat, within
 from ._walk cimport (
-    GRU_AFTER, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, RNN_RELU, Row, units, Walk,
+    GRU_AFTER, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, Row, units, Walk,
 )
 
 
@@ -20,7 +20,7 @@ from ._walk cimport (
 cdef inline vec rnn_point(const Walk* w, vec* gates) noexcept nogil:
     """(5.1): h = f(a)."""
     cdef vec h
-    if w.kind != RNN_RELU:
+    if w.cell.form == 0:
         return tanh_gate(w, gates, gates[0])
     h = relu(gates[0])
     gates[0] = h
@@ -31,10 +31,49 @@ cdef inline vec rnn_point(const Walk* w, vec* gates) noexcept nogil:
 
 
 cdef inline void rnn_point_backward(const Walk* w, const vec* gates, vec dh, vec* da) noexcept nogil:
-    if w.kind == RNN_RELU:
+    if w.cell.form == 1:
         da[0] = positive(dh, gates[0])
     else:
         da[0] = dh * tanh_slope(w, gates[0])
+
+
+# ---- A diagonal recurrence ---------------------------------------------------------------------------------------
+
+
+cdef inline vec _seen(const Walk* w, const Row* row, Py_ssize_t q, const vec* h) noexcept nogil:
+    """h of the step before, and its mask."""
+    cdef vec seen = load(h + q, units(w, q))
+    if row.state_mask is not NULL:
+        seen = seen * load(<const vec*> row.state_mask + q, units(w, q))
+    return seen
+
+
+cdef inline void diagonal(const Walk* w, const Row* row, vec* gates, Py_ssize_t q0, Py_ssize_t q1) noexcept nogil:
+    """(5.11): a = ... + u h_{t-1}, in the place of a product."""
+    cdef const vec* u
+    cdef Py_ssize_t b, q
+    for b in range(w.cell.blocks):
+        if w.cell.h_gate[b] >= 0:
+            u = <const vec*> row.peepholes + w.cell.h_gate[b] * w.wide
+            for q in range(q0, q1):
+                gates[b * w.wide + q] = gates[b * w.wide + q] + u[q] * _seen(w, row, q, <const vec*> row.h_before)
+
+
+cdef inline void diagonal_backward(
+    const Walk* w, const Row* row, const vec* da, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    """row.dh, what passes the new value by, gains what passes by u."""
+    cdef const vec* u
+    cdef Py_ssize_t b, q
+    cdef vec dh
+    for b in range(w.cell.blocks):
+        if w.cell.h_gate[b] >= 0:
+            u = <const vec*> row.peepholes + w.cell.h_gate[b] * w.wide
+            for q in range(q0, q1):
+                dh = u[q] * da[b * w.wide + q]
+                if row.state_mask is not NULL:
+                    dh = dh * load(<const vec*> row.state_mask + q, units(w, q))
+                store(<vec*> row.dh + q, load(<const vec*> row.dh + q, units(w, q)) + dh, units(w, q))
 
 
 # ---- LSTM -----------------------------------------------------------------------------------------------------

@@ -107,6 +107,8 @@ cdef inline void _take_inputs(cython.floating* work, const Forward* f, Py_ssize_
     cdef size_t size = w.inputs * sizeof(cython.floating)
     x, window = numbers(work, f.k.x), work + f.at.inputs + f.own * w.inputs
     if f.mine.by_units:
+        if w.of_h.blocks == 0:  # no step made the others wait till all had read the last window
+            fd_barrier(f.k.barrier, f.team)
         for slot in range(rows * f.me // f.team, rows * (f.me + 1) // f.team):
             memcpy(window + slot * w.inputs, x + w.places[first + slot] * w.inputs, size)
         fd_barrier(f.k.barrier, f.team)
@@ -256,7 +258,7 @@ cdef inline void _step(cython.floating* work, const Forward* f, Py_ssize_t t, cy
     """Step t of this thread's rows and units, whose gates have what comes of x."""
     cdef const Walk* w = f.w
     cdef Py_ssize_t r, rows = min(f.mine.row1, count(w, t)) - f.mine.row0, row = w.row
-    cdef Py_ssize_t first = w.gates - w.cell.late  # gates of the first phase
+    cdef Py_ssize_t first = w.of_h.blocks - w.cell.late  # gates of the first phase
     cdef cython.floating* point = now
     cdef Row one
     _recurrent_products[cython.floating](work, f, rows, w.of_h.first, w.of_h.first + first,
@@ -272,7 +274,7 @@ cdef inline void _step(cython.floating* work, const Forward* f, Py_ssize_t t, cy
         forward_row(w, &one, point + r * row, f.mine.q0, f.mine.q1)
     if w.projected:
         _project(work, f, t, rows)
-    if f.mine.by_units:
+    if f.mine.by_units and w.of_h.blocks > 0:
         fd_barrier(f.k.barrier, f.team)
 
 
@@ -327,9 +329,7 @@ cdef inline void _pack(cython.floating* work, const Forward* f) noexcept nogil:
             pack_panel[cython.floating](W_r + q * w.nr, w.outputs, w.hidden, min(w.nr, w.outputs - q * w.nr),
                                         work + f.at.W_r + q * w.nr * w.hidden)
     if f.me == 0:
-        pack_parameters[cython.floating](w, numbers(work, f.k.b),
-                                         numbers(work, f.k.peepholes),
-                                         numbers(work, f.k.gains), work + f.at.parameters)
+        pack_parameters[cython.floating](w, f.k, work + f.at.parameters)
 
 
 cdef inline void forward_member(

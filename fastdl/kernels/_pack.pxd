@@ -1,6 +1,7 @@
 """Weights in panels, what has one number a unit, and the products of a row of gates with them."""
 cimport cython
 
+from ._call cimport Call, numbers
 from ._tile cimport (
     FD_NR_DOUBLE,
     FD_NR_FLOAT,
@@ -11,7 +12,7 @@ from ._tile cimport (
     pack_register,
     product,
 )
-from ._walk cimport plain_blocks, Side, up, Walk
+from ._walk cimport DIAGONAL, plain_blocks, Side, up, Walk
 
 
 cdef struct Range:  # registers of a row, or of the columns of x or h
@@ -64,7 +65,7 @@ cdef inline void gate_product(
                 (to.q1 - side.first * w.wide - q) * w.lanes, start, start_row)
 
 
-# ---- Parameters by unit: biases by plain block, three peepholes, gains of x's gates and of h's ----------------------
+# ---- Parameters by unit: biases by plain block, three peepholes (or a diagonal recurrence's vector), gains of x and h --
 
 
 cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
@@ -77,22 +78,23 @@ cdef inline void _pack_units(const cython.floating* values, const Walk* w, cytho
         packed[u] = values[u] if u < w.hidden else 0
 
 
-cdef inline void pack_parameters(
-    const Walk* w, const cython.floating* b, const cython.floating* peepholes, const cython.floating* gains,
-    cython.floating* packed,
-) noexcept nogil:
-    """NULL stands for none."""
+cdef inline void pack_parameters(const Walk* w, const Call* k, cython.floating* packed) noexcept nogil:
     cdef Py_ssize_t g
+    b, peepholes, gains = numbers(packed, k.b), numbers(packed, k.peepholes), numbers(packed, k.gains)
+    W_h = numbers(packed, k.W_h)
     for g in range(plain_blocks(w)):
-        _pack_units(b + w.cell.bias[g] * w.hidden, w, packed + g * w.padded)
+        _pack_units[cython.floating](b + w.cell.bias[g] * w.hidden, w, packed + g * w.padded)
     packed += plain_blocks(w) * w.padded
     if peepholes is not NULL:
         for g in range(3):
-            _pack_units(peepholes + g * w.hidden, w, packed + g * w.padded)
+            _pack_units[cython.floating](peepholes + g * w.hidden, w, packed + g * w.padded)
+    if w.cell.recurrence == DIAGONAL:
+        for g in range(w.gates):
+            _pack_units[cython.floating](W_h + g * w.hidden, w, packed + g * w.padded)
     packed += 3 * w.padded
     if gains is not NULL:
         for g in range(2 * w.gates):
-            _pack_units(gains + g * w.hidden, w, packed + g * w.padded)
+            _pack_units[cython.floating](gains + g * w.hidden, w, packed + g * w.padded)
 
 
 cdef struct Part:  # of a transposed product: blocks b0 to b1 of a row of gates, registers q0 to q1 of x or h

@@ -4,11 +4,11 @@ The walks over time count in numbers and sequences, and come in here; from here 
 """
 cimport cython
 
-from ._cells cimport clear_beyond, gru_reset, gru_reset_backward, point, point_backward
+from ._cells cimport clear_beyond, diagonal, diagonal_backward, gru_reset, gru_reset_backward, point, point_backward
 from ._gate_norm cimport normalise, normalise_backward, plain_gate
 from ._options cimport absorb, emit
 from ._vec cimport load, store, vec, vdouble, vfloat
-from ._walk cimport Row, units, Walk
+from ._walk cimport DIAGONAL, Row, units, Walk
 
 
 # ---- Forward ----------------------------------------------------------------------------------------------------
@@ -17,6 +17,8 @@ from ._walk cimport Row, units, Walk
 cdef inline void _forward_row(const Walk* w, const Row* row, vec* gates, Py_ssize_t q0, Py_ssize_t q1) noexcept nogil:
     cdef Py_ssize_t q
     cdef vec value
+    if w.cell.recurrence == DIAGONAL:
+        diagonal(w, row, gates, q0, q1)
     for q in range(q0, q1):
         value = point(w, row, gates, q)
         if w.projected:
@@ -118,6 +120,8 @@ cdef inline void _backward_row(
         else:
             dh = absorb(w, row, q, <const vec*> row.dy)
         point_backward(w, row, gates, q, dh, da)
+    if w.cell.recurrence == DIAGONAL:
+        diagonal_backward(w, row, da, q0, q1)
 
 
 cdef inline void backward_row(

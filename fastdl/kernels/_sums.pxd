@@ -14,7 +14,7 @@ from ._tile cimport (
     FD_MR, FD_NR_DOUBLE, FD_NR_FLOAT, offset, pack_panel, pack_rows, panel_width, product,
 )
 from ._walk cimport (
-    before, BLOCK_ROWS, count, plain_blocks, start, strips, up, Walk,
+    before, BLOCK_ROWS, count, DIAGONAL, plain_blocks, start, state_strips, strips, up, Walk,
 )
 
 
@@ -72,7 +72,7 @@ cdef inline void pack_states(
 cdef inline void _pack_strips(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     """A block's rows of x, h and what is projected, transposed into strips: every thread packs some, all use them."""
     cdef const Walk* w = f.w
-    cdef Py_ssize_t i, of_x = strips(w.inputs), of_h = of_x + strips(w.outputs), strip = BLOCK_ROWS * FD_MR
+    cdef Py_ssize_t i, of_x = strips(w.inputs), of_h = of_x + state_strips(w), strip = BLOCK_ROWS * FD_MR
     cdef Py_ssize_t u, of_m = of_h + (strips(w.hidden) if w.projected else 0)
     for i in range(of_m * f.me // f.team, of_m * (f.me + 1) // f.team):
         if i < of_x:
@@ -109,7 +109,7 @@ cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize
 
 
 cdef inline void parameter_sums(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
-    """db, and dpeepholes if there are any, from gradients of pre-activations by plain blocks."""
+    """db, dpeepholes if there are any, and what a diagonal recurrence has, from gradients of pre-activations by plain blocks."""
     cdef const Walk* w = f.w
     cdef cython.floating sums[FD_NR_FLOAT]
     cdef Py_ssize_t j, b, u, r, blocks = plain_blocks(w), row = plain_row_size(w)
@@ -126,6 +126,8 @@ cdef inline void parameter_sums(cython.floating* work, const Backward* f, const 
         _put[cython.floating](db + w.cell.bias[b] * w.hidden + u, sums, min(w.lanes, w.hidden - u), block.add)
         if f.k.dpeepholes is not NULL and w.cell.peephole[b] >= 0:
             _peephole_sums[cython.floating](work, f, block, b, u, column)
+        if w.cell.recurrence == DIAGONAL and w.cell.h_gate[b] >= 0:
+            _diagonal_sums[cython.floating](work, f, block, b, u, column)
 
 
 cdef inline void _peephole_sums(
@@ -151,6 +153,30 @@ cdef inline void _peephole_sums(
         for v in range(width):
             sums[v] = sums[v] + column[r * row + v] * state[v]
     _put[cython.floating](numbers(work, f.k.dpeepholes) + gate * w.hidden + u, sums, width, block.add)
+
+
+cdef inline void _diagonal_sums(
+    cython.floating* work, const Backward* f, const Block* block, Py_ssize_t b, Py_ssize_t u,
+    const cython.floating* column,
+) noexcept nogil:
+    """One register of the gradient of a diagonal recurrence's vector: sum of da h_{t-1}, and of its mask."""
+    cdef const Walk* w = f.w
+    cdef cython.floating sums[FD_NR_FLOAT]
+    cdef Py_ssize_t r, v, sequence, t = f.t0, width = min(w.lanes, w.hidden - u), row = plain_row_size(w)
+    h, mask = numbers(work, f.k.h), numbers(work, f.k.state_mask)
+    for v in range(width):
+        sums[v] = 0
+    for r in range(block.rows):
+        while block.row + r >= start(w, t) + count(w, t):
+            t += 1
+        sequence = block.row + r - start(w, t)
+        state = h + before(w, t, sequence) * w.hidden + u
+        for v in range(width):
+            if mask is NULL:
+                sums[v] = sums[v] + column[r * row + v] * state[v]
+            else:
+                sums[v] = sums[v] + column[r * row + v] * (state[v] * mask[sequence * w.hidden + u + v])
+    _put[cython.floating](numbers(work, f.k.dW_h) + w.cell.h_gate[b] * w.hidden + u, sums, width, block.add)
 
 
 cdef inline void gain_sums(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
@@ -199,7 +225,7 @@ cdef inline void weight_products(
 cdef inline Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first panel of gates of a part, so that all parts multiply as much: a block may be of x, of h, or of both."""
     cdef Py_ssize_t b, height, panels = up(w.wide, 2)
-    cdef Py_ssize_t wanted = panels * w.gates * (w.inputs + w.outputs) * part // parts
+    cdef Py_ssize_t wanted = panels * (w.gates * w.inputs + w.of_h.blocks * w.outputs) * part // parts
     for b in range(w.blocks):
         height = (w.inputs if w.of_x.gate[b] >= 0 else 0) + (w.outputs if w.of_h.gate[b] >= 0 else 0)
         if wanted < panels * height:

@@ -26,11 +26,13 @@ cdef extern from "_table.h" nogil:
         LSTM_COUPLED "FD_LSTM_COUPLED"
         GRU_AFTER "FD_GRU_AFTER"
         CELLS "FD_CELLS"
+        DENSE "FD_DENSE"
+        DIAGONAL "FD_DIAGONAL"
         RNN_POINT "FD_RNN_POINT"
         LSTM_POINT "FD_LSTM_POINT"
     ctypedef struct Cell "fd_cell":
         const char* name
-        int point, gates, biases, states, carries, blocks, first_of_h, late
+        int point, form, recurrence, gates, biases, states, carries, blocks, first_of_h, late
         int x_gate[4]
         int h_gate[4]
         int bias[4]
@@ -78,7 +80,7 @@ cdef struct Share:                        # what one thread of the team owns: se
 
 cdef struct Row:                          # what one sequence has at one step: where it begins, or NULL
     Py_ssize_t at, out_at                 # its first unit in a mask of candidates or c, and of h
-    const void* peepholes                 # three blocks
+    const void* peepholes                 # three blocks; of a diagonal recurrence its vector
     const void* state_mask
     const void* h_before
     const void* c_before
@@ -139,10 +141,11 @@ cdef inline void _choose_blocks(Walk* w) noexcept nogil:
     for b in range(MOST_BLOCKS):
         w.of_x.gate[b] = w.of_h.gate[b] = -1
     w.of_x.first, w.of_h.first = 0, w.gates if w.normed else w.cell.first_of_h
-    w.of_x.blocks = w.of_h.blocks = w.gates
+    w.of_x.blocks, w.of_h.blocks = w.gates, w.gates if w.cell.recurrence == DENSE else 0
     for b in range(w.gates if w.normed else w.cell.blocks):
         w.of_x.gate[b] = b if w.normed else w.cell.x_gate[b]
-        w.of_h.gate[w.of_h.first + b if w.normed else b] = b if w.normed else w.cell.h_gate[b]
+        if w.of_h.blocks > 0:
+            w.of_h.gate[w.of_h.first + b if w.normed else b] = b if w.normed else w.cell.h_gate[b]
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
@@ -153,6 +156,16 @@ cdef inline bint carries(const Walk* w) noexcept nogil:
 cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
     """Blocks of the same cell without layer norm: what the point functions work on."""
     return w.cell.blocks
+
+
+cdef inline Py_ssize_t state_weights(const Walk* w) noexcept nogil:
+    """Elements of W_h, or of what stands in its place."""
+    return w.gates * w.hidden * (w.outputs if w.cell.recurrence == DENSE else 1)
+
+
+cdef inline Py_ssize_t state_strips(const Walk* w) noexcept nogil:
+    """Strips of the h that is multiplied by W_h."""
+    return strips(w.outputs) if w.of_h.blocks > 0 else 0
 
 
 cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:

@@ -2,7 +2,7 @@
 
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
-from ._cells import GRU, LSTM, RNN
+from ._cells import GRU, LSTM, RNN, IndRNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module
 from ._parameter import Parameter
@@ -32,6 +32,7 @@ __all__ = [
     "EmbeddingDropout",
     "GaussianDropout",
     "GaussianNoise",
+    "IndRNN",
     "Linear",
     "Module",
     "Parameter",

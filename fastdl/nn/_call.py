@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import recurrent
 from .._dispatch import get_backend
-from ..recurrent._run import BIASES, GATES, PLAIN, STATES, options_for, walk, walk_back
+from ..recurrent._run import BIASES, DENSE, GATES, PLAIN, STATES, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
 
 States = tuple[np.ndarray, ...]  # h, or h and c
@@ -32,6 +32,11 @@ class Cell(NamedTuple):
     def biases(self) -> int:
         """Parts of H numbers in b."""
         return BIASES[self.number]
+
+    @property
+    def dense(self) -> bool:
+        """Whether the recurrence is a product with a matrix; if not it is one by a vector, and there is one bias."""
+        return DENSE[self.number]
 
     @property
     def states(self) -> int:
@@ -70,7 +75,7 @@ def forward(
         rows = rows_of(way.lengths, way.backwards, T, B)
     W_x, W_h, b, projection, peepholes, gains = weights
     if way.options or not projection is peepholes is gains is None:
-        H = W_h.shape[1] // cell.gates
+        H = W_x.shape[1] // cell.gates
         options = options_for(cell.number, T, B, H, x.dtype, rows, projection, peepholes, gains, **way.options)
     h0, c0 = states if len(states) == 2 else (states[0], None)
     return walk(cell.number, x, h0, c0, W_x, W_h, b, way.training, rows, options, way.cells)
@@ -104,6 +109,6 @@ def backward(
     if cell.states == 2:
         dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, input_gradient, dh_last, dc_last)
         return dx, (dh0, dc0)
-    out = (gradients.W_x, gradients.W_h, gradients.b, gradients.gains)
+    out = (gradients.W_x, gradients.W_h, gradients.b, gradients.gains)[: 4 if cell.dense else 3]
     dx, dh0, *_ = function(dh, tape, out, add, input_gradient, dh_last)
     return dx, (dh0,)

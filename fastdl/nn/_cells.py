@@ -1,13 +1,14 @@
-"""The recurrent layers by cell: RNN, LSTM, GRU. Which row of the topic's table each is, and what its arguments mean."""
+"""The recurrent layers by cell. Which row of the topic's table each is, and what its arguments mean."""
 
 from typing import Any
 
 import numpy as np
 
-from .._validate import choice, number
+from .._validate import choice, flag, number
 from ..random import Generator
-from ..recurrent._run import GRU_AFTER, GRU_BEFORE, LSTM_COUPLED, RNN_RELU, RNN_TANH
+from ..recurrent._run import GRU_AFTER, GRU_BEFORE, INDRNN_RELU, INDRNN_TANH, LSTM_COUPLED, RNN_RELU, RNN_TANH
 from ..recurrent._run import LSTM as LSTM_PLAIN
+from . import _formats
 from ._call import Cell
 from ._stack import Stack
 
@@ -115,6 +116,9 @@ class RNN(Stack):
 
     def _describe(self) -> str:
         return f"RNN({_listed(self, nonlinearity='tanh')})"
+
+    export_weights = _formats.export_weights
+    import_weights = _formats.import_weights
 
 
 class LSTM(Stack):
@@ -228,6 +232,9 @@ weight_dropout, truncate, checkpoint, rng, dtype
     def _describe(self) -> str:
         return f"LSTM({_listed(self, peepholes=False, coupled=False, cell_clip=None)})"
 
+    export_weights = _formats.export_weights
+    import_weights = _formats.import_weights
+
 
 class GRU(Stack):
     """Layers of gated recurrent units, stacked.
@@ -305,6 +312,85 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
 
     def _describe(self) -> str:
         return f"GRU({_listed(self, reset_after=True)})"
+
+    export_weights = _formats.export_weights
+    import_weights = _formats.import_weights
+
+
+class IndRNN(Stack):
+    """Independently recurrent layers (Li 2018), stacked: ``h_t = f(x_t W_x + u * h_{t-1} + b)``, u a vector.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    num_layers : int, default 1
+    dropout : float, default 0
+        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
+        dropped, and a warning says so.
+    batch_first : bool, default False
+        Whether arrays are (B, T, ...) instead of (T, B, ...).
+    bias : bool, default True
+    nonlinearity : {"relu", "tanh"}
+    clip : float, optional
+        Bound of what enters f.
+    weight_dropout : float, default 0
+        DropConnect on u: one mask for all time steps (Merity 2017).
+    bidirectional, merge, reverse, output, learned_state, input_dropout, state_dropout, zoneout, truncate, checkpoint, \
+rng, dtype
+        As of :class:`RNN`.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, H), (H,) and (H,): weight_hh is u, drawn from [0, 1) as in the paper, the others as torch's RNN. Also
+        h0_l0 (H,).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> rnn = fd.nn.IndRNN(3, 4, num_layers=2, rng=0)
+    >>> y, h = rnn.forward(np.ones((5, 2, 3), np.float32), return_state=True)
+    >>> y.shape, h.shape, rnn.weight_hh_l0.shape
+    ((5, 2, 4), (2, 2, 4), (4,))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        bias: bool = True,
+        nonlinearity: str = "relu",
+        bidirectional: bool = False,
+        merge: str = "concat",
+        reverse: bool = False,
+        output: str = "sequence",
+        learned_state: bool = False,
+        clip: float | None = None,
+        input_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        truncate: int | None = None,
+        checkpoint: bool = False,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.nonlinearity = choice("nonlinearity", nonlinearity, ("relu", "tanh"))
+        number = INDRNN_RELU if nonlinearity == "relu" else INDRNN_TANH
+        super().__init__(
+            Cell(number, "indrnn", {"nonlinearity": nonlinearity}), input_size, hidden_size, num_layers, dropout,
+            batch_first, bias=flag("bias", bias), init="torch", bidirectional=bidirectional, merge=merge,
+            reverse=reverse, output=output, learned_state=learned_state, layer_norm=False, clip=clip,
+            input_dropout=input_dropout, state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
+            truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
+        )  # fmt: skip
+
+    def _describe(self) -> str:
+        return f"IndRNN({_listed(self, nonlinearity='relu')})"
 
 
 def _listed(stack: Stack, **own: Any) -> str:

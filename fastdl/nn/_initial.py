@@ -8,6 +8,8 @@
 U(a) is uniform on [-a, a). Where there are two biases all but torch's second is 0. Gains start at one, learned states
 at zero.
 
+A vector in the place of W_h is uniform on [0, 1) (Li 2018).
+
 Sources: torch.nn.LSTM; keras.layers.LSTM (Glorot and Bengio 2010; Saxe 2014); Gers 2000, whose four blocks of cells are
 four equal parts of the units here.
 """
@@ -41,6 +43,8 @@ class Initial(NamedTuple):
     def _value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name in ("gain", "h0", "c0"):
             return np.full(shape, name == "gain", self.dtype)
+        if name == "weight_hh" and not self.cell.dense:
+            return self.source.uniform(0.0, 1.0, shape, self.dtype)
         if self.init == "torch":
             return self._uniform(1 / math.sqrt(self.hidden), shape)
         if name.startswith("bias"):

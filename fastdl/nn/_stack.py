@@ -24,7 +24,7 @@ from .dropout import Dropout
 
 
 class Stack(Module):
-    """Base of :class:`RNN`, :class:`LSTM` and :class:`GRU`; their docstrings say what the arguments are."""
+    """Base of the recurrent layers of _cells.py; their docstrings say what the arguments are."""
 
     def __init__(
         self, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, batch_first: bool, *,
@@ -101,8 +101,9 @@ class Stack(Module):
 
     def _settings(self) -> Settings:
         bounds = {"clip": self.clip, "cell_clip": self.cell_clip}
+        form = self.bias if self._cell.dense else self.bias and "single"
         return Settings(
-            self._cell, self.hidden_size, self.proj_size or self.hidden_size, self.dtype, self.bias,
+            self._cell, self.hidden_size, self.proj_size or self.hidden_size, self.dtype, form,
             {name: value for name, value in bounds.items() if value is not None}, self.rates, self.truncate,
             self.checkpoint,
         )  # fmt: skip
@@ -341,9 +342,6 @@ class Stack(Module):
 
     def _import(self, arrays: dict[str, np.ndarray]) -> None:
         super()._import(_formats.from_torch(self, arrays))
-
-    export_weights = _formats.export_weights
-    import_weights = _formats.import_weights
 
     # ---- what is drawn --------------------------------------------------------------------------------------
     def _own_random_state(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Recurrent layers: RNN, LSTM and GRU with their options, forward and backward through time.
+"""Recurrent layers: RNN, LSTM, GRU and IndRNN with their options, forward and backward through time.
 
 Arrays are time-major: x is (T, B, I), states are (B, H). Equations: docs/recurrent.md.
 """
 
 from ._gru import GRUGradients, gru_backward, gru_forward
+from ._indrnn import IndRNNGradients, indrnn_backward, indrnn_forward
 from ._last import last_step, last_step_backward
 from ._lstm import LSTMGradients, lstm_backward, lstm_forward
 from ._rnn import RNNGradients, rnn_backward, rnn_forward
@@ -11,11 +12,14 @@ from ._run import RecurrentTape
 
 __all__ = [
     "GRUGradients",
+    "IndRNNGradients",
     "LSTMGradients",
     "RNNGradients",
     "RecurrentTape",
     "gru_backward",
     "gru_forward",
+    "indrnn_backward",
+    "indrnn_forward",
     "last_step",
     "last_step_backward",
     "lstm_backward",

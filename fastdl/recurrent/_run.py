@@ -12,8 +12,8 @@ from ..reference.recurrent import RecurrentTape  # one type for both: the refere
 from ._sequences import Rows, rows_of
 
 # The kernels' table of the cells (kernels/_table.h), in the order of its rows.
-RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
-CELLS, GATES, BIASES, STATES = zip(*kernels.recurrent.cells(), strict=True)
+RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
+CELLS, GATES, BIASES, STATES, DENSE = zip(*kernels.recurrent.cells(), strict=True)
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -138,16 +138,17 @@ def forward(
     x = float_array("x", x, (None, None, None))
     dtype = x.dtype
     T, B, I = x.shape  # noqa: E741
-    G = GATES[cell]
-    W_h = float_array("W_h", W_h, (None, None), dtype)
-    H = W_h.shape[1] // G
+    G, dense = GATES[cell], DENSE[cell]
+    W_h = float_array("W_h", W_h, (None, None), dtype) if dense else float_array("u", W_h, (None,), dtype)
+    H = W_h.shape[-1] // G
     if not (I and H):
-        name, array = ("W_h", W_h) if I else ("x", x)
+        name, array = ("W_h" if dense else "u", W_h) if I else ("x", x)
         raise ValueError(f"{name}: got shape {array.shape}, expected at least one column")
     rows = rows_of(lengths, reverse, T, B) if lengths is not None or reverse else None
     options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
     R = H if options.projection is None else options.projection.shape[1]
-    W_h = float_array("W_h", W_h, (R, G * H), dtype)
+    if dense:
+        W_h = float_array("W_h", W_h, (R, G * H), dtype)
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
@@ -171,8 +172,8 @@ def walk(
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
     """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is
     wanted."""
-    (T, B, I), (R, width), G, dtype = x.shape, W_h.shape, GATES[cell], x.dtype  # noqa: E741
-    H = width // G
+    (T, B, I), R, dtype = x.shape, h0.shape[1], x.dtype  # noqa: E741
+    H = W_x.shape[1] // GATES[cell]
     x = x.reshape(T * B, I)
     N = T * B
     if rows is not None:
@@ -183,7 +184,7 @@ def walk(
     tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, aligned_empty((0, 0), dtype), m, options, rows, (T, B))
     make_plan = kernels.recurrent.Plan
     if N:
-        plan = make_plan(tape, _threads(N, B, I, R, G * H))
+        plan = make_plan(tape, _threads(tape, N))
         keep = training or plan.forward_rows >= N  # the windows of many threads may be more than all rows
         tape.gates = aligned_empty((N if keep else plan.forward_rows, plan.row), dtype)
         plan.forward(h0, c0, scratch(plan.forward_size, dtype), keep, cells and c is not None)
@@ -236,7 +237,8 @@ def backward(
         optional = {"dc": dc, "tape.c": tape.c, "tape.projected": tape.projected}
         optional["tape.gates"] = None if made == "reference" else tape.gates
         read |= {name: array for name, array in optional.items() if array is not None}
-        gradients = _places(out, places, dtype, read)
+        labels = _GRADIENTS if DENSE[tape.cell] else ("dW_x", "du", *_GRADIENTS[2:])
+        gradients = _places(out, places, labels, dtype, read)
     return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
 
 
@@ -252,7 +254,7 @@ def walk_back(
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
     rows, options, (T, B), dtype = tape.rows, tape.options, tape.shape, tape.x.dtype
-    I, (R, width) = tape.x.shape[1], tape.W_h.shape  # noqa: E741
+    I, R = tape.x.shape[1], tape.h.shape[1]  # noqa: E741
     N = T * B if rows is None else rows.total
     dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
     if dh_last is not None:
@@ -269,7 +271,7 @@ def walk_back(
         gradients[_GRADIENTS.index("dpeepholes")][...] = 0  # since a coupled cell has none of a forget gate
     dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
-        plan = kernels.recurrent.Plan(tape, _threads(N, B, I, R, width))
+        plan = kernels.recurrent.Plan(tape, _threads(tape, N))
         work = scratch(plan.backward_size, dtype)
         plan.backward(dh, dc_above, (dx, dh0, dc0), gradients, accumulate, work)
     else:
@@ -282,9 +284,12 @@ def walk_back(
     return dx, dh0, dc0
 
 
-def _threads(N: int, B: int, I: int, R: int, width: int) -> int:  # noqa: E741
-    threads = threads_for(N * width * (I + R), GRAIN)
-    return threads if threads == 1 else min(threads, max(1, B * R * width // STEP_GRAIN))
+def _threads(tape: RecurrentTape, N: int) -> int:
+    (inputs, width), state = tape.W_x.shape, tape.W_h.size  # multiply-adds of a row with x, and with h
+    threads = threads_for(N * (inputs * width + state), GRAIN)
+    if threads == 1 or not DENSE[tape.cell]:  # without a product no step waits for another thread
+        return threads
+    return min(threads, max(1, tape.shape[1] * state // STEP_GRAIN))
 
 
 def _kind(tape: Any) -> str:
@@ -292,28 +297,33 @@ def _kind(tape: Any) -> str:
 
 
 def _places(
-    out: Any, places: tuple[np.ndarray | None, ...], dtype: np.dtype, apart_from: dict[str, np.ndarray]
+    out: Any,
+    places: tuple[np.ndarray | None, ...],
+    labels: tuple[str, ...],
+    dtype: np.dtype,
+    apart_from: dict[str, np.ndarray],
 ) -> list[Any]:
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"out: got {type(out).__name__}, expected a tuple of arrays")
     if len(out) > len(places):
         raise ValueError(f"out: got {len(out)} arrays, expected at most {len(places)}")
     checked: list[Any] = []
-    for given, place, label in zip([*out, *[None] * (len(places) - len(out))], places, _GRADIENTS, strict=True):
+    for given, place, label in zip([*out, *[None] * (len(places) - len(out))], places, labels, strict=True):
         if (given is None) != (place is None):
             wanted = "None" if place is None else "an array"
             raise ValueError(f"out, {label}: got {'None' if given is None else 'an array'}, expected {wanted}")
         checked.append(None if place is None else out_array(f"out, {label}", given, place.shape, dtype))
-    found = {f"out, {label}": array for label, array in zip(_GRADIENTS, checked, strict=True) if array is not None}
-    own = {label[1:]: place for label, place in zip(_GRADIENTS, places, strict=True) if place is not None}
+    found = {f"out, {label}": array for label, array in zip(labels, checked, strict=True) if array is not None}
+    own = {label[1:]: place for label, place in zip(labels, places, strict=True) if place is not None}
     check_places(found, apart_from | own)
     return checked
 
 
-def without_options(out: Any) -> Any:
-    """(dW_x, dW_h, db, dgains), as of cells that have no other parameters, with places for the others."""
+def without_options(out: Any, most: int = 4) -> Any:
+    """(dW_x, dW_h, db, dgains), or the first so many of them, as of cells that have no other parameters, with places
+    for the others."""
     if not isinstance(out, (tuple, list)):
         return out  # None, or what is refused for its type
-    if len(out) > 4:
-        raise ValueError(f"out: got {len(out)} arrays, expected at most 4")
+    if len(out) > most:
+        raise ValueError(f"out: got {len(out)} arrays, expected at most {most}")
     return (*out[:3], None, None, *out[3:])

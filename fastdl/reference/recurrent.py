@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
-RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE = range(6)
-CELLS = ("RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False")
+RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
+CELLS = (
+    "RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False", "IndRNN with tanh",
+    "IndRNN",
+)  # fmt: skip
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -34,7 +37,7 @@ class RecurrentTape:
 
     def __repr__(self) -> str:  # not its arrays, which are those of a whole forward
         steps, batch = self.shape
-        sizes = f"{steps} steps, batch {batch}, {self.W_h.shape[0]} outputs, {self.x.dtype}"
+        sizes = f"{steps} steps, batch {batch}, {self.h.shape[1]} outputs, {self.x.dtype}"
         return f"RecurrentTape({CELLS[self.cell]}, {sizes})"
 
 
@@ -101,6 +104,22 @@ def rnn_forward(
 
 def rnn_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
     return gru_backward(dh, tape, out, accumulate, input_gradient, dh_last)
+
+
+def indrnn_forward(
+    x, h0, W_x, u, b, training=True, *, nonlinearity="relu", lengths=None, reverse=False, clip=None, state_mask=None,
+    zoneout_h=None,
+):  # fmt: skip
+    cell = _IndRNN(1, W_x, u, b, None, None, None, 0.0, clip, 1.0)
+    cell.relu = nonlinearity == "relu"
+    cell.number = INDRNN_RELU if cell.relu else INDRNN_TANH
+    masks = {"state": state_mask, "candidate": None, "zone_h": zoneout_h, "zone_c": None}
+    h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
+    return h, tape if training else None
+
+
+def indrnn_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    return gru_backward(dh, tape, out, accumulate, input_gradient, dh_last)[:5]
 
 
 # ---- The walk over time, one sequence (a batch of one) after another ----------------------------------------------
@@ -181,7 +200,6 @@ class _Cell:
         self.W_x, self.W_h, self.b, self.projection, self.peepholes, self.gains = self.parameters.values()
         self.epsilon, self.clip, self.scale = epsilon, clip, scale
         self.hidden = W_x.shape[1] // gates
-        self.outputs = W_h.shape[0]
 
     def products(self, v, W, part):
         """v @ W by gates, layer-normed if asked; and what that needs to be undone."""
@@ -262,6 +280,24 @@ class _RNN(_Cell):
         dx, by_x = self.products_backward([da], x, self.W_x, 0, kept_x, [0])
         dm, by_h = self.products_backward([da], _masked(h, own["state"]), self.W_h, 1, kept_h, [0])
         return dx, passed + _masked(dm, own["state"]), None, _merge(by_x, by_h, {"b": da.sum(0)})
+
+
+class _IndRNN(_RNN):
+    """W_h is the vector u."""
+
+    def step(self, x, h, c, own):
+        (of_x,), _ = self.products(x, self.W_x, 0)
+        a = of_x + self.W_h * _masked(h, own["state"]) + self.b
+        value = np.maximum(self.bounded(a), 0) if self.relu else np.tanh(self.bounded(a))
+        return (self.zoned(h, value, own["zone_h"]), None), (a, value)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        a, value = kept
+        passed, d = self.unzoned(dh, own["zone_h"])
+        da = d * ((value > 0) if self.relu else 1 - value**2) * self.inside(a)
+        dx, by_x = self.products_backward([da], x, self.W_x, 0, None, [0])
+        by_u = {"W_h": (da * _masked(h, own["state"])).sum(0), "b": da.sum(0)}
+        return dx, passed + _masked(da * self.W_h, own["state"]), None, _merge(by_x, by_u)
 
 
 class _LSTM(_Cell):
