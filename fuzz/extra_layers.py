@@ -106,6 +106,7 @@ def rnn() -> None:
 @recipe
 def cells_without_a_product() -> None:
     _recurrent("IndRNN", num_layers=2)
+    _recurrent("MinGRU", positive=True)
 
 
 @recipe

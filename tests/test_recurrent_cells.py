@@ -19,10 +19,13 @@ SHAPES = [
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}  # relative to the largest element of each result
 FORMS = {
     "indrnn": [{"nonlinearity": "relu"}, {"nonlinearity": "tanh"}],
+    "mingru": [{"positive": False}, {"positive": True}],
 }
 LAYERS = {
     "indrnn": "IndRNN",
+    "mingru": "MinGRU",
 }
+GATES = {"mingru": 2}  # of cells that do not multiply h
 EVERY = [
     pytest.param(cell, form, id=f"{cell}-{'-'.join(map(str, form.values()))}")
     for cell, forms in FORMS.items()
@@ -38,6 +41,9 @@ def arguments_of(cell, shape, dtype, seed=0):
     """x, h0 and the weights; the gradient with respect to h."""
     (T, B, I, H), rng = shape, np.random.default_rng(seed)  # noqa: E741
     x, h0 = normals(rng, dtype, T, B, I), normals(rng, dtype, B, H)
+    if G := GATES.get(cell):
+        W_x, b = normals(rng, dtype, I, G * H, scale=I**-0.5), normals(rng, dtype, G * H, scale=0.5)
+        return (x, h0, W_x, b), normals(rng, dtype, T, B, H)
     W_x, u, b = normals(rng, dtype, I, H, scale=I**-0.5), rng.random(H).astype(dtype), normals(rng, dtype, H, scale=0.5)
     return (x, h0, W_x, u, b), normals(rng, dtype, T, B, H)
 
@@ -52,6 +58,9 @@ def options_of(cell, shape, dtype):
         "clip": 0.7,
         "state_mask": normals(rng, dtype, B, H),
     }
+    if cell in GATES:
+        del masks["clip"], masks["state_mask"]
+        masks |= {"candidate_mask": rng.random((T, B, H)) < 0.7, "candidate_scale": 1.4}
     return [{}, {"reverse": True}, masks, masks | {"reverse": True, "zoneout_h": 0.25}]
 
 
@@ -122,12 +131,26 @@ def _lengths(given, h):
 
 
 def in_torch(torch, cell, form, x, h, weights):
+    if cell in GATES:
+        W_x, b = weights
+        return torch.stack(_minimal(torch, cell, form, x @ W_x + b, h))
     W_x, u, b = weights
     outputs = []
     for one in x:
         h = getattr(torch, form["nonlinearity"])(one @ W_x + u * h + b)
         outputs.append(h)
     return torch.stack(outputs)
+
+
+def _minimal(torch, cell, form, a, h):
+    """z and n of minGRU; h = (1 - z) h + z n."""
+    outputs = []
+    for a_z, a_n in (one.chunk(2, -1) for one in a):
+        n = torch.where(a_n >= 0, a_n + 0.5, torch.sigmoid(a_n)) if form["positive"] else a_n
+        z = torch.sigmoid(a_z)
+        h = (1 - z) * h + z * n
+        outputs.append(h)
+    return outputs
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -209,6 +232,38 @@ def test_wrong_arguments_of_indrnn_are_refused(change, error, message):
     given = {"x": np.ones((5, 2, 3)), "h0": np.ones((2, 4)), "W_x": np.ones((3, 4)), "u": np.ones(4), "b": np.ones(4)}
     with pytest.raises(error, match=message):
         recurrent.indrnn_forward(**(given | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"W_x": np.ones((3, 9))}, ValueError, r"^W_x: got shape \(3, 9\), expected \(3, 8\)"),
+        ({"W_x": np.ones((3, 1))}, ValueError, r"^W_x: got shape \(3, 1\), expected at least one column"),
+        ({"W_x": None}, TypeError, "^W_x: got None"),
+        ({"h0": np.ones((2, 5))}, ValueError, "^h0: got shape"),
+        ({"positive": 1.5}, TypeError, "^positive: got 1.5"),
+        ({"candidate_scale": "two"}, TypeError, "^candidate_scale: got"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_of_mingru_are_refused(change, error, message):
+    given = {"x": np.ones((5, 2, 3)), "h0": np.ones((2, 4)), "W_x": np.ones((3, 8)), "b": np.ones(8)}
+    with pytest.raises(error, match=message):
+        recurrent.mingru_forward(**(given | change))
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_a_candidate_of_zero_and_infinities(level, positive):
+    """Where the positive form changes its branch, and at the ends of its range."""
+    x = np.array([0.0, -0.0, 1e30, -1e30, 3.5]).reshape(1, 5, 1)
+    W_x, b = np.array([[0.0, 1.0]]), np.array([50.0, 0.0])
+    for dtype in (np.float32, np.float64):
+        given = (x.astype(dtype), np.zeros((5, 1), dtype), W_x.astype(dtype), b.astype(dtype))
+        h, tape = recurrent.mingru_forward(*given, positive=positive)
+        expected = [0.5, 0.5, 1e30, 0.0, 4.0] if positive else x.ravel()
+        np.testing.assert_allclose(h.ravel(), np.array(expected, dtype), rtol=1e-6, atol=1e-30)
+        slopes = recurrent.mingru_backward(np.ones_like(h), tape).dx.ravel()
+        np.testing.assert_allclose(slopes, [1, 1, 1, 0, 1] if positive else 1, rtol=1e-6, atol=1e-30)
 
 
 @pytest.mark.parametrize("cell", FORMS)

@@ -68,12 +68,13 @@ def _layer(
     )
     if recurrence == "diagonal":
         W_h = W_h[0] / scale / 4
+    weights = (W_x,) if recurrence == "none" else (W_x, W_h)
     b = normals(dtype, biases * hidden, seed=5)
     projected = hidden * out if option == "projection" else 0
     return Layer(
-        (x, h0, c0, W_x, W_h, b) if cell_state else (x, h0, W_x, W_h, b),
+        (x, h0, c0, *weights, b) if cell_state else (x, h0, *weights, b),
         options,
-        rows * (W_x.size + W_h.size + projected),
+        rows * (sum(one.size for one in weights) + projected),
         rows * (out + hidden * cell_state) * dtype.itemsize,
         rows * hidden * (gates + bool(projected)) * dtype.itemsize,
     )
@@ -128,6 +129,8 @@ _enter("gru", "ragged", 3, 4)
 _enter("rnn", "tanh", 1, 1)
 _enter("rnn", "relu", 1, 1, nonlinearity="relu")
 _enter("rnn", "layer norm", 1, 1)
+_enter("mingru", "", 2, 2, "none")
+_enter("mingru", "positive", 2, 2, "none", positive=True)
 _enter("indrnn", "", 1, 1, "diagonal")
 _enter("indrnn", "tanh", 1, 1, "diagonal", nonlinearity="tanh")
 

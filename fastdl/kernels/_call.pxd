@@ -87,7 +87,7 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
     w.normed = options.gains is not None
     w.outputs = extent(options.projection, 1) if w.projected else w.hidden
-    fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # whose place a diagonal one has
+    fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # which no other has
     describe(w, 4 if kind == cnp.NPY_FLOAT else 8)
     return kind
 
@@ -111,7 +111,8 @@ cdef inline int take(Walk* w, Call* k, object tape) except -1:
     cdef Py_ssize_t padded = w.rows + w.padding, states = w.batch + padded, width = w.gates * w.hidden
     take_options(w, k, tape.options, padded)
     k.x, k.W_x = reads(tape.x, k.kind, padded * w.inputs), reads(tape.W_x, k.kind, w.inputs * width)
-    k.W_h, k.b = reads(tape.W_h, k.kind, state_weights(w)), reads(tape.b, k.kind, w.cell.biases * w.hidden)
+    k.W_h = reads(tape.W_h, k.kind, state_weights(w)) if state_weights(w) > 0 else NULL
+    k.b = reads(tape.b, k.kind, w.cell.biases * w.hidden)
     k.h = writes(tape.h, k.kind, states * w.outputs)
     k.c = writes(tape.c, k.kind, states * w.hidden) if w.cell.states == 2 else NULL
     k.W_r, k.m = NULL, NULL
@@ -131,7 +132,8 @@ cdef inline int take_gradients(const Walk* w, Call* k, object dy, object dc_abov
     k.dy, k.dc_above = reads(dy, kind, padded * w.outputs), may_read(dc_above, kind, padded * w.hidden)
     k.dx, k.dh = may_write(dx, kind, padded * w.inputs), writes(dh, kind, w.batch * w.outputs)
     k.dc = NULL if k.c is NULL else writes(dc, kind, w.batch * w.hidden)
-    k.dW_x, k.dW_h = writes(dW_x, kind, w.inputs * width), writes(dW_h, kind, state_weights(w))
+    k.dW_x = writes(dW_x, kind, w.inputs * width)
+    k.dW_h = writes(dW_h, kind, state_weights(w)) if state_weights(w) > 0 else NULL
     k.db = writes(db, kind, w.cell.biases * w.hidden)
     k.dW_r = writes(dW_r, kind, w.hidden * w.outputs) if w.projected else NULL
     k.dpeepholes = writes(dpeepholes, kind, 3 * w.hidden) if w.peepholes else NULL

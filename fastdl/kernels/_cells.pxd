@@ -8,9 +8,11 @@ a gradient, and nothing else is called so.
 from ._options cimport (
     kept, sigmoid_gate, sigmoid_slope, sigmoid_value, tanh_gate, tanh_slope, tanh_value, to_new, to_old, zone_c, zoned,
 )
-from ._vec cimport clamp, every, load, part, positive, relu, store, tanh, vec, vdouble, vfloat, within
+from ._vec cimport (
+    clamp, every, load, part, positive, relu, sigmoid, store, tanh, vec, vdouble, vfloat, within,
+)
 from ._walk cimport (
-    GRU_AFTER, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, Row, units, Walk,
+    GRU_AFTER, GRU_POINT, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, Row, units, Walk,
 )
 
 
@@ -202,6 +204,44 @@ cdef inline void gru_reset_backward(
     store(<vec*> row.dh + q, load(<const vec*> row.dh + q, units(w, q)) + d_reset * r, units(w, q))
 
 
+# ---- MinGRU -----------------------------------------------------------------------------------------------------
+
+
+cdef inline vec candidate_gate(const Walk* w, vec* gate) noexcept nogil:
+    """n = a; or the positive a + 1/2 for a >= 0, sigma(a) below."""
+    cdef vec a = gate[0]
+    if w.cell.form & 1:
+        gate[0] = relu(a) + sigmoid(-relu(-a))
+    return gate[0]
+
+
+cdef inline vec candidate_slope(const Walk* w, vec n) noexcept nogil:
+    """1, or below 1/2 of the positive form that of sigma."""
+    cdef vec one = every(n, 1), half = every(n, 0.5)
+    if w.cell.form & 1:
+        return positive(n * (1 - n), half - n) + (one - positive(one, half - n))
+    return one
+
+
+cdef inline vec mingru_point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
+    """(5.9): h = (1 - z) old + z n."""
+    cdef vec old = load(<const vec*> row.h_before + q, units(w, q)), z = sigmoid_gate(w, gates, gates[0])
+    cdef vec n = kept(w, row, q, candidate_gate(w, gates + w.wide))
+    return (1 - z) * old + z * n
+
+
+cdef inline void mingru_point_backward(
+    const Walk* w, const Row* row, const vec* gates, Py_ssize_t q, vec dh, vec* da,
+) noexcept nogil:
+    """row.dh, what passes the new value by, gains what passes by 1 - z."""
+    cdef Py_ssize_t width = units(w, q)
+    cdef vec old = load(<const vec*> row.h_before + q, width), z = sigmoid_value(w, gates[0])
+    cdef vec n = kept(w, row, q, gates[w.wide])
+    da[0] = dh * (n - old) * sigmoid_slope(w, gates[0])                        # h = (1 - z) old + z n
+    da[w.wide] = kept(w, row, q, dh * z) * candidate_slope(w, gates[w.wide])  # n = kept(g(a_n))
+    store(<vec*> row.dh + q, load(<const vec*> row.dh + q, width) + dh * (1 - z), width)
+
+
 # ---- A row of any cell ------------------------------------------------------------------------------------------
 
 
@@ -211,7 +251,9 @@ cdef inline vec point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) n
         return rnn_point(w, gates + q)
     if w.cell.point == LSTM_POINT:
         return lstm_point(w, row, gates + q, q)
-    return gru_point(w, row, gates + q, q)
+    if w.cell.point == GRU_POINT:
+        return gru_point(w, row, gates + q, q)
+    return mingru_point(w, row, gates + q, q)
 
 
 cdef inline void point_backward(
@@ -222,8 +264,10 @@ cdef inline void point_backward(
         rnn_point_backward(w, gates + q, dh, da + q)
     elif w.cell.point == LSTM_POINT:
         lstm_point_backward(w, row, gates + q, q, dh, da + q)
-    else:
+    elif w.cell.point == GRU_POINT:
         gru_point_backward(w, row, gates + q, q, dh, da + q)
+    else:
+        mingru_point_backward(w, row, gates + q, q, dh, da + q)
     clear_beyond(w, da + q, plain_blocks(w), units(w, q))
 
 

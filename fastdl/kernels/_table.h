@@ -7,7 +7,8 @@
  * reset after the product has that of x in front, r and z have one each, and n of h comes last.
  *
  * The recurrence is dense, h @ W_h; or diagonal, each unit by itself: block b gains u * h with part h_gate[b] of a vector
- * of gates * H elements in the place of W_h. There are no products with h then, and no blocks of it.
+ * of gates * H elements in the place of W_h. Or there is none: h passes by the gates alone. There are
+ * no products with h then, and no blocks of it.
  *
  * The late blocks, the last ones, are multiplied in a second phase by what the points of the first one give.
  */
@@ -15,14 +16,14 @@
 #define FASTDL_TABLE_H
 
 enum { FD_RNN_TANH, FD_RNN_RELU, FD_LSTM, FD_LSTM_COUPLED, FD_GRU_AFTER, FD_GRU_BEFORE, FD_INDRNN_TANH, FD_INDRNN_RELU,
-       FD_CELLS };
-enum { FD_DENSE, FD_DIAGONAL };
-enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT };
+       FD_MINGRU, FD_MINGRU_POSITIVE, FD_CELLS };
+enum { FD_DENSE, FD_DIAGONAL, FD_NONE };
+enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT, FD_MINGRU_POINT };
 
 typedef struct {
     const char *name;
-    int point, form; /* which equations, and which form of them: 1 is relu of an RNN */
-    int recurrence;  /* dense or diagonal */
+    int point, form; /* which equations, and which form of them: 1 is relu of an RNN, a positive candidate */
+    int recurrence;  /* dense, diagonal or none */
     int gates;       /* of W_x and W_h, H columns each */
     int biases;      /* parts of b, H elements each */
     int states;      /* 1: h; 2: h and c */
@@ -48,6 +49,9 @@ static const fd_cell fd_cells[FD_CELLS] = {
     /* an RNN but for the recurrence */
     {"IndRNN with tanh", FD_RNN_POINT, 0, FD_DIAGONAL, 1, 1, 1, 1, 1, 1, 0, {0}, {0}, {0}, {-1}},
     {"IndRNN", FD_RNN_POINT, 1, FD_DIAGONAL, 1, 1, 1, 1, 1, 1, 0, {0}, {0}, {0}, {-1}},
+    /* z, n */
+    {"MinGRU", FD_MINGRU_POINT, 0, FD_NONE, 2, 2, 1, 1, 2, 2, 0, {0, 1}, {-1, -1}, {0, 1}, {-1, -1}},
+    {"MinGRU with positive=True", FD_MINGRU_POINT, 1, FD_NONE, 2, 2, 1, 1, 2, 2, 0, {0, 1}, {-1, -1}, {0, 1}, {-1, -1}},
 };
 
 #endif

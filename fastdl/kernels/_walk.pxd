@@ -30,6 +30,7 @@ cdef extern from "_table.h" nogil:
         DIAGONAL "FD_DIAGONAL"
         RNN_POINT "FD_RNN_POINT"
         LSTM_POINT "FD_LSTM_POINT"
+        GRU_POINT "FD_GRU_POINT"
     ctypedef struct Cell "fd_cell":
         const char* name
         int point, form, recurrence, gates, biases, states, carries, blocks, first_of_h, late
@@ -159,8 +160,10 @@ cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
 
 
 cdef inline Py_ssize_t state_weights(const Walk* w) noexcept nogil:
-    """Elements of W_h, or of what stands in its place."""
-    return w.gates * w.hidden * (w.outputs if w.cell.recurrence == DENSE else 1)
+    """Elements of W_h, or of what stands in its place, if anything does."""
+    if w.cell.recurrence == DENSE:
+        return w.gates * w.hidden * w.outputs
+    return w.gates * w.hidden if w.cell.recurrence == DIAGONAL else 0
 
 
 cdef inline Py_ssize_t state_strips(const Walk* w) noexcept nogil:

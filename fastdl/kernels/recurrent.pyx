@@ -10,18 +10,18 @@ from ._backward_work cimport backward_work
 from ._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
 from ._call cimport Call, take, take_gradients
 from ._forward cimport forward_member, forward_work, window_slots
-from ._walk cimport CELLS, DENSE, table, Walk
+from ._walk cimport CELLS, table, Walk
 
 cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 
 def cells():
-    """Of every cell, by the number that a tape has: its name, gates, biases and states, and whether its recurrence is
-    dense."""
+    """Of every cell, by the number that a tape has: its name, gates, biases and states, and which recurrence."""
     cdef int i
+    recurrences = ("dense", "diagonal", "none")
     return tuple((table[i].name.decode(), table[i].gates, table[i].biases, table[i].states,
-                  table[i].recurrence == DENSE) for i in range(CELLS))
+                  recurrences[table[i].recurrence]) for i in range(CELLS))
 
 
 cdef void _forward(cython.floating* work, const Walk* w, Call* k) noexcept nogil:

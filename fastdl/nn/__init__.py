@@ -2,7 +2,7 @@
 
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
-from ._cells import GRU, LSTM, RNN, IndRNN
+from ._cells import GRU, LSTM, RNN, IndRNN, MinGRU
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._module import Module
 from ._parameter import Parameter
@@ -34,6 +34,7 @@ __all__ = [
     "GaussianNoise",
     "IndRNN",
     "Linear",
+    "MinGRU",
     "Module",
     "Parameter",
     "ReLU",

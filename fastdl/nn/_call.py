@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import recurrent
 from .._dispatch import get_backend
-from ..recurrent._run import BIASES, DENSE, GATES, PLAIN, STATES, options_for, walk, walk_back
+from ..recurrent._run import BIASES, GATES, PLAIN, RECURRENCES, STATES, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
 
 States = tuple[np.ndarray, ...]  # h, or h and c
@@ -34,9 +34,9 @@ class Cell(NamedTuple):
         return BIASES[self.number]
 
     @property
-    def dense(self) -> bool:
-        """Whether the recurrence is a product with a matrix; if not it is one by a vector, and there is one bias."""
-        return DENSE[self.number]
+    def recurrence(self) -> str:
+        """What multiplies h: "dense", a matrix; "diagonal", a vector; "none". But for the dense there is one bias."""
+        return RECURRENCES[self.number]
 
     @property
     def states(self) -> int:
@@ -88,10 +88,16 @@ def _by_function(
     parts = {name: getattr(weights, name) for name in ("projection", "peepholes", "gains")}
     options = {name: array for name, array in parts.items() if array is not None}
     h, *c, tape = getattr(recurrent, f"{cell.function}_forward")(
-        x, *states, weights.W_x, weights.W_h, weights.b, way.training, lengths=way.lengths, reverse=way.backwards,
+        x, *states, *_of_product(cell, weights), way.training, lengths=way.lengths, reverse=way.backwards,
         **cell.own, **options, **way.options,
     )  # fmt: skip
     return h, c[0] if c else None, tape
+
+
+def _of_product(cell: Cell, weights: Weights) -> tuple[Any, ...]:
+    """Weights and bias as the topic's functions take them."""
+    W_x, W_h, b = weights[:3]
+    return (W_x, b) if cell.recurrence == "none" else (W_x, W_h, b)
 
 
 def backward(
@@ -109,6 +115,6 @@ def backward(
     if cell.states == 2:
         dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, input_gradient, dh_last, dc_last)
         return dx, (dh0, dc0)
-    out = (gradients.W_x, gradients.W_h, gradients.b, gradients.gains)[: 4 if cell.dense else 3]
+    out = _of_product(cell, gradients) + ((gradients.gains,) if cell.recurrence == "dense" else ())
     dx, dh0, *_ = function(dh, tape, out, add, input_gradient, dh_last)
     return dx, (dh0,)

@@ -6,7 +6,17 @@ import numpy as np
 
 from .._validate import choice, flag, number
 from ..random import Generator
-from ..recurrent._run import GRU_AFTER, GRU_BEFORE, INDRNN_RELU, INDRNN_TANH, LSTM_COUPLED, RNN_RELU, RNN_TANH
+from ..recurrent._run import (
+    GRU_AFTER,
+    GRU_BEFORE,
+    INDRNN_RELU,
+    INDRNN_TANH,
+    LSTM_COUPLED,
+    MINGRU,
+    MINGRU_POSITIVE,
+    RNN_RELU,
+    RNN_TANH,
+)
 from ..recurrent._run import LSTM as LSTM_PLAIN
 from . import _formats
 from ._call import Cell
@@ -391,6 +401,77 @@ rng, dtype
 
     def _describe(self) -> str:
         return f"IndRNN({_listed(self, nonlinearity='relu')})"
+
+
+class MinGRU(Stack):
+    """Layers of minimal gated recurrent units (Feng 2024), stacked: the gates read the input alone.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    num_layers : int, default 1
+    dropout : float, default 0
+        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
+        dropped, and a warning says so.
+    batch_first : bool, default False
+        Whether arrays are (B, T, ...) instead of (T, B, ...).
+    bias : bool, default True
+    positive : bool, default False
+        Whether candidates are positive: see :func:`fastdl.mingru_forward`.
+    candidate_dropout : float, default 0
+        Dropout on the candidate n, a new mask every step (Semeniuta 2016).
+    bidirectional, merge, reverse, output, learned_state, input_dropout, zoneout, truncate, checkpoint, rng, dtype
+        As of :class:`RNN`.
+
+    Attributes
+    ----------
+    weight_ih_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
+        (I, 2 H) and (2 H,), gates in the order z, n, drawn as torch's RNN. Also h0_l0 (H,).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> gru = fd.nn.MinGRU(3, 4, num_layers=2, rng=0)
+    >>> y, h = gru.forward(np.ones((5, 2, 3), np.float32), return_state=True)
+    >>> y.shape, h.shape, gru.weight_ih_l0.shape
+    ((5, 2, 4), (2, 2, 4), (3, 8))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        *,
+        bias: bool = True,
+        positive: bool = False,
+        bidirectional: bool = False,
+        merge: str = "concat",
+        reverse: bool = False,
+        output: str = "sequence",
+        learned_state: bool = False,
+        input_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        truncate: int | None = None,
+        checkpoint: bool = False,
+        rng: int | Generator | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.positive = flag("positive", positive)
+        cell = Cell(MINGRU_POSITIVE if positive else MINGRU, "mingru", {"positive": self.positive})
+        super().__init__(
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias), init="torch",
+            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
+            layer_norm=False, clip=None, input_dropout=input_dropout, state_dropout=0.0,
+            candidate_dropout=candidate_dropout, weight_dropout=0.0, zoneout=zoneout, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype,
+        )  # fmt: skip
+
+    def _describe(self) -> str:
+        return f"MinGRU({_listed(self, positive=False)})"
 
 
 def _listed(stack: Stack, **own: Any) -> str:

@@ -43,7 +43,7 @@ class Initial(NamedTuple):
     def _value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name in ("gain", "h0", "c0"):
             return np.full(shape, name == "gain", self.dtype)
-        if name == "weight_hh" and not self.cell.dense:
+        if name == "weight_hh" and self.cell.recurrence == "diagonal":
             return self.source.uniform(0.0, 1.0, shape, self.dtype)
         if self.init == "torch":
             return self._uniform(1 / math.sqrt(self.hidden), shape)

@@ -101,7 +101,7 @@ class Stack(Module):
 
     def _settings(self) -> Settings:
         bounds = {"clip": self.clip, "cell_clip": self.cell_clip}
-        form = self.bias if self._cell.dense else self.bias and "single"
+        form = self.bias if self._cell.recurrence == "dense" else self.bias and "single"
         return Settings(
             self._cell, self.hidden_size, self.proj_size or self.hidden_size, self.dtype, form,
             {name: value for name, value in bounds.items() if value is not None}, self.rates, self.truncate,

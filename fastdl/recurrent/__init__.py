@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN, LSTM, GRU and IndRNN with their options, forward and backward through time.
+"""Recurrent layers: RNN, LSTM, GRU, IndRNN and MinGRU with their options, forward and backward through time.
 
 Arrays are time-major: x is (T, B, I), states are (B, H). Equations: docs/recurrent.md.
 """
@@ -7,6 +7,7 @@ from ._gru import GRUGradients, gru_backward, gru_forward
 from ._indrnn import IndRNNGradients, indrnn_backward, indrnn_forward
 from ._last import last_step, last_step_backward
 from ._lstm import LSTMGradients, lstm_backward, lstm_forward
+from ._mingru import MinGRUGradients, mingru_backward, mingru_forward
 from ._rnn import RNNGradients, rnn_backward, rnn_forward
 from ._run import RecurrentTape
 
@@ -14,6 +15,7 @@ __all__ = [
     "GRUGradients",
     "IndRNNGradients",
     "LSTMGradients",
+    "MinGRUGradients",
     "RNNGradients",
     "RecurrentTape",
     "gru_backward",
@@ -24,6 +26,8 @@ __all__ = [
     "last_step_backward",
     "lstm_backward",
     "lstm_forward",
+    "mingru_backward",
+    "mingru_forward",
     "rnn_backward",
     "rnn_forward",
 ]

@@ -13,7 +13,9 @@ from ._sequences import Rows, rows_of
 
 # The kernels' table of the cells (kernels/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
-CELLS, GATES, BIASES, STATES, DENSE = zip(*kernels.recurrent.cells(), strict=True)
+MINGRU, MINGRU_POSITIVE = 8, 9
+CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), strict=True)
+_WIDTH_OF = {"dense": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}  # what says H, and its axes
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -126,7 +128,7 @@ def forward(
     h0: np.ndarray,
     c0: np.ndarray | None,
     W_x: np.ndarray,
-    W_h: np.ndarray,
+    W_h: np.ndarray | None,
     b: np.ndarray,
     training: bool,
     lengths: Any,
@@ -138,17 +140,17 @@ def forward(
     x = float_array("x", x, (None, None, None))
     dtype = x.dtype
     T, B, I = x.shape  # noqa: E741
-    G, dense = GATES[cell], DENSE[cell]
-    W_h = float_array("W_h", W_h, (None, None), dtype) if dense else float_array("u", W_h, (None,), dtype)
-    H = W_h.shape[-1] // G
+    G, (name, axes) = GATES[cell], _WIDTH_OF[RECURRENCES[cell]]
+    widest = float_array(name, W_x if name == "W_x" else W_h, (None,) * axes, dtype)
+    H = widest.shape[-1] // G
     if not (I and H):
-        name, array = ("W_h" if dense else "u", W_h) if I else ("x", x)
+        name, array = (name, widest) if I else ("x", x)
         raise ValueError(f"{name}: got shape {array.shape}, expected at least one column")
     rows = rows_of(lengths, reverse, T, B) if lengths is not None or reverse else None
     options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
     R = H if options.projection is None else options.projection.shape[1]
-    if dense:
-        W_h = float_array("W_h", W_h, (R, G * H), dtype)
+    if name != "W_x":
+        W_h = float_array(name, widest, (R, G * H)[-axes:], dtype)
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
@@ -163,7 +165,7 @@ def walk(
     h0: np.ndarray,
     c0: np.ndarray | None,
     W_x: np.ndarray,
-    W_h: np.ndarray,
+    W_h: np.ndarray | None,
     b: np.ndarray,
     training: bool,
     rows: Rows | None,
@@ -237,7 +239,7 @@ def backward(
         optional = {"dc": dc, "tape.c": tape.c, "tape.projected": tape.projected}
         optional["tape.gates"] = None if made == "reference" else tape.gates
         read |= {name: array for name, array in optional.items() if array is not None}
-        labels = _GRADIENTS if DENSE[tape.cell] else ("dW_x", "du", *_GRADIENTS[2:])
+        labels = ("dW_x", f"d{_WIDTH_OF[RECURRENCES[tape.cell]][0]}", *_GRADIENTS[2:])
         gradients = _places(out, places, labels, dtype, read)
     return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
 
@@ -285,9 +287,9 @@ def walk_back(
 
 
 def _threads(tape: RecurrentTape, N: int) -> int:
-    (inputs, width), state = tape.W_x.shape, tape.W_h.size  # multiply-adds of a row with x, and with h
-    threads = threads_for(N * (inputs * width + state), GRAIN)
-    if threads == 1 or not DENSE[tape.cell]:  # without a product no step waits for another thread
+    state = 0 if tape.W_h is None else tape.W_h.size  # multiply-adds of a row with h
+    threads = threads_for(N * (tape.W_x.size + state), GRAIN)
+    if threads == 1 or RECURRENCES[tape.cell] != "dense":  # without a product no step waits for another thread
         return threads
     return min(threads, max(1, tape.shape[1] * state // STEP_GRAIN))
 
@@ -327,3 +329,12 @@ def without_options(out: Any, most: int = 4) -> Any:
     if len(out) > most:
         raise ValueError(f"out: got {len(out)} arrays, expected at most {most}")
     return (*out[:3], None, None, *out[3:])
+
+
+def without_state(out: Any) -> Any:
+    """(dW_x, db), as of cells that do not multiply their state."""
+    if not isinstance(out, (tuple, list)):
+        return out
+    if len(out) > 2:
+        raise ValueError(f"out: got {len(out)} arrays, expected at most 2")
+    return (*out[:1], None, *out[1:])

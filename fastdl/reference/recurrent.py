@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
+MINGRU, MINGRU_POSITIVE = 8, 9
 CELLS = (
     "RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False", "IndRNN with tanh",
-    "IndRNN",
+    "IndRNN", "MinGRU", "MinGRU with positive=True",
 )  # fmt: skip
 
 
@@ -25,7 +26,7 @@ class RecurrentTape:
     cell: int
     x: np.ndarray
     W_x: np.ndarray
-    W_h: np.ndarray
+    W_h: np.ndarray | None
     b: np.ndarray
     h: np.ndarray
     c: np.ndarray | None
@@ -120,6 +121,23 @@ def indrnn_forward(
 
 def indrnn_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
     return gru_backward(dh, tape, out, accumulate, input_gradient, dh_last)[:5]
+
+
+def mingru_forward(
+    x, h0, W_x, b, training=True, *, positive=False, lengths=None, reverse=False, candidate_mask=None,
+    candidate_scale=1.0, zoneout_h=None,
+):  # fmt: skip
+    cell = _MinGRU(2, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
+    cell.positive, cell.number = positive, MINGRU_POSITIVE if positive else MINGRU
+    masks = {"state": None, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
+    h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
+    return h, tape if training else None
+
+
+def mingru_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    whole = None if out is None else (out[0], None, *out[1:])
+    dx, dh0, _, dW_x, _, db, *_ = _backward(tape, dh, None, dh_last, whole, accumulate, input_gradient)
+    return dx, dh0, dW_x, db
 
 
 # ---- The walk over time, one sequence (a batch of one) after another ----------------------------------------------
@@ -298,6 +316,33 @@ class _IndRNN(_RNN):
         dx, by_x = self.products_backward([da], x, self.W_x, 0, None, [0])
         by_u = {"W_h": (da * _masked(h, own["state"])).sum(0), "b": da.sum(0)}
         return dx, passed + _masked(da * self.W_h, own["state"]), None, _merge(by_x, by_u)
+
+
+class _Minimal(_Cell):
+    """Cells whose gates do not read h."""
+
+    def candidate(self, a):
+        return np.where(a >= 0, a + 0.5, _sigmoid(a)) if self.positive else a
+
+    def candidate_slope(self, a):
+        return np.where(a >= 0, 1, _sigmoid(a) * (1 - _sigmoid(a))) if self.positive else 1
+
+
+class _MinGRU(_Minimal):
+    def step(self, x, h, c, own):
+        a_z, a_n = np.split(x @ self.W_x + self.b, 2, axis=1)
+        z, n = _sigmoid(a_z), self.candidate(a_n)
+        value = (1 - z) * h + z * self.keep(n, own["candidate"])
+        return (self.zoned(h, value, own["zone_h"]), None), (a_n, z, n)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        a_n, z, n = kept
+        passed, d = self.unzoned(dh, own["zone_h"])
+        da_z = d * (self.keep(n, own["candidate"]) - h) * z * (1 - z)
+        da_n = self.keep(d * z, own["candidate"]) * self.candidate_slope(a_n)
+        dx, by_x = self.products_backward([da_z, da_n], x, self.W_x, 0, None, [0, 1])
+        db = np.concatenate([da_z.sum(0), da_n.sum(0)])
+        return dx, passed + d * (1 - z), None, _merge(by_x, {"b": db})
 
 
 class _LSTM(_Cell):
