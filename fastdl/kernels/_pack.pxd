@@ -65,7 +65,7 @@ cdef inline void gate_product(
                 (to.q1 - side.first * w.wide - q) * w.lanes, start, start_row)
 
 
-# ---- Parameters by unit: biases by plain block, three peepholes (or a diagonal recurrence's vector), gains of x and h --
+# ---- Parameters by unit: biases by plain block, three peepholes (or a diagonal recurrence's vector), gains
 
 
 cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
