@@ -107,6 +107,7 @@ def rnn() -> None:
 def cells_without_a_product() -> None:
     _recurrent("IndRNN", num_layers=2)
     _recurrent("MinGRU", positive=True)
+    _recurrent("MinLSTM", normalized=False)
 
 
 @recipe

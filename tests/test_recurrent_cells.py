@@ -20,12 +20,14 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}  # relative to the largest ele
 FORMS = {
     "indrnn": [{"nonlinearity": "relu"}, {"nonlinearity": "tanh"}],
     "mingru": [{"positive": False}, {"positive": True}],
+    "minlstm": [{"positive": a, "normalized": b} for a in (False, True) for b in (False, True)],
 }
 LAYERS = {
     "indrnn": "IndRNN",
     "mingru": "MinGRU",
+    "minlstm": "MinLSTM",
 }
-GATES = {"mingru": 2}  # of cells that do not multiply h
+GATES = {"mingru": 2, "minlstm": 3}  # of cells that do not multiply h
 EVERY = [
     pytest.param(cell, form, id=f"{cell}-{'-'.join(map(str, form.values()))}")
     for cell, forms in FORMS.items()
@@ -143,12 +145,13 @@ def in_torch(torch, cell, form, x, h, weights):
 
 
 def _minimal(torch, cell, form, a, h):
-    """z and n of minGRU; h = (1 - z) h + z n."""
+    """z and n of minGRU; h = (1 - z) h + z n. Or f, i and n of minLSTM; h = f h + i n."""
     outputs = []
-    for a_z, a_n in (one.chunk(2, -1) for one in a):
+    for *gates, a_n in (one.chunk(GATES[cell], -1) for one in a):
         n = torch.where(a_n >= 0, a_n + 0.5, torch.sigmoid(a_n)) if form["positive"] else a_n
-        z = torch.sigmoid(a_z)
-        h = (1 - z) * h + z * n
+        *f, i = (torch.sigmoid(gate) for gate in gates)
+        old = f[0] if f else 1 - i
+        h = (old * h + i * n) / (old + i if form.get("normalized") else 1)
         outputs.append(h)
     return outputs
 
@@ -264,6 +267,19 @@ def test_a_candidate_of_zero_and_infinities(level, positive):
         np.testing.assert_allclose(h.ravel(), np.array(expected, dtype), rtol=1e-6, atol=1e-30)
         slopes = recurrent.mingru_backward(np.ones_like(h), tape).dx.ravel()
         np.testing.assert_allclose(slopes, [1, 1, 1, 0, 1] if positive else 1, rtol=1e-6, atol=1e-30)
+
+
+def test_gates_near_zero_still_share(level):
+    """Where sigma itself is lost in float32, f / (f + i) is not."""
+    a_f, a_i = np.array([-60.0, -75.0, 70.0, -400.0]), np.array([-58.0, -75.0, -70.0, -400.0])
+    for dtype in (np.float32, np.float64):
+        W_x = np.concatenate([a_f, a_i, np.zeros(4)])[None].astype(dtype)
+        x, h0, b = np.ones((1, 1, 1), dtype), np.ones((1, 4), dtype), np.zeros(12, dtype)
+        h, tape = recurrent.minlstm_forward(x, h0, W_x, b)
+        expected = 1 / (1 + np.exp(np.logaddexp(0, -a_f) - np.logaddexp(0, -a_i)))
+        np.testing.assert_allclose(h[0, 0], expected, rtol=2e-5)
+        db = recurrent.minlstm_backward(np.ones_like(h), tape).db
+        np.testing.assert_allclose(db[:4], expected * (1 - expected) / (1 + np.exp(a_f)), rtol=2e-5, atol=1e-30)
 
 
 @pytest.mark.parametrize("cell", FORMS)

@@ -12,7 +12,7 @@ from ._vec cimport (
     clamp, every, load, part, positive, relu, sigmoid, store, tanh, vec, vdouble, vfloat, within,
 )
 from ._walk cimport (
-    GRU_AFTER, GRU_POINT, LSTM_COUPLED, LSTM_POINT, plain_blocks, RNN_POINT, Row, units, Walk,
+    GRU_AFTER, GRU_POINT, LSTM_COUPLED, LSTM_POINT, MINGRU_POINT, plain_blocks, RNN_POINT, Row, units, Walk,
 )
 
 
@@ -242,6 +242,44 @@ cdef inline void mingru_point_backward(
     store(<vec*> row.dh + q, load(<const vec*> row.dh + q, width) + dh * (1 - z), width)
 
 
+# ---- MinLSTM ----------------------------------------------------------------------------------------------------
+
+
+cdef inline vec share_gate(const Walk* w, vec* gate) noexcept nogil:
+    """sigma(a) of a gate that may be divided by itself and another: so of an a that leaves it above 0."""
+    gate[0] = sigmoid(gate[0] if w.cell.form & 2 else clamp(gate[0], 80))
+    return gate[0]
+
+
+cdef inline vec minlstm_point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
+    """(5.10): h = (f old + i n) / (f + i), or f old + i n."""
+    cdef vec old = load(<const vec*> row.h_before + q, units(w, q))
+    cdef vec f = share_gate(w, gates), i = share_gate(w, gates + w.wide)
+    cdef vec n = kept(w, row, q, candidate_gate(w, gates + 2 * w.wide))
+    if w.cell.form & 2:
+        return f * old + i * n
+    return (f / (f + i)) * old + (i / (f + i)) * n
+
+
+cdef inline void minlstm_point_backward(
+    const Walk* w, const Row* row, const vec* gates, Py_ssize_t q, vec dh, vec* da,
+) noexcept nogil:
+    """row.dh, what passes the new value by, gains what passes by f."""
+    cdef Py_ssize_t width = units(w, q)
+    cdef vec old = load(<const vec*> row.h_before + q, width), f = gates[0], i = gates[w.wide]
+    cdef vec n = kept(w, row, q, gates[2 * w.wide]), of_f = f, of_i = i, apart
+    if w.cell.form & 2:                           # h = f old + i n
+        da[0] = dh * old * (f * (1 - f))
+        da[w.wide] = dh * n * (i * (1 - i))
+    else:                                         # h = of_f old + of_i n, of_f = f / (f + i), of_f + of_i = 1
+        of_f, of_i = f / (f + i), i / (f + i)
+        apart = dh * (old - n) * (of_f * of_i)
+        da[0] = apart * (1 - f)
+        da[w.wide] = -apart * (1 - i)
+    da[2 * w.wide] = kept(w, row, q, dh * of_i) * candidate_slope(w, gates[2 * w.wide])  # n = kept(g(a_n))
+    store(<vec*> row.dh + q, load(<const vec*> row.dh + q, width) + dh * of_f, width)
+
+
 # ---- A row of any cell ------------------------------------------------------------------------------------------
 
 
@@ -253,7 +291,9 @@ cdef inline vec point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) n
         return lstm_point(w, row, gates + q, q)
     if w.cell.point == GRU_POINT:
         return gru_point(w, row, gates + q, q)
-    return mingru_point(w, row, gates + q, q)
+    if w.cell.point == MINGRU_POINT:
+        return mingru_point(w, row, gates + q, q)
+    return minlstm_point(w, row, gates + q, q)
 
 
 cdef inline void point_backward(
@@ -266,8 +306,10 @@ cdef inline void point_backward(
         lstm_point_backward(w, row, gates + q, q, dh, da + q)
     elif w.cell.point == GRU_POINT:
         gru_point_backward(w, row, gates + q, q, dh, da + q)
-    else:
+    elif w.cell.point == MINGRU_POINT:
         mingru_point_backward(w, row, gates + q, q, dh, da + q)
+    else:
+        minlstm_point_backward(w, row, gates + q, q, dh, da + q)
     clear_beyond(w, da + q, plain_blocks(w), units(w, q))
 
 

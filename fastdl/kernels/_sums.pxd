@@ -109,8 +109,7 @@ cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize
 
 
 cdef inline void parameter_sums(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
-    """db, dpeepholes if there are any, and what a diagonal recurrence has, from gradients of pre-activations by plain
-    blocks."""
+    """db, dpeepholes and what a diagonal recurrence has, from gradients of pre-activations by plain blocks."""
     cdef const Walk* w = f.w
     cdef cython.floating sums[FD_NR_FLOAT]
     cdef Py_ssize_t j, b, u, r, blocks = plain_blocks(w), row = plain_row_size(w)

@@ -6,9 +6,9 @@
  * products of backward run over them. So where x and h stay apart within a gate it has two blocks: n of a GRU with the
  * reset after the product has that of x in front, r and z have one each, and n of h comes last.
  *
- * The recurrence is dense, h @ W_h; or diagonal, each unit by itself: block b gains u * h with part h_gate[b] of a vector
- * of gates * H elements in the place of W_h. Or there is none: h passes by the gates alone. There are
- * no products with h then, and no blocks of it.
+ * The recurrence is dense, h @ W_h; or diagonal, each unit by itself: block b gains u * h with part h_gate[b] of a
+ * vector of gates * H elements in the place of W_h; or there is none, and h passes by the gates alone. Without a product
+ * there are no blocks of h.
  *
  * The late blocks, the last ones, are multiplied in a second phase by what the points of the first one give.
  */
@@ -16,13 +16,15 @@
 #define FASTDL_TABLE_H
 
 enum { FD_RNN_TANH, FD_RNN_RELU, FD_LSTM, FD_LSTM_COUPLED, FD_GRU_AFTER, FD_GRU_BEFORE, FD_INDRNN_TANH, FD_INDRNN_RELU,
-       FD_MINGRU, FD_MINGRU_POSITIVE, FD_CELLS };
+       FD_MINGRU, FD_MINGRU_POSITIVE, FD_MINLSTM, FD_MINLSTM_POSITIVE, FD_MINLSTM_FREE, FD_MINLSTM_FREE_POSITIVE,
+       FD_CELLS };
 enum { FD_DENSE, FD_DIAGONAL, FD_NONE };
-enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT, FD_MINGRU_POINT };
+enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT, FD_MINGRU_POINT, FD_MINLSTM_POINT };
 
 typedef struct {
     const char *name;
-    int point, form; /* which equations, and which form of them: 1 is relu of an RNN, a positive candidate */
+    int point;       /* which equations, */
+    int form;        /* and which form: 1 is relu of an RNN or positive candidates, 2 gates as they are */
     int recurrence;  /* dense, diagonal or none */
     int gates;       /* of W_x and W_h, H columns each */
     int biases;      /* parts of b, H elements each */
@@ -41,17 +43,28 @@ static const fd_cell fd_cells[FD_CELLS] = {
     /* i, f, g, o */
     {"LSTM", FD_LSTM_POINT, 0, FD_DENSE, 4, 4, 2, 0, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, -1, 2}},
     /* i, g, o; f is 1 - i */
-    {"LSTM with coupled=True", FD_LSTM_POINT, 0, FD_DENSE, 3, 3, 2, 0, 3, 0, 0, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}, {0, -1, 2}},
+    {"LSTM with coupled=True", FD_LSTM_POINT, 0, FD_DENSE, 3, 3, 2, 0, 3, 0, 0, {0, 1, 2}, {0, 1, 2}, {0, 1, 2},
+     {0, -1, 2}},
     /* n of x, r, z, n of h, where W and b have r, z, n, and b has n of h behind them */
-    {"GRU", FD_GRU_POINT, 0, FD_DENSE, 3, 4, 1, 1, 4, 1, 0, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}, {-1, -1, -1, -1}},
+    {"GRU", FD_GRU_POINT, 0, FD_DENSE, 3, 4, 1, 1, 4, 1, 0, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3},
+     {-1, -1, -1, -1}},
     /* r, z, n, of which n multiplies r h */
-    {"GRU with reset_after=False", FD_GRU_POINT, 0, FD_DENSE, 3, 3, 1, 1, 3, 0, 1, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}, {-1, -1, -1}},
+    {"GRU with reset_after=False", FD_GRU_POINT, 0, FD_DENSE, 3, 3, 1, 1, 3, 0, 1, {0, 1, 2}, {0, 1, 2},
+     {0, 1, 2}, {-1, -1, -1}},
     /* an RNN but for the recurrence */
     {"IndRNN with tanh", FD_RNN_POINT, 0, FD_DIAGONAL, 1, 1, 1, 1, 1, 1, 0, {0}, {0}, {0}, {-1}},
     {"IndRNN", FD_RNN_POINT, 1, FD_DIAGONAL, 1, 1, 1, 1, 1, 1, 0, {0}, {0}, {0}, {-1}},
     /* z, n */
     {"MinGRU", FD_MINGRU_POINT, 0, FD_NONE, 2, 2, 1, 1, 2, 2, 0, {0, 1}, {-1, -1}, {0, 1}, {-1, -1}},
     {"MinGRU with positive=True", FD_MINGRU_POINT, 1, FD_NONE, 2, 2, 1, 1, 2, 2, 0, {0, 1}, {-1, -1}, {0, 1}, {-1, -1}},
+    /* f, i, n */
+    {"MinLSTM", FD_MINLSTM_POINT, 0, FD_NONE, 3, 3, 1, 1, 3, 3, 0, {0, 1, 2}, {-1, -1, -1}, {0, 1, 2}, {-1, -1, -1}},
+    {"MinLSTM with positive=True", FD_MINLSTM_POINT, 1, FD_NONE, 3, 3, 1, 1, 3, 3, 0, {0, 1, 2}, {-1, -1, -1},
+     {0, 1, 2}, {-1, -1, -1}},
+    {"MinLSTM with normalized=False", FD_MINLSTM_POINT, 2, FD_NONE, 3, 3, 1, 1, 3, 3, 0, {0, 1, 2}, {-1, -1, -1},
+     {0, 1, 2}, {-1, -1, -1}},
+    {"MinLSTM with positive=True, normalized=False", FD_MINLSTM_POINT, 3, FD_NONE, 3, 3, 1, 1, 3, 3, 0, {0, 1, 2},
+     {-1, -1, -1}, {0, 1, 2}, {-1, -1, -1}},
 };
 
 #endif

@@ -31,6 +31,7 @@ cdef extern from "_table.h" nogil:
         RNN_POINT "FD_RNN_POINT"
         LSTM_POINT "FD_LSTM_POINT"
         GRU_POINT "FD_GRU_POINT"
+        MINGRU_POINT "FD_MINGRU_POINT"
     ctypedef struct Cell "fd_cell":
         const char* name
         int point, form, recurrence, gates, biases, states, carries, blocks, first_of_h, late

@@ -2,8 +2,9 @@
 
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
-from ._cells import GRU, LSTM, RNN, IndRNN, MinGRU
+from ._cells import GRU, LSTM, RNN
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
+from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._parameter import Parameter
 from ._sequential import Sequential
@@ -35,6 +36,7 @@ __all__ = [
     "IndRNN",
     "Linear",
     "MinGRU",
+    "MinLSTM",
     "Module",
     "Parameter",
     "ReLU",

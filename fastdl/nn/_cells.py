@@ -1,19 +1,15 @@
-"""The recurrent layers by cell. Which row of the topic's table each is, and what its arguments mean."""
+"""The recurrent layers by cell: RNN, LSTM, GRU. Which row of the topic's table each is, and what its arguments mean."""
 
 from typing import Any
 
 import numpy as np
 
-from .._validate import choice, flag, number
+from .._validate import choice, number
 from ..random import Generator
 from ..recurrent._run import (
     GRU_AFTER,
     GRU_BEFORE,
-    INDRNN_RELU,
-    INDRNN_TANH,
     LSTM_COUPLED,
-    MINGRU,
-    MINGRU_POSITIVE,
     RNN_RELU,
     RNN_TANH,
 )
@@ -125,7 +121,7 @@ class RNN(Stack):
         )  # fmt: skip
 
     def _describe(self) -> str:
-        return f"RNN({_listed(self, nonlinearity='tanh')})"
+        return f"RNN({listed(self, nonlinearity='tanh')})"
 
     export_weights = _formats.export_weights
     import_weights = _formats.import_weights
@@ -240,7 +236,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
                 one.data[gate] = 0
 
     def _describe(self) -> str:
-        return f"LSTM({_listed(self, peepholes=False, coupled=False, cell_clip=None)})"
+        return f"LSTM({listed(self, peepholes=False, coupled=False, cell_clip=None)})"
 
     export_weights = _formats.export_weights
     import_weights = _formats.import_weights
@@ -321,160 +317,13 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         )  # fmt: skip
 
     def _describe(self) -> str:
-        return f"GRU({_listed(self, reset_after=True)})"
+        return f"GRU({listed(self, reset_after=True)})"
 
     export_weights = _formats.export_weights
     import_weights = _formats.import_weights
 
 
-class IndRNN(Stack):
-    """Independently recurrent layers (Li 2018), stacked: ``h_t = f(x_t W_x + u * h_{t-1} + b)``, u a vector.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-    num_layers : int, default 1
-    dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
-        dropped, and a warning says so.
-    batch_first : bool, default False
-        Whether arrays are (B, T, ...) instead of (T, B, ...).
-    bias : bool, default True
-    nonlinearity : {"relu", "tanh"}
-    clip : float, optional
-        Bound of what enters f.
-    weight_dropout : float, default 0
-        DropConnect on u: one mask for all time steps (Merity 2017).
-    bidirectional, merge, reverse, output, learned_state, input_dropout, state_dropout, zoneout, truncate, checkpoint, \
-rng, dtype
-        As of :class:`RNN`.
-
-    Attributes
-    ----------
-    weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, H), (H,) and (H,): weight_hh is u, drawn from [0, 1) as in the paper, the others as torch's RNN. Also
-        h0_l0 (H,).
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> rnn = fd.nn.IndRNN(3, 4, num_layers=2, rng=0)
-    >>> y, h = rnn.forward(np.ones((5, 2, 3), np.float32), return_state=True)
-    >>> y.shape, h.shape, rnn.weight_hh_l0.shape
-    ((5, 2, 4), (2, 2, 4), (4,))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        batch_first: bool = False,
-        *,
-        bias: bool = True,
-        nonlinearity: str = "relu",
-        bidirectional: bool = False,
-        merge: str = "concat",
-        reverse: bool = False,
-        output: str = "sequence",
-        learned_state: bool = False,
-        clip: float | None = None,
-        input_dropout: float = 0.0,
-        state_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        truncate: int | None = None,
-        checkpoint: bool = False,
-        rng: int | Generator | None = None,
-        dtype: Any = np.float32,
-    ) -> None:
-        self.nonlinearity = choice("nonlinearity", nonlinearity, ("relu", "tanh"))
-        number = INDRNN_RELU if nonlinearity == "relu" else INDRNN_TANH
-        super().__init__(
-            Cell(number, "indrnn", {"nonlinearity": nonlinearity}), input_size, hidden_size, num_layers, dropout,
-            batch_first, bias=flag("bias", bias), init="torch", bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=False, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
-            truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
-
-    def _describe(self) -> str:
-        return f"IndRNN({_listed(self, nonlinearity='relu')})"
-
-
-class MinGRU(Stack):
-    """Layers of minimal gated recurrent units (Feng 2024), stacked: the gates read the input alone.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-    num_layers : int, default 1
-    dropout : float, default 0
-        Probability of dropping an output of each layer but the last (Zaremba 2014). With one layer nothing is
-        dropped, and a warning says so.
-    batch_first : bool, default False
-        Whether arrays are (B, T, ...) instead of (T, B, ...).
-    bias : bool, default True
-    positive : bool, default False
-        Whether candidates are positive: see :func:`fastdl.mingru_forward`.
-    candidate_dropout : float, default 0
-        Dropout on the candidate n, a new mask every step (Semeniuta 2016).
-    bidirectional, merge, reverse, output, learned_state, input_dropout, zoneout, truncate, checkpoint, rng, dtype
-        As of :class:`RNN`.
-
-    Attributes
-    ----------
-    weight_ih_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
-        (I, 2 H) and (2 H,), gates in the order z, n, drawn as torch's RNN. Also h0_l0 (H,).
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> gru = fd.nn.MinGRU(3, 4, num_layers=2, rng=0)
-    >>> y, h = gru.forward(np.ones((5, 2, 3), np.float32), return_state=True)
-    >>> y.shape, h.shape, gru.weight_ih_l0.shape
-    ((5, 2, 4), (2, 2, 4), (3, 8))
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        batch_first: bool = False,
-        *,
-        bias: bool = True,
-        positive: bool = False,
-        bidirectional: bool = False,
-        merge: str = "concat",
-        reverse: bool = False,
-        output: str = "sequence",
-        learned_state: bool = False,
-        input_dropout: float = 0.0,
-        candidate_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        truncate: int | None = None,
-        checkpoint: bool = False,
-        rng: int | Generator | None = None,
-        dtype: Any = np.float32,
-    ) -> None:
-        self.positive = flag("positive", positive)
-        cell = Cell(MINGRU_POSITIVE if positive else MINGRU, "mingru", {"positive": self.positive})
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias), init="torch",
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=False, clip=None, input_dropout=input_dropout, state_dropout=0.0,
-            candidate_dropout=candidate_dropout, weight_dropout=0.0, zoneout=zoneout, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
-
-    def _describe(self) -> str:
-        return f"MinGRU({_listed(self, positive=False)})"
-
-
-def _listed(stack: Stack, **own: Any) -> str:
+def listed(stack: Stack, **own: Any) -> str:
     """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
     defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch",
                 "proj_size": 0, "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,

@@ -24,7 +24,7 @@ from .dropout import Dropout
 
 
 class Stack(Module):
-    """Base of the recurrent layers of _cells.py; their docstrings say what the arguments are."""
+    """Base of the recurrent layers of _cells.py and _lean_cells.py; their docstrings say what the arguments are."""
 
     def __init__(
         self, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, batch_first: bool, *,

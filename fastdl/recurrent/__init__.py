@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN, LSTM, GRU, IndRNN and MinGRU with their options, forward and backward through time.
+"""Recurrent layers: RNN, LSTM, GRU, IndRNN, MinGRU and MinLSTM with their options, forward and backward through time.
 
 Arrays are time-major: x is (T, B, I), states are (B, H). Equations: docs/recurrent.md.
 """
@@ -8,6 +8,7 @@ from ._indrnn import IndRNNGradients, indrnn_backward, indrnn_forward
 from ._last import last_step, last_step_backward
 from ._lstm import LSTMGradients, lstm_backward, lstm_forward
 from ._mingru import MinGRUGradients, mingru_backward, mingru_forward
+from ._minlstm import MinLSTMGradients, minlstm_backward, minlstm_forward
 from ._rnn import RNNGradients, rnn_backward, rnn_forward
 from ._run import RecurrentTape
 
@@ -16,6 +17,7 @@ __all__ = [
     "IndRNNGradients",
     "LSTMGradients",
     "MinGRUGradients",
+    "MinLSTMGradients",
     "RNNGradients",
     "RecurrentTape",
     "gru_backward",
@@ -28,6 +30,8 @@ __all__ = [
     "lstm_forward",
     "mingru_backward",
     "mingru_forward",
+    "minlstm_backward",
+    "minlstm_forward",
     "rnn_backward",
     "rnn_forward",
 ]

@@ -13,7 +13,7 @@ from ._sequences import Rows, rows_of
 
 # The kernels' table of the cells (kernels/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
-MINGRU, MINGRU_POSITIVE = 8, 9
+MINGRU, MINGRU_POSITIVE, MINLSTM = 8, 9, 10  # and its three other forms
 CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), strict=True)
 _WIDTH_OF = {"dense": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}  # what says H, and its axes
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")

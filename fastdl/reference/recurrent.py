@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
-MINGRU, MINGRU_POSITIVE = 8, 9
+MINGRU, MINGRU_POSITIVE, MINLSTM = 8, 9, 10  # and its three other forms
 CELLS = (
     "RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False", "IndRNN with tanh",
-    "IndRNN", "MinGRU", "MinGRU with positive=True",
+    "IndRNN", "MinGRU", "MinGRU with positive=True", "MinLSTM",
+    "MinLSTM with positive=True", "MinLSTM with normalized=False", "MinLSTM with positive=True, normalized=False",
 )  # fmt: skip
 
 
@@ -138,6 +139,21 @@ def mingru_backward(dh, tape, out=None, accumulate=False, input_gradient=True, d
     whole = None if out is None else (out[0], None, *out[1:])
     dx, dh0, _, dW_x, _, db, *_ = _backward(tape, dh, None, dh_last, whole, accumulate, input_gradient)
     return dx, dh0, dW_x, db
+
+
+def minlstm_forward(
+    x, h0, W_x, b, training=True, *, positive=False, normalized=True, lengths=None, reverse=False, candidate_mask=None,
+    candidate_scale=1.0, zoneout_h=None,
+):  # fmt: skip
+    cell = _MinLSTM(3, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
+    cell.positive, cell.normalized, cell.number = positive, normalized, MINLSTM + positive + 2 * (not normalized)
+    masks = {"state": None, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
+    h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
+    return h, tape if training else None
+
+
+def minlstm_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
+    return mingru_backward(dh, tape, out, accumulate, input_gradient, dh_last)
 
 
 # ---- The walk over time, one sequence (a batch of one) after another ----------------------------------------------
@@ -343,6 +359,30 @@ class _MinGRU(_Minimal):
         dx, by_x = self.products_backward([da_z, da_n], x, self.W_x, 0, None, [0, 1])
         db = np.concatenate([da_z.sum(0), da_n.sum(0)])
         return dx, passed + d * (1 - z), None, _merge(by_x, {"b": db})
+
+
+class _MinLSTM(_Minimal):
+    def step(self, x, h, c, own):
+        a_f, a_i, a_n = np.split(x @ self.W_x + self.b, 3, axis=1)
+        f, i, n = _sigmoid(a_f), _sigmoid(a_i), self.candidate(a_n)
+        if self.normalized:  # f / (f + i), also where both are near 0
+            f = _sigmoid(np.logaddexp(0, -a_i) - np.logaddexp(0, -a_f))
+            i = 1 - f
+        value = f * h + i * self.keep(n, own["candidate"])
+        return (self.zoned(h, value, own["zone_h"]), None), (a_f, a_i, a_n, f, i, n)
+
+    def step_backward(self, dh, dc, x, h, c, own, kept):
+        a_f, a_i, a_n, f, i, n = kept
+        passed, d = self.unzoned(dh, own["zone_h"])
+        n = self.keep(n, own["candidate"])
+        if self.normalized:
+            da_f, da_i = d * (h - n) * f * i * _sigmoid(-a_f), d * (n - h) * f * i * _sigmoid(-a_i)
+        else:
+            da_f, da_i = d * h * f * (1 - f), d * n * i * (1 - i)
+        da_n = self.keep(d * i, own["candidate"]) * self.candidate_slope(a_n)
+        dx, by_x = self.products_backward([da_f, da_i, da_n], x, self.W_x, 0, None, [0, 1, 2])
+        db = np.concatenate([one.sum(0) for one in (da_f, da_i, da_n)])
+        return dx, passed + d * f, None, _merge(by_x, {"b": db})
 
 
 class _LSTM(_Cell):
