@@ -136,6 +136,8 @@ def linear_backward(
     """
     x, W = _linear_arguments(x, W)
     dy = float_array("dy", dy, (*x.shape[:-1], W.shape[1]), x.dtype)
+    if not isinstance(out, Apart):
+        accumulate = flag("accumulate", accumulate)
     if out is None:
         dW = aligned_empty(W.shape, x.dtype)
         db: Any = aligned_empty(W.shape[1], x.dtype)
@@ -143,7 +145,6 @@ def linear_backward(
     elif isinstance(out, Apart):
         dW, db = out
     else:
-        accumulate = flag("accumulate", accumulate)
         parts("out", out, "dW", "db or None")
         dW = out_array("out[0]", out[0], W.shape, x.dtype)
         db = None if out[1] is None else out_array("out[1]", out[1], (W.shape[1],), x.dtype)
@@ -242,7 +243,8 @@ def embedding_backward(
     dy = float_array("dy", dy, (*index.shape, W.shape[1]), W.dtype)
     dW = aligned_empty(W.shape, W.dtype) if out is None else out_array("out", out, W.shape, W.dtype)
     check_apart(out=dW, dy=dy)
-    if out is None or not flag("accumulate", accumulate):
+    accumulate = flag("accumulate", accumulate)
+    if out is None or not accumulate:
         dW[...] = 0
     if dy.size:
         num_threads = threads_for(dy.size, 4 * _GRAIN_ELEMENTS)

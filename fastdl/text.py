@@ -97,6 +97,11 @@ def read_corpus(paths: Sequence[str | os.PathLike[str]]) -> "Corpus":
     Returns
     -------
     Corpus
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As :func:`read_text`.
     """
     return Corpus(_pieces(paths))
 
@@ -128,6 +133,8 @@ def decoded(file: BinaryIO, name: str) -> Iterator[str]:
     ValueError
         If it is empty or not text (not UTF-8, or with NUL characters), with the place.
     """
+    if not hasattr(file, "read"):
+        raise TypeError(f"file: got {shown(file)}, expected a binary file")
     block, at, foreign, ends = file.read(_BLOCK), 0, 0, False
     if not isinstance(block, bytes):
         raise TypeError(f"file: got one that gives {type(block).__name__}, expected a binary file")

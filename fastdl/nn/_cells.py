@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import choice, number
+from .._validate import choice, flag, number
 from ..random import Generator
 from ..recurrent._run import (
     GRU_AFTER,
@@ -210,10 +210,10 @@ weight_dropout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.coupled = bool(coupled)
-        if coupled and forget_bias is not None:
+        self.coupled = flag("coupled", coupled)
+        if self.coupled and forget_bias is not None:
             raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
-        cell = Cell(LSTM_COUPLED if coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
+        cell = Cell(LSTM_COUPLED if self.coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
         super().__init__(
             cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
             bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
@@ -306,8 +306,8 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
-        self.reset_after = bool(reset_after)
-        cell = Cell(GRU_AFTER if reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
+        self.reset_after = flag("reset_after", reset_after)
+        cell = Cell(GRU_AFTER if self.reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
         super().__init__(
             cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
             bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,

@@ -43,13 +43,15 @@ class Stack(Module):
         if self.dropout and self.num_layers == 1:
             warn(f"dropout: got {dropout} with one layer, but it acts between layers: nothing is dropped")
         self.bias, self.init = checked_form(bias), checked_init(init, cell)
-        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
+        self.batch_first, self.bidirectional = flag("batch_first", batch_first), flag("bidirectional", bidirectional)
+        reverse = flag("reverse", reverse)
         self.merge = choice("merge", merge, ("concat", "sum", "mean"))
         self.output = choice("output", output, ("sequence", "last"))
-        if bidirectional and reverse:
+        if self.bidirectional and reverse:
             raise ValueError("reverse: got True with bidirectional=True, expected one of the two")
-        self.directions = [("", bool(reverse)), ("_reverse", True)] if bidirectional else [("", bool(reverse))]
-        self.learned_state, self.layer_norm, self.peepholes = bool(learned_state), bool(layer_norm), bool(peepholes)
+        self.directions = [("", reverse), ("_reverse", True)] if self.bidirectional else [("", reverse)]
+        self.learned_state, self.layer_norm = flag("learned_state", learned_state), flag("layer_norm", layer_norm)
+        self.peepholes = flag("peepholes", peepholes)
         self.proj_size = integer("proj_size", proj_size, 0)
         self.clip = None if clip is None else number("clip", clip, 0, open_low=True)
         self.cell_clip = None if cell_clip is None else number("cell_clip", cell_clip, 0, open_low=True)
@@ -57,7 +59,7 @@ class Stack(Module):
             input_dropout, state_dropout, candidate_dropout, weight_dropout, zoneout, zoneout_cell
         )
         self.truncate = None if truncate is None else integer("truncate", truncate, 1)
-        self.checkpoint = bool(checkpoint)
+        self.checkpoint = flag("checkpoint", checkpoint)
         self.dtype = float_dtype(dtype)
         widths = (self.proj_size or self.hidden_size, self.hidden_size)
         self._both = Directions(len(self.directions), self.merge, self.dtype)

@@ -137,7 +137,8 @@ class Audit:
         try:
             function(*call.args, **call.kwargs)
         except (TypeError, ValueError) as error:
-            places, owner = list(call.signature.parameters), call.arguments.get("self")
+            places = [one for one in call.signature.parameters if one != "self"]
+            owner = call.arguments.get("self")
             first = re.match(r"\[(\d+)\]", path)
             several = call.signature.parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL
             place = places.index(parameter) + int(first[1]) if several and first else None
