@@ -97,9 +97,15 @@ def set_num_threads(num_threads: int) -> None:
     >>> fd.set_num_threads(before)
     """
     global _num_threads
-    if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
-        raise TypeError(f"num_threads: got {type(num_threads).__name__}, expected an int")
-    num_threads, most = operator.index(num_threads), most_threads()
+    try:
+        if isinstance(num_threads, bool):
+            raise TypeError
+        num_threads, most = (
+            operator.index(num_threads),
+            most_threads(),
+        )  # an array has it, too
+    except TypeError:
+        raise TypeError(f"num_threads: got {type(num_threads).__name__}, expected an int") from None
     if num_threads < 1:
         raise ValueError(f"num_threads: got {num_threads}, expected at least 1")
     if num_threads >= 2**31:

@@ -6,7 +6,7 @@ The unit is the character (Unicode code point), so any alphabet works and nothin
 
 import codecs
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -107,7 +107,7 @@ def read_corpus(paths: Sequence[str | os.PathLike[str]]) -> "Corpus":
 
 
 def _pieces(paths: Any) -> Iterator[str]:
-    for i, path in enumerate(iterated("paths", paths, "a sequence of paths", (str, bytes, os.PathLike))):
+    for i, path in enumerate(iterated("paths", paths, "a sequence of paths", (str, bytes, os.PathLike, Mapping))):
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"paths[{i}]: got {type(path).__name__}, expected a path")
         with open_regular(path) as file:

@@ -269,7 +269,7 @@ def _complex(near: Sampled, x: np.ndarray) -> np.ndarray:
         at.flat[k] += 1j * step
         result[..., k] = near.complex(at).imag / step
         at.flat[k] = x.flat[k]
-    return result.reshape(*near.value.shape, *x.shape)
+    return result.reshape((*near.value.shape, *x.shape))
 
 
 def _slope_within(near: Sampled, at: np.ndarray) -> np.ndarray:
@@ -285,7 +285,7 @@ def _agrees(near: Sampled, exact: np.ndarray) -> bool:
 
     An f with abs, a maximum or a conjugate takes complex numbers without complaint and answers wrongly.
     """
-    columns = exact.reshape(*near.value.shape, near.x.size)
+    columns = exact.reshape((*near.value.shape, near.x.size))
     noise = _noise(near)
     largest = np.abs(exact).max(initial=0)
     for k in range(near.x.size):
@@ -391,7 +391,7 @@ def _central(near: Sampled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         line = _Line(near, k, noise)
         slope, uncertain, kink[..., k] = line.settle()
         result[..., k], error[..., k] = slope / line.unit, uncertain / line.unit
-    return tuple(one.reshape(*shape, *near.x.shape) for one in (result, error, kink))  # type: ignore[return-value]
+    return tuple(one.reshape((*shape, *near.x.shape)) for one in (result, error, kink))  # type: ignore[return-value]
 
 
 def _second_differences(near: Sampled) -> tuple[np.ndarray, np.ndarray]:

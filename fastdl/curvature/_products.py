@@ -106,7 +106,7 @@ class ModelPoint:
             else:
                 matrix[:, k] = self._jvp(unit.reshape(inner), wrt).reshape(-1)
             unit[k] = 0
-        return matrix.reshape(*self.output.shape, *inner)
+        return matrix.reshape((*self.output.shape, *inner))
 
     def _direction(self, name: str, v: Any, wrt: str) -> np.ndarray:
         choice("wrt", wrt, ("parameters", "input"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validate import check_shape, choice, integer, mapping, real_values
+from .._validate import choice, integer, mapping, real_values
 from ._biases import as_two, joined
 from ._layer import Layer
 from ._state import all_or_none
@@ -126,7 +126,9 @@ def import_weights(self: "Stack", layout: str, arrays: Mapping[str, Any], layer:
         name: real_values(f"arrays[{name!r}]", arrays.get(name, np.zeros_like(like))) for name, like in expected.items()
     }
     for name, array in given.items():
-        check_shape(f"arrays[{name!r}]", array, expected[name].shape)
+        if array.shape != expected[name].shape:
+            wanted = f"expected {expected[name].shape} of layer {layer}"
+            raise ValueError(f"arrays[{name!r}]: got shape {array.shape}, {wanted}")
     with all_or_none(self):
         _write(self, layout, layer, given)
 

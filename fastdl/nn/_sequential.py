@@ -1,11 +1,12 @@
 """The chain of layers."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .._validate import flag, item
+from .._validate import flag, item, shown
 from ._backward import backward, needs_gradient
 from ._module import Module
 
@@ -72,6 +73,10 @@ class Sequential(Module):
         states = [None] * len(self) if state is None else state
         if len(states) != len(self):
             raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
+        for place, (layer, initial) in enumerate(zip(self._children.values(), states, strict=True)):
+            if initial is not None and "return_state" not in inspect.signature(layer.forward).parameters:
+                what = f"expected None, since {type(layer).__name__} carries no state"
+                raise TypeError(f"state[{place}]: got {shown(initial)}, {what}")
         final: list[Any] = []
         for layer, initial in zip(self._children.values(), states, strict=True):
             if initial is not None or (return_state and hasattr(layer, "initial_state")):

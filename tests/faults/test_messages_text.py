@@ -122,3 +122,8 @@ def test_control_characters_of_a_name_are_escaped(tmp_path):
 def test_text_refuses_by_name(call, message):
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         call()
+
+
+def test_paths_are_no_mapping():
+    with pytest.raises(TypeError, match="^paths: got dict, expected a sequence of paths"):
+        text.read_text({"a.txt": 1})

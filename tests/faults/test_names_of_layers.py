@@ -203,3 +203,10 @@ def test_options_that_are_compared_first_are_named_too() -> None:
                                  np.ones(16, np.float32))  # fmt: skip
     with pytest.raises(TypeError, match="^dc: got list"):
         fd.lstm_backward(h, [[1], [2, [3]]], tape)  # type: ignore[arg-type]
+
+
+def test_a_state_for_a_layer_that_carries_none_is_refused_before_any_layer_runs():
+    chain = fd.nn.Sequential(fd.nn.LSTM(2, 3, rng=0), fd.nn.Linear(3, 1, rng=1))
+    with pytest.raises(TypeError, match=r"^state\[1\]: got 0, expected None, since Linear carries no state"):
+        chain.forward(np.ones((4, 1, 2), np.float32), [None, 0])
+    assert not any(layer._tape for layer in chain.modules())
