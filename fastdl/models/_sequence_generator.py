@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn, random, sequence, training
-from .._validate import float_array, index_array, integer, number, parts, sampling, whole_array
+from .._validate import flag, float_array, index_array, integer, number, parts, sampling, whole_array
 from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._checks import at_least_one
@@ -64,6 +64,7 @@ class SequenceGenerator(nn.Module):
 
     def forward(self, x: Any, state: Any = None, *, return_state: bool = False) -> Any:
         """Logits (T, B, features, levels) of x = (labels (B,), vectors before (T, B, features))."""
+        return_state = flag("return_state", return_state)
         labels, before = parts("x", x, "labels (B,)", "vectors before (T, B, features)")
         before = index_array("x[1]", before, self.levels, (None, None, self.features))
         T, B, _ = before.shape
