@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import flag, float_array, integer, out_array, plain_array, shown
+from .._validate import check_apart, flag, float_array, integer, out_array, plain_array, shown
 from ..nn import Module, Parameter
 from ._slots import Slot
 
@@ -80,7 +80,7 @@ class Guard(Linearization):
 
     def backward(self, dy, out, need_input):
         dy = float_array("dy", dy, self.y.shape, self.y.dtype)
-        out = self._plain_each("out", out, out_array)
+        out = self._apart(self._plain_each("out", out, out_array), dy=dy)
         need_input = flag("need_input", need_input)
         self._turned_back = False
         result = self.plain.backward(dy, out, need_input)
@@ -94,7 +94,7 @@ class Guard(Linearization):
             raise ValueError("direction: expected that of the last jvp, got one where it had none or the reverse")
         tdy = None if tdy is None else float_array("tdy", tdy, self.y.shape, self.y.dtype)
         direction = self._plain_each("direction", direction, float_array)
-        out = self._plain_each("out", out, out_array)
+        out = self._apart(self._plain_each("out", out, out_array), tdy=tdy)
         return self.plain.jvp_backward(tdy, direction, out, flag("need_input", need_input))
 
     def sample_gradients(self, dy, axis, out, need_input):
@@ -128,6 +128,14 @@ class Guard(Linearization):
         if tx is None or self._x.dtype.kind != "f":  # of integers there is no tangent, and the layer says so
             return tx
         return float_array("tx", tx, self._x.shape, self._x.dtype)
+
+    def _apart(self, out: Arrays | None, **given: np.ndarray | None) -> Arrays | None:
+        """`out`, of which no array may overlap what is given: it is written while that is read."""
+        for array in () if out is None else out.values():
+            for name, one in given.items():
+                if one is not None:
+                    check_apart(out=array, **{name: one})
+        return out
 
     def _plain_each(self, name: str, arrays: Arrays | None, check: Callable[..., Any]) -> Arrays | None:
         """The array of each parameter, checked, as what kernels take: views of subclasses, copies of none."""

@@ -90,3 +90,17 @@ def test_what_registers_a_layer_is_refused_by_name(layer, make, named):
 def test_a_sparsity_report_names_what_is_no_parameter(given, named):
     with pytest.raises((ValueError, TypeError), match=f"^{re.escape(named)}: got"):
         fd.norms.sparsity_report(given)
+
+
+def test_places_for_gradients_do_not_overlap_what_is_read():
+    layer = fd.nn.Linear(2, 2, rng=0)
+    line = fd.curvature.linearize(layer, np.ones((2, 2), np.float32))
+    dy = np.ones((2, 2), np.float32)
+    out = {one: np.zeros(one.shape, one.dtype) for one in layer.parameters()}
+    weight = next(iter(out))
+    with pytest.raises(ValueError, match="^out"):
+        line.backward(dy, {**out, weight: dy}, False)
+    line.jvp(None, None)
+    line.backward(dy, out, False)
+    with pytest.raises(ValueError, match="^out"):
+        line.jvp_backward(dy, None, {**out, weight: dy}, False)
