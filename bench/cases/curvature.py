@@ -61,7 +61,7 @@ class Subject:
         return self.pulled_back(model, fd.softmax_cross_entropy(self.output(model), self.targets)[1])
 
     def pulled_back(self, model: fd.nn.Sequential, slope: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
-        """The gradient by the parameters, of that by the output of some samples."""
+        """The gradient with respect to the parameters, from that with respect to the output of some samples."""
         with fd.backend("reference"):
             model.forward(self.x[:, samples].astype(DOUBLE))
             model.zero_grad()

@@ -116,7 +116,7 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
     options = {one.name: one.default for one in parameters} | given
     found = loss(z, targets)
     if not (isinstance(found, tuple) and len(found) == 2):
-        raise TypeError(f"loss: got {shown(found)}, expected (value, gradient by the output)")
+        raise TypeError(f"loss: got {shown(found)}, expected (value, gradient with respect to the output)")
     value, gradient = real_array("loss", found[0]), found[1]
     if value.ndim != 0:
         raise ValueError(f"loss: got an array of shape {value.shape}, expected one number (not reduction='none')")

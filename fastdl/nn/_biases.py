@@ -61,7 +61,7 @@ def parted(b: np.ndarray, count: int, width: int) -> list[np.ndarray]:
 
 
 def hand_on(db: np.ndarray, first: np.ndarray, second: np.ndarray, add: bool) -> None:
-    """Write, or add, the gradient by b to those of two biases, which may be one array."""
+    """Write, or add, the gradient with respect to b to those of two biases, which may be one array."""
     width, again = first.size, add or first is second
     shared = 2 * width - db.size
     first[...] = first + db[:width] if add else db[:width]

@@ -50,7 +50,7 @@ def last_step_backward(dlast: np.ndarray, T: int, lengths: Any = None, reverse: 
     Parameters
     ----------
     dlast : ndarray (B, H)
-        Gradient by its result.
+        Gradient with respect to its result.
     T : int
         Steps that h had.
     lengths, reverse

@@ -281,7 +281,7 @@ class _Cell:
 
     @staticmethod
     def unzoned(d, zone):
-        """Gradient by the old and by the new value."""
+        """Gradients with respect to the old and the new value."""
         if zone is None:
             return np.zeros_like(d), d
         return (np.where(zone, d, 0), np.where(zone, 0, d)) if np.ndim(zone) else (zone * d, (1 - zone) * d)

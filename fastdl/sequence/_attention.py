@@ -81,7 +81,7 @@ def dot_attention_backward(
     Parameters
     ----------
     dcontext : ndarray (T, B, V)
-        Gradient by the context.
+        Gradient with respect to the context.
     weights : ndarray (T, B, S)
         From the forward.
     query, keys, values, lengths, scaled
@@ -169,7 +169,7 @@ def additive_attention_backward(
     Parameters
     ----------
     dcontext : ndarray (T, B, V)
-        Gradient by the context.
+        Gradient with respect to the context.
     weights : ndarray (T, B, S)
         From the forward.
     query, keys, values, v, lengths
