@@ -14,7 +14,7 @@ from ._call cimport Call, numbers
 from ._pack cimport pack_gates_transposed, pack_parameters, Part, transposed_product
 from ._rows cimport absorb_row, backward_row, normed_backward_row, plain_row, reset_backward_row
 from ._sums cimport window_products
-from ._tile cimport fd_prefetch, offset, pack_panel_transposed, product
+from ._tile cimport offset, pack_panel_transposed, product
 from ._walk cimport (
     after,
     before,
@@ -75,15 +75,6 @@ cdef inline const cython.floating* _values(cython.floating* work, const Backward
     return again
 
 
-cdef inline void _prefetch(cython.floating* work, const Backward* f, const Row* row, Py_ssize_t here) noexcept nogil:
-    """What the step before will read first: the processor foretells few streams that run backward."""
-    cdef int line
-    gates = numbers(work, f.k.gates) + (here - f.w.batch) * f.w.row
-    for line in range(4):
-        fd_prefetch(<const char*> gates + 64 * line)
-    fd_prefetch(<const char*> row.dy - f.w.batch * f.w.outputs * sizeof(cython.floating))
-
-
 cdef inline void _through_projection(
     cython.floating* work, const Backward* f, Py_ssize_t t, Py_ssize_t rows,
 ) noexcept nogil:
@@ -114,8 +105,6 @@ cdef inline void _points(cython.floating* work, const Backward* f, Py_ssize_t t,
         here = start(w, t) + f.mine.row0 + r
         slot = here - f.first
         row = _row(work, f, t, f.mine.row0 + r, slot)
-        if t > 0:
-            _prefetch(work, f, &row, here)
         values, point = _values(work, f, &row, here), plain_row_of(work, f, slot)
         backward_row(w, &row, values, point, f.mine.q0, f.mine.q1)
         if w.normed:

@@ -22,7 +22,6 @@ cdef extern from "_tile.h" nogil:
         FD_NR_DOUBLE
     ctypedef void in_line "FD_IN_LINE void"
     ctypedef void out_of_line "FD_OUT_OF_LINE void"
-    void fd_prefetch(const void* address)
     float fd_madd_float(float a, float b, float c)
     double fd_madd_double(double a, double b, double c)
     void fd_tile_float(

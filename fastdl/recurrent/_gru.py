@@ -150,7 +150,7 @@ def gru_backward(
     input_gradient : bool, default True
         Whether dx is wanted; False returns None for it.
     dh_last : ndarray (B, H), optional
-        Gradient by each sequence's final state, in addition to `dh`.
+        Gradient with respect to each sequence's final state, in addition to `dh`.
 
     Returns
     -------

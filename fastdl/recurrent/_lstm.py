@@ -174,7 +174,7 @@ def lstm_backward(
     dh : ndarray (T, B, R)
         Gradient of the loss by every hidden state. What lies past a sequence's end is not used.
     dc : ndarray (B, H) or (T, B, H), or None
-        Gradient by each sequence's final cell state, or by all of them; None for zero.
+        Gradient with respect to each sequence's final cell state, or by all of them; None for zero.
     tape : RecurrentTape
         From the forward pass with ``training=True``. It is only read, so it can be used again.
     out : tuple of ndarray, optional
@@ -185,7 +185,7 @@ def lstm_backward(
     input_gradient : bool, default True
         Whether dx is wanted; False returns None for it and saves a third of the input products.
     dh_last, dc_last : ndarray (B, R), (B, H), optional
-        Gradient by each sequence's final hidden and cell state, in addition to `dh` and `dc`.
+        Gradient with respect to each sequence's final hidden and cell state, in addition to `dh` and `dc`.
 
     Returns
     -------
