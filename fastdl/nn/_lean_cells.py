@@ -78,10 +78,10 @@ rng, dtype
         number = INDRNN_RELU if nonlinearity == "relu" else INDRNN_TANH
         super().__init__(
             Cell(number, "indrnn", {"nonlinearity": nonlinearity}), input_size, hidden_size, num_layers, dropout,
-            batch_first, bias=flag("bias", bias), init="torch", bidirectional=bidirectional, merge=merge,
-            reverse=reverse, output=output, learned_state=learned_state, layer_norm=False, clip=clip,
-            input_dropout=input_dropout, state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
-            truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
+            batch_first, bias=flag("bias", bias), bidirectional=bidirectional, merge=merge, reverse=reverse,
+            output=output, learned_state=learned_state, clip=clip, input_dropout=input_dropout,
+            state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate,
+            checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
     def _describe(self) -> str:
@@ -148,10 +148,9 @@ class MinGRU(Stack):
         self.positive = flag("positive", positive)
         cell = Cell(MINGRU_POSITIVE if positive else MINGRU, "mingru", {"positive": self.positive})
         super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias), init="torch",
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias),
             bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=False, clip=None, input_dropout=input_dropout, state_dropout=0.0,
-            candidate_dropout=candidate_dropout, weight_dropout=0.0, zoneout=zoneout, truncate=truncate,
+            input_dropout=input_dropout, candidate_dropout=candidate_dropout, zoneout=zoneout, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 
@@ -223,10 +222,9 @@ class MinLSTM(Stack):
         own = {"positive": self.positive, "normalized": self.normalized}
         cell = Cell(MINLSTM + self.positive + 2 * (not self.normalized), "minlstm", own)
         super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias), init="torch",
+            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias),
             bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=False, clip=None, input_dropout=input_dropout, state_dropout=0.0,
-            candidate_dropout=candidate_dropout, weight_dropout=0.0, zoneout=zoneout, truncate=truncate,
+            input_dropout=input_dropout, candidate_dropout=candidate_dropout, zoneout=zoneout, truncate=truncate,
             checkpoint=checkpoint, rng=rng, dtype=dtype,
         )  # fmt: skip
 

@@ -28,11 +28,11 @@ class Stack(Module):
 
     def __init__(
         self, cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, batch_first: bool, *,
-        bias: Form, init: str, bidirectional: bool, merge: str, reverse: bool, output: str, learned_state: bool,
-        layer_norm: bool, clip: float | None, input_dropout: float, state_dropout: float, weight_dropout: float,
-        zoneout: float, truncate: int | None, checkpoint: bool, rng: int | Generator | None, dtype: Any,
-        candidate_dropout: float = 0.0, zoneout_cell: float = 0.0, cell_clip: float | None = None,
-        peepholes: bool = False, proj_size: int = 0,
+        bias: Form, bidirectional: bool, merge: str, reverse: bool, output: str, learned_state: bool,
+        input_dropout: float, zoneout: float, truncate: int | None, checkpoint: bool, rng: int | Generator | None,
+        dtype: Any, init: str = "torch", layer_norm: bool = False, clip: float | None = None,
+        state_dropout: float = 0.0, weight_dropout: float = 0.0, candidate_dropout: float = 0.0,
+        zoneout_cell: float = 0.0, cell_clip: float | None = None, peepholes: bool = False, proj_size: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self._cell = cell
