@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*.pyx fastdl/kernels/*.pxd fastdl/kernels/*.h)
+SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*/*.pyx fastdl/kernels/*/*.pxd fastdl/kernels/*/*.h)
 
 .PHONY: help train test test-reference bench bench-peers bench-report learning bench-save bench-compare instructions \
 	instructions-save lint debug fuzz sanitize stress wheel clean
@@ -115,4 +115,4 @@ wheel: $(STAMP)  ## The sdist, and the wheel built from it
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## Remove what was built
-	rm -rf $(VENV) build dist fastdl.egg-info fastdl/kernels/*.c fastdl/kernels/*.so fastdl/kernels/*/*.so
+	rm -rf $(VENV) build dist fastdl.egg-info fastdl/kernels/*.c fastdl/kernels/*/*.c fastdl/kernels/*.so fastdl/kernels/*/*.so

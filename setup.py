@@ -1,6 +1,6 @@
 """The three kernel builds and the one module that all share, nothing else: metadata and settings are in pyproject.toml.
 
-Every ``fastdl/kernels/<topic>.pyx`` is translated to C once, and the C file is compiled once per level into
+Every ``fastdl/kernels/<room>/<topic>.pyx`` is translated to C once, and the C file is compiled once per level into
 ``fastdl.kernels.<level>.<topic>``. At run time ``fastdl._dispatch`` imports the best level the machine has.
 
 Environment: ``FASTDL_OPENMP=0`` builds without threads; ``FASTDL_DEBUG=1`` builds with bounds checks and
@@ -100,9 +100,10 @@ class BuildExt(build_ext):
 
 
 def extensions():
-    topics = sorted(path.stem for path in KERNELS.glob("*.pyx"))
+    kernels = sorted(KERNELS.glob("*/*.pyx"), key=lambda path: path.stem)
+    rooms = sorted({str(path.parent) for path in KERNELS.glob("*/*.pxd")})
     # Translate each .pyx exactly once (three Extensions of one .pyx would fail), then name the C file thrice.
-    sources = [Extension(f"fastdl.kernels.{topic}", [str(KERNELS / f"{topic}.pyx")]) for topic in topics]
+    sources = [Extension(".".join(path.with_suffix("").parts), [str(path)]) for path in kernels]
     # What typed memoryviews need is the same in all of them, and more than many a kernel: one module has it for all.
     sources.append(Extension(SHARED, [f"{SHARED.replace('.', '/')}.c"]))
     *translated, shared = cythonize(
@@ -113,16 +114,18 @@ def extensions():
         shared,
         *(
             Extension(
-                f"fastdl.kernels.{level}.{topic}",
+                f"fastdl.kernels.{level}.{path.stem}",
                 one.sources,
-                include_dirs=[str(KERNELS), np.get_include()],
+                include_dirs=[*rooms, np.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-                depends=[*one.depends, *map(str, KERNELS.glob("*.h"))],
-                extra_compile_args=COMMON + flags + ["-ffp-contract=fast" if topic in FUSED else "-ffp-contract=off"],
+                depends=[*one.depends, *map(str, KERNELS.glob("*/*.h"))],
+                extra_compile_args=COMMON
+                + flags
+                + ["-ffp-contract=fast" if path.stem in FUSED else "-ffp-contract=off"],
                 extra_link_args=[*LINK],
             )
             for level, flags in LEVELS.items()
-            for topic, one in zip(topics, translated, strict=True)
+            for path, one in zip(kernels, translated, strict=True)
         ),
     ]
 

@@ -35,7 +35,7 @@ _WORD = 0xFFFFFFFF
 _GENERATOR, _NAME = (
     0x40000000,
     0xC0000000,
-)  # what a block is for: the top bits of counter word 1 (_philox.pxd)
+)  # what a block is for: the top bits of counter word 1 (kernels/draws/_philox.pxd)
 
 Size = int | Sequence[int] | None
 

@@ -44,7 +44,7 @@ def functions(path):
 
 @pytest.mark.parametrize("name", WING)
 def test_a_function_is_short_and_takes_few_arguments(name):
-    path = next(KERNELS.glob(f"{name}.p[xy][dx]"))
+    path = next(KERNELS.glob(f"*/{name}.p[xy][dx]"))
     for function, arguments, lines in functions(path):
         assert arguments <= ARGUMENTS, f"{path.name}: {function} takes {arguments} arguments"
         assert lines <= LINES, f"{path.name}: {function} has {lines} lines"
@@ -54,7 +54,7 @@ def test_numbers_get_their_type_in_one_place():
     casts = {
         (name, line.strip())
         for name in WING
-        for line in next(KERNELS.glob(f"{name}.p[xy][dx]")).read_text().splitlines()
+        for line in next(KERNELS.glob(f"*/{name}.p[xy][dx]")).read_text().splitlines()
         if re.search(r"<(const )?cython\.floating ?\*>", line)
     }
     assert casts == {("_call", "return <cython.floating*> start")}

@@ -7,6 +7,17 @@ A kernel's contract, the same for all of them:
 * the result has the same bits for any number of threads: each output element belongs to one thread, and
   sums run over blocks whose size depends on the shape alone, combined in order.
 
-Inline floor: ``_math.pxd`` (scalar formulas), ``_tile.pxd`` (the matrix tile), ``_philox.pxd`` (random
-words), ``_build.pxd`` (what a kernel may ask of its build and team). Kernels do not call each other.
+A folder is a room; what it imports lies in rooms below it. Kernels (``*.pyx``) do not call each other.
+
+=============  ===================================================================================
+curvature      tangents and adjoint tangents over the table of cells
+recurrent      the table of cells, their equations line by line, the walks over time
+sequence       losses over sequences, attention
+update         the steps of the optimizers
+system         the machine, the pool of arrays
+product        the matrix tile, the products made of it, dense layers
+reduce         reductions over blocks in a fixed order: norms, softmax
+draws          random words, dropout
+ground         the build and its team, arrays and extents, registers, vectors, scalar formulas
+=============  ===================================================================================
 """

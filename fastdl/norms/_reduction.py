@@ -15,7 +15,7 @@ from .._dispatch import kernels
 from .._threads import threads_for
 from .._validate import number
 
-# As in kernels/_norms.pxd.
+# As in kernels/reduce/_norms.pxd.
 COUNT, ABS, SQUARE, CUBE, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, WHOLE, POWER, QUICK, ROOT, INVERSE = range(14)
 LARGEST, SMALLEST = 14, 15
 TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)

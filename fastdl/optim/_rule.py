@@ -82,7 +82,7 @@ def check_scalars(scalars: tuple[float, ...], kind: np.dtype) -> None:
 
 
 def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
-    """scale, l2, keep, shrink: the four scalars that end every kernel's list (see kernels/_update.pxd)."""
+    """scale, l2, keep, shrink: the four scalars that end every kernel's list (see kernels/update/_update.pxd)."""
     lr, decay = settings["lr"], settings["weight_decay"]
     scale = -grad_scale if settings["maximize"] else grad_scale
     if settings["decoupled_weight_decay"]:

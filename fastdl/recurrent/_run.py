@@ -11,7 +11,7 @@ from .._validate import check_places, check_shape, flag, float_array, number, ou
 from ..reference.recurrent import RecurrentTape  # one type for both: the reference imports nothing of fastdl
 from ._sequences import Rows, rows_of
 
-# The kernels' table of the cells (kernels/_table.h), in the order of its rows.
+# The kernels' table of the cells (kernels/recurrent/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
 MINGRU, MINGRU_POSITIVE, MINLSTM = 8, 9, 10  # and its three other forms
 CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), strict=True)

@@ -1,0 +1,1 @@
+"""Tangents and adjoint tangents over the same table, products with Jacobians and Hessians."""

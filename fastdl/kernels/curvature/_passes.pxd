@@ -1,0 +1,108 @@
+"""What a walk of curvature brings: its arrays as pointers, and its `Walk`; and where a row of it begins."""
+cimport numpy as cnp
+from libc.string cimport memset
+
+from ..ground._arrays cimport extent, fits, float_kind, reads, writes
+from ..recurrent._walk cimport describe, GRU_AFTER, LSTM_COUPLED, RNN_POINT, table, up, Walk
+
+
+cdef struct Passes:           # arrays of a call, float or double as `kind` says; or where those of one step's row begin
+    int kind
+    const void* W_h
+    void* work
+    const void* gates         # values: of the LSTM i, f, g, o; of the GRU n, r, z and u = h W_hn + b_hn
+    const void* h_before
+    const void* h
+    const void* c_before
+    const void* c
+    const void* th_before     # tangents of the states and of the pre-activations; a GRU's products with h have the
+    void* th                  # blocks r, z, u (ta), and those with x have r, z, n (tax)
+    const void* tc_before
+    void* tc
+    void* ta
+    void* tax
+    const void* dy            # gradients: of the output, and of the states of this step, which become those before it
+    void* dh
+    void* dc
+    void* kept_dh             # and the whole of them, as the step had them
+    void* kept_dc
+    void* da
+    void* dax
+    const void* tdy           # the tangents of those
+    void* tdh
+    void* tdc
+    void* tda
+    void* tdax
+
+
+cdef inline Py_ssize_t itemsize_of(int kind) noexcept nogil:
+    return 4 if kind == cnp.NPY_FLOAT else 8
+
+
+cdef inline int _equal(Py_ssize_t got, Py_ssize_t expected) except -1:
+    fits(got, expected)
+    return fits(expected, got)
+
+
+cdef inline int take_shape(Walk* w, int cell, object W_h, object a) except -1:
+    """The walk of a plain cell. a: (steps, batch, columns of W_h)."""
+    memset(w, 0, sizeof(Walk))
+    fits(cell, 0)
+    fits(GRU_AFTER, cell)
+    fits(cell != LSTM_COUPLED, 1)
+    w.kind, w.cell = cell, &table[cell]
+    w.steps, w.batch, w.hidden = extent(a, 0), extent(a, 1), extent(W_h, 0)
+    w.rows, w.outputs = w.steps * w.batch, w.hidden
+    fits(min(w.rows, w.hidden), 1)
+    describe(w, itemsize_of(float_kind(W_h)))
+    _equal(extent(W_h, 1), w.gates * w.hidden)
+    return _equal(extent(a, 2), w.gates * w.hidden)
+
+
+cdef inline int take_passes(Walk* w, Passes* p, tuple point, object a, object work) except -1:
+    """point: cell, W_h, gate values (None for an RNN), h, c (None without a cell state)."""
+    cell, W_h, gates, h, c = point
+    take_shape(w, cell, W_h, a)
+    memset(p, 0, sizeof(Passes))
+    cdef int kind = float_kind(W_h)
+    cdef Py_ssize_t nr = w.nr, wide = w.gates * w.hidden, states = (w.rows + w.batch) * w.hidden
+    p.kind, p.W_h = kind, reads(W_h, kind, w.hidden * wide)
+    p.work = writes(work, kind, max(w.hidden * up(wide, nr) * nr, wide * up(w.hidden, nr) * nr))  # W_h, or transposed
+    if w.cell.point != RNN_POINT:
+        p.gates = reads(gates, kind, w.rows * w.row)
+    p.h_before = reads(h, kind, states)
+    p.h = on(w, p.h_before, kind)
+    if w.cell.states == 2:
+        p.c_before = reads(c, kind, states)
+        p.c = on(w, p.c_before, kind)
+    return 0
+
+
+cdef inline void* moved(const void* p, Py_ssize_t size) noexcept nogil:
+    return NULL if p is NULL else <char*> p + size
+
+
+cdef inline void* on(const Walk* w, const void* states, int kind) noexcept nogil:
+    """The states after a step, from those before it."""
+    return moved(states, w.batch * w.hidden * itemsize_of(kind))
+
+
+cdef inline Passes row_of(
+    const Walk* w, const Passes* p, Py_ssize_t t, Py_ssize_t sequence, Py_ssize_t item,
+) noexcept nogil:
+    """Where the row of a sequence at step t begins; item: bytes of a number."""
+    cdef Passes s
+    cdef Py_ssize_t own = sequence * w.hidden * item, state = t * w.batch * w.hidden * item + own
+    cdef Py_ssize_t row = t * w.batch + sequence, a = row * w.gates * w.hidden * item
+    s.gates = moved(p.gates, row * w.row * item)
+    s.h_before, s.h = moved(p.h_before, state), moved(p.h, state)
+    s.c_before, s.c = moved(p.c_before, state), moved(p.c, state)
+    s.th_before, s.th = moved(p.th_before, state), moved(p.th, state)
+    s.tc_before, s.tc = moved(p.tc_before, state), moved(p.tc, state)
+    s.ta, s.tax = moved(p.ta, a), moved(p.tax, a)
+    s.dy, s.dh, s.dc = moved(p.dy, state), moved(p.dh, own), moved(p.dc, own)
+    s.kept_dh, s.kept_dc = moved(p.kept_dh, state), moved(p.kept_dc, state)
+    s.da, s.dax = moved(p.da, a), moved(p.dax, a)
+    s.tdy, s.tdh, s.tdc = moved(p.tdy, state), moved(p.tdh, own), moved(p.tdc, own)
+    s.tda, s.tdax = moved(p.tda, a), moved(p.tdax, a)
+    return s

@@ -1,0 +1,1 @@
+"""The matrix tile and the products made of it; dense layers."""

@@ -1,0 +1,431 @@
+"""Dense layers: products with a weight matrix, activations, embedding and softmax cross-entropy."""
+cimport cython
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange, threadid
+from libc.math cimport log
+from libc.stdint cimport int64_t
+
+from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
+from ..ground._build cimport fd_barrier, FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
+from ..ground._math cimport exp_, sigmoid_, tanh_
+from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
+from ..reduce._softmax cimport exponentials
+from ._tile cimport dot, FD_MR, pack_panel, pack_panel_transposed, pack_rows, product
+
+cnp.import_array()
+LEVEL = FD_LEVEL.decode()
+
+cdef enum:
+    BLOCK_ROWS = 256    # rows of one block of the sum over the batch
+    FEW_ROWS = 4        # up to so many rows packing the weights would cost more than it saves
+    CHUNK = 1024        # elements of an elementwise loop that one thread takes at a time
+    LANES = 16          # sums side by side
+
+CHUNK_SIZE = CHUNK
+
+
+cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
+    return (value + unit - 1) // unit
+
+
+def work_size(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize):
+    """Elements of work space that the linear kernels want."""
+    return _work_size(inputs, outputs, itemsize == 4)
+
+
+cdef inline Py_ssize_t _work_size(Py_ssize_t inputs, Py_ssize_t outputs, bint single) noexcept nogil:
+    cdef Py_ssize_t nr = FD_NR_FLOAT if single else FD_NR_DOUBLE
+    return max(_up(outputs, nr) * nr * inputs,
+               _up(inputs, nr) * nr * outputs
+               + BLOCK_ROWS * (_up(inputs, FD_MR) * FD_MR + _up(outputs, nr) * nr))
+
+
+# ---- Linear: y = x W + b ------------------------------------------------------------------------------------
+
+
+cdef struct Linear:  # of either type; NULL for what is not there or not wanted
+    Py_ssize_t rows, inputs, outputs
+    const void* x
+    const void* W
+    const void* b
+    const void* dy
+    void* y
+    void* dx
+    void* dW
+    void* db
+
+
+cdef inline int _describe(Linear* o, int kind, object x, object W) except -1:
+    """The arrays that both passes read. x is (rows, inputs), whatever its axes are."""
+    o.inputs, o.outputs = extent(W, 0), extent(W, 1)
+    fits(o.inputs, 1)
+    o.rows = cnp.PyArray_SIZE(<cnp.ndarray> x) // o.inputs
+    o.x, o.W = reads(x, kind, o.rows * o.inputs), reads(W, kind, o.inputs * o.outputs)
+    return 0
+
+
+def linear_forward(x, W, b, y, work, int num_threads):
+    """y = x W + b; None for no b."""
+    cdef Linear o
+    cdef int kind = float_kind(x)
+    _describe(&o, kind, x, W)
+    fits(num_threads, 1)
+    o.b, o.y = may_read(b, kind, o.outputs), writes(y, kind, o.rows * o.outputs)
+    cdef void* work_ = writes(work, kind, _work_size(o.inputs, o.outputs, kind == cnp.NPY_FLOAT))
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _forward(<float*> work_, &o, num_threads)
+        else:
+            _forward(<double*> work_, &o, num_threads)
+
+
+cdef void _forward(cython.floating* work, const Linear* o, int num_threads) noexcept nogil:
+    cdef const cython.floating* x = <const cython.floating*> o.x
+    cdef const cython.floating* W = <const cython.floating*> o.W
+    cdef const cython.floating* b = <const cython.floating*> o.b
+    cdef cython.floating* y = <cython.floating*> o.y
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        _linear_member(0, 1, x, o.rows, o.inputs, W, o.outputs, b, y, work, barrier)
+        return
+    with parallel(num_threads=num_threads):
+        _linear_member(threadid(), fd_team_size(), x, o.rows, o.inputs, W, o.outputs, b, y, work, barrier)
+
+
+cdef void _linear_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* x, Py_ssize_t rows, Py_ssize_t inputs,
+    const cython.floating* W, Py_ssize_t outputs, const cython.floating* b, cython.floating* y,
+    cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(x), count = _up(outputs, nr), j, r0, r1
+    if rows <= FEW_ROWS and outputs % nr == 0:
+        if me == 0:
+            product(x, inputs, 1, rows, W, outputs, nr, inputs, y, outputs, outputs, b, 0)
+        return
+    for j in range(count * me // team, count * (me + 1) // team):
+        pack_panel(W + j * nr, outputs, inputs, min(nr, outputs - j * nr), panels + j * inputs * nr)
+    fd_barrier(barrier, team)
+    r0, r1 = rows * me // team, rows * (me + 1) // team
+    product(x + r0 * inputs, inputs, 1, r1 - r0, <const cython.floating*> panels, nr, inputs * nr, inputs,
+            y + r0 * outputs, outputs, outputs, b, 0)
+
+
+def linear_backward(dy, x, W, dx, dW, db, bint add, work, int num_threads):
+    """dx = dy W^T, dW (+)= x^T dy, db (+)= sum dy; None for a dx, a dW (then db is not written) or a db that is not
+    wanted."""
+    cdef Linear o
+    cdef int kind = float_kind(x)
+    _describe(&o, kind, x, W)
+    fits(num_threads, 1)
+    o.dy, o.dx = reads(dy, kind, o.rows * o.outputs), may_write(dx, kind, o.rows * o.inputs)
+    o.dW, o.db = may_write(dW, kind, o.inputs * o.outputs), may_write(db, kind, o.outputs)
+    cdef void* work_ = writes(work, kind, _work_size(o.inputs, o.outputs, kind == cnp.NPY_FLOAT))
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _backward(<float*> work_, &o, add, num_threads)
+        else:
+            _backward(<double*> work_, &o, add, num_threads)
+
+
+cdef void _backward(cython.floating* work, const Linear* o, bint add, int num_threads) noexcept nogil:
+    cdef const cython.floating* dy = <const cython.floating*> o.dy
+    cdef const cython.floating* x = <const cython.floating*> o.x
+    cdef const cython.floating* W = <const cython.floating*> o.W
+    cdef cython.floating* dx = <cython.floating*> o.dx
+    cdef cython.floating* dW = <cython.floating*> o.dW
+    cdef cython.floating* db = <cython.floating*> o.db
+    cdef int64_t barrier[FD_BARRIER_WORDS]
+    barrier[0] = barrier[8] = 0
+    if num_threads == 1:
+        _linear_backward_member(0, 1, dy, x, o.rows, o.inputs, W, o.outputs, dx, dW, db, add, work, barrier)
+        return
+    with parallel(num_threads=num_threads):
+        _linear_backward_member(threadid(), fd_team_size(), dy, x, o.rows, o.inputs, W, o.outputs, dx, dW, db, add,
+                                work, barrier)
+
+
+cdef void _linear_backward_member(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* dy, const cython.floating* x, Py_ssize_t rows,
+    Py_ssize_t inputs, const cython.floating* W, Py_ssize_t outputs, cython.floating* dx,
+    cython.floating* dW, cython.floating* db, bint add, cython.floating* work, int64_t* barrier,
+) noexcept nogil:
+    cdef Py_ssize_t nr = panel_width(x), count = _up(inputs, nr), j, i, r, r0, r1, block
+    cdef cython.floating* strips = work + count * nr * outputs
+    cdef cython.floating* panels = strips + BLOCK_ROWS * _up(inputs, FD_MR) * FD_MR
+    if dx is not NULL and rows <= FEW_ROWS:
+        if me == 0:
+            for r in range(rows):
+                for i in range(inputs):
+                    dx[r * inputs + i] = dot(dy + r * outputs, W + i * outputs, outputs)
+    elif dx is not NULL:
+        for j in range(count * me // team, count * (me + 1) // team):
+            pack_panel_transposed(W + j * nr * outputs, outputs, outputs, min(nr, inputs - j * nr),
+                                  work + j * outputs * nr)
+        fd_barrier(barrier, team)
+        r0, r1 = rows * me // team, rows * (me + 1) // team
+        product(dy + r0 * outputs, outputs, 1, r1 - r0, <const cython.floating*> work, nr, outputs * nr,
+                outputs, dx + r0 * inputs, inputs, inputs, NULL, 0)
+    r = 0 if dW is not NULL else rows
+    while r < rows:
+        block = min(rows - r, BLOCK_ROWS)
+        _outer_products(me, team, x + r * inputs, dy + r * outputs, block, inputs, outputs, dW, db, add, strips,
+                        panels, barrier)
+        add = True
+        r += block
+
+
+cdef void _outer_products(
+    Py_ssize_t me, Py_ssize_t team, const cython.floating* x, const cython.floating* dy, Py_ssize_t rows,
+    Py_ssize_t inputs, Py_ssize_t outputs, cython.floating* dW, cython.floating* db, bint add,
+    cython.floating* strips, cython.floating* panels, int64_t* barrier,
+) noexcept nogil:
+    """dW (+)= x^T dy and db (+)= sum dy over one block of rows; tiles of dW are split over the team."""
+    cdef Py_ssize_t nr = panel_width(x), of_x = _up(inputs, FD_MR), of_y = _up(outputs, nr), i, j, r
+    cdef Py_ssize_t task, end, pairs, count
+    cdef const cython.floating* start = NULL
+    if db is not NULL:
+        for r in range(rows):
+            for j in range(outputs * me // team, outputs * (me + 1) // team):
+                db[j] = dy[r * outputs + j] + (db[j] if add or r > 0 else 0)
+    if rows <= FEW_ROWS:
+        if me == 0:
+            _few_outer_products(x, dy, rows, inputs, outputs, dW, add)
+        return
+    for i in range(of_x * me // team, of_x * (me + 1) // team):
+        pack_rows(x + i * FD_MR, inputs, rows, min(FD_MR, inputs - i * FD_MR), strips + i * BLOCK_ROWS * FD_MR)
+    for j in range(of_y * me // team, of_y * (me + 1) // team):
+        pack_panel(dy + j * nr, outputs, rows, min(nr, outputs - j * nr), panels + j * BLOCK_ROWS * nr)
+    fd_barrier(barrier, team)
+    task, end = of_x * of_y * me // team, of_x * of_y * (me + 1) // team
+    pairs = of_y // 2 * 2 * of_x  # tiles of pairs of panels come first: both of a pair for one strip, then the next
+    while task < end:
+        if task < pairs:
+            i, j = task // 2 % of_x, task // (2 * of_x) * 2 + task % 2
+            count = 2 if j % 2 == 0 and task + 1 < end else 1
+        else:
+            i, j, count = (task - pairs) % of_x, of_y - 1, 1
+        if add:
+            start = dW + i * FD_MR * outputs + j * nr
+        product(<const cython.floating*> strips + i * BLOCK_ROWS * FD_MR, 1, FD_MR,
+                min(FD_MR, inputs - i * FD_MR), <const cython.floating*> panels + j * BLOCK_ROWS * nr, nr,
+                BLOCK_ROWS * nr, rows, dW + i * FD_MR * outputs + j * nr, outputs,
+                min(count * nr, outputs - j * nr), start, outputs)
+        task += count
+    fd_barrier(barrier, team)  # strips and panels may be overwritten
+
+
+cdef void _few_outer_products(
+    const cython.floating* x, const cython.floating* dy, Py_ssize_t rows, Py_ssize_t inputs,
+    Py_ssize_t outputs, cython.floating* dW, bint add,
+) noexcept nogil:
+    cdef Py_ssize_t i, j, r
+    cdef cython.floating value
+    for i in range(inputs):
+        for r in range(rows):
+            value = x[r * inputs + i]
+            if r == 0 and not add:
+                for j in range(outputs):
+                    dW[i * outputs + j] = value * dy[j]
+            else:
+                for j in range(outputs):
+                    dW[i * outputs + j] = dW[i * outputs + j] + value * dy[r * outputs + j]
+
+
+# ---- Activations: fixed chunks, so that an element's bits do not depend on the thread that has it --------------
+
+
+def sigmoid(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = sigmoid_(x[i])
+
+
+def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = tanh_(x[i])
+
+
+def relu(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
+    cdef Py_ssize_t chunk, i, size = x.shape[0]
+    fits(y.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays
+
+
+def sigmoid_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                     int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] * (y[i] * (1 - y[i]))
+
+
+def tanh_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                  int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] * (1 - y[i] * y[i])
+
+
+def relu_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
+                  int num_threads):
+    cdef Py_ssize_t chunk, i, size = y.shape[0]
+    fits(dy.shape[0], size)
+    fits(dx.shape[0], size)
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
+            dx[i] = dy[i] if y[i] > 0 else 0
+
+
+def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
+    """The exponential as softmax uses it: for x <= 0."""
+    cdef Py_ssize_t i
+    fits(y.shape[0], x.shape[0])
+    with nogil:
+        for i in range(x.shape[0]):
+            y[i] = exp_(x[i])
+
+
+# ---- Embedding ----------------------------------------------------------------------------------------------
+
+
+def embedding_backward(const cython.floating[:, ::1] dy, const int64_t[::1] index,
+                       cython.floating[:, ::1] dW, int num_threads):
+    """dW[index[r]] += dy[r], in order of r; threads own columns."""
+    cdef Py_ssize_t width = dW.shape[1], me, r, j
+    fits(index.shape[0], dy.shape[0])
+    fits(dy.shape[1], width)
+    if dy.shape[0]:
+        within(&index[0], dy.shape[0], dW.shape[0])
+    for me in prange(num_threads, nogil=True, num_threads=num_threads, schedule="static", chunksize=1):
+        for r in range(dy.shape[0]):
+            for j in range(width * me // num_threads, width * (me + 1) // num_threads):
+                dW[index[r], j] = dW[index[r], j] + dy[r, j]
+
+
+# ---- Softmax cross-entropy ----------------------------------------------------------------------------------
+
+
+cdef double _row_loss(
+    const cython.floating* logits, Py_ssize_t classes, int64_t target, int64_t ignore, cython.floating smoothing,
+    cython.floating scale, cython.floating* gradient,
+) noexcept nogil:
+    """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
+    cdef cython.floating top, share, total
+    cdef double behind = 0  # mean distance of the logits from the top one
+    cdef Py_ssize_t j
+    if target == ignore:
+        for j in range(classes):
+            gradient[j] = 0
+        return 0
+    total = exponentials(logits, classes, gradient, &top)
+    share = scale / total
+    for j in range(classes):
+        gradient[j] = gradient[j] * share
+    if smoothing > 0:
+        for j in range(classes):
+            behind += <double> top - logits[j]
+            gradient[j] = gradient[j] - scale * smoothing / classes
+        behind /= classes
+    gradient[target] = gradient[target] - scale * (1 - smoothing)
+    # Distances from the top rather than the logits themselves: large logits would swallow the logarithm.
+    return log(<double> total) + (1 - smoothing) * (<double> top - logits[target]) + smoothing * behind
+
+
+cdef inline int _check_targets(const int64_t* targets, Py_ssize_t rows, int64_t classes, int64_t ignore) except -1:
+    cdef Py_ssize_t r
+    cdef bint good = True
+    for r in range(rows):
+        good = good and (0 <= targets[r] < classes or targets[r] == ignore)
+    if not good:
+        raise ValueError(f"kernel: got a target outside of 0 to {classes - 1}")
+    return 0
+
+
+def softmax_cross_entropy(
+    logits, targets, int64_t ignore, double smoothing, double scale, losses, gradient, int num_threads,
+):
+    """Each row's loss and its gradient times `scale`; both zero where the target is `ignore`. Rows: all axes of the
+    logits but the last."""
+    cdef int kind = float_kind(logits)
+    cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray> targets)
+    cdef Py_ssize_t classes = extent(logits, cnp.PyArray_NDIM(<cnp.ndarray> logits) - 1)
+    cdef const void* logits_ = reads(logits, kind, rows * classes)
+    cdef const int64_t* targets_ = <const int64_t*> reads(targets, cnp.NPY_INT64, rows)
+    cdef double* losses_ = <double*> writes(losses, cnp.NPY_DOUBLE, rows)
+    cdef void* gradient_ = writes(gradient, kind, rows * classes)
+    _check_targets(targets_, rows, classes, ignore)
+    with nogil:
+        if kind == cnp.NPY_FLOAT:
+            _losses(<const float*> logits_, rows, classes, targets_, ignore, <float> smoothing, <float> scale, losses_,
+                    <float*> gradient_, num_threads)
+        else:
+            _losses(<const double*> logits_, rows, classes, targets_, ignore, smoothing, scale, losses_,
+                    <double*> gradient_, num_threads)
+
+
+cdef void _losses(
+    const cython.floating* logits, Py_ssize_t rows, Py_ssize_t classes, const int64_t* targets, int64_t ignore,
+    cython.floating smoothing, cython.floating scale, double* losses, cython.floating* gradient, int num_threads,
+) noexcept nogil:
+    cdef Py_ssize_t r
+    if num_threads == 1:  # starting a team of one would take longer than a few rows
+        for r in range(rows):
+            losses[r] = _row_loss(logits + r * classes, classes, targets[r], ignore, smoothing, scale,
+                                  gradient + r * classes)
+        return
+    for r in prange(rows, num_threads=num_threads, schedule="static"):
+        losses[r] = _row_loss(logits + r * classes, classes, targets[r], ignore, smoothing, scale,
+                              gradient + r * classes)
+
+
+# ---- Squared error --------------------------------------------------------------------------------------------
+
+
+def squared_error(const cython.floating[::1] prediction, const cython.floating[::1] target, double scale,
+                  double[::1] sums, cython.floating[::1] gradient, int num_threads):
+    """(6.3): the sum of the squares of every CHUNK, in order of the lanes, and gradient = 2 scale difference."""
+    cdef Py_ssize_t chunk, size = prediction.shape[0]
+    cdef cython.floating twice = <cython.floating> (2 * scale)
+    fits(target.shape[0], size)
+    fits(gradient.shape[0], size)
+    fits(sums.shape[0], _up(size, CHUNK))
+    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
+        sums[chunk] = _squares(&prediction[chunk * CHUNK], &target[chunk * CHUNK], min(CHUNK, size - chunk * CHUNK),
+                               twice, &gradient[chunk * CHUNK])
+
+
+cdef double _squares(const cython.floating* prediction, const cython.floating* target, Py_ssize_t size,
+                     cython.floating twice, cython.floating* gradient) noexcept nogil:
+    cdef double[LANES] lanes
+    cdef double total = 0
+    cdef Py_ssize_t i = 0, lane
+    cdef cython.floating difference
+    for lane in range(LANES):
+        lanes[lane] = 0
+    while i + LANES <= size:
+        for lane in range(LANES):
+            difference = prediction[i + lane] - target[i + lane]
+            gradient[i + lane] = difference * twice
+            lanes[lane] += <double> difference * <double> difference
+        i += LANES
+    while i < size:
+        difference = prediction[i] - target[i]
+        gradient[i] = difference * twice
+        total += <double> difference * <double> difference
+        i += 1
+    for lane in range(LANES):
+        total += lanes[lane]
+    return total

@@ -1,0 +1,1 @@
+"""The table of cells, their equations, and the walks over time."""

@@ -1,0 +1,1 @@
+"""Reductions over blocks in a fixed order; norms, softmax."""

@@ -1,0 +1,1 @@
+"""The machine and its memory, as the compiled code sees them."""
