@@ -24,12 +24,11 @@ from ._walk cimport (
 # ---- A step -----------------------------------------------------------------------------------------------------
 
 
-cdef inline Row _row(
-    cython.floating* work, const Backward* f, Py_ssize_t t, Py_ssize_t sequence, Py_ssize_t slot,
+cdef inline void _set_row(
+    cython.floating* work, const Backward* f, Py_ssize_t t, Py_ssize_t sequence, Py_ssize_t slot, Row* row,
 ) noexcept nogil:
-    """A sequence's row of step t; `slot` is that of the window."""
+    """A sequence's row of step t; `slot` is that of the window. Filled where it lies, as forward's."""
     cdef const Walk* w = f.w
-    cdef Row row
     cdef Py_ssize_t old = before(w, t, sequence), new = after(w, t, sequence), there = new - w.batch
     h, c = numbers(work, f.k.h), numbers(work, f.k.c)
     row.at, row.out_at = there * w.hidden, there * w.outputs
@@ -47,20 +46,23 @@ cdef inline Row _row(
         row.dc_above = offset(numbers(work, f.k.dc_above), row.at)
     if w.peepholes:
         row.fresh = work + f.at.fresh + slot * w.padded
-    return row
 
 
 cdef inline const cython.floating* _values(cython.floating* work, const Backward* f, const Row* row,
                                            Py_ssize_t here) noexcept nogil:
     """A row's gate values. Of a layer-normed row forward kept v^ alone: they are made again, beside the row."""
+    if f.w.normed:
+        return _values_again(work, f, row, here)
+    return numbers(work, f.k.gates) + here * f.w.row
+
+
+cdef inline const cython.floating* _values_again(cython.floating* work, const Backward* f, const Row* row,
+                                                 Py_ssize_t here) noexcept nogil:
     cdef const Walk* w = f.w
     cdef cython.floating* again = work + f.at.members + f.me * f.at.member + 2 * BLOCK_ROWS * w.nr
     cdef Row scratch = row[0]
-    gates = numbers(work, f.k.gates) + here * w.row
-    if not w.normed:
-        return gates
     scratch.reset, scratch.c = again + plain_blocks(w) * w.padded, again + (plain_blocks(w) + 1) * w.padded
-    plain_row[cython.floating](w, &scratch, gates, work + f.at.parameters, again)
+    plain_row[cython.floating](w, &scratch, numbers(work, f.k.gates) + here * w.row, work + f.at.parameters, again)
     return again
 
 
@@ -74,7 +76,7 @@ cdef inline void _through_projection(
     cdef Row row
     dout = work + f.at.dout + slot * w.out_padded
     for r in range(rows):
-        row = _row(work, f, t, row0 + r, slot + r)
+        _set_row(work, f, t, row0 + r, slot + r, &row)
         absorb_row(w, &row, dout + r * w.out_padded, f.mine.out_q0, f.mine.out_q1)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
@@ -93,7 +95,7 @@ cdef inline void _points(cython.floating* work, const Backward* f, Py_ssize_t t,
     for r in range(rows):
         here = start(w, t) + f.mine.row0 + r
         slot = here - f.first
-        row = _row(work, f, t, f.mine.row0 + r, slot)
+        _set_row(work, f, t, f.mine.row0 + r, slot, &row)
         values, point = _values(work, f, &row, here), plain_row_of(work, f, slot)
         backward_row(w, &row, values, point, f.mine.q0, f.mine.q1)
         if w.normed:
@@ -121,7 +123,7 @@ cdef inline void _reset_points(cython.floating* work, const Backward* f, Py_ssiz
     for r in range(rows):
         here = start(w, t) + f.mine.row0 + r
         slot = here - f.first
-        row = _row(work, f, t, f.mine.row0 + r, slot)
+        _set_row(work, f, t, f.mine.row0 + r, slot, &row)
         values, point = _values(work, f, &row, here), plain_row_of(work, f, slot)
         reset_backward_row[cython.floating](w, &row, values, drh + r * w.outputs, point, f.mine.q0, f.mine.q1)
         if w.normed:

@@ -56,10 +56,11 @@ cdef inline ForwardWork forward_work(const Walk* w, Py_ssize_t team) noexcept no
     return at
 
 
-cdef inline Row _row(cython.floating* work, const Forward* f, Py_ssize_t t, Py_ssize_t sequence) noexcept nogil:
-    """A sequence's row of step t."""
+cdef inline void _set_row(
+    cython.floating* work, const Forward* f, Py_ssize_t t, Py_ssize_t sequence, Row* row,
+) noexcept nogil:
+    """A sequence's row of step t. Filled where it lies: a copy of what has just been written waits for the writes."""
     cdef const Walk* w = f.w
-    cdef Row row
     cdef Py_ssize_t old = before(w, t, sequence), new = after(w, t, sequence), here = start(w, t) + sequence
     h, c = numbers(work, f.k.h), numbers(work, f.k.c)
     row.at, row.out_at = (new - w.batch) * w.hidden, (new - w.batch) * w.outputs
@@ -72,7 +73,6 @@ cdef inline Row _row(cython.floating* work, const Forward* f, Py_ssize_t t, Py_s
         row.c_before, row.c = c + old * w.hidden, c + new * w.hidden
     if w.projected:
         row.value = numbers(work, f.k.m) + here * w.hidden
-    return row
 
 
 cdef inline cython.floating* _operand(cython.floating* work, const Forward* f, Py_ssize_t t) noexcept nogil:
@@ -213,7 +213,7 @@ cdef inline void _first_phase(
     cdef Py_ssize_t r, row = plain_blocks(w) * w.padded if w.normed else w.row, first = w.gates - w.cell.late
     cdef Row one
     for r in range(rows):
-        one = _row(work, f, t, f.mine.row0 + r)
+        _set_row(work, f, t, f.mine.row0 + r, &one)
         reset_row(w, &one, point + r * row, f.mine.q0, f.mine.q1)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
@@ -236,7 +236,7 @@ cdef inline void _project(cython.floating* work, const Forward* f, Py_ssize_t t,
                              write + column, w.of_h.row, min(f.mine.out_q1 * w.lanes, w.outputs) - column,
                              NULL, 0)
     for r in range(rows):
-        one = _row(work, f, t, f.mine.row0 + r)
+        _set_row(work, f, t, f.mine.row0 + r, &one)
         emit_row[cython.floating](w, &one, write + r * w.of_h.row, f.mine.out_q0, f.mine.out_q1)
 
 
@@ -256,7 +256,7 @@ cdef inline void _step(cython.floating* work, const Forward* f, Py_ssize_t t, cy
     if w.cell.late > 0:
         _first_phase(work, f, t, rows, now, point)
     for r in range(rows):
-        one = _row(work, f, t, f.mine.row0 + r)
+        _set_row(work, f, t, f.mine.row0 + r, &one)
         forward_row(w, &one, point + r * row, f.mine.q0, f.mine.q1)
     if w.projected:
         _project(work, f, t, rows)
