@@ -84,6 +84,26 @@ FD_PARTS(double)
 #define FD_STORE_PART_double fd_store_part_double
 #endif
 
+/* The sum of all lanes by halves. */
+#if defined(__AVX512F__)
+#define FD_TOTAL_float(x) _mm512_reduce_add_ps((__m512)(x))
+#define FD_TOTAL_double(x) _mm512_reduce_add_pd((__m512d)(x))
+#else
+#define FD_TOTALS(REAL)                                                                                  \
+    static inline FD_IN_LINE REAL fd_total_##REAL(fd_v##REAL x) {                                        \
+        REAL lane[FD_VECTOR_BYTES / sizeof(REAL)];                                                       \
+        memcpy(lane, &x, sizeof lane);                                                                   \
+        for (size_t half = FD_VECTOR_BYTES / sizeof(REAL) / 2; half > 0; half /= 2)                      \
+            for (size_t u = 0; u < half; u++) lane[u] += lane[u + half];                                 \
+        return lane[0];                                                                                  \
+    }
+FD_TOTALS(float)
+FD_TOTALS(double)
+#undef FD_TOTALS
+#define FD_TOTAL_float fd_total_float
+#define FD_TOTAL_double fd_total_double
+#endif
+
 #define FD_REAL float
 #define FD_TYPE fd_vfloat
 #define FD_BITS fd_vfloat_bits
@@ -93,6 +113,7 @@ FD_PARTS(double)
 #define FD_MAX FD_MAX_float
 #define FD_LOAD_PART FD_LOAD_PART_float
 #define FD_STORE_PART FD_STORE_PART_float
+#define FD_TOTAL FD_TOTAL_float
 #define FD_SINGLE 1
 #include "_vec_body.h"
 #define FD_REAL double
@@ -104,6 +125,7 @@ FD_PARTS(double)
 #define FD_MAX FD_MAX_double
 #define FD_LOAD_PART FD_LOAD_PART_double
 #define FD_STORE_PART FD_STORE_PART_double
+#define FD_TOTAL FD_TOTAL_double
 #define FD_SINGLE 0
 #include "_vec_body.h"
 

@@ -44,6 +44,8 @@ cdef extern from "_vec.h" nogil:
     vdouble fd_positive_vdouble(vdouble x, vdouble s)
     vfloat fd_relu_vfloat(vfloat x)
     vdouble fd_relu_vdouble(vdouble x)
+    double fd_total_vfloat(vfloat x)
+    double fd_total_vdouble(vdouble x)
     double fd_mean_of_vfloat(vfloat sums, Py_ssize_t count)
     double fd_lane_vfloat(const vfloat* p, Py_ssize_t n)
     void fd_set_lane_vfloat(vfloat* p, Py_ssize_t n, double number)
@@ -176,6 +178,14 @@ cdef inline vec relu(vec x) noexcept nogil:
         return fd_relu_vfloat(x)
     else:
         return fd_relu_vdouble(x)
+
+
+cdef inline double total(vec x) noexcept nogil:
+    """The sum of all lanes, by halves."""
+    if vec is vfloat:
+        return fd_total_vfloat(x)
+    else:
+        return fd_total_vdouble(x)
 
 
 cdef inline double mean_of(vec sums, Py_ssize_t count) noexcept nogil:

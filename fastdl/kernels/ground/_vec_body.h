@@ -66,13 +66,11 @@ static inline FD_IN_LINE FD_TYPE FD_NAME(relu)(FD_TYPE x) {
 }
 static inline FD_IN_LINE FD_TYPE FD_NAME(all)(double number) { return FD_ALL(number); }
 
-/* The sum of all lanes by halves, whose order is fixed, divided by how many numbers it has. */
+/* The sum of all lanes by halves: lane u takes that of u + half, down to the first. So its order is fixed. */
+static inline FD_IN_LINE double FD_NAME(total)(FD_TYPE x) { return FD_TOTAL(x); }
+/* The same, divided by how many numbers it has. */
 static inline FD_IN_LINE double FD_NAME(mean_of)(FD_TYPE sums, ptrdiff_t count) {
-    FD_REAL lane[FD_VECTOR_BYTES / sizeof(FD_REAL)];
-    memcpy(lane, &sums, sizeof lane);
-    for (ptrdiff_t half = FD_LANES / 2; half > 0; half /= 2)
-        for (ptrdiff_t u = 0; u < half; u++) lane[u] += lane[u + half];
-    return lane[0] / (FD_REAL)count;
+    return (FD_REAL)FD_NAME(total)(sums) / (FD_REAL)count;
 }
 /* The n-th number from p on. */
 static inline FD_IN_LINE double FD_NAME(lane)(const FD_TYPE *p, ptrdiff_t n) { return ((const FD_REAL *)p)[n]; }
@@ -87,5 +85,6 @@ static inline FD_IN_LINE void FD_NAME(set_lane)(FD_TYPE *p, ptrdiff_t n, double 
 #undef FD_MIN
 #undef FD_MAX
 #undef FD_LOAD_PART
+#undef FD_TOTAL
 #undef FD_STORE_PART
 #include "_math_body.h"

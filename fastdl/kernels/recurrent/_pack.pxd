@@ -1,14 +1,24 @@
 """Weights in panels, what has one number a unit, and the products of a row of gates with them."""
 cimport cython
 
-from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, madd
+from ..ground._vec cimport every, lane, set_lane, shift, total, vdouble, vec, vfloat
 from ..product._tile cimport offset, pack_panel, pack_panel_transposed, pack_register, product
 from ._call cimport Call, numbers
 from ._walk cimport DIAGONAL, plain_blocks, Side, up, Walk
 
 
+cdef enum:
+    FEW_COLUMNS = 4  # of x or h: up to so many, a gradient with respect to them is dot products
+
+
 cdef struct Range:  # registers of a row, or of the columns of x or h
     Py_ssize_t q0, q1
+
+
+cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
+    cdef Py_ssize_t u
+    for u in range(w.padded):
+        packed[u] = values[u] if u < w.hidden else 0
 
 
 # ---- Forward: panels over the registers of all blocks, one block after the other --------------------------------
@@ -64,12 +74,6 @@ cdef inline Py_ssize_t parameters_size(const Walk* w) noexcept nogil:
     return (plain_blocks(w) + 3 + 2 * w.gates) * w.padded
 
 
-cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
-    cdef Py_ssize_t u
-    for u in range(w.padded):
-        packed[u] = values[u] if u < w.hidden else 0
-
-
 cdef inline void pack_parameters(const Walk* w, const Call* k, cython.floating* packed) noexcept nogil:
     cdef Py_ssize_t g
     b, peepholes, gains = numbers(packed, k.b), numbers(packed, k.peepholes), numbers(packed, k.gains)
@@ -96,12 +100,24 @@ cdef struct Part:  # of a transposed product: blocks b0 to b1 of a row of gates,
 # ---- Backward: the transpose, one panel per NR columns of x or h --------------------------------------------------
 
 
+cdef inline bint by_dots(const Walk* w, const Side* side) noexcept nogil:
+    """Whether the transposed product is one dot product an element: with the weights as they lie, or of a few columns,
+    which would use little of a panel."""
+    return not w.packed or side.k <= FEW_COLUMNS
+
+
 cdef inline void pack_gates_transposed(
     const Walk* w, const Side* side, const cython.floating* W, cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
-    """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them."""
+    """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them. For dot
+    products its rows, in whole registers."""
     cdef Py_ssize_t j, b, u, at, blocks = side.blocks, all_ = up(side.k, w.nr)
     cdef cython.floating* panel
+    if by_dots(w, side):
+        for j in range(side.k * blocks * me // team, side.k * blocks * (me + 1) // team):
+            at = (j // blocks * w.gates + side.gate[side.first + j % blocks]) * w.hidden
+            _pack_units(W + at, w, panels + j * w.padded)
+        return
     # A unit of work is one block of one panel, so that few panels still occupy the team.
     for j in range(all_ * blocks * me // team, all_ * blocks * (me + 1) // team):
         b, at = j % blocks, (j // blocks) * w.nr
@@ -117,14 +133,17 @@ cdef inline void transposed_product(
     cython.floating* out, bint add,
 ) noexcept nogil:
     """out[rows, k] (+)= da[rows] @ W[k, G * H]^T, the blocks and columns that `part` says. W: its transpose in panels;
-    or, not packed and for few rows, as it lies."""
+    or, for dot products, its rows: packed, or as they lie."""
     cdef Py_ssize_t column = part.q0 * w.lanes, columns = min(part.q1 * w.lanes, side.k)
     cdef Py_ssize_t height = side.blocks * w.padded
     cdef const cython.floating* start = NULL
     if column >= columns:
         return
-    if not w.packed:
-        _few_products(w, side, da, rows, W, part, out, add)
+    if by_dots(w, side):
+        if cython.floating is float:
+            _dots[vfloat](w, side, <const vfloat*> da, rows, <const vfloat*> W, part, <vfloat*> out, add)
+        else:
+            _dots[vdouble](w, side, <const vdouble*> da, rows, <const vdouble*> W, part, <vdouble*> out, add)
         return
     out = out + column
     if add:
@@ -133,30 +152,33 @@ cdef inline void transposed_product(
             w.nr, height * w.nr, (part.b1 - part.b0) * w.padded, out, side.k, columns - column, start, side.k)
 
 
-cdef inline void _few_products(
-    const Walk* w, const Side* side, const cython.floating* da, Py_ssize_t rows, const cython.floating* W, Part part,
-    cython.floating* out, bint add,
+cdef inline double _dot(
+    const Walk* w, const Side* side, const vec* da, const vec* weights, Part part,
 ) noexcept nogil:
-    """The same with W as it lies: H is a whole number of panels then."""
-    cdef cython.floating sums[FD_NR_FLOAT]
-    cdef Py_ssize_t r, i, b, p
-    cdef const cython.floating* row
-    cdef const cython.floating* weights
-    cdef int u, half, nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    """A row of gates times one of W: the sum over registers with even numbers and with odd ones, of both, of all lanes."""
+    cdef Py_ssize_t b, q
+    cdef vec even = every(da[0], 0), odd = even
+    cdef const vec* a
+    cdef const vec* of
+    for b in range(part.b0, part.b1):
+        a, of = da + b * w.wide, weights + (b - side.first if w.packed else side.gate[b]) * w.wide
+        for q in range(0, w.wide - 1, 2):
+            even = even + a[q] * of[q]
+            odd = odd + a[q + 1] * of[q + 1]
+        if w.wide & 1:
+            even = even + a[w.wide - 1] * of[w.wide - 1]
+    return total(even + odd)
+
+
+cdef inline void _dots(
+    const Walk* w, const Side* side, const vec* da, Py_ssize_t rows, const vec* W, Part part, vec* out, bint add,
+) noexcept nogil:
+    """The transposed product with the rows of W. Those that lie as the caller has them are whole registers long."""
+    cdef Py_ssize_t r, i, row = (side.blocks if w.packed else w.gates) * w.wide
+    cdef double sum_
+    cdef const vec* gates
     for r in range(rows):
+        gates = <const vec*> shift(da, r * w.row)
         for i in range(part.q0 * w.lanes, min(part.q1 * w.lanes, side.k)):
-            for u in range(nr):
-                sums[u] = 0
-            for b in range(part.b0, part.b1):
-                row, weights = da + r * w.row + b * w.padded, W + (i * w.gates + side.gate[b]) * w.hidden
-                p = 0
-                while p < w.hidden:
-                    for u in range(nr):
-                        sums[u] = madd(row[p + u], weights[p + u], sums[u])
-                    p += nr
-            half = nr // 2
-            while half > 0:
-                for u in range(half):
-                    sums[u] = sums[u] + sums[u + half]
-                half //= 2
-            out[r * side.k + i] = out[r * side.k + i] + sums[0] if add else sums[0]
+            sum_ = _dot(w, side, gates, W + i * row, part)
+            set_lane(out, r * side.k + i, lane(<const vec*> out, r * side.k + i) + sum_ if add else sum_)
