@@ -159,12 +159,27 @@ cdef inline out_of_line _pair_2(
     _tile(2, 4, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
 
 
-cdef inline out_of_line _tile_1_wide(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
+cdef inline out_of_line _registers_1(
+    int registers, const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
+    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, const cython.floating* start,
 ) noexcept nogil:
-    _tile(1, 8, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
+    """One row against up to eight neighbouring registers. Fewer than four would wait for each other."""
+    if registers == 8:
+        _tile(1, 8, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 7:
+        _tile(1, 7, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 6:
+        _tile(1, 6, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 5:
+        _tile(1, 5, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 4:
+        _tile(1, 4, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 3:
+        _tile(1, 3, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    elif registers == 2:
+        _tile(1, 2, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
+    else:
+        _tile(1, 1, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
 
 
 cdef inline out_of_line _half_full(
@@ -313,6 +328,27 @@ cdef inline void _narrow_panel(
         m += count
 
 
+cdef inline void _one_row(
+    const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
+    cython.floating* c, Py_ssize_t columns, const cython.floating* start, Py_ssize_t start_step,
+) noexcept nogil:
+    """A row alone, eight registers at a time. The last ones, where they are not whole, are computed beside C."""
+    cdef cython.floating block[4 * FD_NR_FLOAT]
+    cdef Py_ssize_t j = 0, nr = panel_width(a), width, registers
+    while j < columns:
+        width = min(columns - j, 4 * nr)
+        registers = (2 * width + nr - 1) // nr
+        if 2 * width == registers * nr:
+            _registers_1(registers, a, a_k, b, b_k, b_panel, k, c + j, start + j * start_step)
+        else:
+            memset(block, 0, registers * nr // 2 * sizeof(cython.floating))
+            memcpy(block, start + j * start_step, width * sizeof(cython.floating))
+            _registers_1(registers, a, a_k, b, b_k, b_panel, k, block, <const cython.floating*> block)
+            memcpy(c + j, block, width * sizeof(cython.floating))
+        j += width
+        b += 4 * b_panel
+
+
 cdef inline void _row_block(
     const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
     const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
@@ -331,10 +367,9 @@ cdef inline void _row_block(
     while k0 < k or k == 0:
         depth = min(k - k0, K_BLOCK)
         j = 0
-        while rows == 1 and columns - j >= 4 * nr:
-            _tile_1_wide(a, a_row, a_k, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                         c + j, c_row, from_ + j * from_step, from_row)
-            j += 4 * nr
+        if rows == 1:
+            _one_row(a, a_k, b + k0 * b_k, b_k, b_panel, depth, c, columns, from_, from_step)
+            j = columns
         while (rows == 2 or (rows > 2 and FD_PAIR_MR > 2)) and columns - j >= 2 * nr:
             _pair(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
                   c + j, c_row, from_ + j * from_step, from_row)

@@ -7,9 +7,14 @@ from ._pack cimport parameters_size
 from ._walk cimport BLOCK_ROWS, plain_blocks, Share, state_strips, strips, up, Walk, window_rows
 
 
+cdef enum:
+    NARROW = 8           # registers of a row of gates up to which a layer is narrow,
+    NARROW_HEIGHT = 128  # and columns of x and h together
+
+
 cdef struct BackwardWork:  # elements before each part of the work area; the first is the transpose of W_h
     Py_ssize_t W_x, W_r, parameters, da, plain, dout, dm, drh, rh, fresh, part, strips_h, strips_rh, strips_m, members
-    Py_ssize_t strips_x, dx, member, size
+    Py_ssize_t strips_x, dx, sums, member, size
 
 cdef struct Backward:      # what one thread of the team goes by
     const Walk* w
@@ -22,6 +27,21 @@ cdef struct Backward:      # what one thread of the team goes by
 cdef struct Block:         # rows of a window: `row` of all, `slot` on in the window
     Py_ssize_t row, slot, rows
     bint add
+
+
+cdef struct Sums:          # over rows: which of the work area's, as many as W_x or W_h has rows; registers of gates
+    Py_ssize_t first, height, q0, q1
+
+
+cdef inline bint few_registers(const Walk* w) noexcept nogil:
+    return w.blocks * w.wide <= NARROW and w.inputs + w.outputs <= NARROW_HEIGHT
+
+
+cdef inline bint narrow(const Walk* w, const Call* k) noexcept nogil:
+    """Whether a layer's rows are so narrow that packing them for the sums over rows costs more than it saves. What is
+    multiplied must lie in rows one after the other."""
+    return (few_registers(w) and w.places is NULL and k.state_mask is NULL and not w.normed and not w.projected
+            and w.cell.late == 0)
 
 
 cdef inline Py_ssize_t window_of(const Walk* w) noexcept nogil:
@@ -49,7 +69,8 @@ cdef inline BackwardWork backward_work(const Walk* w, Py_ssize_t team) noexcept 
     at.strips_rh = at.strips_h + strip * state_strips(w)
     at.strips_m = at.strips_rh + (strip * strips(w.hidden) if reset else 0)
     at.dx = at.strips_m + (strip * strips(w.hidden) if w.projected else 0)          # window: dx before it is padded
-    at.members = at.dx + (window * w.inputs if w.places is not NULL else 0)
+    at.sums = at.dx + (window * w.inputs if w.places is not NULL else 0)            # dW_x and dW_h of a narrow layer
+    at.members = at.sums + ((w.inputs + w.outputs) * w.blocks * w.padded if few_registers(w) else 0)
     at.member = 2 * BLOCK_ROWS * w.nr + (plain_blocks(w) + 2) * w.padded            # panels; a plain row; r h, and c
     at.size = at.members + team * at.member
     return at

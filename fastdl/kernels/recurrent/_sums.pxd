@@ -7,12 +7,15 @@ from libc.string cimport memcpy
 
 from ..ground._build cimport fd_barrier
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
+from ..ground._vec cimport every, shift, vdouble, vec, vfloat
 from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product
-from ._backward_work cimport Backward, Block, plain_row_of, plain_row_size
+from ._backward_work cimport Backward, Block, narrow, plain_row_of, plain_row_size, Sums
 from ._call cimport numbers
 from ._gate_norm cimport plain_block
 from ._pack cimport Part, transposed_product
-from ._walk cimport before, BLOCK_ROWS, count, DIAGONAL, plain_blocks, start, state_strips, strips, up, Walk
+from ._walk cimport (
+    before, BLOCK_ROWS, count, DIAGONAL, pairs, plain_blocks, Side, start, state_strips, strips, up, Walk,
+)
 
 
 # ---- Packing ------------------------------------------------------------------------------------------------------
@@ -71,6 +74,8 @@ cdef inline void _pack_strips(cython.floating* work, const Backward* f, const Bl
     cdef const Walk* w = f.w
     cdef Py_ssize_t i, of_x = strips(w.inputs), of_h = of_x + state_strips(w), strip = BLOCK_ROWS * FD_MR
     cdef Py_ssize_t u, of_m = of_h + (strips(w.hidden) if w.projected else 0)
+    if narrow(w, f.k):
+        return
     for i in range(of_m * f.me // f.team, of_m * (f.me + 1) // f.team):
         if i < of_x:
             u = i * FD_MR
@@ -105,26 +110,53 @@ cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize
         to[v] = to[v] + sums[v] if add else sums[v]
 
 
+cdef inline void _row_sums(const vec* rows, Py_ssize_t count, Py_ssize_t row, vec* sums, int many) noexcept nogil:
+    """Sums over rows of one register, or of four side by side, which do not wait for each other."""
+    cdef vec a = every(rows[0], 0), b = a, c = a, d = a
+    cdef const vec* one
+    cdef Py_ssize_t r
+    for r in range(count):
+        one = shift(rows, r * row)
+        a = a + one[0]
+        if many == 4:
+            b, c, d = b + one[1], c + one[2], d + one[3]
+    sums[0] = a
+    if many == 4:
+        sums[1], sums[2], sums[3] = b, c, d
+
+
+cdef inline void row_sums(
+    const cython.floating* rows, Py_ssize_t count, Py_ssize_t row, cython.floating* sums, int many,
+) noexcept nogil:
+    if cython.floating is float:
+        _row_sums[vfloat](<const vfloat*> rows, count, row, <vfloat*> sums, many)
+    else:
+        _row_sums[vdouble](<const vdouble*> rows, count, row, <vdouble*> sums, many)
+
+
 cdef inline void parameter_sums(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     """db, dpeepholes and what a diagonal recurrence has, from gradients of pre-activations by plain blocks."""
     cdef const Walk* w = f.w
-    cdef cython.floating sums[FD_NR_FLOAT]
-    cdef Py_ssize_t j, b, u, r, blocks = plain_blocks(w), row = plain_row_size(w)
-    cdef int v, lanes = (FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE) // 2
+    cdef cython.floating sums[2 * FD_NR_FLOAT]
+    cdef Py_ssize_t j = plain_blocks(w) * w.wide * f.me // f.team, end = plain_blocks(w) * w.wide * (f.me + 1) // f.team
+    cdef Py_ssize_t i, b, u, many
     db = numbers(work, f.k.db)
-    for j in range(blocks * w.wide * f.me // f.team, blocks * w.wide * (f.me + 1) // f.team):
-        b, u = j // w.wide, (j % w.wide) * w.lanes
+    while j < end:
         column = plain_row_of(work, f, block.slot) + j * w.lanes
-        for v in range(lanes):
-            sums[v] = 0
-        for r in range(block.rows):
-            for v in range(lanes):
-                sums[v] = sums[v] + column[r * row + v]
-        _put[cython.floating](db + w.cell.bias[b] * w.hidden + u, sums, min(w.lanes, w.hidden - u), block.add)
-        if f.k.dpeepholes is not NULL and w.cell.peephole[b] >= 0:
-            _peephole_sums[cython.floating](work, f, block, b, u, column)
-        if w.cell.recurrence == DIAGONAL and w.cell.h_gate[b] >= 0:
-            _diagonal_sums[cython.floating](work, f, block, b, u, column)
+        many = 4 if end - j >= 4 else 1
+        if many == 4:
+            row_sums[cython.floating](column, block.rows, plain_row_size(w), sums, 4)
+        else:
+            row_sums[cython.floating](column, block.rows, plain_row_size(w), sums, 1)
+        for i in range(many):
+            b, u = (j + i) // w.wide, (j + i) % w.wide * w.lanes
+            _put[cython.floating](db + w.cell.bias[b] * w.hidden + u, sums + i * w.lanes, min(w.lanes, w.hidden - u),
+                                  block.add)
+            if f.k.dpeepholes is not NULL and w.cell.peephole[b] >= 0:
+                _peephole_sums[cython.floating](work, f, block, b, u, column + i * w.lanes)
+            if w.cell.recurrence == DIAGONAL and w.cell.h_gate[b] >= 0:
+                _diagonal_sums[cython.floating](work, f, block, b, u, column + i * w.lanes)
+        j += many
 
 
 cdef inline void _peephole_sums(
@@ -255,6 +287,62 @@ cdef inline void _weight_gradients(cython.floating* work, const Backward* f, con
         j += beside
 
 
+# Of a narrow layer da, x and h are operands as they lie, and the sums of all gates stay in one place, in whole registers,
+# from the first window to the last.
+cdef inline void _narrow_gradients(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
+    """dW_x and dW_h from a block of a narrow layer, this thread's registers of gates."""
+    cdef const Walk* w = f.w
+    cdef Py_ssize_t q0 = pairs(w.blocks * w.wide, f.me, f.team), q1 = pairs(w.blocks * w.wide, f.me + 1, f.team)
+    cdef Py_ssize_t end = start(w, f.t1 - 1) + count(w, f.t1 - 1)
+    cdef Sums of_x, of_h
+    of_x.first, of_x.height, of_x.q0, of_x.q1 = 0, w.inputs, q0, min(q1, w.of_x.blocks * w.wide)
+    of_h.first, of_h.height, of_h.q0, of_h.q1 = w.inputs, w.outputs, max(q0, w.of_h.first * w.wide), q1
+    if w.of_h.blocks == 0:
+        of_h.q0 = q1
+    if block.add and end == w.rows and block.slot == 0:
+        _carry(work, f, &w.of_x, numbers(work, f.k.dW_x), &of_x, False)
+        _carry(work, f, &w.of_h, numbers(work, f.k.dW_h), &of_h, False)
+    _narrow_product(work, f, block, numbers(work, f.k.x), &of_x)
+    _narrow_product(work, f, block, numbers(work, f.k.h), &of_h)
+    if f.t0 == 0 and block.row + block.rows == end:
+        _carry(work, f, &w.of_x, numbers(work, f.k.dW_x), &of_x, True)
+        _carry(work, f, &w.of_h, numbers(work, f.k.dW_h), &of_h, True)
+
+
+cdef inline void _narrow_product(
+    cython.floating* work, const Backward* f, const Block* block, const cython.floating* a, const Sums* sums,
+) noexcept nogil:
+    """sums (+)= a[rows]^T @ da[rows]."""
+    cdef const Walk* w = f.w
+    cdef Py_ssize_t row = w.blocks * w.padded
+    cdef cython.floating* to = work + f.at.sums + sums.first * row + sums.q0 * w.lanes
+    if sums.q1 > sums.q0:
+        product(a + block.row * sums.height, 1, sums.height, sums.height,
+                work + f.at.da + block.slot * w.row + sums.q0 * w.lanes, w.row, w.nr, block.rows, to, row,
+                (sums.q1 - sums.q0) * w.lanes, to if block.add else NULL, row)
+
+
+cdef inline void _carry(
+    cython.floating* work, const Backward* f, const Side* side, cython.floating* dW, const Sums* sums, bint out,
+) noexcept nogil:
+    """Between the sums and dW, to it or from it."""
+    cdef const Walk* w = f.w
+    cdef Py_ssize_t i, q, u
+    cdef size_t size
+    cdef cython.floating* sum_
+    cdef cython.floating* gate
+    for i in range(sums.height):
+        for q in range(sums.q0, sums.q1):
+            u = q % w.wide * w.lanes
+            size = min(w.lanes, w.hidden - u) * sizeof(cython.floating)
+            sum_ = work + f.at.sums + ((sums.first + i) * w.blocks * w.wide + q) * w.lanes
+            gate = dW + (i * w.gates + side.gate[q // w.wide]) * w.hidden + u
+            if out:
+                memcpy(gate, sum_, size)
+            else:
+                memcpy(sum_, gate, size)
+
+
 cdef inline void _projection_gradient(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     cdef const Walk* w = f.w
     cdef Py_ssize_t j, panels = up(w.outputs, w.nr)
@@ -271,7 +359,10 @@ cdef inline void _block(cython.floating* work, const Backward* f, const Block* b
     cdef const Walk* w = f.w
     if w.cell.late > 0:
         _pack_resets(work, f, block)
-    _weight_gradients(work, f, block)
+    if narrow(w, f.k):
+        _narrow_gradients(work, f, block)
+    else:
+        _weight_gradients(work, f, block)
     if w.projected:
         _projection_gradient(work, f, block)
     parameter_sums(work, f, block)

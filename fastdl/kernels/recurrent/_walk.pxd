@@ -266,7 +266,7 @@ cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weig
     return rows < (FEW_EACH if weights <= CORE_CACHE else FEW_EACH_FAR) * team * steps
 
 
-cdef inline Py_ssize_t _pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+cdef inline Py_ssize_t pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first register of a part. Parts have whole panels, but for the last."""
     return min(up(registers, 2) * part // parts * 2, registers)
 
@@ -280,8 +280,8 @@ cdef inline Share share(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t 
         start(w, t1) - start(w, t0), t1 - t0, weights, team)
     mine.row0, mine.row1, mine.q0, mine.q1, mine.out_q0, mine.out_q1 = 0, w.batch, 0, w.wide, 0, w.out_wide
     if mine.by_units:
-        mine.q0, mine.q1 = _pairs(w.wide, me, team), _pairs(w.wide, me + 1, team)
-        mine.out_q0, mine.out_q1 = _pairs(w.out_wide, me, team), _pairs(w.out_wide, me + 1, team)
+        mine.q0, mine.q1 = pairs(w.wide, me, team), pairs(w.wide, me + 1, team)
+        mine.out_q0, mine.out_q1 = pairs(w.out_wide, me, team), pairs(w.out_wide, me + 1, team)
     else:
         mine.row0, mine.row1 = _row_share(w, t0, t1, me, team), _row_share(w, t0, t1, me + 1, team)
     return mine
