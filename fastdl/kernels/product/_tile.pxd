@@ -329,8 +329,8 @@ cdef inline void _narrow_panel(
 
 
 cdef inline void _one_row(
-    const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t columns, const cython.floating* start, Py_ssize_t start_step,
+    const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel,
+    Py_ssize_t k, cython.floating* c, Py_ssize_t columns, const cython.floating* start, Py_ssize_t start_step,
 ) noexcept nogil:
     """A row alone, eight registers at a time. The last ones, where they are not whole, are computed beside C."""
     cdef cython.floating block[4 * FD_NR_FLOAT]

@@ -155,7 +155,7 @@ cdef inline void transposed_product(
 cdef inline double _dot(
     const Walk* w, const Side* side, const vec* da, const vec* weights, Part part,
 ) noexcept nogil:
-    """A row of gates times one of W: the sum over registers with even numbers and with odd ones, of both, of all lanes."""
+    """A row of gates times one of W: registers with even numbers, those with odd ones, their sum, all lanes."""
     cdef Py_ssize_t b, q
     cdef vec even = every(da[0], 0), odd = even
     cdef const vec* a

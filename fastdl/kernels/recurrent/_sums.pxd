@@ -110,13 +110,13 @@ cdef inline void _put(cython.floating* to, const cython.floating* sums, Py_ssize
         to[v] = to[v] + sums[v] if add else sums[v]
 
 
-cdef inline void _row_sums(const vec* rows, Py_ssize_t count, Py_ssize_t row, vec* sums, int many) noexcept nogil:
+cdef inline void _row_sums(const vec* column, Py_ssize_t rows, Py_ssize_t row, vec* sums, int many) noexcept nogil:
     """Sums over rows of one register, or of four side by side, which do not wait for each other."""
-    cdef vec a = every(rows[0], 0), b = a, c = a, d = a
+    cdef vec a = every(column[0], 0), b = a, c = a, d = a
     cdef const vec* one
     cdef Py_ssize_t r
-    for r in range(count):
-        one = shift(rows, r * row)
+    for r in range(rows):
+        one = shift(column, r * row)
         a = a + one[0]
         if many == 4:
             b, c, d = b + one[1], c + one[2], d + one[3]
@@ -126,12 +126,12 @@ cdef inline void _row_sums(const vec* rows, Py_ssize_t count, Py_ssize_t row, ve
 
 
 cdef inline void row_sums(
-    const cython.floating* rows, Py_ssize_t count, Py_ssize_t row, cython.floating* sums, int many,
+    const cython.floating* column, Py_ssize_t rows, Py_ssize_t row, cython.floating* sums, int many,
 ) noexcept nogil:
     if cython.floating is float:
-        _row_sums[vfloat](<const vfloat*> rows, count, row, <vfloat*> sums, many)
+        _row_sums[vfloat](<const vfloat*> column, rows, row, <vfloat*> sums, many)
     else:
-        _row_sums[vdouble](<const vdouble*> rows, count, row, <vdouble*> sums, many)
+        _row_sums[vdouble](<const vdouble*> column, rows, row, <vdouble*> sums, many)
 
 
 cdef inline void parameter_sums(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
@@ -287,8 +287,8 @@ cdef inline void _weight_gradients(cython.floating* work, const Backward* f, con
         j += beside
 
 
-# Of a narrow layer da, x and h are operands as they lie, and the sums of all gates stay in one place, in whole registers,
-# from the first window to the last.
+# Of a narrow layer da, x and h are operands as they lie, and the sums of all gates stay in one place, in whole
+# registers, from the first window to the last.
 cdef inline void _narrow_gradients(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     """dW_x and dW_h from a block of a narrow layer, this thread's registers of gates."""
     cdef const Walk* w = f.w
