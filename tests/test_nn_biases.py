@@ -100,7 +100,7 @@ def test_two_that_are_tied_get_both_parts(kind):
 
 
 def test_initial_values_are_drawn_in_torchs_order():
-    model = fd.nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True, rng=7)
+    model = fd.nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True, init="torch", rng=7)
     shapes = []
     for k in range(2):
         for suffix in ("", "_reverse"):
@@ -141,7 +141,7 @@ def test_two_biases_go_through_a_state_without_loss(kind, options):
 
 
 def test_the_forget_gate_has_its_bias_in_the_first_and_zero_in_the_second():
-    two, single = (fd.nn.LSTM(3, 4, 2, forget_bias=1.5, bias=bias, rng=0) for bias in (True, "single"))
+    two, single = (fd.nn.LSTM(3, 4, 2, forget_bias=1.5, bias=bias, init="torch", rng=0) for bias in (True, "single"))
     for k in range(2):
         assert (two._parameters[f"bias_ih_l{k}"].data[4:8] == 1.5).all()
         assert not two._parameters[f"bias_hh_l{k}"].data[4:8].any()

@@ -10,9 +10,9 @@ def gates(array, count=4):
     return np.split(array, count, axis=-1)
 
 
-def test_torchs_are_the_default():
-    for kind in (fd.nn.RNN, fd.nn.LSTM, fd.nn.GRU):
-        one, other = kind(3, 4, rng=0), kind(3, 4, init="torch", rng=0)
+def test_the_defaults_are_keras_of_an_lstm_and_torchs():
+    for kind, init in ((fd.nn.RNN, "torch"), (fd.nn.LSTM, "keras"), (fd.nn.GRU, "torch")):
+        one, other = kind(3, 4, rng=0), kind(3, 4, init=init, rng=0)
         np.testing.assert_array_equal(one.parameters().data, other.parameters().data)
 
 
@@ -54,7 +54,7 @@ def test_other_parts_of_a_layer_and_its_own_forget_bias():
     assert (gates(model.bias_ih_l0.data)[1] == 2).all()
     W_h = model.weight_hh_l0.data
     np.testing.assert_allclose(W_h @ W_h.T, np.eye(4), atol=1e-6)
-    assert repr(model).startswith("LSTM(5, 6, peepholes=True, init='keras', proj_size=4, layer_norm=True)")
+    assert repr(model).startswith("LSTM(5, 6, peepholes=True, proj_size=4, layer_norm=True)")
 
 
 def test_orthogonal_matrices_are_drawn_evenly():

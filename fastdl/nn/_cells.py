@@ -139,9 +139,10 @@ class LSTM(Stack):
         dropped, and a warning says so.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
-    init : {"torch", "keras", "gers"}
+    init : {"torch", "keras", "gers"}, default "keras"
         First values. Keras' are those of :class:`RNN` with 1 for the forget gate's bias. Gers' (2000) are weights in
-        (-0.2, 0.2) and biases by quarters of the units: -0.5, -1, -1.5, -2 of i and o, 0.5 to 2 of f, 0 of g.
+        (-0.2, 0.2) and biases by quarters of the units: -0.5, -1, -1.5, -2 of i and o, 0.5 to 2 of f, 0 of g. What was
+        learnt from each is in docs/recurrent.md.
     proj_size : int, default 0
         Size of h by projection (Sak 2014), torch's name; 0 for none.
     peepholes : bool, default False
@@ -186,7 +187,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
         batch_first: bool = False,
         *,
         bias: bool | str = True,
-        init: str = "torch",
+        init: str = "keras",
         proj_size: int = 0,
         peepholes: bool = False,
         coupled: bool = False,
@@ -236,7 +237,7 @@ weight_dropout, truncate, checkpoint, rng, dtype
                 one.data[gate] = 0
 
     def _describe(self) -> str:
-        return f"LSTM({listed(self, peepholes=False, coupled=False, cell_clip=None)})"
+        return f"LSTM({listed(self, 'keras', peepholes=False, coupled=False, cell_clip=None)})"
 
     export_weights = _formats.export_weights
     import_weights = _formats.import_weights
@@ -323,9 +324,9 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
     import_weights = _formats.import_weights
 
 
-def listed(stack: Stack, **own: Any) -> str:
+def listed(stack: Stack, init: str = "torch", **own: Any) -> str:
     """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
-    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch",
+    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": init,
                 "proj_size": 0, "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
                 "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
     given = {name: getattr(stack, name) for name, value in defaults.items() if getattr(stack, name) != value}
