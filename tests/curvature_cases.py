@@ -1,6 +1,6 @@
 """Models with losses and data on which curvature is compared, and the same models written for jax."""
 
-import functools
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _rng = np.random.default_rng(0)
 X, Y = _rng.standard_normal((T, B, INPUTS)), _rng.standard_normal((T, B, C))
 INDEX, TARGETS = _rng.integers(0, 6, (T, B)), _rng.integers(0, C, (T, B))
 TARGETS[1, 2] = 9  # ignored
-smoothed = functools.partial(fd.softmax_cross_entropy, ignore_index=9, label_smoothing=0.1)
+smoothed = partial(fd.softmax_cross_entropy, ignore_index=9, label_smoothing=0.1)
 
 
 def rosenbrock(x):
@@ -49,14 +49,42 @@ def _words(dtype):
     )
 
 
+LAYERS = {  # every cell, by its layer and what tells it from others of that layer
+    "RNN": ("RNN", {}),
+    "LSTM": ("LSTM", {}),
+    "GRU": ("GRU", {}),
+    "IndRNN": ("IndRNN", {"nonlinearity": "tanh"}),
+    "IndRNN relu": ("IndRNN", {"nonlinearity": "relu"}),
+    "MinGRU": ("MinGRU", {}),
+    "MinGRU positive": ("MinGRU", {"positive": True}),
+    "MinLSTM": ("MinLSTM", {}),
+    "MinLSTM positive": ("MinLSTM", {"positive": True}),
+    "MinLSTM free": ("MinLSTM", {"normalized": False}),
+    "MinLSTM free positive": ("MinLSTM", {"positive": True, "normalized": False}),
+}
+
+
+def layer_of(name, *sizes, **options):
+    kind, own = LAYERS[name]
+    return getattr(fd.nn, kind)(*sizes, **own, **options)
+
+
 CASES = {  # model of a dtype, loss, inputs, targets, batch axis
     "dense": (_dense, fd.mse_loss, X, Y, 1),
-    "lstm": (_lstm, functools.partial(fd.mse_loss, reduction="sum"), X, Y, 1),
-    "batch first": (functools.partial(_lstm, batch_first=True), fd.mse_loss, X, Y, 0),
-    "rnn": (functools.partial(_recurrent, "RNN"), fd.mse_loss, X, Y, 1),
-    "relu": (functools.partial(_recurrent, "RNN", nonlinearity="relu"), fd.mse_loss, X, Y, 1),
-    "gru": (functools.partial(_recurrent, "GRU"), fd.mse_loss, X, Y, 1),
-    "last": (functools.partial(_recurrent, "GRU", output="last"), fd.mse_loss, X, Y[0], 0),
+    "lstm": (_lstm, partial(fd.mse_loss, reduction="sum"), X, Y, 1),
+    "batch first": (partial(_lstm, batch_first=True), fd.mse_loss, X, Y, 0),
+    "rnn": (partial(_recurrent, "RNN"), fd.mse_loss, X, Y, 1),
+    "relu": (partial(_recurrent, "RNN", nonlinearity="relu"), fd.mse_loss, X, Y, 1),
+    "gru": (partial(_recurrent, "GRU"), fd.mse_loss, X, Y, 1),
+    "last": (partial(_recurrent, "GRU", output="last"), fd.mse_loss, X, Y[0], 0),
+    "indrnn": (partial(_recurrent, "IndRNN"), fd.mse_loss, X, Y, 1),
+    "indrnn tanh": (partial(_recurrent, "IndRNN", nonlinearity="tanh"), fd.mse_loss, X, Y, 1),
+    "mingru": (partial(_recurrent, "MinGRU"), fd.mse_loss, X, Y, 1),
+    "mingru positive": (partial(_recurrent, "MinGRU", positive=True, output="last"), fd.mse_loss, X, Y[0], 0),
+    "minlstm": (partial(_recurrent, "MinLSTM", batch_first=True), fd.mse_loss, X, Y, 0),
+    "minlstm positive": (partial(_recurrent, "MinLSTM", positive=True, bias=False), fd.mse_loss, X, Y, 1),
+    "minlstm free": (partial(_recurrent, "MinLSTM", normalized=False), fd.mse_loss, X, Y, 1),
+    "minlstm free positive": (partial(_recurrent, "MinLSTM", positive=True, normalized=False), fd.mse_loss, X, Y, 1),
     "words": (_words, smoothed, INDEX, TARGETS, 1),
 }
 
@@ -69,6 +97,71 @@ def case(name, dtype=np.float64):
 
 
 # ---- The same for jax ---------------------------------------------------------------------------------------------
+
+
+def _jax_lstm(jax, one, own):
+    def step(state, x):
+        h, c = state
+        a = x @ own["weight_ih"] + own["bias_ih"] + h @ own["weight_hh"] + own["bias_hh"]
+        i, f, g, o = jax.numpy.split(a, 4, axis=1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jax.numpy.tanh(g)
+        h = jax.nn.sigmoid(o) * jax.numpy.tanh(c)
+        return (h, c), h
+
+    return step
+
+
+def _jax_gru(jax, one, own):
+    def step(h, x):
+        a_r, a_z, a_n = jax.numpy.split(x @ own["weight_ih"] + own["bias_ih"], 3, axis=1)
+        u_r, u_z, u_n = jax.numpy.split(h @ own["weight_hh"] + own["bias_hh"], 3, axis=1)
+        n = jax.numpy.tanh(a_n + jax.nn.sigmoid(a_r + u_r) * u_n)
+        z = jax.nn.sigmoid(a_z + u_z)
+        h = (1 - z) * n + z * h
+        return h, h
+
+    return step
+
+
+def _jax_rnn(jax, one, own):
+    f = jax.nn.relu if one.nonlinearity == "relu" else jax.numpy.tanh
+
+    def step(h, x):
+        h = f(x @ own["weight_ih"] + own["bias_ih"] + h @ own["weight_hh"] + own["bias_hh"])
+        return h, h
+
+    return step
+
+
+def _jax_indrnn(jax, one, own):
+    f = jax.nn.relu if one.nonlinearity == "relu" else jax.numpy.tanh
+
+    def step(h, x):
+        h = f(x @ own["weight_ih"] + own["weight_hh"] * h + own["bias"])
+        return h, h
+
+    return step
+
+
+def _jax_minimal(jax, one, own):
+    """MinGRU, whose gates are z, n; MinLSTM, whose are f, i, n."""
+
+    def step(h, x):
+        *gates, n = jax.numpy.split(x @ own["weight_ih"] + own.get("bias", 0), 2 if kind == "MinGRU" else 3, axis=1)
+        n = jax.numpy.where(n >= 0, n + 0.5, jax.nn.sigmoid(n)) if one.positive else n
+        *f, i = (jax.nn.sigmoid(gate) for gate in gates)
+        old = f[0] if f else 1 - i
+        h = (old * h + i * n) / (old + i if f and one.normalized else 1)
+        return h, h
+
+    kind = type(one).__name__
+    return step
+
+
+STEPS = {
+    "LSTM": _jax_lstm, "GRU": _jax_gru, "RNN": _jax_rnn, "IndRNN": _jax_indrnn, "MinGRU": _jax_minimal,
+    "MinLSTM": _jax_minimal,
+}  # fmt: skip
 
 
 def jax_loss(model, loss, data):
@@ -101,32 +194,8 @@ def jax_loss(model, loss, data):
         return x.swapaxes(0, 1) if one.batch_first else x
 
     def cell(one, kind, own, x):
-        W_x, W_h = own["weight_ih"], own["weight_hh"]
-        b_x, b_h = own["bias_ih"], own["bias_hh"]
-        sigma, zeros = jax.nn.sigmoid, jnp.zeros((x.shape[1], one.hidden_size))
-
-        def lstm(state, x_t):
-            h, c = state
-            i, f, g, o = jnp.split(x_t @ W_x + b_x + h @ W_h + b_h, 4, axis=1)
-            c = sigma(f) * c + sigma(i) * jnp.tanh(g)
-            h = sigma(o) * jnp.tanh(c)
-            return (h, c), h
-
-        def gru(h, x_t):
-            a_r, a_z, a_n = jnp.split(x_t @ W_x + b_x, 3, axis=1)
-            u_r, u_z, u_n = jnp.split(h @ W_h + b_h, 3, axis=1)
-            n = jnp.tanh(a_n + sigma(a_r + u_r) * u_n)
-            z = sigma(a_z + u_z)
-            h = (1 - z) * n + z * h
-            return h, h
-
-        def rnn(h, x_t):
-            h = x_t @ W_x + b_x + h @ W_h + b_h
-            h = jax.nn.relu(h) if one.nonlinearity == "relu" else jnp.tanh(h)
-            return h, h
-
-        step, start = {"LSTM": (lstm, (zeros, zeros)), "GRU": (gru, zeros), "RNN": (rnn, zeros)}[kind]
-        return jax.lax.scan(step, start, x)[1]
+        state = jnp.zeros((x.shape[1], one.hidden_size))
+        return jax.lax.scan(STEPS[kind](jax, one, own), (state, state) if kind == "LSTM" else state, x)[1]
 
     def views(flat):
         return {
@@ -139,7 +208,7 @@ def jax_loss(model, loss, data):
 
     def value(flat):
         z, y = output(flat), data[1]
-        function, options = (loss.func, loss.keywords) if isinstance(loss, functools.partial) else (loss, {})
+        function, options = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
         if function is fd.mse_loss:
             return (jnp.sum if options.get("reduction") == "sum" else jnp.mean)((z - y) ** 2)
         logs = jax.nn.log_softmax(z)

@@ -4,12 +4,13 @@ import functools
 
 import numpy as np
 import pytest
-from curvature_cases import CASES, case, jax_loss
+from curvature_cases import CASES, LAYERS, case, jax_loss, layer_of
 
 import fastdl as fd
 from fastdl.curvature import LossPoint, ModelPoint, _affine, _recurrent
 
 TOLERANCE = 1e-9
+LEAN = [name for name in CASES if name.startswith(("indrnn", "mingru", "minlstm"))]  # without a matrix for h
 
 
 def loss_point(name, dtype=np.float64):
@@ -62,18 +63,52 @@ def test_hessian_products_against_differences_of_the_gradient(level, name):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
 @pytest.mark.parametrize("hidden", [33, 64, 128])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", LAYERS)
 def test_wide_layers(level, kind, hidden, dtype, tolerance):
     """Hidden sizes at which the tape pads its gates, or its rows of them; the product is symmetric."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((3, 5, 2)).astype(dtype), rng.standard_normal((3, 5, hidden)).astype(dtype)
-    model, data = getattr(fd.nn, kind)(2, hidden, rng=0, dtype=dtype), (x, y)
+    model, data = layer_of(kind, 2, hidden, rng=0, dtype=dtype), (x, y)
     point = LossPoint(model, fd.mse_loss, data)
     expected = model_gradient(model, fd.mse_loss, data)[1]
     np.testing.assert_allclose(point.gradient, expected, rtol=0, atol=tolerance * np.abs(expected).max())
     v, w = direction(point), direction(point, 2)
     scale = np.linalg.norm(point.hvp(v)) * np.linalg.norm(w)
     assert abs(point.hvp(v) @ w - point.hvp(w) @ v) < tolerance * scale
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (1, 4), (6, 1), (2, 150)])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_few_steps_few_sequences_and_many(level, kind, steps, batch):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((steps, batch, 2)), rng.standard_normal((steps, batch, 3))
+    model = layer_of(kind, 2, 3, 2, rng=1, dtype=np.float64)
+    point = LossPoint(model, fd.mse_loss, (x, y))
+    values, v, u = point.layout.values(), direction(point), rng.standard_normal(y.shape)
+    np.testing.assert_allclose(point.gradient, model_gradient(model, fd.mse_loss, (x, y))[1], rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose((point.jvp(v) * u).sum(), point.vjp(u) @ v, rtol=1e-11)
+    np.testing.assert_allclose(point.sample_gradients(1).sum(0), point.gradient, rtol=0, atol=1e-14)
+    Hv, sides = point.hvp(v), []
+    for step in (1e-7, -1e-7):  # short: no sign that a cell chooses by turns on the way
+        point.layout.assign(values + step * v)
+        sides.append(LossPoint(model, fd.mse_loss, (x, y)).gradient)
+    np.testing.assert_allclose(Hv, (sides[0] - sides[1]) / 2e-7, rtol=0, atol=1e-6 * np.abs(Hv).max())
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_shares_of_gates_near_zero_have_tangents(level, positive):
+    """Where a product of two gates is lost in float32, that of their shares is not."""
+    a_f, a_i = [-60.0, -75.0, 70.0, -400.0, -70.0], [-58.0, -75.0, -70.0, -400.0, 70.0]
+    x, weights = np.random.default_rng(0).standard_normal((3, 2, 2)), np.random.default_rng(2).standard_normal((2, 15))
+    found = []
+    for dtype in (np.float64, np.float32):
+        layer = fd.nn.MinLSTM(2, 5, positive=positive, rng=0, dtype=dtype)
+        layer.weight_ih_l0.data[...], layer.bias_l0.data[...] = weights, [*a_f, *a_i, *np.linspace(-1, 1, 5)]
+        point = LossPoint(layer, fd.mse_loss, (x.astype(dtype), np.ones((3, 2, 5), dtype)))
+        v = direction(point)
+        found.append([point.jvp(v), point.gradient, point.hvp(v)])
+    for wide, narrow in zip(*found, strict=True):
+        np.testing.assert_allclose(narrow, wide, rtol=0, atol=5e-5 * np.abs(wide).max())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -116,7 +151,7 @@ def test_sample_gradients_are_those_of_each_sample_alone(level, name):
     model, loss, (x, y), axis = case(name)
     point = LossPoint(model, loss, (x, y))
     rows = point.sample_gradients(axis)
-    of_input = 1 if name == "last" else axis
+    of_input = 1 if point.output.ndim < x.ndim else axis  # the last step alone has no axis of time
     np.testing.assert_allclose(rows.sum(0), point.gradient, rtol=0, atol=1e-14)
     whole = point.loss.gradient
     for b in range(rows.shape[0]):
@@ -125,13 +160,13 @@ def test_sample_gradients_are_those_of_each_sample_alone(level, name):
 
 
 @pytest.mark.parametrize("hidden", [7, 64])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", LAYERS)
 def test_the_same_bits_for_any_number_of_threads(level, kind, hidden, monkeypatch):
     monkeypatch.setattr(_affine, "_GRAIN", 1)
     monkeypatch.setattr(_recurrent, "_GRAIN", 1)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((5, 9, 3)).astype(np.float32), rng.integers(0, 4, (5, 9))
-    model = fd.nn.Sequential(getattr(fd.nn, kind)(3, hidden, 2, rng=0), fd.nn.Linear(hidden, 4, rng=1))
+    model = fd.nn.Sequential(layer_of(kind, 3, hidden, 2, rng=0), fd.nn.Linear(hidden, 4, rng=1))
     results = []
     for count in (1, 2, 3, 8):
         fd.set_num_threads(count)
@@ -197,6 +232,14 @@ def test_what_has_no_derivative_is_named():
     ):
         with pytest.raises(TypeError, match=f"model: GRU has no jvp with {next(iter(options))}"):
             ModelPoint(fd.nn.GRU(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
+    for kind, options in (
+        ("IndRNN", {"clip": 0.5}),
+        ("IndRNN", {"zoneout": 0.1}),
+        ("MinGRU", {"learned_state": True}),
+        ("MinLSTM", {"reverse": True}),
+    ):
+        with pytest.raises(TypeError, match=f"model: {kind} has no jvp with {next(iter(options))}"):
+            ModelPoint(getattr(fd.nn, kind)(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
     model = fd.nn.Linear(3, 3, rng=0, dtype=np.float64)
     with pytest.raises(TypeError, match="loss: got .*, expected one whose Hessian is known: .*mse_loss"):
         LossPoint(model, lambda z, y: (0.0, z), (x, y))
@@ -235,7 +278,7 @@ def test_losses_that_are_no_number_are_refused():
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["dense", "batch first", "words", "relu", "last"])  # every layer once
+@pytest.mark.parametrize("name", ["dense", "batch first", "words", "relu", "last", *LEAN])  # every layer once
 def test_equals_jax(name):
     jax = pytest.importorskip("jax")
     with jax.enable_x64(True):

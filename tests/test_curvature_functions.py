@@ -219,6 +219,17 @@ def test_gradient_flow_against_differences():
             fd.curvature.gradient_flow(lstm, x, **bad)
 
 
+@pytest.mark.parametrize("kind", ["IndRNN", "MinGRU", "MinLSTM"])
+def test_gradient_flow_where_each_unit_goes_by_itself(kind):
+    """d h_t / d h_s is diagonal: its singular values are the sizes of its entries."""
+    layer = getattr(fd.nn, kind)(3, 4, rng=0, dtype=np.float64)
+    x = np.random.default_rng(0).standard_normal((6, 2, 3))
+    flow = fd.curvature.gradient_flow(layer, x, samples=(1,))
+    J = jacobian(lambda h: layer.eval().forward(x, np.stack([np.zeros(4), h])[None])[:, 1], np.zeros(4), "central")
+    expected = np.sort(np.abs(np.diagonal(J, axis1=1, axis2=2)))[:, ::-1]
+    np.testing.assert_allclose(flow.values[0, 0], expected, rtol=1e-8, atol=1e-10)
+
+
 def test_a_forget_gate_near_one_keeps_the_gradient():
     x = np.random.default_rng(0).standard_normal((40, 1, 3)).astype(np.float32)
     rates = []

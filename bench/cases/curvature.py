@@ -17,10 +17,13 @@ SHAPES = {
     "medium": {"steps": 16, "batch": 15, "hidden": 67, "classes": 33},
     "large": {"steps": 32, "batch": 16, "hidden": 256, "classes": 128},
 }
-CELLS = {
-    "lstm": (fd.nn.LSTM, 4),
-    "gru": (fd.nn.GRU, 3),
-    "rnn": (fd.nn.RNN, 1),
+CELLS = {  # the layer, its gates, and what multiplies its state
+    "lstm": (fd.nn.LSTM, 4, "matrix"),
+    "gru": (fd.nn.GRU, 3, "matrix"),
+    "rnn": (fd.nn.RNN, 1, "matrix"),
+    "indrnn": (fd.nn.IndRNN, 1, "vector"),
+    "mingru": (fd.nn.MinGRU, 2, "nothing"),
+    "minlstm": (fd.nn.MinLSTM, 3, "nothing"),
 }
 STEP = 1e-5  # of the differences: their error is below a millionth of the result
 
@@ -29,14 +32,15 @@ class Subject:
     """A model with data, a vector to multiply with, and the multiply-adds of its products by part."""
 
     def __init__(self, cell: str, dtype: np.dtype, steps: int, batch: int, hidden: int, classes: int) -> None:
-        self.kind, gates = CELLS[cell]
+        self.kind, gates, recurrence = CELLS[cell]
         self.sizes = hidden, classes
         self.x, self.targets = normals(dtype, steps, batch, hidden), integers(classes, steps, batch)
         self.model = self._model(dtype)
         self.v = normals(dtype, sum(one.size for one in self.model.parameters()), seed=1)
         rows = steps * batch
-        # Of one product with W_x, or with W_h, and of one with the linear layer's matrix.
-        self.layer, self.linear = rows * hidden * gates * hidden, rows * hidden * classes
+        # Of one product with W_x, of one with what multiplies the state, and of one with the linear layer's matrix.
+        self.of_x, self.linear = rows * hidden * gates * hidden, rows * hidden * classes
+        self.of_h = {"matrix": self.of_x, "vector": rows * gates * hidden, "nothing": 0}[recurrence]
 
     def _model(self, dtype: np.dtype) -> fd.nn.Sequential:
         hidden, classes = self.sizes
@@ -105,15 +109,17 @@ def _enter(cell: str) -> None:
     enter("sample_gradients", _sample_gradients)
 
 
-# The multiply-adds count no product with a tangent of the input, which has none, nor a gradient by it.
-def _work(subject: Subject, run: Callable[[], np.ndarray], expected: Callable[[], np.ndarray], layer: int, linear: int,
-          results: int) -> Work:  # fmt: skip
+# The multiply-adds count no product with a tangent of the input, which has none, nor a gradient with respect to it.
+# products: with W_x, with what multiplies the state, and with the linear layer's matrix.
+def _work(subject: Subject, run: Callable[[], np.ndarray], expected: Callable[[], np.ndarray],
+          products: tuple[int, int, int], results: int) -> Work:  # fmt: skip
+    of_x, of_h, linear = products
     size = subject.model.parameters().data.nbytes
     return Work(
         run,
         read=subject.x.nbytes + 2 * size,  # parameters and vector
         written=results * subject.v.itemsize,
-        multiply_adds=layer * subject.layer + linear * subject.linear,
+        multiply_adds=of_x * subject.of_x + of_h * subject.of_h + linear * subject.linear,
         tolerance=1e-4,
         expected=expected,
     )
@@ -121,29 +127,31 @@ def _work(subject: Subject, run: Callable[[], np.ndarray], expected: Callable[[]
 
 def _hvp(subject: Subject) -> Work:
     point, v = subject.point(), subject.v
-    return _work(subject, lambda: point.hvp(v), lambda: subject.difference(subject.gradient), 8, 6, v.size)
+    return _work(subject, lambda: point.hvp(v), lambda: subject.difference(subject.gradient), (2, 6, 6), v.size)
 
 
 def _gauss_newton(subject: Subject) -> Work:
     point, v = subject.point(), subject.v
-    return _work(subject, lambda: point.gauss_newton_product(v), subject.gauss_newton, 6, 4, v.size)
+    return _work(subject, lambda: point.gauss_newton_product(v), subject.gauss_newton, (2, 4, 4), v.size)
 
 
 def _jvp(subject: Subject) -> Work:
     point, v = subject.point(), subject.v
-    return _work(subject, lambda: point.jvp(v), lambda: subject.difference(subject.output), 3, 2, point.output.size)
+    return _work(
+        subject, lambda: point.jvp(v), lambda: subject.difference(subject.output), (1, 2, 2), point.output.size
+    )
 
 
 def _vjp(subject: Subject) -> Work:
     point = subject.point()
     slope = normals(point.output.dtype, *point.output.shape, seed=2)
     expected = lambda: subject.pulled_back(subject.here(), slope)  # noqa: E731
-    return _work(subject, lambda: point.vjp(slope), expected, 3, 2, point.size)
+    return _work(subject, lambda: point.vjp(slope), expected, (1, 2, 2), point.size)
 
 
 def _sample_gradients(subject: Subject) -> Work:
     point, samples = subject.point(), subject.targets.shape[1]
-    return _work(subject, lambda: point.sample_gradients(1), subject.sample_gradients, 3, 2, samples * point.size)
+    return _work(subject, lambda: point.sample_gradients(1), subject.sample_gradients, (1, 2, 2), samples * point.size)
 
 
 for _cell in CELLS:

@@ -2,30 +2,33 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from .. import nn, recurrent
-from .._dispatch import backend, kernels
+from .. import nn
+from .._dispatch import kernels
 from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from .._validate import float_array
 from ..nn import Parameter
 from ..nn._biases import joined, parted
-from ..recurrent._run import GRU_AFTER as GRU
-from ..recurrent._run import LSTM, RNN_RELU, RNN_TANH
+from ..recurrent._run import BIASES, GATES, PLAIN, RECURRENCES, STATES, walk
 from ._affine import add_outer, sum_of_products
 from ._guard import Linearization
 from ._linearization import register
 
+RecurrentLayer = nn.RNN | nn.LSTM | nn.GRU | nn.IndRNN | nn.MinGRU | nn.MinLSTM
+
 _GRAIN = 2_000_000  # multiply-adds a thread should have in a walk, which may meet at a barrier every step
+_POINT = 16  # multiply-adds that take about as long as a unit's equations
 
 
 class Weights(NamedTuple):
     """What a cell has: arrays, or the parameters that hold them.
 
-    W_x (I, G H), W_h (H, G H), b (G H,); for the GRU also b_n (H,), the bias within the reset product.
+    W_x (I, G H); W_h (H, G H), of a diagonal recurrence u (G H,), None without a recurrence; b (G H,); for the GRU also
+    b_n (H,), the bias within the reset product.
     """
 
     W_x: Any
@@ -40,14 +43,14 @@ class Cell:
     Parameters
     ----------
     kind : int
-        RNN_TANH, RNN_RELU, LSTM or GRU.
+        Which cell, by the kernels' table.
     x : ndarray (T, B, I)
     weights : Weights of ndarray
     h, c : ndarray (T + 1, B, H)
         The states, slot 0 the initial one; c is None without a cell state.
     gates : ndarray, or None
-        Gate values as the forward kernel keeps them. LSTM: i, f, g, o. GRU: n, r, z and u = h W_hn + b_n. None for
-        the RNN.
+        Gate values as the forward kernel keeps them. GRU: n, r, z and u = h W_hn + b_n; others: in the order of W_x.
+        None for cells of one gate, whose value is h.
     """
 
     def __init__(
@@ -61,14 +64,16 @@ class Cell:
     ) -> None:
         self.kind, self.x, self.weights = kind, x, weights
         self.h, self.c, self.gates = h, c, gates
-        self.wide = weights.W_h.shape[1]
+        self.recurrence, self.two_states = RECURRENCES[kind], STATES[kind] == 2
+        self.apart = BIASES[kind] > GATES[kind]  # whether a gate keeps the products of x and of h apart
+        self.wide = weights.W_x.shape[1]
         self.th = self.ta = self.dh = self.da = _NONE[x.dtype.char]
         self.tc: np.ndarray | None = None
         self.tax: np.ndarray | None = None
         self.dc: np.ndarray | None = None
         self.dax: np.ndarray | None = None
-        work = x.shape[0] * x.shape[1] * self.wide * h.shape[2]
-        self._num_threads = threads_for(work, _GRAIN)
+        inner = h.shape[2] if self.recurrence == "dense" else _POINT
+        self._num_threads = threads_for(x.shape[0] * x.shape[1] * self.wide * inner, _GRAIN)
 
     # ---- the three walks ----------------------------------------------------------------------------
     def tangent(
@@ -78,32 +83,35 @@ class Cell:
         """th of every step (T, B, H), from the tangents of input, weights and initial state."""
         T = len(self.x)
         self.th = _started(th0, T, self.h)
-        self.tc = _started(tc0, T, self.h) if self.kind == LSTM else None
+        self.tc = _started(tc0, T, self.h) if self.two_states else None
         self.tx, self.direction = tx, direction
         of_input = [] if tx is None else [(tx, self.weights.W_x)]
         of_state = []
         bias = bias_n = None
         if direction is not None:
             of_input.append((self.x, direction.W_x))
-            of_state.append((self.h[:-1], direction.W_h))
+            if self.recurrence == "dense":
+                of_state.append((self.h[:-1], direction.W_h))
             bias, bias_n = direction.b, direction.b_n
-        if self.kind == GRU:
+        if self.apart:
             self.tax = self._products(of_input, bias)
             self.ta = self._products(of_state, None)
             if bias_n is not None:
                 self.ta[..., 2 * len(bias_n) :] += bias_n
         else:
             self.ta = self._products([*of_input, *of_state], bias)
+        if direction is not None and self.recurrence == "diagonal":
+            self.ta += (self._by_gate(direction.W_h) * self.h[:-1, :, None]).reshape(self.ta.shape)
         if self.x.size:
             kernels.curvature.tangent_walk(self._point(), self._tangents(), self._work(), self._num_threads)
         return self.th[1:]
 
     def adjoint(self, dy: np.ndarray) -> None:
-        """da of every step for a gradient dy (T, B, H) by all states, with what its tangent needs."""
+        """da of every step for a gradient dy (T, B, H) with respect to all states, with what its tangent needs."""
         self.dh = aligned_empty(dy.shape, dy.dtype)
-        self.dc = aligned_empty(dy.shape, dy.dtype) if self.kind == LSTM else None
+        self.dc = aligned_empty(dy.shape, dy.dtype) if self.two_states else None
         self.da = aligned_empty((*dy.shape[:2], self.wide), dy.dtype)
-        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.kind == GRU else None
+        self.dax = aligned_empty(self.da.shape, dy.dtype) if self.apart else None
         last_dh, last_dc = np.zeros((2, *dy.shape[1:]), dy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_walk(
@@ -111,10 +119,10 @@ class Cell:
             )
 
     def adjoint_tangent(self, tdy: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Tangents of da (by the state's products) and dax (by the input's; the same array but for the GRU)."""
+        """Tangents of da (of the state's products) and dax (of the input's; the same array but for the GRU)."""
         tdy = self._above(tdy)
         tda = aligned_empty(self.da.shape, tdy.dtype)
-        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.kind == GRU else tda
+        tdax = aligned_empty(self.da.shape, tdy.dtype) if self.apart else tda
         tdh, tdc = np.zeros((2, *tdy.shape[1:]), tdy.dtype)
         if self.x.size:
             kernels.curvature.adjoint_tangent_walk(
@@ -134,18 +142,30 @@ class Cell:
 
     def _above(self, tdy: np.ndarray | None) -> np.ndarray:
         """What adds to the tangent of dh_t from outside the walk: tdy_t + da_{t+1} V_h^T."""
-        if self.direction is None:
+        if self.direction is None or self.recurrence == "none":
             return np.zeros_like(self.dh) if tdy is None else tdy
+        if self.recurrence == "diagonal":
+            result = np.zeros_like(self.dh) if tdy is None else tdy.copy()
+            result[:-1] += (self._by_gate(self.da[1:]) * self._by_gate(self.direction.W_h)).sum(2)
+            return result
         result = aligned_empty(self.dh.shape, self.dh.dtype)
         result[-1:] = 0 if tdy is None else tdy[-1:]
         start = None if tdy is None else tdy[:-1]
         sum_of_products([(self.da[1:], self.direction.W_h)], start, transposed=True, out=result[:-1])
         return result
 
+    def _by_gate(self, a: np.ndarray) -> np.ndarray:
+        """The columns of W_x, or of u, by gate and unit."""
+        return a.reshape(*a.shape[:-1], GATES[self.kind], self.h.shape[2])
+
     # ---- gradients from da --------------------------------------------------------------------------
     def of_input(self) -> np.ndarray:
         """dax or, where input and state share their products, da."""
         return self.da if self.dax is None else self.dax
+
+    def of_diagonal(self, da: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """What every step and sequence adds to the gradient with respect to u: h_{t-1} da_t."""
+        return (self._by_gate(da) * h[:-1, :, None]).reshape(da.shape)
 
     def add_gradients(self, out: Weights) -> None:
         self._add(self.of_input(), self.da, self.x, self.h, out, True)
@@ -160,20 +180,25 @@ class Cell:
     ) -> None:  # fmt: skip
         """x^T da and h^T da to the weights' gradients, in one pass over da where both have the same."""
         of_x = [] if x is None else [(x, out.W_x)]
-        of_h = (h[:-1], out.W_h)
+        of_h = [(h[:-1], out.W_h)] if self.recurrence == "dense" else []
         db = out.b if biases else None
+        if self.recurrence == "diagonal":
+            add_outer(self.of_diagonal(by_state, h), db=out.W_h)
         if by_input is by_state:
-            add_outer(by_state, *of_x, of_h, db=db)
+            add_outer(by_state, *of_x, *of_h, db=db)
             return
         add_outer(by_input, *of_x, db=db)
-        add_outer(by_state, of_h)
+        add_outer(by_state, *of_h)
         if biases and out.b_n is not None:
             np.add(out.b_n, by_state[..., 2 * len(out.b_n) :].sum((0, 1)), out=out.b_n)
 
     def _products(self, terms: list[tuple[np.ndarray, np.ndarray]], bias: np.ndarray | None) -> np.ndarray:
         return sum_of_products(terms, bias) if terms else aligned_zeros((*self.x.shape[:2], self.wide), self.x.dtype)
 
-    def _work(self) -> np.ndarray:
+    def _work(self) -> np.ndarray | None:
+        """For W_h in panels, as it is and transposed."""
+        if self.recurrence != "dense":
+            return None
         H, wide, itemsize = self.h.shape[2], self.wide, self.x.itemsize
         packed = kernels.curvature.packed_size
         return scratch(max(packed(H, wide, itemsize), packed(wide, H, itemsize)), self.x.dtype)
@@ -191,18 +216,11 @@ def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarr
 def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray | None) -> Cell:
     """The layer run over x; here alone a tape is taken apart."""
     W_x, W_h, b, b_n = weights
-    tape: Any
-    with backend("compiled"):  # what the walks here read is a kernel's tape, whichever backend is in force
-        if kind == LSTM:
-            tape = recurrent.lstm_forward(x, h0, c0, W_x, W_h, b)[2]  # type: ignore[arg-type]
-        elif kind == GRU:
-            tape = recurrent.gru_forward(x, h0, W_x, W_h, np.concatenate([b, b_n]))[1]
-        else:
-            tape = recurrent.rnn_forward(x, h0, W_x, W_h, b, nonlinearity="relu" if kind == RNN_RELU else "tanh")[1]
+    b = b if b_n is None else np.concatenate([b, b_n])
+    tape: Any = walk(kind, x, h0, c0, W_x, W_h, b, True, None, PLAIN)[2]  # a kernel's, whichever backend is in force
     shape = (len(x) + 1, *h0.shape)
     c = None if tape.c is None else tape.c.reshape(shape)
-    gates = tape.gates if kind in (LSTM, GRU) else None
-    return Cell(kind, x, weights, tape.h.reshape(shape), c, gates)
+    return Cell(kind, x, weights, tape.h.reshape(shape), c, tape.gates if GATES[kind] > 1 else None)
 
 
 _PLAIN = {  # options under which a layer is what the walks compute, in evaluation mode
@@ -214,10 +232,9 @@ _PLAIN = {  # options under which a layer is what the walks compute, in evaluati
 class Stack(Linearization):
     """A stack of recurrent layers from zero states, dropout off."""
 
-    def __init__(self, layer: nn.RNN | nn.LSTM | nn.GRU, x: np.ndarray) -> None:
+    def __init__(self, layer: RecurrentLayer, x: np.ndarray) -> None:
         _check_plain(layer)
-        kinds = {nn.LSTM: LSTM, nn.GRU: GRU}
-        kind = kinds.get(type(layer), RNN_RELU if getattr(layer, "nonlinearity", "") == "relu" else RNN_TANH)
+        kind = layer._cell.number
         x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
         self.batch_first, self.last = layer.batch_first, layer.output == "last"
         self.places = [Place(one.arrays[0], one.arrays[1], one.biases, one.bias_size) for one in layer._layers]
@@ -228,7 +245,7 @@ class Stack(Linearization):
         zeros = np.zeros((y.shape[1], layer.hidden_size), layer.dtype)
         for place in self.places:
             weights = place.weights({one: one.data for one in place.parameters})
-            self.cells.append(run_cell(kind, y, weights, zeros, zeros if kind == LSTM else None))
+            self.cells.append(run_cell(kind, y, weights, zeros, zeros if STATES[kind] == 2 else None))
             y = self.cells[-1].h[1:]
         self.y = y[-1] if self.last else self._turned(y)
 
@@ -274,9 +291,12 @@ class Stack(Linearization):
             cell.adjoint(dy)
             place = self.places[k]
             out[place.W_x].add_products(cell.x, cell.of_input())
-            out[place.W_h].add_products(cell.h[:-1], cell.da)
+            if cell.recurrence == "dense":
+                out[place.W_h].add_products(cell.h[:-1], cell.da)
+            elif cell.recurrence == "diagonal":
+                out[place.W_h].add_sums(cell.of_diagonal(cell.da, cell.h))
             sums = cell.of_input().sum(0, keepdims=True)
-            if cell.kind == GRU:
+            if cell.apart:
                 sums = np.concatenate([sums, cell.da[..., -cell.h.shape[2] :].sum(0, keepdims=True)], axis=-1)
             for one, part in zip(place.biases, parted(sums, len(place.biases), cell.wide), strict=True):
                 out[one].add_sums(part)
@@ -302,29 +322,29 @@ class Place(NamedTuple):
     """A layer's parameters, and how a cell's weights, or their gradients, are made of arrays for each."""
 
     W_x: Parameter
-    W_h: Parameter
+    W_h: Parameter | None
     biases: Sequence[Parameter]
     size: int  # of the one bias that these make, which the GRU ends with that of the reset product
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return (self.W_x, self.W_h, *self.biases)
+        return (self.W_x, *([] if self.W_h is None else [self.W_h]), *self.biases)
 
     def weights(self, arrays: Any) -> Weights:
-        b = joined([arrays[one] for one in self.biases], self.size, self.W_h.dtype)
+        b = joined([arrays[one] for one in self.biases], self.size, self.W_x.dtype)
         return self._as_weights(arrays, b)
 
     @contextlib.contextmanager
     def gradients(self, out: Any) -> Iterator[Weights]:
         """Where gradients are added; in the end each bias gets its part of the one bias's."""
-        db = np.zeros(self.size, self.W_h.dtype)
+        db = np.zeros(self.size, self.W_x.dtype)
         yield self._as_weights(out, db)
-        for one, part in zip(self.biases, parted(db, len(self.biases), self.W_h.shape[1]), strict=True):
+        for one, part in zip(self.biases, parted(db, len(self.biases), self.W_x.shape[1]), strict=True):
             out[one][...] += part
 
     def _as_weights(self, arrays: Any, b: np.ndarray) -> Weights:
-        wide = self.W_h.shape[1]
-        return Weights(arrays[self.W_x], arrays[self.W_h], b[:wide], b[wide:] if len(b) > wide else None)
+        wide, W_h = self.W_x.shape[1], None if self.W_h is None else arrays[self.W_h]
+        return Weights(arrays[self.W_x], W_h, b[:wide], b[wide:] if len(b) > wide else None)
 
 
 def _check_plain(layer: Any) -> None:
@@ -337,5 +357,5 @@ def _check_plain(layer: Any) -> None:
         raise TypeError(f"model: {type(layer).__name__} has no jvp with {', '.join(given)}")
 
 
-for _layer in (nn.RNN, nn.LSTM, nn.GRU):
+for _layer in get_args(RecurrentLayer):
     register(_layer, Stack)

@@ -25,6 +25,9 @@ LAYERS = {  # layer, input
     "LSTM": (fd.nn.LSTM(3, 4, 2, rng=0), normal(5, 2, 3)),
     "GRU": (fd.nn.GRU(3, 4, batch_first=True, rng=0), normal(5, 2, 3)),
     "last": (fd.nn.GRU(3, 4, output="last", rng=0), normal(5, 2, 3)),
+    "IndRNN": (fd.nn.IndRNN(3, 4, 2, rng=0), normal(5, 2, 3)),
+    "MinGRU": (fd.nn.MinGRU(3, 4, batch_first=True, rng=0), normal(5, 2, 3)),
+    "MinLSTM": (fd.nn.MinLSTM(3, 4, output="last", rng=0), normal(5, 2, 3)),
     "Sequential": (fd.nn.Sequential(fd.nn.Linear(3, 4, rng=0), fd.nn.LSTM(4, 4, rng=0)), normal(5, 2, 3)),
 }
 

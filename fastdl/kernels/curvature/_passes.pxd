@@ -3,14 +3,14 @@ cimport numpy as cnp
 from libc.string cimport memset
 
 from ..ground._arrays cimport extent, fits, float_kind, reads, writes
-from ..recurrent._walk cimport describe, GRU_AFTER, LSTM_COUPLED, RNN_POINT, table, up, Walk
+from ..recurrent._walk cimport CELLS, DENSE, describe, LSTM_COUPLED, RNN_POINT, state_weights, table, up, Walk
 
 
 cdef struct Passes:           # arrays of a call, float or double as `kind` says; or where those of one step's row begin
     int kind
-    const void* W_h
-    void* work
-    const void* gates         # values: of the LSTM i, f, g, o; of the GRU n, r, z and u = h W_hn + b_hn
+    const void* W_h           # of a diagonal recurrence its vector; NULL where h is multiplied by nothing
+    void* work                # W_h in panels, where it is a matrix
+    const void* gates         # values: of the GRU n, r, z and u = h W_hn + b_hn, of others in the order of W_x
     const void* h_before
     const void* h
     const void* c_before
@@ -44,30 +44,40 @@ cdef inline int _equal(Py_ssize_t got, Py_ssize_t expected) except -1:
     return fits(expected, got)
 
 
-cdef inline int take_shape(Walk* w, int cell, object W_h, object a) except -1:
-    """The walk of a plain cell. a: (steps, batch, columns of W_h)."""
+cdef inline bint apart(const Walk* w) noexcept nogil:
+    """Whether a gate keeps the products of x and of h apart: it has a block for each."""
+    return w.cell.blocks > w.cell.gates
+
+
+cdef inline int take_shape(Walk* w, int cell, object h, object a) except -1:
+    """The walk of a plain cell. h: (steps + 1, batch, hidden); a: (steps, batch, columns of W_x)."""
     memset(w, 0, sizeof(Walk))
     fits(cell, 0)
-    fits(GRU_AFTER, cell)
+    fits(CELLS - 1, cell)
     fits(cell != LSTM_COUPLED, 1)
     w.kind, w.cell = cell, &table[cell]
-    w.steps, w.batch, w.hidden = extent(a, 0), extent(a, 1), extent(W_h, 0)
+    fits(0, w.cell.late)  # neither a second phase nor a third state has tangents here
+    fits(2, w.cell.states)
+    w.steps, w.batch, w.hidden = extent(a, 0), extent(a, 1), extent(h, 2)
     w.rows, w.outputs = w.steps * w.batch, w.hidden
     fits(min(w.rows, w.hidden), 1)
-    describe(w, itemsize_of(float_kind(W_h)))
-    _equal(extent(W_h, 1), w.gates * w.hidden)
+    describe(w, itemsize_of(float_kind(a)))
     return _equal(extent(a, 2), w.gates * w.hidden)
 
 
 cdef inline int take_passes(Walk* w, Passes* p, tuple point, object a, object work) except -1:
-    """point: cell, W_h, gate values (None for an RNN), h, c (None without a cell state)."""
+    """point: cell, W_h (u of a diagonal recurrence, None without one), gate values (None where they are h), h, c (None
+    without a cell state)."""
     cell, W_h, gates, h, c = point
-    take_shape(w, cell, W_h, a)
+    take_shape(w, cell, h, a)
     memset(p, 0, sizeof(Passes))
-    cdef int kind = float_kind(W_h)
+    cdef int kind = float_kind(a)
     cdef Py_ssize_t nr = w.nr, wide = w.gates * w.hidden, states = (w.rows + w.batch) * w.hidden
-    p.kind, p.W_h = kind, reads(W_h, kind, w.hidden * wide)
-    p.work = writes(work, kind, max(w.hidden * up(wide, nr) * nr, wide * up(w.hidden, nr) * nr))  # W_h, or transposed
+    p.kind = kind
+    if state_weights(w) > 0:
+        p.W_h = reads(W_h, kind, state_weights(w))
+    if w.cell.recurrence == DENSE:  # as it is, or transposed
+        p.work = writes(work, kind, max(w.hidden * up(wide, nr) * nr, wide * up(w.hidden, nr) * nr))
     if w.cell.point != RNN_POINT:
         p.gates = reads(gates, kind, w.rows * w.row)
     p.h_before = reads(h, kind, states)
@@ -94,6 +104,7 @@ cdef inline Passes row_of(
     cdef Passes s
     cdef Py_ssize_t own = sequence * w.hidden * item, state = t * w.batch * w.hidden * item + own
     cdef Py_ssize_t row = t * w.batch + sequence, a = row * w.gates * w.hidden * item
+    s.W_h = p.W_h
     s.gates = moved(p.gates, row * w.row * item)
     s.h_before, s.h = moved(p.h_before, state), moved(p.h, state)
     s.c_before, s.c = moved(p.c_before, state), moved(p.c, state)

@@ -10,8 +10,9 @@ registers are loaded and stored by their width. Gate values have that of their t
 """
 cimport cython
 
-from ..ground._vec cimport load, positive, shift, store, tanh, vdouble, vec, vfloat
-from ..recurrent._walk cimport LSTM_POINT, RNN_POINT, RNN_RELU, units, Walk
+from ..ground._vec cimport every, load, positive, shift, store, tanh, vdouble, vec, vfloat
+from ..recurrent._cells cimport candidate_slope
+from ..recurrent._walk cimport DIAGONAL, GRU_POINT, LSTM_POINT, MINGRU_POINT, RNN_POINT, units, Walk
 from ._passes cimport Passes
 
 
@@ -34,12 +35,43 @@ cdef inline vec tanh_tslope(vec y, vec ty) noexcept nogil:
     return -(2 * y * ty)
 
 
+cdef inline vec candidate_tslope(const Walk* w, vec n, vec tn) noexcept nogil:
+    """0, or below 1/2 of the positive form that of sigma."""
+    if w.cell.form & 1:
+        return positive(tslope(n, tn), every(n, 0.5) - n)
+    return every(n, 0)
+
+
+# ---- A diagonal recurrence, in the place of products with W_h ------------------------------------------------------
+
+
+cdef inline void diagonal_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    cdef Py_ssize_t width = units(w, q), g
+    cdef const vec* u = <const vec*> s.W_h + q
+    cdef vec th_before = load(<const vec*> s.th_before + q, width), ta_g
+    for g in range(w.gates):
+        ta_g = load(shift(ta, g * w.hidden), width) + load(shift(u, g * w.hidden), width) * th_before
+        store(shift(ta, g * w.hidden), ta_g, width)                  # a = ... + u h_before
+
+
+cdef inline void diagonal_adjoint(
+    const Walk* w, const Passes* s, const vec* da, vec* dh, Py_ssize_t q,
+) noexcept nogil:
+    """dh becomes that of t - 1, all of which passes by u; or with tangents for both, the same."""
+    cdef Py_ssize_t width = units(w, q), g
+    cdef const vec* u = <const vec*> s.W_h + q
+    cdef vec dh_before = load(u, width) * load(da, width)            # a = ... + u h_before
+    for g in range(1, w.gates):
+        dh_before = dh_before + load(shift(u, g * w.hidden), width) * load(shift(da, g * w.hidden), width)
+    store(dh, dh_before, width)
+
+
 # ---- RNN --------------------------------------------------------------------------------------------------------
 
 
 cdef inline vec _through(const Walk* w, vec h, vec v) noexcept nogil:
     """f'(a) v, by h = f(a)."""
-    if w.kind == RNN_RELU:
+    if w.cell.form == 1:
         return positive(v, h)
     return v * tanh_slope(h)
 
@@ -64,7 +96,7 @@ cdef inline void rnn_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, P
     cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width), tda_
     tdh = load(<const vec*> s.tdy + q, width) + tdh
     tda_ = _through(w, h, tdh)
-    if w.kind != RNN_RELU:
+    if w.cell.form != 1:
         tda_ = tda_ + dh * tanh_tslope(h, th)
     store(tda, tda_, width)
 
@@ -197,6 +229,127 @@ cdef inline void gru_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, P
     store(shift(tdax, 2 * H), tda_n, width)
 
 
+# ---- MinGRU ------------------------------------------------------------------------------------------------------
+
+
+cdef inline void mingru_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    """ta become the tangents of the gate values; writes th."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec z = v[0], n = v[w.wide], tz, tn
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    tz = load(ta, width) * slope(z)                                  # z = sigma(a_z)
+    tn = load(shift(ta, H), width) * candidate_slope(w, n)           # n = g(a_n)
+    store(<vec*> s.th + q, (1 - z) * th_before + z * tn + tz * (n - h_before), width)  # h = (1 - z) h_before + z n
+    store(ta, tz, width)
+    store(shift(ta, H), tn, width)
+
+
+cdef inline void mingru_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    """(5.9): dh becomes that of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec z = v[0], n = v[w.wide]
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), dh = load(<const vec*> s.dh + q, width)
+    dh = load(<const vec*> s.dy + q, width) + dh
+    store(<vec*> s.kept_dh + q, dh, width)
+    store(da, dh * (n - h_before) * slope(z), width)                 # h = (1 - z) h_before + z n
+    store(shift(da, H), dh * z * candidate_slope(w, n), width)
+    store(<vec*> s.dh + q, dh * (1 - z), width)
+
+
+cdef inline void mingru_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
+    """The tangent of every line of `mingru_adjoint`."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* t = <const vec*> s.ta + q
+    cdef vec z = v[0], n = v[w.wide], tz = load(t, width), tn = load(shift(t, H), width), tda_z, tda_n
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width)
+    tdh = load(<const vec*> s.tdy + q, width) + tdh
+    tda_z = (tdh * (n - h_before) + dh * (tn - th_before)) * slope(z) + dh * (n - h_before) * tslope(z, tz)
+    tda_n = (tdh * z + dh * tz) * candidate_slope(w, n) + dh * z * candidate_tslope(w, n, tn)
+    store(tda, tda_z, width)
+    store(shift(tda, H), tda_n, width)
+    store(<vec*> s.tdh + q, tdh * (1 - z) - dh * tz, width)
+
+
+# ---- MinLSTM -----------------------------------------------------------------------------------------------------
+
+
+cdef inline vec share_tangent(vec f, vec i, vec ta_f, vec ta_i) noexcept nogil:
+    """The tangent of f / (f + i), minus which is that of i / (f + i). Of a_f and a_i, since f and i may be tiny."""
+    return (f / (f + i)) * (i / (f + i)) * (ta_f * (1 - f) - ta_i * (1 - i))
+
+
+cdef inline void minlstm_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    """The last part of ta becomes the tangent of n, those of f and i stay as they are; writes th."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec f = v[0], i = v[w.wide], n = v[2 * w.wide], of_f = f, of_i = i, tof_f, tof_i, tn
+    cdef vec ta_f = load(ta, width), ta_i = load(shift(ta, H), width)
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    tn = load(shift(ta, 2 * H), width) * candidate_slope(w, n)       # n = g(a_n)
+    if w.cell.form & 2:                                              # of_f = f = sigma(a_f), of_i = i
+        tof_f, tof_i = ta_f * slope(f), ta_i * slope(i)
+    else:                                                            # of_f = f / (f + i), of_f + of_i = 1
+        of_f, of_i = f / (f + i), i / (f + i)
+        tof_f = share_tangent(f, i, ta_f, ta_i)
+        tof_i = -tof_f
+    # h = of_f h_before + of_i n
+    store(<vec*> s.th + q, of_f * th_before + tof_f * h_before + of_i * tn + tof_i * n, width)
+    store(shift(ta, 2 * H), tn, width)
+
+
+cdef inline void minlstm_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    """(5.10): dh becomes that of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef vec f = v[0], i = v[w.wide], n = v[2 * w.wide], of_f = f, of_i = i, dshare
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), dh = load(<const vec*> s.dh + q, width)
+    dh = load(<const vec*> s.dy + q, width) + dh
+    store(<vec*> s.kept_dh + q, dh, width)
+    if w.cell.form & 2:                                              # h = f h_before + i n
+        store(da, dh * h_before * slope(f), width)
+        store(shift(da, H), dh * n * slope(i), width)
+    else:                                                            # h = of_f h_before + of_i n, of_f = f / (f + i)
+        of_f, of_i = f / (f + i), i / (f + i)
+        dshare = dh * (h_before - n) * (of_f * of_i)
+        store(da, dshare * (1 - f), width)
+        store(shift(da, H), -dshare * (1 - i), width)
+    store(shift(da, 2 * H), dh * of_i * candidate_slope(w, n), width)
+    store(<vec*> s.dh + q, dh * of_f, width)
+
+
+cdef inline void minlstm_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
+    """The tangent of every line of `minlstm_adjoint`."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* t = <const vec*> s.ta + q
+    cdef vec f = v[0], i = v[w.wide], n = v[2 * w.wide], of_f = f, of_i = i, tof_f, tof_i, p, tp, dshare, tdshare
+    cdef vec ta_f = load(t, width), ta_i = load(shift(t, H), width), tn = load(shift(t, 2 * H), width)
+    cdef vec tf = ta_f * slope(f), ti = ta_i * slope(i), tda_n
+    cdef vec h_before = load(<const vec*> s.h_before + q, width), th_before = load(<const vec*> s.th_before + q, width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), tdh = load(<const vec*> s.tdh + q, width)
+    tdh = load(<const vec*> s.tdy + q, width) + tdh
+    if w.cell.form & 2:
+        tof_f, tof_i = tf, ti
+        store(tda, (tdh * h_before + dh * th_before) * slope(f) + dh * h_before * tslope(f, tf), width)
+        store(shift(tda, H), (tdh * n + dh * tn) * slope(i) + dh * n * tslope(i, ti), width)
+    else:
+        of_f, of_i = f / (f + i), i / (f + i)
+        tof_f = share_tangent(f, i, ta_f, ta_i)
+        tof_i = -tof_f
+        p, tp = of_f * of_i, tof_f * (of_i - of_f)
+        dshare = dh * (h_before - n) * p
+        tdshare = (tdh * (h_before - n) + dh * (th_before - tn)) * p + dh * (h_before - n) * tp
+        store(tda, tdshare * (1 - f) - dshare * tf, width)
+        store(shift(tda, H), dshare * ti - tdshare * (1 - i), width)
+    tda_n = (tdh * of_i + dh * tof_i) * candidate_slope(w, n) + dh * of_i * candidate_tslope(w, n, tn)
+    store(shift(tda, 2 * H), tda_n, width)
+    store(<vec*> s.tdh + q, tdh * of_f + dh * tof_f, width)
+
+
 # ---- A row of any cell: registers q0 to q1 -------------------------------------------------------------------------
 
 
@@ -205,12 +358,18 @@ cdef inline void _tangent_row(
 ) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(q0, q1):
+        if w.cell.recurrence == DIAGONAL:
+            diagonal_tangent(w, s, ta + q, q)
         if w.cell.point == LSTM_POINT:
             lstm_tangent(w, s, ta + q, q)
         elif w.cell.point == RNN_POINT:
             rnn_tangent(w, s, <const vec*> ta + q, q)
-        else:
+        elif w.cell.point == GRU_POINT:
             gru_tangent(w, s, ta + q, q)
+        elif w.cell.point == MINGRU_POINT:
+            mingru_tangent(w, s, ta + q, q)
+        else:
+            minlstm_tangent(w, s, ta + q, q)
 
 
 cdef inline void tangent_row(
@@ -231,8 +390,14 @@ cdef inline void _adjoint_row(
             lstm_adjoint(w, s, da + q, q)
         elif w.cell.point == RNN_POINT:
             rnn_adjoint(w, s, da + q, q)
-        else:
+        elif w.cell.point == GRU_POINT:
             gru_adjoint(w, s, da + q, q)
+        elif w.cell.point == MINGRU_POINT:
+            mingru_adjoint(w, s, da + q, q)
+        else:
+            minlstm_adjoint(w, s, da + q, q)
+        if w.cell.recurrence == DIAGONAL:
+            diagonal_adjoint(w, s, da + q, <vec*> s.dh + q, q)
 
 
 cdef inline void adjoint_row(
@@ -253,8 +418,14 @@ cdef inline void _adjoint_tangent_row(
             lstm_adjoint_tangent(w, s, tda + q, q)
         elif w.cell.point == RNN_POINT:
             rnn_adjoint_tangent(w, s, tda + q, q)
-        else:
+        elif w.cell.point == GRU_POINT:
             gru_adjoint_tangent(w, s, tda + q, q)
+        elif w.cell.point == MINGRU_POINT:
+            mingru_adjoint_tangent(w, s, tda + q, q)
+        else:
+            minlstm_adjoint_tangent(w, s, tda + q, q)
+        if w.cell.recurrence == DIAGONAL:
+            diagonal_adjoint(w, s, tda + q, <vec*> s.tdh + q, q)
 
 
 cdef inline void adjoint_tangent_row(

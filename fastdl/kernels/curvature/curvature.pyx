@@ -20,8 +20,8 @@ from ..ground._build cimport (
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
 from ..product._tile cimport FD_MR, offset, pack_panel, pack_panel_transposed, pack_rows, product
 from ..recurrent._call cimport numbers
-from ..recurrent._walk cimport GRU_AFTER, Share, splits_units, up, Walk
-from ._passes cimport itemsize_of, moved, on, Passes, row_of, take_passes
+from ..recurrent._walk cimport DENSE, Share, splits_units, state_weights, up, Walk
+from ._passes cimport apart, itemsize_of, moved, on, Passes, row_of, take_passes
 from ._tangents cimport adjoint_row, adjoint_tangent_row, tangent_row
 
 cnp.import_array()
@@ -249,7 +249,7 @@ cdef inline Share _share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize
     cdef Py_ssize_t panels = w.hidden // w.nr
     mine.row0, mine.row1, mine.q0, mine.q1 = 0, w.batch, 0, w.wide
     mine.by_units = team > 1 and w.hidden % w.nr == 0 and panels >= team and splits_units(
-        w.batch, 1, w.gates * w.hidden * w.hidden * item, team)
+        w.batch, 1, state_weights(w) * item, team)
     if mine.by_units:
         mine.q0, mine.q1 = panels * me // team * 2, panels * (me + 1) // team * 2
     else:
@@ -281,7 +281,8 @@ cdef void _walk(cython.floating* panels, const Walk* w, const Passes* p, int wal
 
 
 def tangent_walk(tuple point, tuple tangents, work, int num_threads):
-    """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as tangents of the gates.
+    """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as what the tangent of
+    backward reads: tangents of the gates' values, of the MinLSTM's f and i as it came.
 
     point: as `take_passes`. tangents: th, tc (None without a cell state), ta, and tax, for the GRU the products of the
     input, which stay apart; else None.
@@ -296,7 +297,7 @@ def tangent_walk(tuple point, tuple tangents, work, int num_threads):
     if w.cell.states == 2:
         p.tc_before = writes(tc, p.kind, states)
         p.tc = on(&w, p.tc_before, p.kind)
-    if w.kind == GRU_AFTER:
+    if apart(&w):
         p.tax = writes(tax, p.kind, wide)
     _run(&w, &p, TANGENT, num_threads)
 
@@ -305,18 +306,21 @@ cdef void _forward_member(
     cython.floating* panels, const Walk* w, const Passes* p, Py_ssize_t me, Py_ssize_t team, int64_t* barrier,
 ) noexcept nogil:
     cdef Py_ssize_t t, r, wide = w.gates * w.hidden
+    cdef bint dense = w.cell.recurrence == DENSE
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix[cython.floating](numbers(panels, p.W_h), w.hidden, wide, False, panels, me, team)
-    fd_barrier(barrier, team)
+    if dense:
+        _pack_matrix[cython.floating](numbers(panels, p.W_h), w.hidden, wide, False, panels, me, team)
+        fd_barrier(barrier, team)
     for t in range(w.steps):
-        _add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
-                                             panels, numbers(panels, p.ta) + t * w.batch * wide)
+        if dense:
+            _add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
+                                                 panels, numbers(panels, p.ta) + t * w.batch * wide)
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
             tangent_row(w, &row, numbers(panels, row.ta), mine.q0, mine.q1)
-        if mine.by_units:
+        if dense and mine.by_units:
             fd_barrier(barrier, team)  # th of all units, before any thread multiplies by it
     fd_restore_subnormals(mode)
 
@@ -341,10 +345,10 @@ cdef inline void _add_state_products(
 
 
 def adjoint_walk(tuple point, dy, tuple last, tuple gradients, work, int num_threads):
-    """da of every step, and the gradients by every h and c, from dy, those by h that come from above.
+    """da of every step, and the gradients with respect to every h and c, from dy, those that come to h from above.
 
-    last: dh, dc, in by the last states, out by the first. gradients: dh and dc of every step (None without a cell
-    state), da, and dax, the GRU's by the input's products, else None.
+    last: dh, dc, of the last states as they come in, of the first as they leave. gradients: dh and dc of every step
+    (None without a cell state), da, and dax, of the GRU that of the input's products, else None.
     """
     dh, dc = last
     kept_dh, kept_dc, da, dax = gradients
@@ -356,7 +360,7 @@ def adjoint_walk(tuple point, dy, tuple last, tuple gradients, work, int num_thr
     p.kept_dh = writes(kept_dh, p.kind, states)
     if w.cell.states == 2:
         p.dc, p.kept_dc = writes(dc, p.kind, first), writes(kept_dc, p.kind, states)
-    if w.kind == GRU_AFTER:
+    if apart(&w):
         p.dax = writes(dax, p.kind, wide)
     _run(&w, &p, ADJOINT, num_threads)
 
@@ -379,7 +383,7 @@ def adjoint_tangent_walk(
     if w.cell.states == 2:
         p.tc_before, p.kept_dc = writes(tc, p.kind, states + first), writes(kept_dc, p.kind, states)
         p.tc, p.tdc = on(&w, p.tc_before, p.kind), writes(tdc, p.kind, first)
-    if w.kind == GRU_AFTER:
+    if apart(&w):
         p.tax, p.tdax = writes(tax, p.kind, wide), writes(tdax, p.kind, wide)
     _run(&w, &p, ADJOINT_TANGENT, num_threads)
 
@@ -390,13 +394,15 @@ cdef void _backward_member(
 ) noexcept nogil:
     """tangent: of the backward pass, else the backward pass itself."""
     cdef Py_ssize_t t, r, wide = w.gates * w.hidden
+    cdef bint dense = w.cell.recurrence == DENSE
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
     cdef cython.floating* da = numbers(panels, p.tda if tangent else p.da)
     cdef cython.floating* dh = numbers(panels, p.tdh if tangent else p.dh)
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    _pack_matrix[cython.floating](numbers(panels, p.W_h), wide, w.hidden, True, panels, me, team)
-    fd_barrier(barrier, team)
+    if dense:
+        _pack_matrix[cython.floating](numbers(panels, p.W_h), wide, w.hidden, True, panels, me, team)
+        fd_barrier(barrier, team)
     for t in range(w.steps - 1, -1, -1):
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
@@ -404,21 +410,22 @@ cdef void _backward_member(
                 adjoint_tangent_row(w, &row, numbers(panels, row.tda), mine.q0, mine.q1)
             else:
                 adjoint_row(w, &row, numbers(panels, row.da), mine.q0, mine.q1)
-        if mine.by_units:
-            fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
-        _state_gradient[cython.floating](w, &mine, da + t * w.batch * wide, panels, dh)
+        if dense:
+            if mine.by_units:
+                fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
+            _state_gradient[cython.floating](w, &mine, da + t * w.batch * wide, panels, dh)
     fd_restore_subnormals(mode)
 
 
 cdef inline void _state_gradient(
     const Walk* w, const Share* mine, const cython.floating* da, const cython.floating* panels, cython.floating* dh,
 ) noexcept nogil:
-    """dh of t - 1 = da W_h^T for own rows and units; the GRU adds it to what passes by, which is there."""
+    """dh of t - 1 = da W_h^T for own rows and units, added to what passes the product by, which is there."""
     cdef Py_ssize_t column = mine.q0 * w.lanes, wide = w.gates * w.hidden
     cdef cython.floating* own = dh + mine.row0 * w.hidden + column
     product[cython.floating](da + mine.row0 * wide, wide, 1, mine.row1 - mine.row0, panels + column * wide, w.nr,
                              wide * w.nr, wide, own, w.hidden, min(mine.q1 * w.lanes, w.hidden) - column,
-                             own if w.kind == GRU_AFTER else NULL, w.hidden)
+                             own if w.cell.carries else NULL, w.hidden)
 
 
 # ---- Gradients of every sample ----------------------------------------------------------------------------------

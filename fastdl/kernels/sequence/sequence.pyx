@@ -138,7 +138,7 @@ def ctc_loss(
     double[::1] losses, cython.floating[:, :, ::1] gradient, double[:, ::1] log_totals, double[:, ::1] work,
     int num_threads,
 ):
-    """Each sequence's loss, and its gradient by the logits times its scale; zero past its end.
+    """Each sequence's loss, and its gradient with respect to the logits, times its scale; zero past its end.
 
     log_totals: (T, B), log sum exp of the logits. work: a row for every thread.
     """
