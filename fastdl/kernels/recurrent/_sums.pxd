@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 
 from ..ground._build cimport fd_barrier
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
-from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product
+from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product, strided
 from ._backward_work cimport Backward, Block, plain_row_of, plain_row_size
 from ._call cimport numbers
 from ._gate_norm cimport plain_block
@@ -214,8 +214,9 @@ cdef inline void weight_products(
     if add:
         from_ = dW
     while i < height:
-        product(packed + i * BLOCK_ROWS, 1, FD_MR, min(FD_MR, height - i), panels, nr, BLOCK_ROWS * nr, rows,
-                dW + i * dW_row, dW_row, width, offset(from_, i * dW_row), dW_row)
+        product(dW + i * dW_row, dW_row, strided(packed + i * BLOCK_ROWS, 1, FD_MR),
+                strided(panels, nr, BLOCK_ROWS * nr), strided(offset(from_, i * dW_row), dW_row, 1),
+                min(FD_MR, height - i), rows, width)
         i += FD_MR
 
 
