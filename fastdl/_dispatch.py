@@ -84,10 +84,8 @@ class _Watched(_Kernels):
     """The kernels while some thread checks arguments for the reference: out of that thread's reach."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith("_") or name in ("switch", "system") or not _checking.get():
+        if name.startswith("_") or name in ("level", "switch", "system") or not _checking.get():
             return super().__getattribute__(name)
-        if name == "level":  # with which who keeps kernels by level asks for one
-            raise _Asked
         return _Early(name)
 
 

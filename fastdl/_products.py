@@ -28,7 +28,7 @@ def product_with_transpose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not (a.size and b.size):
         out[...] = 0
         return out
-    kernels.dense.linear_backward(a, out, b, out, None, None, False, *_plan(out, b))
+    kernels.dense.linear_backward(a, out, b, (out, None, None), False, *_plan(out, b))
     return out
 
 
@@ -38,7 +38,7 @@ def product_of_transpose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not (a.size and b.size):
         out[...] = 0
         return out
-    kernels.dense.linear_backward(b, a, out, None, out, None, False, *_plan(a, out))
+    kernels.dense.linear_backward(b, a, out, (None, out, None), False, *_plan(a, out))
     return out
 
 

@@ -160,7 +160,7 @@ def linear_backward(
             total = dy.reshape(-1, db.size).sum(0)
             db[...] = db + total if accumulate else total
         return dx, dW, db
-    kernels.dense.linear_backward(dy, x, W, dx, dW, db, accumulate, *_linear_plan(x, W))
+    kernels.dense.linear_backward(dy, x, W, (dx, dW, db), accumulate, *_linear_plan(x, W))
     return dx, dW, db
 
 

@@ -12,7 +12,6 @@ from test_mirror import mirrored_functions
 
 import fastdl as fd
 from fastdl._dispatch import kernels
-from fastdl.optim._rule import _specialized
 
 LIMITS = Limits(copy=2e9, read=4e9, multiply_adds=1e9)
 EVERY = [pytest.param(case, dtype, id=f"{case.name}-{dtype}") for case in table() for dtype in case.dtypes]
@@ -46,7 +45,6 @@ class Spy:
 def test_every_kernel_is_reached_by_a_case():
     folder = Path(fd.__file__).parent / "kernels"
     asked, defined = set(), set()
-    _specialized.cache_clear()
     try:
         for path in folder.glob("*/*.pyx"):
             if path.stem != "system":

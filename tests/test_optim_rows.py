@@ -5,7 +5,7 @@ import pytest
 from optim_cases import OPTIONS, identify
 
 import fastdl as fd
-from fastdl.optim import _rows, _rule
+from fastdl.optim import _rule
 from fastdl.reference import optim as reference
 
 RULES = [("sgd", ()), ("adagrad", ("square_sum",)), ("adam", ("m", "v"))]
@@ -30,7 +30,6 @@ def touches(dtype, count=30, steps=4):
 @pytest.mark.parametrize(("rule", "states"), RULES)
 def test_same_bits_as_reference(level, rule, states, options, dtype, monkeypatch):
     monkeypatch.setattr(_rule, "GRAIN", 16)
-    monkeypatch.setattr(_rows, "GRAIN", 16)
     name = f"{rule}_update_rows"
     for threads in (1, 2, 3):
         fd.set_num_threads(threads)

@@ -298,6 +298,8 @@ def test_attention_at_the_edges(level):
             fd.dot_attention_forward(*arguments)
     with pytest.raises(TypeError, match="keys: got dtype float32, expected float64"):
         fd.dot_attention_forward(inputs[0], inputs[1].astype(np.float32), inputs[2])
+    with pytest.raises(TypeError, match="v: got NoneType, expected a numpy array"):
+        fd.additive_attention_forward(*inputs, None)
     with pytest.raises(ValueError, match=r"v: got shape \(6,\), expected \(5,\)"):
         fd.additive_attention_forward(*inputs, np.ones(6))
     with pytest.raises(ValueError, match=r"x: got shape \(2, 3, 5\), expected \(any, 3, 4\)"):

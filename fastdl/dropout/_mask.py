@@ -65,19 +65,7 @@ def _scaled_mask(
         kernels.dropout.apply_mask(array.reshape(shape), keep, y.reshape(shape), scale, num_threads)
     else:
         past_caches = array.nbytes >= _PAST_CACHES and out is not x
-        seed, stream, step = where
-        kernels.dropout.dropout(
-            array,
-            y,
-            scale,
-            seed,
-            stream,
-            step,
-            threshold & 0xFFFFFFFF,
-            everything,
-            past_caches,
-            num_threads,
-        )
+        kernels.dropout.dropout(array, y, scale, (*where, threshold), past_caches, num_threads)
     return y
 
 
@@ -115,8 +103,7 @@ def _draw(count: int, start: int, threshold: int, where: tuple[int, int, int]) -
     if threshold == 2**32:
         return np.zeros(count, np.uint8)
     keep = aligned_empty(count, np.dtype(np.uint8))
-    seed, stream, step = where
-    kernels.dropout.mask(keep, start, seed, stream, step, threshold, threads_for(count, GRAIN))
+    kernels.dropout.mask(keep, start, (*where, threshold), threads_for(count, GRAIN))
     return keep
 
 

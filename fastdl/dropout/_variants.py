@@ -39,18 +39,8 @@ def _affine(name: str, x: Any, p: Any, where: tuple[int, int, int], training: bo
     if threshold == 2**32:
         y[...] = fill
         return y
-    seed, stream, step = where
     kernels.dropout.affine(
-        array.reshape(-1),
-        y.reshape(-1),
-        a,
-        shift,
-        fill,
-        seed,
-        stream,
-        step,
-        threshold,
-        threads_for(y.size, GRAIN),
+        array.reshape(-1), y.reshape(-1), (a, shift, fill), (*where, threshold), threads_for(y.size, GRAIN)
     )
     return y
 
@@ -112,9 +102,8 @@ def _noise(name: str, x: Any, std: float, multiply: bool, where: tuple[int, int,
     if std == 0:
         y[...] = array
         return y
-    seed, stream, step = where
     kernels.dropout.noise(
-        array.reshape(-1), y.reshape(-1), std, multiply, seed, stream, step, threads_for(y.size, _NOISE_GRAIN)
+        array.reshape(-1), y.reshape(-1), std, multiply, (*where, 0), threads_for(y.size, _NOISE_GRAIN)
     )
     return y
 
@@ -254,7 +243,7 @@ def zoneout_forward(
     p = _validate.number("p", p, 0.0, 1.0)
     first = _validate.float_array("new", new)
     second = _validate.float_array("old", old, first.shape, first.dtype)
-    seed, stream, step = counter(seed, stream, step)
+    where = counter(seed, stream, step)
     training = _validate.flag("training", training)
     if not training and p in (0.0, 1.0):
         return (second if p else first).copy()
@@ -265,10 +254,8 @@ def zoneout_forward(
     if threshold == 2**32:
         y[...] = second
         return y
-    kernels.dropout.select(
-        first.reshape(-1), second.reshape(-1), y.reshape(-1), seed, stream, step, threshold,
-        threads_for(y.size, GRAIN),
-    )  # fmt: skip
+    flat = first.reshape(-1), second.reshape(-1), y.reshape(-1)
+    kernels.dropout.select(*flat, (*where, threshold), threads_for(y.size, GRAIN))
     return y
 
 

@@ -20,7 +20,7 @@ from .._validate import (
     written_as,
 )
 from ._pieces import pieces_of
-from ._rule import LARGEST, Rule, check_scalars, check_settings, shared_scalars
+from ._rule import LARGEST, Rule, check_scalars, check_settings, options_of
 
 Pair = tuple[np.ndarray, np.ndarray]
 Choice = Callable[[str, Any], bool] | Collection[str | int]
@@ -184,7 +184,7 @@ class Group:
         """`values` in plain numbers, refused where the rule cannot take them or they need other states than these."""
         values = {key: plain_number(value) for key, value in values.items()}
         check_settings(self._rule, values, self._kind)
-        check_scalars(self._rule.plan(1, values)[1] + shared_scalars(values, 1.0), self._kind)
+        check_scalars(self._rule.plan(1, values)[1] + options_of(values, 1.0), self._kind)
         if self._rule.states(values) != self._rule.states(self._values):
             raise ValueError(
                 f"settings: got some that need the state {list(self._rule.states(values))}, "

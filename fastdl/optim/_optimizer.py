@@ -12,7 +12,7 @@ from .._validate import choice, index_array, integer, iterated, number, shown, w
 from ..norms import global_norm
 from ..norms._clipping import factor_past_range
 from ._groups import Batch, Group, Memory, check_keys, check_kind
-from ._rule import LARGEST, LAST_STEP, Rule, check_settings, run_kernel, shared_scalars
+from ._rule import LARGEST, LAST_STEP, Rule, check_settings, options_of, run_kernel
 
 _COUNTS = ("steps", "skipped", "waiting")
 
@@ -290,9 +290,9 @@ class Optimizer:
                 self.update(run.param, run.grad, **run.states, **group._values, step=self.steps, grad_scale=scale)
             return
         kernel, scalars = self.rule.plan(self.steps, group._values)
-        scalars += shared_scalars(group._values, scale)
+        options = options_of(group._values, scale)
         for batch in batches:
-            run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars)
+            run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars, options)
 
     def _written_rows(self, batch: Batch) -> np.ndarray | None:
         """The rows that were written to; None where any may have been, or there is no rule for rows."""

@@ -22,7 +22,7 @@ def pieces_of(runs: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
         starts = np.arange(0, run[0].size, size)
         begins = [starts + _distance(array, first) for array, first in zip(run, runs[0], strict=True)]
         tables.append(np.column_stack([np.minimum(size, run[0].size - starts), *begins]))
-    return np.ascontiguousarray(np.concatenate(tables), np.intp)
+    return np.ascontiguousarray(np.concatenate(tables), np.int64)
 
 
 def _piece(size: int) -> int:

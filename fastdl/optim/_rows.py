@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .._dispatch import mirrored
+from .._dispatch import kernels, mirrored
 from .._memory import aligned_zeros
-from .._threads import threads_for
 from .._validate import check_apart, check_shape, float_array, index_array, out_array
-from ._rule import GRAIN, Rule, check_call, check_scalars, shared_scalars, specialized
+from ._rule import Rule, check_call, check_scalars, options_of, run_kernel
 
 
 @mirrored
@@ -47,7 +46,7 @@ def sum_rows(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     check_shape("values", values, (numbers.size, None))
     distinct, place = np.unique(numbers, return_inverse=True)
     sums = aligned_zeros((distinct.size, values.shape[1]), values.dtype)
-    specialized("optim", "add_rows", values.dtype.char)(sums, place, values)
+    kernels.optim.add_rows(sums, place, values)
     return distinct, sums
 
 
@@ -71,9 +70,8 @@ def apply_rows(
     read = float_array("values", values, (numbers.size, param.shape[1]), kind)
     check_apart(param=param, **states, values=read)
     kernel, scalars = rule.plan(step, settings)
-    scalars += shared_scalars(settings, grad_scale)
-    check_scalars(scalars, kind)
+    options = options_of(settings, grad_scale)
+    check_scalars(scalars + options, kind)
     if np.any(numbers[1:] <= numbers[:-1]):
         numbers, read = sum_rows(numbers, read)
-    threads = threads_for(read.size, GRAIN)
-    specialized(rule.module, f"{kernel}_rows", kind.char)(param, numbers, read, *states.values(), *scalars, threads)
+    run_kernel(rule.module, kernel, (param, read, *states.values()), numbers, read.size, scalars, options)

@@ -4,8 +4,7 @@ A rule turns its settings and the step number into the name of a kernel and the 
 branching on options and variants happens there, once a step, and never in a loop over memory.
 """
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ VARIANTS = ("torch", "keras", "optax", "paper", "course")
 LARGEST = {kind: float(np.finfo(kind).max) for kind in FLOATS}
 LEAST = {kind: float(np.finfo(kind).smallest_subnormal) for kind in FLOATS}
 LAST_STEP = 2**63 - 1
+NO_OPTIONS = (1.0, 0.0, 1.0, 0.0)  # as `options_of` gives them
 GRAIN = 16384  # elements a thread should get at least: below, starting the team costs more than it saves
 
 Settings = Mapping[str, Any]
@@ -81,8 +81,8 @@ def check_scalars(scalars: tuple[float, ...], kind: np.dtype) -> None:
         )
 
 
-def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
-    """scale, l2, keep, shrink: the four scalars that end every kernel's list (see kernels/update/_update.pxd)."""
+def options_of(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
+    """scale, l2, keep, shrink: the four scalars that every kernel takes (see kernels/update/_update.pxd)."""
     lr, decay = settings["lr"], settings["weight_decay"]
     scale = -grad_scale if settings["maximize"] else grad_scale
     if settings["decoupled_weight_decay"]:
@@ -90,23 +90,18 @@ def shared_scalars(settings: Settings, grad_scale: float) -> tuple[float, float,
     return scale, decay, 1.0, lr * settings["l1"]
 
 
-def specialized(module: str, name: str, char: str) -> Callable[..., None]:
-    """kernels.<module>.<name> for the type with this character."""
-    return _specialized(kernels.level, module, name, char)
-
-
-@functools.cache
-def _specialized(level: str, module: str, name: str, char: str) -> Callable[..., None]:
-    # Asking a fused function for its specialization at every call costs more than a small step.
-    return getattr(getattr(kernels, module), name)["float" if char == "f" else "double"]
-
-
 def run_kernel(
-    module: str, name: str, arrays: Sequence[np.ndarray], pieces: np.ndarray, size: int, scalars: tuple[float, ...]
+    module: str,
+    name: str,
+    arrays: tuple[np.ndarray, ...],
+    places: np.ndarray,
+    size: int,
+    scalars: tuple[float, ...],
+    options: tuple[float, ...] = NO_OPTIONS,
 ) -> None:
-    """Call kernels.<module>.<name> on flat arrays that were validated, for the `pieces`, of this size together."""
+    """Call kernels.<module>.<name> on arrays that were validated, for the pieces or rows, of this size together."""
     threads = threads_for(size, GRAIN) if size >= 2 * GRAIN else 1
-    _specialized(kernels.level, module, name, arrays[0].dtype.char)(*arrays, pieces, *scalars, threads)
+    getattr(getattr(kernels, module), name)(arrays, places, scalars, options, threads)
 
 
 def check_call(rule: Rule, settings: Settings, step: int, grad_scale: float, kind: np.dtype) -> tuple[int, float]:
@@ -137,8 +132,8 @@ def apply_rule(
         written[name] = out_array(name, states[name], param.shape, dtype)
     read = float_array("grad", grad, param.shape, dtype)
     check_apart(**written, grad=read)
-    arrays = [array.reshape(-1) for array in (written.pop("param"), read, *written.values())]
+    arrays = tuple(array.reshape(-1) for array in (written.pop("param"), read, *written.values()))
     kernel, scalars = rule.plan(step, settings)
-    scalars += shared_scalars(settings, grad_scale)
-    check_scalars(scalars, dtype)
-    run_kernel(rule.module, kernel, arrays, pieces_of_one(param.size, len(arrays)), param.size, scalars)
+    options = options_of(settings, grad_scale)
+    check_scalars(scalars + options, dtype)
+    run_kernel(rule.module, kernel, arrays, pieces_of_one(param.size, len(arrays)), param.size, scalars, options)

@@ -32,10 +32,11 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     lr, momentum = settings["lr"], settings["momentum"]
     if not momentum:
         return "sgd", (lr,)
+    kernel = "nesterov" if settings["nesterov"] else "momentum"
     if settings["variant"] in ("torch", "optax"):
         gain = 1.0 if step == 1 else 1 - settings["dampening"]
-        return "momentum", (lr, momentum, gain, settings["nesterov"])
-    return "momentum", (1.0, momentum, lr, settings["nesterov"])  # the velocity carries lr
+        return kernel, (lr, momentum, gain)
+    return kernel, (1.0, momentum, lr)  # the velocity carries lr
 
 
 SGD_RULE = Rule("optim", _states, _check, _plan, squares=False)

@@ -14,9 +14,6 @@ from .._validate import flag, float_array, lengths_array
 _GRAIN_PRODUCT = 200_000
 _GRAIN_TANH = 10_000
 
-_NO_VECTOR = {kind: np.empty(0, kind) for kind in "fd"}
-_NO_ROWS = {kind: np.empty((0, 0), kind) for kind in "fd"}
-
 
 @mirrored
 def dot_attention_forward(
@@ -151,7 +148,7 @@ def additive_attention_forward(
     >>> weights[0, 0].round(4)
     array([1., 0.])
     """
-    return _forward(query, keys, values, lengths, v, 1.0)
+    return _forward(query, keys, values, lengths, float_array("v", v), 1.0)
 
 
 @mirrored
@@ -163,7 +160,7 @@ def additive_attention_backward(
     values: np.ndarray,
     v: np.ndarray,
     lengths: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
     """Gradients of :func:`additive_attention_forward`.
 
     Parameters
@@ -193,7 +190,7 @@ def additive_attention_backward(
     >>> fd.additive_attention_backward(context, weights, query, keys, keys, v)[3].shape
     (2,)
     """
-    return _backward(dcontext, weights, query, keys, values, lengths, v, 1.0)
+    return _backward(dcontext, weights, query, keys, values, lengths, float_array("v", v), 1.0)
 
 
 def _scale(query: Any, scaled: bool) -> float:
@@ -201,7 +198,7 @@ def _scale(query: Any, scaled: bool) -> float:
     return 1 / math.sqrt(max(size, 1)) if flag("scaled", scaled) else 1.0
 
 
-def _arguments(query: Any, keys: Any, values: Any, lengths: Any, v: Any) -> tuple[np.ndarray, ...]:
+def _arguments(query: Any, keys: Any, values: Any, lengths: Any, v: Any) -> tuple[Any, ...]:
     query = float_array("query", query, (None, None, None))
     _, B, size = query.shape
     kind = query.dtype
@@ -213,17 +210,17 @@ def _arguments(query: Any, keys: Any, values: Any, lengths: Any, v: Any) -> tupl
     if lengths is None:
         lengths = np.full(B, keys.shape[0], np.int64)
     lengths = lengths_array("lengths", lengths, keys.shape[0], B)
-    v = _NO_VECTOR[kind.char] if v is None else float_array("v", v, (size,), kind)
+    v = None if v is None else float_array("v", v, (size,), kind)
     return query, keys, values, lengths, v
 
 
-def _plan(query: np.ndarray, keys: np.ndarray, values: np.ndarray, v: np.ndarray) -> tuple[int, np.ndarray]:
-    """Threads, and work space for each."""
+def _work(query: np.ndarray, keys: np.ndarray, values: np.ndarray, v: np.ndarray | None) -> np.ndarray:
+    """Work space, a row for each thread."""
     (T, B, size), S, width = query.shape, keys.shape[0], values.shape[2]
     pairs = T * B * S
-    num_threads = threads_for(pairs * (size / _GRAIN_TANH if v.size else (size + width) / _GRAIN_PRODUCT), 1)
+    num_threads = threads_for(pairs * (size / _GRAIN_TANH if v is not None else (size + width) / _GRAIN_PRODUCT), 1)
     space = kernels.sequence_attention.work_size(T, S, size, width, query.itemsize)
-    return num_threads, scratch(num_threads * space, query.dtype)[: num_threads * space].reshape(num_threads, space)
+    return scratch(num_threads * space, query.dtype)[: num_threads * space].reshape(num_threads, space)
 
 
 def _forward(query: Any, keys: Any, values: Any, lengths: Any, v: Any, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -232,25 +229,23 @@ def _forward(query: Any, keys: Any, values: Any, lengths: Any, v: Any, scale: fl
     if T * B * S == 0:  # nothing to attend to, or nobody who does
         return np.zeros((T, B, width), query.dtype), np.zeros((T, B, S), query.dtype)
     context, weights = aligned_empty((T, B, width), query.dtype), aligned_empty((T, B, S), query.dtype)
-    num_threads, work = _plan(query, keys, values, v)
-    kernels.sequence_attention.attention_forward(
-        query, keys, values, lengths, v, scale, context, weights, work, num_threads
-    )
+    work = _work(query, keys, values, v)
+    kernels.sequence_attention.attention_forward((query, keys, values), lengths, v, scale, context, weights, work)
     return context, weights
 
 
 def _backward(
     dcontext: Any, weights: Any, query: Any, keys: Any, values: Any, lengths: Any, v: Any, scale: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
     query, keys, values, lengths, v = _arguments(query, keys, values, lengths, v)
     (T, B, _), (S, _, width) = query.shape, values.shape
     dcontext = float_array("dcontext", dcontext, (T, B, width), query.dtype)
     weights = float_array("weights", weights, (T, B, S), query.dtype)
     dquery, dkeys, dvalues = (aligned_zeros(array.shape, query.dtype) for array in (query, keys, values))
-    dv = np.zeros((B, v.size), query.dtype) if v.size else _NO_ROWS[query.dtype.char]
+    dv = None if v is None else np.zeros((B, v.size), query.dtype)
     if T * B * S:
-        num_threads, work = _plan(query, keys, values, v)
+        work, gradients = _work(query, keys, values, v), (dquery, dkeys, dvalues, dv)
         kernels.sequence_attention.attention_backward(
-            dcontext, weights, query, keys, values, lengths, v, scale, dquery, dkeys, dvalues, dv, work, num_threads
+            dcontext, weights, (query, keys, values), lengths, v, scale, gradients, work
         )
-    return dquery, dkeys, dvalues, dv.sum(0)
+    return dquery, dkeys, dvalues, dv if dv is None else dv.sum(0)

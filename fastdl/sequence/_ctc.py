@@ -104,8 +104,8 @@ def ctc_loss(
     width = kernels.sequence.work_size(T, longest)
     work = scratch(num_threads * width, np.dtype(np.float64))[: num_threads * width]
     kernels.sequence.ctc_loss(
-        logits, targets, input_lengths, target_lengths, blank, scales.astype(logits.dtype), zero_infinity,
-        losses, dlogits, np.empty((T, B)), work.reshape(num_threads, width), num_threads,
+        logits, targets, (input_lengths, target_lengths), scales.astype(logits.dtype), blank, zero_infinity,
+        (losses, dlogits, np.empty((T, B))), work.reshape(num_threads, width),
     )  # fmt: skip
     if zero_infinity:
         losses[np.isinf(losses)] = 0

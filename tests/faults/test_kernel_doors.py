@@ -15,7 +15,6 @@ from cases import table
 
 import fastdl as fd
 from fastdl._dispatch import kernels
-from fastdl.optim import _rule
 
 TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
 TOPICS += ["sequence", "sequence_attention"]
@@ -113,7 +112,6 @@ def recorded(topic):
     """Function -> the different calls of it that the public functions make: at small sizes, of both types."""
     module, calls = getattr(kernels, topic), {}
     originals = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
-    _rule._specialized.cache_clear()  # which keeps functions
     try:
         for name, function in originals.items():
             if isinstance(function, type):
@@ -127,7 +125,6 @@ def recorded(topic):
     finally:
         for name, function in originals.items():
             setattr(module, name, function)
-        _rule._specialized.cache_clear()
     return calls
 
 

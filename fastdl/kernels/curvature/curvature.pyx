@@ -18,7 +18,7 @@ from ..ground._build cimport (
     fd_barrier, FD_BARRIER_WORDS, fd_flush_subnormals, FD_LEVEL, fd_restore_subnormals, fd_team_size,
 )
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
-from ..product._tile cimport FD_MR, offset, pack_panel, pack_panel_transposed, pack_rows, product
+from ..product._tile cimport FD_MR, offset, pack_panel, pack_panel_transposed, pack_rows, product, strided
 from ..recurrent._call cimport numbers
 from ..recurrent._walk cimport DENSE, Share, splits_units, state_weights, up, Walk
 from ._passes cimport apart, itemsize_of, moved, on, Passes, row_of, take_passes
@@ -130,8 +130,8 @@ cdef void _affine_member(
         from_, from_row = offset(numbers(panels, s.start), m * s.start_row), s.start_row
         for i in range(s.terms):
             k = s.inputs[i]
-            product[cython.floating](numbers(panels, s.a[i]) + m * k, k, 1, rows, packed[i], nr, k * nr, k, y,
-                                     s.columns, s.columns, from_, from_row)
+            product[cython.floating](y, s.columns, strided(numbers(panels, s.a[i]) + m * k, k, 1),
+                                     strided(packed[i], nr, k * nr), strided(from_, from_row, 1), rows, k, s.columns)
             from_, from_row = y, s.columns
         m += rows
 
@@ -237,8 +237,9 @@ cdef inline void _outer_panels(
     cdef cython.floating* at
     for i in range(up(inputs, FD_MR)):
         at = dW + i * FD_MR * dW_row
-        product[cython.floating](strips + i * OUTER_ROWS * FD_MR, 1, FD_MR, min(FD_MR, inputs - i * FD_MR), panels, nr,
-                                 OUTER_ROWS * nr, rows, at, dW_row, columns, at, dW_row)
+        product[cython.floating](at, dW_row, strided(strips + i * OUTER_ROWS * FD_MR, 1, FD_MR),
+                                 strided(panels, nr, OUTER_ROWS * nr), strided(at, dW_row, 1),
+                                 min(FD_MR, inputs - i * FD_MR), rows, columns)
 
 
 # ---- What the walks have in common ------------------------------------------------------------------------------
@@ -332,13 +333,13 @@ cdef inline void _add_state_products(
     cdef Py_ssize_t g, column, H = w.hidden, wide = w.gates * H
     if not mine.by_units:
         ta += mine.row0 * wide
-        product[cython.floating](th + mine.row0 * H, H, 1, mine.row1 - mine.row0, panels, w.nr, H * w.nr, H, ta, wide,
-                                 wide, ta, wide)
+        product[cython.floating](ta, wide, strided(th + mine.row0 * H, H, 1), strided(panels, w.nr, H * w.nr),
+                                 strided(ta, wide, 1), mine.row1 - mine.row0, H, wide)
         return
     for g in range(w.gates):
         column = g * H + mine.q0 * w.lanes
-        product[cython.floating](th, H, 1, w.batch, panels + column * H, w.nr, H * w.nr, H, ta + column, wide,
-                                 (mine.q1 - mine.q0) * w.lanes, ta + column, wide)
+        product[cython.floating](ta + column, wide, strided(th, H, 1), strided(panels + column * H, w.nr, H * w.nr),
+                                 strided(ta + column, wide, 1), w.batch, H, (mine.q1 - mine.q0) * w.lanes)
 
 
 # ---- The backward pass, keeping what its tangent needs, and the direction through it ----------------------------
@@ -423,9 +424,10 @@ cdef inline void _state_gradient(
     """dh of t - 1 = da W_h^T for own rows and units, added to what passes the product by, which is there."""
     cdef Py_ssize_t column = mine.q0 * w.lanes, wide = w.gates * w.hidden
     cdef cython.floating* own = dh + mine.row0 * w.hidden + column
-    product[cython.floating](da + mine.row0 * wide, wide, 1, mine.row1 - mine.row0, panels + column * wide, w.nr,
-                             wide * w.nr, wide, own, w.hidden, min(mine.q1 * w.lanes, w.hidden) - column,
-                             own if w.cell.carries else NULL, w.hidden)
+    product[cython.floating](own, w.hidden, strided(da + mine.row0 * wide, wide, 1),
+                             strided(panels + column * wide, w.nr, wide * w.nr),
+                             strided(own if w.cell.carries else NULL, w.hidden, 1),
+                             mine.row1 - mine.row0, wide, min(mine.q1 * w.lanes, w.hidden) - column)
 
 
 # ---- Gradients of every sample ----------------------------------------------------------------------------------
@@ -468,6 +470,6 @@ cdef void _sample_product(cython.floating* panel, const Samples* s, Py_ssize_t b
     while j < s.wide:
         width = min(nr, s.wide - j)
         pack_panel[cython.floating](da + j, s.samples * s.wide, s.time, width, panel)
-        product[cython.floating](x, 1, s.samples * s.inputs, s.inputs, panel, nr, 0, s.time, out + j, s.wide,
-                                 width, out + j if s.add else NULL, s.wide)
+        product[cython.floating](out + j, s.wide, strided(x, 1, s.samples * s.inputs), strided(panel, nr, 0),
+                                 strided(out + j if s.add else NULL, s.wide, 1), s.inputs, s.time, width)
         j += nr

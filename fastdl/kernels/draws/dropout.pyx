@@ -37,6 +37,9 @@ cdef struct Draw:
     uint32_t threshold
     bint everything  # p * 2^32 = 2^32, for which a 32-bit threshold has no room
 
+cdef struct Affine:  # what is kept becomes scale x + shift, what is dropped fill
+    double scale, shift, fill
+
 
 cdef inline void find_ties(const uint32_t* words, uint32_t top, uint32_t* found) noexcept nogil:
     """Bit 8 k + 7 - t of found[j % 32], t = j // 32, is set where byte k of words[j] equals `top`."""
@@ -203,14 +206,14 @@ cdef inline void keep_group(uint64_t group, uint8_t* keep, const Draw* draw) noe
         keep[places[j]] = 0
 
 
-cdef inline void set_draw(
-    Draw* draw, uint64_t seed, uint32_t stream, uint32_t step, uint32_t threshold, bint everything
-) noexcept nogil:
+cdef inline int take_draw(Draw* draw, tuple where) except -1:
+    """where: (seed, stream, step, p * 2^32), p * 2^32 from 0 to 2^32."""
+    cdef uint64_t seed, threshold
+    seed, draw.stream, draw.step, threshold = where
     schedule(seed, &draw.keys)
-    draw.everything = everything
-    draw.step = step
-    draw.stream = stream
-    draw.threshold = threshold
+    draw.everything = threshold >> 32 != 0
+    draw.threshold = <uint32_t> threshold
+    return 0
 
 
 cdef void drop_all(
@@ -228,10 +231,9 @@ cdef void drop_all(
 
 
 def dropout(
-    cnp.ndarray x not None, y, double scale, uint64_t seed, uint32_t stream, uint32_t step,
-    uint32_t threshold, bint everything, bint past_caches, int num_threads,
+    cnp.ndarray x not None, y, double scale, tuple where, bint past_caches, int num_threads,
 ):
-    """y = where(r, x * scale, 0), threshold = p * 2^32. y may be x (then not past the caches).
+    """y = where(r, x * scale, 0). y may be x (then not past the caches). where: as `take_draw` says.
 
     x and y are of one shape. They are taken as pointers: views of them would take as long as a small layer's mask.
     """
@@ -242,7 +244,7 @@ def dropout(
     cdef void* result = writes(y, kind, n)
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold, everything)
+    take_draw(&draw, where)
     with nogil:
         if kind == cnp.NPY_FLOAT:
             drop_all(<const float*> source, <float*> result, n, scale, &draw, past_caches, num_threads)
@@ -263,10 +265,7 @@ cdef inline void mask_range(
         memcpy(keep + (low - start), whole + (low - group * GROUP), high - low)
 
 
-def mask(
-    uint8_t[::1] keep, uint64_t start, uint64_t seed, uint32_t stream, uint32_t step, uint32_t threshold,
-    int num_threads,
-):
+def mask(uint8_t[::1] keep, uint64_t start, tuple where, int num_threads):
     """keep = elements start, start + 1, ... of the mask r, as bytes 0 and 1."""
     cdef Draw draw
     cdef uint64_t stop = start + <uint64_t> keep.shape[0]
@@ -274,7 +273,7 @@ def mask(
     cdef Py_ssize_t part
     if keep.shape[0] == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold, False)
+    take_draw(&draw, where)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -286,8 +285,9 @@ def mask(
 
 cdef inline void affine_range(
     const floating* x, floating* y, Py_ssize_t n, Py_ssize_t first, Py_ssize_t last,
-    floating scale, floating shift, floating fill, const Draw* draw,
+    const Affine* map, const Draw* draw,
 ) noexcept nogil:
+    cdef floating scale = <floating> map.scale, shift = <floating> map.shift, fill = <floating> map.fill
     cdef uint8_t[GROUP] keep
     cdef floating[GROUP] result, short_group
     cdef const floating* source
@@ -308,23 +308,22 @@ cdef inline void affine_range(
         memcpy(y + start, result, count * sizeof(floating))
 
 
-def affine(
-    const floating[::1] x, floating[::1] y, double scale, double shift, double fill, uint64_t seed,
-    uint32_t stream, uint32_t step, uint32_t threshold, int num_threads,
-):
-    """y = where(r, x * scale + shift, fill): alpha dropout. y may be x."""
+def affine(const floating[::1] x, floating[::1] y, tuple numbers, tuple where, int num_threads):
+    """y = where(r, x * scale + shift, fill), of these three numbers: alpha dropout. y may be x."""
     fits(y.shape[0], x.shape[0])
     cdef Draw draw
+    cdef Affine map
     cdef Py_ssize_t n = x.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold, False)
+    map.scale, map.shift, map.fill = numbers
+    take_draw(&draw, where)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
         affine_range(
             &x[0], &y[0], n, groups * part // num_threads, groups * (part + 1) // num_threads,
-            <floating> scale, <floating> shift, <floating> fill, &draw,
+            &map, &draw,
         )
 
 
@@ -358,8 +357,7 @@ cdef inline void select_range(
 
 
 def select(
-    const floating[::1] kept, const floating[::1] dropped, floating[::1] y, uint64_t seed, uint32_t stream,
-    uint32_t step, uint32_t threshold, int num_threads,
+    const floating[::1] kept, const floating[::1] dropped, floating[::1] y, tuple where, int num_threads,
 ):
     """y = where(r, kept, dropped): zoneout. y may be either."""
     fits(kept.shape[0], y.shape[0])
@@ -368,7 +366,7 @@ def select(
     cdef Py_ssize_t n = y.shape[0], groups = (n + GROUP - 1) // GROUP, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, threshold, False)
+    take_draw(&draw, where)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):
@@ -428,17 +426,14 @@ cdef inline void noise_range(
             y[start + j] = x[start + j] * (one + noise) if multiply else x[start + j] + noise
 
 
-def noise(
-    const floating[::1] x, floating[::1] y, double std, bint multiply, uint64_t seed, uint32_t stream,
-    uint32_t step, int num_threads,
-):
+def noise(const floating[::1] x, floating[::1] y, double std, bint multiply, tuple where, int num_threads):
     """y = x * (1 + std z) or x + std z, z standard normal. y may be x."""
     fits(y.shape[0], x.shape[0])
     cdef Draw draw
     cdef Py_ssize_t n = x.shape[0], groups = (n + WORDS - 1) // WORDS, part
     if n == 0:
         return
-    set_draw(&draw, seed, stream, step, 0, False)
+    take_draw(&draw, where)
     for part in prange(
         num_threads, nogil=True, num_threads=num_threads, use_threads_if=num_threads > 1, schedule="static"
     ):

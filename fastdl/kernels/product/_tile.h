@@ -66,6 +66,17 @@ typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), alig
 #define FD_LOADED(vector)
 #endif
 
+/* Where a matrix lies, of float or double, and its strides in elements: what they are, `product` in _tile.pxd says. */
+typedef struct {
+    const void *at;
+    ptrdiff_t row, step;
+} fd_strided;
+
+typedef struct {
+    fd_strided a, b, start;
+    ptrdiff_t c_row, k;
+} fd_product;
+
 static inline void fd_prefetch(const void *address) { __builtin_prefetch(address); }
 
 #define FD_REAL float

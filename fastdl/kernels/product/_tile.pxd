@@ -21,13 +21,14 @@ cdef extern from "_tile.h" nogil:
         FD_MR
         FD_PAIR_MR
     ctypedef void out_of_line "FD_OUT_OF_LINE void"
-    void fd_tile_float(
-        int mr, int wide, int unroll, const float* a, Py_ssize_t a_row, Py_ssize_t a_k, const float* b, Py_ssize_t b_k,
-        Py_ssize_t b_panel, Py_ssize_t k, float* c, Py_ssize_t c_row, const float* start, Py_ssize_t start_row)
-    void fd_tile_double(
-        int mr, int wide, int unroll, const double* a, Py_ssize_t a_row, Py_ssize_t a_k, const double* b,
-        Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k, double* c, Py_ssize_t c_row, const double* start,
-        Py_ssize_t start_row)
+    ctypedef struct Strided "fd_strided":
+        const void* at
+        Py_ssize_t row, step
+    ctypedef struct Product "fd_product":
+        Strided a, b, start
+        Py_ssize_t c_row, k
+    void fd_tile_float(int mr, int wide, int unroll, float* c, const Product* o)
+    void fd_tile_double(int mr, int wide, int unroll, double* c, const Product* o)
 
 
 cdef enum:
@@ -35,269 +36,11 @@ cdef enum:
     K_BLOCK = 256      # inner dimension walked at a time, so that A's block stays in the second-level cache
 
 
-cdef inline in_line _tile(
-    const int mr, const int wide, const int unroll,
-    const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
-    const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
-    cython.floating* c, const Py_ssize_t c_row,
-    const cython.floating* start, const Py_ssize_t start_row,
-) noexcept nogil:
-    """mr rows x `wide` neighbouring registers: C = start + A @ B. With start_row 0 one row of start serves all."""
-    if cython.floating is float:
-        fd_tile_float(mr, wide, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-    else:
-        fd_tile_double(mr, wide, unroll, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline in_line _packed_tile(
-    const int mr, const int wide,
-    const cython.floating* a, const Py_ssize_t a_row, const Py_ssize_t a_k,
-    const cython.floating* b, const Py_ssize_t b_k, const Py_ssize_t b_panel, const Py_ssize_t k,
-    cython.floating* c, const Py_ssize_t c_row,
-    const cython.floating* start, const Py_ssize_t start_row,
-) noexcept nogil:
-    """The same, where A is row-major or a strip and B packed: known strides become part of the instructions, and four
-    steps of k share what is left to count: 35 instructions for 24 multiply-adds instead of 44. Beside a neighbour on
-    the same core, who takes half of all issue slots, a tile takes as long as it has instructions."""
-    cdef Py_ssize_t nr = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
-    if a_k == 1 and b_k == nr:
-        _tile(mr, wide, 4, a, a_row, 1, b, nr, b_panel, k, c, c_row, start, start_row)
-    elif a_row == 1 and a_k == FD_MR and b_k == nr:
-        _tile(mr, wide, 4, a, 1, FD_MR, b, nr, b_panel, k, c, c_row, start, start_row)
-    else:
-        _tile(mr, wide, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-# The tile at its sizes. FD_MR rows of a panel or FD_PAIR_MR of two are the rule, the others take what is left; one or
-# two rows alone would leave the arithmetic units waiting for each other, so they take several panels side by side.
-cdef inline out_of_line _tile_full(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(FD_MR, 2, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_8(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(8 if FD_MR > 8 else FD_MR, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_5(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(5 if FD_MR >= 5 else FD_MR, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_4(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(4, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_3(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(3, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_2(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(2, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _tile_1(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(1, 2, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _pair_6(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _pair_5(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(5 if FD_PAIR_MR >= 5 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _pair_4(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(4 if FD_PAIR_MR >= 4 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _pair_3(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 4, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _pair_2(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start,
-    Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(2, 4, 1, a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _registers_1(
-    int registers, const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t b_panel, Py_ssize_t k, cython.floating* c, const cython.floating* start,
-) noexcept nogil:
-    """One row against up to eight neighbouring registers. Fewer than four would wait for each other."""
-    if registers == 8:
-        _tile(1, 8, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 7:
-        _tile(1, 7, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 6:
-        _tile(1, 6, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 5:
-        _tile(1, 5, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 4:
-        _tile(1, 4, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 3:
-        _tile(1, 3, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    elif registers == 2:
-        _tile(1, 2, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-    else:
-        _tile(1, 1, 1, a, 0, a_k, b, b_k, b_panel, k, c, 0, start, 0)
-
-
-cdef inline out_of_line _half_full(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _packed_tile(FD_MR, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _half_4(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(4, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _half_2(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(2, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline out_of_line _half_1(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    _tile(1, 1, 1, a, a_row, a_k, b, b_k, 0, k, c, c_row, start, start_row)
-
-
-cdef inline void _panel(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    """All rows against one full panel. A row alone would wait for itself: 7 are 4 and 3, and 13 are 8 and 5."""
-    cdef Py_ssize_t left = rows, step
-    while left > 0:
-        if left >= FD_MR and left != FD_MR + 1:
-            step = FD_MR
-            _tile_full(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif FD_MR > 8 and left >= 8 and left != 9:
-            step = 8
-            _tile_8(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif FD_MR > 5 and (left == 5 or left == 9):
-            step = 5
-            _tile_5(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif left >= 4 and left != 5:
-            step = 4
-            _tile_4(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif left >= 3:
-            step = 3
-            _tile_3(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif left == 2:
-            step = 2
-            _tile_2(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        else:
-            step = 1
-            _tile_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        left -= step
-        a += step * a_row
-        c += step * c_row
-        start += step * start_row
-
-
-cdef inline void _half_panel(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    """All rows against one register of a panel."""
-    cdef Py_ssize_t left = rows, step
-    while left > 0:
-        if left >= FD_MR:
-            step = FD_MR
-            _half_full(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif left >= 4:
-            step = 4
-            _half_4(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        elif left >= 2:
-            step = 2
-            _half_2(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        else:
-            step = 1
-            _half_1(a, a_row, a_k, b, b_k, k, c, c_row, start, start_row)
-        left -= step
-        a += step * a_row
-        c += step * c_row
-        start += step * start_row
-
-
-cdef inline void _pair(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
-) noexcept nogil:
-    """All rows, two at least, against two neighbouring full panels. No row is left to be alone: 7 are 4 and 3."""
-    cdef Py_ssize_t left = rows, step
-    while left > 0:
-        if FD_PAIR_MR >= 6 and left >= 6 and left != 7 and left != 8:
-            step = 6
-            _pair_6(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        elif FD_PAIR_MR >= 5 and left == 5:
-            step = 5
-            _pair_5(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        elif FD_PAIR_MR >= 4 and left >= 4:
-            step = 4
-            _pair_4(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        elif FD_PAIR_MR >= 3 and left >= 3:
-            step = 3
-            _pair_3(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        else:
-            step = 2
-            _pair_2(a, a_row, a_k, b, b_k, b_panel, k, c, c_row, start, start_row)
-        left -= step
-        a += step * a_row
-        c += step * c_row
-        start += step * start_row
+cdef inline Strided strided(const void* at, Py_ssize_t row, Py_ssize_t step) noexcept nogil:
+    """Where a matrix of the product lies, and its strides in elements, see `product`."""
+    cdef Strided o
+    o.at, o.row, o.step = at, row, step
+    return o
 
 
 cdef inline const cython.floating* offset(const cython.floating* start, Py_ssize_t column) noexcept nogil:
@@ -306,108 +49,316 @@ cdef inline const cython.floating* offset(const cython.floating* start, Py_ssize
     return start + column
 
 
+cdef inline in_line _tile(
+    const int mr, const int wide, const int unroll, cython.floating* c, const Product* o,
+) noexcept nogil:
+    """mr rows x `wide` neighbouring registers: C = start + A @ B. With start.row 0 one row of start serves all."""
+    if cython.floating is float:
+        fd_tile_float(mr, wide, unroll, c, o)
+    else:
+        fd_tile_double(mr, wide, unroll, c, o)
+
+
+cdef inline in_line _packed_tile(const int mr, const int wide, cython.floating* c, const Product* o) noexcept nogil:
+    """The same, where A is row-major or a strip and B packed: known strides become part of the instructions, and four
+    steps of k share what is left to count: 35 instructions for 24 multiply-adds instead of 44. Beside a neighbour on
+    the same core, who takes half of all issue slots, a tile takes as long as it has instructions."""
+    cdef Product known = o[0]
+    known.b.row = FD_NR_FLOAT if cython.floating is float else FD_NR_DOUBLE
+    if o.a.step == 1 and o.b.row == known.b.row:
+        known.a.step = 1
+        _tile(mr, wide, 4, c, &known)
+    elif o.a.row == 1 and o.a.step == FD_MR and o.b.row == known.b.row:
+        known.a.row, known.a.step = 1, FD_MR
+        _tile(mr, wide, 4, c, &known)
+    else:
+        _tile(mr, wide, 1, c, o)
+
+
+# The tile at its sizes. FD_MR rows of a panel or FD_PAIR_MR of two are the rule, the others take what is left; one or
+# two rows alone would leave the arithmetic units waiting for each other, so they take several panels side by side.
+cdef inline out_of_line _tile_full(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(FD_MR, 2, c, o)
+
+
+cdef inline out_of_line _tile_8(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(8 if FD_MR > 8 else FD_MR, 2, 1, c, o)
+
+
+cdef inline out_of_line _tile_5(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(5 if FD_MR >= 5 else FD_MR, 2, 1, c, o)
+
+
+cdef inline out_of_line _tile_4(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(4, 2, 1, c, o)
+
+
+cdef inline out_of_line _tile_3(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(3, 2, 1, c, o)
+
+
+cdef inline out_of_line _tile_2(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(2, 2, 1, c, o)
+
+
+cdef inline out_of_line _tile_1(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(1, 2, 1, c, o)
+
+
+cdef inline out_of_line _pair_6(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(6 if FD_PAIR_MR >= 6 else FD_PAIR_MR, 4, c, o)
+
+
+cdef inline out_of_line _pair_5(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(5 if FD_PAIR_MR >= 5 else FD_PAIR_MR, 4, c, o)
+
+
+cdef inline out_of_line _pair_4(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(4 if FD_PAIR_MR >= 4 else FD_PAIR_MR, 4, c, o)
+
+
+cdef inline out_of_line _pair_3(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(3 if FD_PAIR_MR >= 3 else FD_PAIR_MR, 4, c, o)
+
+
+cdef inline out_of_line _pair_2(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(2, 4, 1, c, o)
+
+
+cdef inline out_of_line _registers_1(int registers, cython.floating* c, const Product* o) noexcept nogil:
+    """One row against up to eight neighbouring registers. Fewer than four would wait for each other."""
+    if registers == 8:
+        _tile(1, 8, 1, c, o)
+    elif registers == 7:
+        _tile(1, 7, 1, c, o)
+    elif registers == 6:
+        _tile(1, 6, 1, c, o)
+    elif registers == 5:
+        _tile(1, 5, 1, c, o)
+    elif registers == 4:
+        _tile(1, 4, 1, c, o)
+    elif registers == 3:
+        _tile(1, 3, 1, c, o)
+    elif registers == 2:
+        _tile(1, 2, 1, c, o)
+    else:
+        _tile(1, 1, 1, c, o)
+
+
+cdef inline out_of_line _half_full(cython.floating* c, const Product* o) noexcept nogil:
+    _packed_tile(FD_MR, 1, c, o)
+
+
+cdef inline out_of_line _half_4(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(4, 1, 1, c, o)
+
+
+cdef inline out_of_line _half_2(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(2, 1, 1, c, o)
+
+
+cdef inline out_of_line _half_1(cython.floating* c, const Product* o) noexcept nogil:
+    _tile(1, 1, 1, c, o)
+
+
+cdef inline cython.floating* _down(cython.floating* c, Product* o, Py_ssize_t rows) noexcept nogil:
+    """A and start move so many rows down, and so does C, which is returned."""
+    o.a.at = <const cython.floating*> o.a.at + rows * o.a.row
+    o.start.at = <const cython.floating*> o.start.at + rows * o.start.row
+    return c + rows * o.c_row
+
+
+cdef inline void _panel(cython.floating* c, Product* o, Py_ssize_t rows) noexcept nogil:
+    """All rows against one full panel. A row alone would wait for itself: 7 are 4 and 3, and 13 are 8 and 5."""
+    cdef const void* a = o.a.at
+    cdef const void* start = o.start.at
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if left >= FD_MR and left != FD_MR + 1:
+            step = FD_MR
+            _tile_full(c, o)
+        elif FD_MR > 8 and left >= 8 and left != 9:
+            step = 8
+            _tile_8(c, o)
+        elif FD_MR > 5 and (left == 5 or left == 9):
+            step = 5
+            _tile_5(c, o)
+        elif left >= 4 and left != 5:
+            step = 4
+            _tile_4(c, o)
+        elif left >= 3:
+            step = 3
+            _tile_3(c, o)
+        elif left == 2:
+            step = 2
+            _tile_2(c, o)
+        else:
+            step = 1
+            _tile_1(c, o)
+        left -= step
+        c = _down(c, o, step)
+    o.a.at, o.start.at = a, start
+
+
+cdef inline void _half_panel(cython.floating* c, Product* o, Py_ssize_t rows) noexcept nogil:
+    """All rows against one register of a panel."""
+    cdef const void* a = o.a.at
+    cdef const void* start = o.start.at
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if left >= FD_MR:
+            step = FD_MR
+            _half_full(c, o)
+        elif left >= 4:
+            step = 4
+            _half_4(c, o)
+        elif left >= 2:
+            step = 2
+            _half_2(c, o)
+        else:
+            step = 1
+            _half_1(c, o)
+        left -= step
+        c = _down(c, o, step)
+    o.a.at, o.start.at = a, start
+
+
+cdef inline void _pair(cython.floating* c, Product* o, Py_ssize_t rows) noexcept nogil:
+    """All rows, two at least, against two neighbouring full panels. No row is left to be alone: 7 are 4 and 3."""
+    cdef const void* a = o.a.at
+    cdef const void* start = o.start.at
+    cdef Py_ssize_t left = rows, step
+    while left > 0:
+        if FD_PAIR_MR >= 6 and left >= 6 and left != 7 and left != 8:
+            step = 6
+            _pair_6(c, o)
+        elif FD_PAIR_MR >= 5 and left == 5:
+            step = 5
+            _pair_5(c, o)
+        elif FD_PAIR_MR >= 4 and left >= 4:
+            step = 4
+            _pair_4(c, o)
+        elif FD_PAIR_MR >= 3 and left >= 3:
+            step = 3
+            _pair_3(c, o)
+        else:
+            step = 2
+            _pair_2(c, o)
+        left -= step
+        c = _down(c, o, step)
+    o.a.at, o.start.at = a, start
+
+
 cdef inline void _narrow_panel(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t k, Py_ssize_t width,
-    cython.floating* c, Py_ssize_t c_row, const cython.floating* start, Py_ssize_t start_row,
+    cython.floating* c, const Product* o, Py_ssize_t rows, Py_ssize_t width,
 ) noexcept nogil:
     """The last panel, with only `width` columns in C: computed beside C, MR rows at a time."""
     cdef cython.floating block[FD_MR * FD_NR_FLOAT]
-    cdef Py_ssize_t nr = panel_width(a), m = 0, r, count
+    cdef Py_ssize_t nr = panel_width(c), m = 0, r, count
+    cdef const cython.floating* a = <const cython.floating*> o.a.at
+    cdef const cython.floating* start = <const cython.floating*> o.start.at
+    cdef Product beside = o[0]
+    beside.c_row, beside.start = nr, strided(block, nr, 1)
     while m < rows:
         count = min(rows - m, FD_MR)
         memset(block, 0, sizeof(block))
         for r in range(count):
-            memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
+            memcpy(block + r * nr, start + (m + r) * o.start.row, width * sizeof(cython.floating))
+        beside.a.at = a + m * o.a.row
         if width <= nr // 2:
-            _half_panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
+            _half_panel(block, &beside, count)
         else:
-            _panel(a + m * a_row, a_row, a_k, count, b, b_k, k, block, nr, <const cython.floating*> block, nr)
+            _panel(block, &beside, count)
         for r in range(count):
-            memcpy(c + (m + r) * c_row, block + r * nr, width * sizeof(cython.floating))
+            memcpy(c + (m + r) * o.c_row, block + r * nr, width * sizeof(cython.floating))
         m += count
 
 
-cdef inline void _one_row(
-    const cython.floating* a, Py_ssize_t a_k, const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel,
-    Py_ssize_t k, cython.floating* c, Py_ssize_t columns, const cython.floating* start, Py_ssize_t start_step,
-) noexcept nogil:
+cdef inline cython.floating* _right(cython.floating* c, Product* o, Py_ssize_t panels) noexcept nogil:
+    """B and start move so many panels to the right, and so does C, which is returned."""
+    cdef Py_ssize_t columns = panels * panel_width(c)
+    o.b.at = <const cython.floating*> o.b.at + panels * o.b.step
+    o.start.at = <const cython.floating*> o.start.at + columns * o.start.step
+    return c + columns
+
+
+cdef inline void _one_row(cython.floating* c, Product* o, Py_ssize_t columns) noexcept nogil:
     """A row alone, eight registers at a time. The last ones, where they are not whole, are computed beside C."""
     cdef cython.floating block[4 * FD_NR_FLOAT]
-    cdef Py_ssize_t j = 0, nr = panel_width(a), width, registers
-    while j < columns:
-        width = min(columns - j, 4 * nr)
+    cdef Py_ssize_t nr = panel_width(c), left = columns, width, registers
+    while left > 0:
+        width = min(left, 4 * nr)
         registers = (2 * width + nr - 1) // nr
         if 2 * width == registers * nr:
-            _registers_1(registers, a, a_k, b, b_k, b_panel, k, c + j, start + j * start_step)
+            _registers_1(registers, c, o)
         else:
             memset(block, 0, registers * nr // 2 * sizeof(cython.floating))
-            memcpy(block, start + j * start_step, width * sizeof(cython.floating))
-            _registers_1(registers, a, a_k, b, b_k, b_panel, k, block, <const cython.floating*> block)
-            memcpy(c + j, block, width * sizeof(cython.floating))
-        j += width
-        b += 4 * b_panel
+            memcpy(block, o.start.at, width * sizeof(cython.floating))
+            o.start.at = block
+            _registers_1(registers, block, o)
+            memcpy(c, block, width * sizeof(cython.floating))
+        c, left = _right(c, o, 4), left - width
+
+
+cdef inline void _columns(cython.floating* c, Product* o, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """All columns over one block of k: b, start and C go from panel to panel."""
+    cdef Py_ssize_t nr = panel_width(c), left = columns
+    if rows == 1:
+        _one_row(c, o, columns)
+        return
+    while (rows == 2 or (rows > 2 and FD_PAIR_MR > 2)) and left >= 2 * nr:
+        _pair(c, o, rows)
+        c, left = _right(c, o, 2), left - 2 * nr
+    while left >= nr:
+        _panel(c, o, rows)
+        c, left = _right(c, o, 1), left - nr
+    if left == nr // 2:
+        _half_panel(c, o, rows)
+    elif left > 0:
+        _narrow_panel(c, o, rows, left)
 
 
 cdef inline void _row_block(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
-    const cython.floating* start, Py_ssize_t start_row,
+    cython.floating* c, const Product* whole, Py_ssize_t rows, Py_ssize_t columns,
 ) noexcept nogil:
     """The product for rows few enough that their part of A stays in the second-level cache."""
-    cdef Py_ssize_t nr = panel_width(a), k0 = 0, depth, j
     cdef cython.floating zeros[4 * FD_NR_FLOAT]
-    cdef const cython.floating* from_ = start
-    cdef Py_ssize_t from_row = start_row, from_step = 1
-    if start is NULL:
+    cdef const cython.floating* a = <const cython.floating*> whole.a.at
+    cdef const cython.floating* b = <const cython.floating*> whole.b.at
+    cdef Strided start = whole.start
+    cdef Product o = whole[0]
+    cdef Py_ssize_t k0 = 0
+    if start.at is NULL:
         # Rather than ask in every tile, start from a row of zeros that serves all rows and columns.
         memset(zeros, 0, sizeof(zeros))
-        from_, from_row, from_step = zeros, 0, 0
-    while k0 < k or k == 0:
-        depth = min(k - k0, K_BLOCK)
-        j = 0
-        if rows == 1:
-            _one_row(a, a_k, b + k0 * b_k, b_k, b_panel, depth, c, columns, from_, from_step)
-            j = columns
-        while (rows == 2 or (rows > 2 and FD_PAIR_MR > 2)) and columns - j >= 2 * nr:
-            _pair(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, b_panel, depth,
-                  c + j, c_row, from_ + j * from_step, from_row)
-            j += 2 * nr
-        while columns - j >= nr:
-            _panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
-                   c + j, c_row, from_ + j * from_step, from_row)
-            j += nr
-        if columns - j == nr // 2:
-            _half_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth,
-                        c + j, c_row, from_ + j * from_step, from_row)
-        elif columns > j:
-            _narrow_panel(a, a_row, a_k, rows, b + (j // nr) * b_panel + k0 * b_k, b_k, depth, columns - j,
-                          c + j, c_row, from_ + j * from_step, from_row)
-        if k == 0:
-            return
-        from_, from_row, from_step = c, c_row, 1
-        a += depth * a_k
-        k0 += depth
+        start = strided(zeros, 0, 0)
+    while k0 < whole.k or k0 == 0:
+        o.k = min(whole.k - k0, K_BLOCK)
+        o.a.at, o.b.at, o.start = a + k0 * o.a.step, b + k0 * o.b.row, start
+        _columns(c, &o, rows, columns)
+        start = strided(c, o.c_row, 1)
+        k0 += K_BLOCK
 
 
 cdef inline void product(
-    const cython.floating* a, Py_ssize_t a_row, Py_ssize_t a_k, Py_ssize_t rows,
-    const cython.floating* b, Py_ssize_t b_k, Py_ssize_t b_panel, Py_ssize_t k,
-    cython.floating* c, Py_ssize_t c_row, Py_ssize_t columns,
-    const cython.floating* start, Py_ssize_t start_row,
+    cython.floating* c, Py_ssize_t c_row, Strided a, Strided b, Strided start,
+    Py_ssize_t rows, Py_ssize_t k, Py_ssize_t columns,
 ) noexcept nogil:
     """C[rows, columns] = start + A[rows, k] @ B[k, columns].
 
-    b: first of the panels that cover the columns, b_panel elements apart; a last, narrower panel must be readable at
-    the width of one register, or of two if it has more. start: NULL for zero, C itself to add, a bias with start_row
-    0.
+    a: a row is a.row elements from the last, a column a.step. b: first of the panels that cover the columns, whose rows
+    are b.row apart, never 0, and which are b.step apart; a last, narrower panel must be readable at the width of one
+    register, or of two if it has more. start: NULL for zero, C itself to add, a bias with row 0; its step is 1.
     """
+    cdef Product o
     cdef Py_ssize_t m = 0, count
+    cdef const cython.floating* first = <const cython.floating*> a.at
+    o.a, o.b, o.start, o.c_row, o.k = a, b, start, c_row, k
     while m < rows:
         count = min(rows - m, ROW_BLOCK)
-        _row_block(a + m * a_row, a_row, a_k, count, b, b_k, b_panel, k, c + m * c_row, c_row, columns,
-                   offset(start, m * start_row), start_row)
+        o.a.at = first + m * a.row
+        o.start.at = offset(<const cython.floating*> start.at, m * start.row)
+        _row_block(c + m * c_row, &o, count, columns)
         m += count
 
 

@@ -2,7 +2,7 @@
  * a panel has two.
  *
  * mr, wide and unroll are constants where this is inlined, so the loops marked FD_UNROLL disappear and `sum` is registers.
- * With start_row 0 one row of start serves all rows; else that of the tile below is asked for ahead of time. */
+ * With start.row 0 one row of start serves all rows; else that of the tile below is asked for ahead of time. */
 #define FD_JOIN2(a, b) a##b
 #define FD_JOIN(a, b) FD_JOIN2(a, b)
 #define FD_VEC FD_JOIN(fd_vec_, FD_REAL)
@@ -34,13 +34,14 @@ static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
 }
 
 static inline FD_IN_LINE void FD_JOIN(fd_tile_, FD_REAL)(
-    const int mr, const int wide, const int unroll,
-    const FD_REAL *a, ptrdiff_t a_row, ptrdiff_t a_k,
-    const FD_REAL *b, ptrdiff_t b_k, ptrdiff_t b_panel, ptrdiff_t k,
-    FD_REAL *c, ptrdiff_t c_row, const FD_REAL *start, ptrdiff_t start_row) {
+    const int mr, const int wide, const int unroll, FD_REAL *c, const fd_product *o) {
+    const FD_REAL *a = o->a.at, *b = o->b.at, *start = o->start.at;
+    const ptrdiff_t a_row = o->a.row, a_k = o->a.step, b_k = o->b.row, b_panel = o->b.step;
+    const ptrdiff_t start_row = o->start.row, c_row = o->c_row;
     FD_VEC sum[2 * FD_MR]; /* mr * wide is no more */
     const FD_REAL *lower = a + mr / 2 * a_row; /* rows from mr / 2 on */
-    ptrdiff_t p = 0;
+    /* B's pointer counts the steps, so nothing else has to: its rows are b.row apart, which is never 0. */
+    const FD_REAL *const end = b + o->k * b_k, *const whole = b + o->k / unroll * unroll * b_k;
     FD_OPAQUE(lower);
     FD_UNROLL
     for (int r = 0; r < mr; r++) {
@@ -52,7 +53,7 @@ static inline FD_IN_LINE void FD_JOIN(fd_tile_, FD_REAL)(
                 fd_prefetch(from + mr * start_row);
         }
     }
-    for (; p + unroll <= k; p += unroll) {
+    while (b != whole) {
         FD_UNROLL
         for (int u = 0; u < unroll; u++)
             FD_JOIN(fd_step_, FD_REAL)(sum, mr, wide, a + u * a_k, lower + u * a_k, a_row, b + u * b_k, b_panel);
@@ -60,7 +61,7 @@ static inline FD_IN_LINE void FD_JOIN(fd_tile_, FD_REAL)(
         lower += unroll * a_k;
         b += unroll * b_k;
     }
-    for (; unroll > 1 && p < k; p++) {
+    while (unroll > 1 && b != end) {
         FD_JOIN(fd_step_, FD_REAL)(sum, mr, wide, a, lower, a_row, b, b_panel);
         a += a_k;
         lower += a_k;

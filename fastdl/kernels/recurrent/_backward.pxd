@@ -9,7 +9,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from ..ground._build cimport fd_barrier, fd_flush_subnormals, fd_restore_subnormals
-from ..product._tile cimport offset, pack_panel_transposed, product
+from ..product._tile cimport offset, pack_panel_transposed, product, strided
 from ._backward_work cimport Backward, backward_work, plain_row_of, window_of
 from ._call cimport Call, numbers
 from ._pack cimport pack_gates_transposed, pack_parameters, Part, transposed_product
@@ -80,9 +80,9 @@ cdef inline void _through_projection(
         absorb_row(w, &row, dout + r * w.out_padded, f.mine.out_q0, f.mine.out_q1)
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
-    product[cython.floating](dout, w.out_padded, 1, rows, work + f.at.W_r + column * w.outputs, w.nr, w.outputs * w.nr,
-                             w.outputs, work + f.at.dm + row0 * w.padded + column, w.padded,
-                             f.mine.q1 * w.lanes - column, NULL, 0)
+    product[cython.floating](work + f.at.dm + row0 * w.padded + column, w.padded, strided(dout, w.out_padded, 1),
+                             strided(work + f.at.W_r + column * w.outputs, w.nr, w.outputs * w.nr),
+                             strided(NULL, 0, 1), rows, w.outputs, f.mine.q1 * w.lanes - column)
 
 
 cdef inline void _points(cython.floating* work, const Backward* f, Py_ssize_t t, Py_ssize_t rows) noexcept nogil:

@@ -12,7 +12,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from ..ground._build cimport fd_barrier, fd_flush_subnormals, fd_restore_subnormals
-from ..product._tile cimport offset, pack_panel, product
+from ..product._tile cimport offset, pack_panel, product, strided
 from ._call cimport Call, numbers
 from ._pack cimport gate_product, pack_gates, pack_parameters, parameters_size, Range
 from ._rows cimport emit_row, forward_row, normed_row, reset_row
@@ -231,10 +231,9 @@ cdef inline void _project(cython.floating* work, const Forward* f, Py_ssize_t t,
     write = _operand(work, f, t + 1) + f.mine.row0 * w.of_h.row
     if f.mine.by_units:
         fd_barrier(f.k.barrier, f.team)
-    product[cython.floating](numbers(work, f.k.m) + row * w.hidden, w.hidden, 1, rows,
-                             work + f.at.W_r + column * w.hidden, w.nr, w.hidden * w.nr, w.hidden,
-                             write + column, w.of_h.row, min(f.mine.out_q1 * w.lanes, w.outputs) - column,
-                             NULL, 0)
+    product[cython.floating](write + column, w.of_h.row, strided(numbers(work, f.k.m) + row * w.hidden, w.hidden, 1),
+                             strided(work + f.at.W_r + column * w.hidden, w.nr, w.hidden * w.nr), strided(NULL, 0, 1),
+                             rows, w.hidden, min(f.mine.out_q1 * w.lanes, w.outputs) - column)
     for r in range(rows):
         _set_row(work, f, t, f.mine.row0 + r, &one)
         emit_row[cython.floating](w, &one, write + r * w.of_h.row, f.mine.out_q0, f.mine.out_q1)

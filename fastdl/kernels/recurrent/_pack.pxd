@@ -2,7 +2,7 @@
 cimport cython
 
 from ..ground._vec cimport every, lane, set_lane, shift, total, vdouble, vec, vfloat
-from ..product._tile cimport offset, pack_panel, pack_panel_transposed, pack_register, product
+from ..product._tile cimport offset, pack_panel, pack_panel_transposed, pack_register, product, strided
 from ._call cimport Call, numbers
 from ._walk cimport DIAGONAL, plain_blocks, Side, up, Walk
 
@@ -55,16 +55,16 @@ cdef inline void gate_product(
     gates, start = gates + to.q0 * w.lanes, offset(start, to.q0 * w.lanes)
     if not w.packed:
         W = W + side.gate[to.q0 // w.wide] * w.hidden + to.q0 % w.wide * w.lanes
-        product(a, side.row, 1, rows, W, w.gates * w.hidden, w.nr, k, gates, w.row, (to.q1 - to.q0) * w.lanes, start,
-                start_row)
+        product(gates, w.row, strided(a, side.row, 1), strided(W, w.gates * w.hidden, w.nr),
+                strided(start, start_row, 1), rows, k, (to.q1 - to.q0) * w.lanes)
         return
     if q & 1:  # the second register of a panel
-        product(a, side.row, 1, rows, W + q // 2 * k * w.nr + w.lanes, w.nr, 0, k, gates, w.row, w.lanes, start,
-                start_row)
+        product(gates, w.row, strided(a, side.row, 1), strided(W + q // 2 * k * w.nr + w.lanes, w.nr, 0),
+                strided(start, start_row, 1), rows, k, w.lanes)
         q, gates, start = q + 1, gates + w.lanes, offset(start, w.lanes)
     if q + side.first * w.wide < to.q1:
-        product(a, side.row, 1, rows, W + q // 2 * k * w.nr, w.nr, k * w.nr, k, gates, w.row,
-                (to.q1 - side.first * w.wide - q) * w.lanes, start, start_row)
+        product(gates, w.row, strided(a, side.row, 1), strided(W + q // 2 * k * w.nr, w.nr, k * w.nr),
+                strided(start, start_row, 1), rows, k, (to.q1 - side.first * w.wide - q) * w.lanes)
 
 
 # ---- Parameters by unit: biases by plain block, three peepholes (or a diagonal recurrence's vector), gains
@@ -148,8 +148,9 @@ cdef inline void transposed_product(
     out = out + column
     if add:
         start = out
-    product(da + part.b0 * w.padded, w.row, 1, rows, W + column * height + (part.b0 - side.first) * w.nr * w.padded,
-            w.nr, height * w.nr, (part.b1 - part.b0) * w.padded, out, side.k, columns - column, start, side.k)
+    W = W + column * height + (part.b0 - side.first) * w.nr * w.padded
+    product(out, side.k, strided(da + part.b0 * w.padded, w.row, 1), strided(W, w.nr, height * w.nr),
+            strided(start, side.k, 1), rows, (part.b1 - part.b0) * w.padded, columns - column)
 
 
 cdef inline double _dot(

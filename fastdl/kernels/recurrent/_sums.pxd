@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from ..ground._build cimport fd_barrier
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
 from ..ground._vec cimport every, shift, vdouble, vec, vfloat
-from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product
+from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product, strided
 from ._backward_work cimport Backward, Block, narrow, plain_row_of, plain_row_size, Sums
 from ._call cimport numbers
 from ._gate_norm cimport plain_block
@@ -246,8 +246,9 @@ cdef inline void weight_products(
     if add:
         from_ = dW
     while i < height:
-        product(packed + i * BLOCK_ROWS, 1, FD_MR, min(FD_MR, height - i), panels, nr, BLOCK_ROWS * nr, rows,
-                dW + i * dW_row, dW_row, width, offset(from_, i * dW_row), dW_row)
+        product(dW + i * dW_row, dW_row, strided(packed + i * BLOCK_ROWS, 1, FD_MR),
+                strided(panels, nr, BLOCK_ROWS * nr), strided(offset(from_, i * dW_row), dW_row, 1),
+                min(FD_MR, height - i), rows, width)
         i += FD_MR
 
 
@@ -317,9 +318,9 @@ cdef inline void _narrow_product(
     cdef Py_ssize_t row = w.blocks * w.padded
     cdef cython.floating* to = work + f.at.sums + sums.first * row + sums.q0 * w.lanes
     if sums.q1 > sums.q0:
-        product(a + block.row * sums.height, 1, sums.height, sums.height,
-                work + f.at.da + block.slot * w.row + sums.q0 * w.lanes, w.row, w.nr, block.rows, to, row,
-                (sums.q1 - sums.q0) * w.lanes, to if block.add else NULL, row)
+        da = work + f.at.da + block.slot * w.row + sums.q0 * w.lanes
+        product(to, row, strided(a + block.row * sums.height, 1, sums.height), strided(da, w.row, w.nr),
+                strided(to if block.add else NULL, row, 1), sums.height, block.rows, (sums.q1 - sums.q0) * w.lanes)
 
 
 cdef inline void _carry(
