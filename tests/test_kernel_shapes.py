@@ -15,6 +15,7 @@ WING = [
     "_cells",
     "_forward",
     "_gate_norm",
+    "_heads",
     "_options",
     "_pack",
     "_passes",

@@ -325,7 +325,7 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
 
 def listed(stack: Stack, **own: Any) -> str:
     """The constructor's arguments that are not the defaults. own: the cell's, with theirs."""
-    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch",
+    defaults = {"num_layers": 1, "dropout": 0, "batch_first": False, **own, "bias": True, "init": "torch", **own,
                 "proj_size": 0, "bidirectional": False, "merge": "concat", "output": "sequence", "learned_state": False,
                 "layer_norm": False, "clip": None, "truncate": None, "checkpoint": False}  # fmt: skip
     given = {name: getattr(stack, name) for name, value in defaults.items() if getattr(stack, name) != value}
