@@ -63,7 +63,7 @@ def in_jax(weights, x, dy, heads):
             a_i, a_f, a_z, a_o = jnp.split(a + of_h, 4, axis=1)
             seen = jax.nn.log_sigmoid(a_f) + m
             m = jax.lax.stop_gradient(jnp.where(n > 0, jnp.maximum(seen, a_i), a_i))
-            i, f = jnp.exp(a_i - m), jnp.where(n > 0, jnp.exp(jnp.minimum(seen - m, 0)), 0)
+            i, f = jnp.exp(a_i - m), jnp.exp(jnp.where(n > 0, seen - m, -jnp.inf))
             c, n = f * c + i * jnp.tanh(a_z), f * n + i
             h = jax.nn.sigmoid(a_o) * c / n
             return (h, c, n, m), h
