@@ -59,7 +59,7 @@ def _recurrent(kind: str, **options: Any) -> None:
     layer = getattr(fd.nn, kind)(3, 4, rng=0, **options)
     x, lengths = normals(5, 2, 3), np.array([5, 3])
     y, state = layer.forward(x, lengths=lengths, return_state=True)
-    layer.backward(np.ones_like(y), state, return_state=True)
+    layer.backward(np.ones_like(y), state[:3] if kind == "sLSTM" else state, return_state=True)
     _through(layer, x)
     if not options.get("bidirectional"):
         layer.eval()
@@ -108,6 +108,12 @@ def cells_without_a_product() -> None:
     _recurrent("IndRNN", num_layers=2)
     _recurrent("MinGRU", positive=True)
     _recurrent("MinLSTM", normalized=False)
+
+
+@recipe
+def exponential_gates() -> None:
+    _recurrent("sLSTM", heads=2, num_layers=2, dropout=0.1)
+    _recurrent("sLSTM", forget_gate="exp", bidirectional=True, init="torch")
 
 
 @recipe

@@ -145,6 +145,10 @@ LAYERS = {
     "IndRNN": lambda width, seed: fd.nn.IndRNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
     "MinGRU": lambda width, seed: fd.nn.MinGRU(width, width, num_layers=2, dropout=0.2, zoneout=0.2, rng=seed),
     "MinLSTM": lambda width, seed: fd.nn.MinLSTM(width, width, num_layers=2, dropout=0.2, zoneout=0.2, rng=seed),
+    "sLSTM": lambda width, seed: fd.nn.sLSTM(
+        width, width, num_layers=2, dropout=0.2, heads=2, state_dropout=0.2, candidate_dropout=0.1, zoneout=0.2,
+        rng=seed,
+    ),
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {

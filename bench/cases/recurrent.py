@@ -3,6 +3,7 @@
 A tape may be used any number of times, so a backward's forward runs once, when the work is built.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ SHAPES = {
 }
 # The reference takes ragged sequences one by one: a minute of them at the largest size above.
 RAGGED = SHAPES | {"large": {"steps": 64, "batch": 32, "inputs": 256, "hidden": 256}}
+BY_HEADS = {name: shape | {"hidden": shape["hidden"] + 1} for name, shape in SHAPES.items()}
+BY_HEADS["large"] = SHAPES["large"]
+HEADS = 4
 GATES = {"LSTM": 4, "GRU": 3}
 STATES = {
     "small": {"steps": 5, "batch": 7, "hidden": 19},
@@ -68,6 +72,8 @@ def _layer(
     )
     if recurrence == "diagonal":
         W_h = W_h[0] / scale / 4
+    elif recurrence == "heads":
+        W_h = normals(dtype, HEADS, hidden // HEADS, gates * hidden // HEADS, seed=4) * scale
     weights = (W_x,) if recurrence == "none" else (W_x, W_h)
     b = normals(dtype, biases * hidden, seed=5)
     projected = hidden * out if option == "projection" else 0
@@ -136,6 +142,55 @@ _enter("minlstm", "positive", 3, 3, "none", positive=True)
 _enter("minlstm", "not normalized", 3, 3, "none", normalized=False)
 _enter("indrnn", "", 1, 1, "diagonal")
 _enter("indrnn", "tanh", 1, 1, "diagonal", nonlinearity="tanh")
+
+
+@case("recurrent", "slstm_forward", **BY_HEADS)
+def slstm_forward(dtype: np.dtype, **shape: int) -> Work:
+    return _slstm(dtype, "dense", **shape)[0]
+
+
+@case("recurrent", "slstm_backward", **BY_HEADS)
+def slstm_backward(dtype: np.dtype, **shape: int) -> Work:
+    return _slstm(dtype, "dense", **shape)[1]()
+
+
+@case("recurrent", "slstm_forward", "heads", **BY_HEADS)
+def slstm_forward_heads(dtype: np.dtype, **shape: int) -> Work:
+    return _slstm(dtype, "heads", **shape)[0]
+
+
+@case("recurrent", "slstm_backward", "heads", **BY_HEADS)
+def slstm_backward_heads(dtype: np.dtype, **shape: int) -> Work:
+    return _slstm(dtype, "heads", **shape)[1]()
+
+
+def _slstm(dtype: np.dtype, recurrence: str, **shape: int) -> tuple[Work, Callable[[], Work]]:
+    """Forward, and what makes the backward's work: from zero states, of which there are four."""
+    made = _layer(dtype, 4, 4, True, **shape, recurrence=recurrence)
+    x, h0, c0, *weights = made.arguments
+    zero = np.zeros_like(c0)
+    arguments = (x, h0, zero, zero, zero, *weights)
+    states = made.output * 2  # h, c, n and m
+
+    def backward() -> Work:
+        h, *_, tape = fd.slstm_forward(*arguments)
+        slope = normals(dtype, *h.shape, seed=7)
+        return Work(
+            lambda: fd.slstm_backward(slope, tape),
+            read=_bytes(arguments, {}) + states + made.kept + slope.nbytes,
+            written=_bytes(arguments, {}),
+            multiply_adds=2 * made.multiply_adds,
+            tolerance=1e-4,
+        )
+
+    forward = Work(
+        lambda: fd.slstm_forward(*arguments)[:-1],
+        read=_bytes(arguments, {}),
+        written=states + made.kept,
+        multiply_adds=made.multiply_adds,
+        tolerance=1e-4,
+    )
+    return forward, backward
 
 
 @case("recurrent", "lstm_forward", "without tape", **SHAPES)

@@ -8,6 +8,7 @@ from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._parameter import Parameter
 from ._sequential import Sequential
+from ._xlstm_cells import sLSTM
 from .dropout import (
     AlphaDropout,
     DropConnect,
@@ -45,6 +46,7 @@ __all__ = [
     "Tanh",
     "Zoneout",
     "monte_carlo",
+    "sLSTM",
 ]
 
 

@@ -14,7 +14,7 @@ from .._dispatch import get_backend
 from ..recurrent._run import BIASES, GATES, PLAIN, RECURRENCES, STATES, options_for, walk, walk_back
 from ..recurrent._sequences import rows_of
 
-States = tuple[np.ndarray, ...]  # h, or h and c
+States = tuple[np.ndarray, ...]  # h, or h and what is carried beside it: c, or c, n and m side by side
 
 
 class Cell(NamedTuple):
@@ -23,6 +23,7 @@ class Cell(NamedTuple):
     number: int  # as the kernels know it
     function: str  # of the topic, without _forward and _backward
     own: Mapping[str, Any]  # the function's arguments that tell its cells apart
+    heads: int = 1  # of a recurrence by heads
 
     @property
     def gates(self) -> int:
@@ -35,11 +36,13 @@ class Cell(NamedTuple):
 
     @property
     def recurrence(self) -> str:
-        """What multiplies h: "dense", a matrix; "diagonal", a vector; "none". But for the dense there is one bias."""
+        """What multiplies h: "dense", a matrix; "heads", one or one for each head; "diagonal", a vector; "none". All
+        but the dense have one bias."""
         return RECURRENCES[self.number]
 
     @property
     def states(self) -> int:
+        """1: h; 2: h and c; 4: h, c, n and m, of which the last three are one array here."""
         return STATES[self.number]
 
 
@@ -87,11 +90,12 @@ def _by_function(
     """`forward` by the topic's function, which the reference has, too."""
     parts = {name: getattr(weights, name) for name in ("projection", "peepholes", "gains")}
     options = {name: array for name, array in parts.items() if array is not None}
+    apart = states if cell.states < 4 else (states[0], *np.split(states[1], 3, axis=1))
     h, *c, tape = getattr(recurrent, f"{cell.function}_forward")(
-        x, *states, *_of_product(cell, weights), way.training, lengths=way.lengths, reverse=way.backwards,
+        x, *apart, *_of_product(cell, weights), way.training, lengths=way.lengths, reverse=way.backwards,
         **cell.own, **options, **way.options,
     )  # fmt: skip
-    return h, c[0] if c else None, tape
+    return h, np.concatenate(c, axis=2) if c else None, tape
 
 
 def _of_product(cell: Cell, weights: Weights) -> tuple[Any, ...]:
@@ -115,6 +119,10 @@ def backward(
     if cell.states == 2:
         dx, dh0, dc0, *_ = function(dh, dc, tape, tuple(gradients), add, input_gradient, dh_last, dc_last)
         return dx, (dh0, dc0)
+    if cell.states == 4:
+        last = (None, None) if dc_last is None else np.split(dc_last, 3, axis=1)[:2]
+        dx, dh0, dc0, dn0, *_ = function(dh, tape, _of_product(cell, gradients), add, input_gradient, dh_last, *last)
+        return dx, (dh0, np.concatenate([dc0, dn0, np.zeros_like(dc0)], axis=1))
     out = _of_product(cell, gradients) + ((gradients.gains,) if cell.recurrence == "dense" else ())
     dx, dh0, *_ = function(dh, tape, out, add, input_gradient, dh_last)
     return dx, (dh0,)

@@ -7,37 +7,48 @@ import numpy as np
 
 from .._validate import float_array
 
-State = Any  # h, or for the LSTM (h, c): arrays (num_layers * directions, B, ...)
+State = Any  # h, or for the LSTM (h, c), for the sLSTM (h, c, n, m): arrays (num_layers * directions, B, ...)
 
 
 class Ends(NamedTuple):
-    """How the states are laid out: one array for each kind of state, with a row for each layer and direction."""
+    """How the states are laid out: h, and in one array what is carried beside it, with a row for each layer and
+    direction. Of gradients there are no more than three, since m has none: its place is zero."""
 
     rows: int  # layers times directions
-    widths: tuple[int, ...]  # of h, or of h and c
+    widths: tuple[int, ...]  # of h, or of h and c, or of h, c, n and m
     dtype: np.dtype
 
     def zeros(self, batch: int) -> tuple[np.ndarray, ...]:
-        return tuple([np.zeros((self.rows, batch, width), self.dtype) for width in self.widths])
+        widths = (self.widths[0], sum(self.widths[1:]))[: len(self.widths)]
+        return tuple([np.zeros((self.rows, batch, width), self.dtype) for width in widths])
 
-    def checked(self, name: str, state: State, batch: int) -> tuple[np.ndarray, ...]:
-        """What a caller gave, as one array for each kind."""
+    def checked(self, name: str, state: State, batch: int, gradients: bool = False) -> tuple[np.ndarray, ...]:
+        """What a caller gave, as one or two arrays."""
         if len(self.widths) == 1:
             return (float_array(name, state, (self.rows, batch, self.widths[0]), self.dtype),)
+        widths = self.widths[: 3 if gradients else 4]
+        expected = f"({', '.join([f'd{one}' if gradients else one for one in 'hcnm'[: len(widths)]])})"
         if not isinstance(state, (tuple, list)):
-            raise TypeError(f"{name}: got {type(state).__name__}, expected (h, c)")
-        if len(state) != 2:
-            raise ValueError(f"{name}: got {len(state)} arrays, expected (h, c)")
-        R, H = self.widths
-        h = float_array(f"{name}[0]", state[0], (self.rows, batch, R), self.dtype)
-        return h, float_array(f"{name}[1]", state[1], (self.rows, batch, H), self.dtype)
+            raise TypeError(f"{name}: got {type(state).__name__}, expected {expected}")
+        if len(state) != len(widths):
+            raise ValueError(f"{name}: got {len(state)} arrays, expected {expected}")
+        h, *others = [
+            float_array(f"{name}[{i}]", one, (self.rows, batch, width), self.dtype)
+            for i, (one, width) in enumerate(zip(state, widths, strict=True))
+        ]
+        others += [np.zeros_like(others[0])] * (len(self.widths) - len(widths))
+        return h, others[0] if len(others) == 1 else np.concatenate(others, axis=2)
 
-    def stacked(self, states: Sequence[tuple[np.ndarray, ...]]) -> State:
+    def stacked(self, states: Sequence[tuple[np.ndarray, ...]], gradients: bool = False) -> State:
         """What a caller gets, from the states of each layer and direction."""
-        return self.given(tuple([_stacked(parts) for parts in zip(*states, strict=True)]))
+        return self.given(tuple([_stacked(parts) for parts in zip(*states, strict=True)]), gradients)
 
-    def given(self, states: tuple[np.ndarray, ...]) -> State:
-        return states[0] if len(self.widths) == 1 else states
+    def given(self, states: tuple[np.ndarray, ...], gradients: bool = False) -> State:
+        """What a caller gets of one or two arrays."""
+        if len(self.widths) < 3:
+            return states[0] if len(self.widths) == 1 else states
+        others = [np.ascontiguousarray(one) for one in np.split(states[1], len(self.widths) - 1, axis=2)]
+        return states[0], *others[: 2 if gradients else 3]
 
 
 class Directions(NamedTuple):

@@ -272,8 +272,12 @@ def shapes_of(settings: Settings, inputs: int, parts: Mapping[str, Any]) -> dict
     """Shapes of a layer's parameters by name, in torch's order. parts: which there are beside weights and biases."""
     cell, H, R = settings.cell, settings.hidden, settings.outputs
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (inputs, cell.gates * H)}
-    if cell.recurrence != "none":
-        shapes["weight_hh"] = (R, cell.gates * H) if cell.recurrence == "dense" else (cell.gates * H,)
+    if cell.recurrence == "diagonal":
+        shapes["weight_hh"] = (cell.gates * H,)
+    elif cell.heads > 1:
+        shapes["weight_hh"] = (cell.heads, H // cell.heads, cell.gates * H // cell.heads)
+    elif cell.recurrence != "none":
+        shapes["weight_hh"] = (R, cell.gates * H)
     shapes |= bias_shapes(settings.bias, cell.gates * H, cell.biases * H)
     others = {"weight_hr": (H, R), "gain": (2, cell.gates, H), "peephole": (3, H), "h0": (R,), "c0": (H,)}
     return shapes | {name: shape for name, shape in others.items() if parts[name]}

@@ -61,9 +61,9 @@ class Stack(Module):
         self.truncate = None if truncate is None else integer("truncate", truncate, 1)
         self.checkpoint = flag("checkpoint", checkpoint)
         self.dtype = float_dtype(dtype)
-        widths = (self.proj_size or self.hidden_size, self.hidden_size)
+        widths = (self.proj_size or self.hidden_size, *(cell.states - 1) * [self.hidden_size])
         self._both = Directions(len(self.directions), self.merge, self.dtype)
-        self._ends = Ends(self.num_layers * len(self.directions), widths[: cell.states], self.dtype)
+        self._ends = Ends(self.num_layers * len(self.directions), widths, self.dtype)
         source = as_generator(rng)
         self._fill(source)
         drawn = any(self.rates.values())  # by the layers: the dropout between them is a child's
@@ -80,9 +80,9 @@ class Stack(Module):
         for k in range(self.num_layers):
             for suffix, _ in self.directions:
                 shapes = shapes_of(settings, outputs if k else self.input_size, parts)
-                for name, array in initial.values(shapes).items():
-                    full = f"{name}_l{k}{suffix}"
-                    setattr(self, full, Parameter(full, array, transposed=name.startswith("weight")))
+                for name, array in initial.values(shapes, k / max(self.num_layers - 1, 1)).items():
+                    full, matrix = f"{name}_l{k}{suffix}", name.startswith("weight") and array.ndim < 3
+                    setattr(self, full, Parameter(full, array, transposed=matrix))
             if self.dropout and k < self.num_layers - 1:
                 setattr(self, f"dropout_l{k}", Dropout(self.dropout, rng=int(source.integers(0, 2**31))))
 
@@ -133,7 +133,7 @@ class Stack(Module):
         Returns
         -------
         h : ndarray (num_layers * directions, batch, hidden_size or proj_size)
-            For the LSTM (h, c), c (num_layers * directions, batch, hidden_size).
+            For the LSTM (h, c), c (num_layers * directions, batch, hidden_size); for the sLSTM (h, c, n, m).
         """
         return self._ends.given(self._first_states(integer("batch", batch, 0)))
 
@@ -182,8 +182,8 @@ class Stack(Module):
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
         x = self._turned(x)
         T, B = x.shape[:2]
-        if return_cells and self._cell.states == 1:
-            raise ValueError(f"return_cells: got True, but {type(self).__name__} has no cell state")
+        if return_cells and self._cell.states != 2:
+            raise ValueError(f"return_cells: got True, but {type(self).__name__} {self._without_cells()}")
         if lengths is not None:
             lengths = lengths_array("lengths", lengths, T, B)
         ends = return_state or return_cells or self.output == "last"
@@ -263,7 +263,7 @@ class Stack(Module):
         dy : ndarray, shaped as y
             Gradient with respect to the output.
         dstate : optional
-            Gradient with respect to the final states, shaped as these.
+            Gradient with respect to the final states, shaped as these; of the sLSTM (dh, dc, dn), since m has none.
         dcells : ndarray (T, B, hidden_size * directions), optional
             Gradient with respect to the last layer's cell states (LSTM).
         return_state : bool, default False
@@ -279,12 +279,12 @@ class Stack(Module):
         return_state, input_gradient = flag("return_state", return_state), flag("input_gradient", input_gradient)
         dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
         if dcells is not None:
-            if self._cell.states == 1:
-                raise ValueError(f"dcells: got an array, but {type(self).__name__} has no cell state")
+            if self._cell.states != 2:
+                raise ValueError(f"dcells: got an array, but {type(self).__name__} {self._without_cells()}")
             lead = (B, T) if self.batch_first else (T, B)
             dcells = float_array("dcells", dcells, (*lead, self.hidden_size * len(self.directions)), self.dtype)
         D = len(self.directions)
-        given = None if dstate is None else self._ends.checked("dstate", dstate, B)
+        given = None if dstate is None else self._ends.checked("dstate", dstate, B, gradients=True)
         passes, _, from_start = self._pop()
         if self.output == "last":
             given = self._ends.zeros(B) if given is None else given
@@ -302,7 +302,7 @@ class Stack(Module):
             for layer, dstates in zip(self._layers, first, strict=True):
                 layer.add_first_states(dstates)
         dx = self._turned(dx) if input_gradient else None
-        return (dx, self._ends.stacked(first)) if return_state else dx
+        return (dx, self._ends.stacked(first, gradients=True)) if return_state else dx
 
     def _back_through(
         self, passes: list[Any], parts: list[np.ndarray], by_cells: list[Any], given: tuple[np.ndarray, ...] | None,
@@ -329,6 +329,9 @@ class Stack(Module):
         if self.output == "last":
             return B, width
         return (B, T, width) if self.batch_first else (T, B, width)
+
+    def _without_cells(self) -> str:
+        return "has no cell state" if self._cell.states == 1 else "has one that means nothing without n and m"
 
     # ---- small parts ----------------------------------------------------------------------------------------
     def _taken(self, state: State | None, batch: int) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN, LSTM, GRU, IndRNN, MinGRU and MinLSTM with their options, forward and backward through time.
+"""Recurrent layers, forward and backward through time: RNN, LSTM, GRU, IndRNN, MinGRU, MinLSTM and sLSTM.
 
 Arrays are time-major: x is (T, B, I), states are (B, H). Equations: docs/recurrent.md.
 """
@@ -11,6 +11,7 @@ from ._mingru import MinGRUGradients, mingru_backward, mingru_forward
 from ._minlstm import MinLSTMGradients, minlstm_backward, minlstm_forward
 from ._rnn import RNNGradients, rnn_backward, rnn_forward
 from ._run import RecurrentTape
+from ._slstm import slstm_backward, slstm_forward, sLSTMGradients
 
 __all__ = [
     "GRUGradients",
@@ -34,6 +35,9 @@ __all__ = [
     "minlstm_forward",
     "rnn_backward",
     "rnn_forward",
+    "sLSTMGradients",
+    "slstm_backward",
+    "slstm_forward",
 ]
 
 

@@ -1,5 +1,6 @@
 """What the public functions of every cell share: options checked, rows laid out, memory found, kernels called."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,10 @@ from ._sequences import Rows, rows_of
 # The kernels' table of the cells (kernels/recurrent/_table.h), in the order of its rows.
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
 MINGRU, MINGRU_POSITIVE, MINLSTM = 8, 9, 10  # and its three other forms
+SLSTM, SLSTM_EXP = 14, 15
 CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), strict=True)
-_WIDTH_OF = {"dense": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}  # what says H, and its axes
+# What says H, and its axes; W_h by heads has one more where there are several.
+_WIDTH_OF = {"dense": ("W_h", 2), "heads": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
@@ -126,7 +129,7 @@ def forward(
     cell: int,
     x: np.ndarray,
     h0: np.ndarray,
-    c0: np.ndarray | None,
+    c0: Any,
     W_x: np.ndarray,
     W_h: np.ndarray | None,
     b: np.ndarray,
@@ -135,14 +138,18 @@ def forward(
     reverse: bool,
     given: dict[str, Any],
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
-    """h, c and the tape of any cell. given: the options that were asked for, by the public functions' names."""
+    """h, c and the tape of any cell. c0: the array, or (c0, n0, m0), and c then has c, n and m side by side. given: the
+    options that were asked for, by the public functions' names."""
     training, reverse = flag("training", training), flag("reverse", reverse)
     x = float_array("x", x, (None, None, None))
     dtype = x.dtype
     T, B, I = x.shape  # noqa: E741
     G, (name, axes) = GATES[cell], _WIDTH_OF[RECURRENCES[cell]]
+    if RECURRENCES[cell] == "heads" and isinstance(W_h, np.ndarray) and W_h.ndim == 3:
+        axes = 3
     widest = float_array(name, W_x if name == "W_x" else W_h, (None,) * axes, dtype)
-    H = widest.shape[-1] // G
+    heads = len(widest) if axes == 3 else 1
+    H = widest.shape[-1] // G * heads
     if not (I and H):
         name, array = (name, widest) if I else ("x", x)
         raise ValueError(f"{name}: got shape {array.shape}, expected at least one column")
@@ -150,13 +157,23 @@ def forward(
     options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
     R = H if options.projection is None else options.projection.shape[1]
     if name != "W_x":
-        W_h = float_array(name, widest, (R, G * H)[-axes:], dtype)
+        wanted = (R, G * H)[-axes:] if axes < 3 else (heads, H // heads, G * H // heads)
+        W_h = float_array(name, widest, wanted, dtype)
     W_x = float_array("W_x", W_x, (I, G * H), dtype)
     b = float_array("b", b, (BIASES[cell] * H,), dtype)
     h0 = float_array("h0", h0, (B, R), dtype)
     if STATES[cell] == 2:
         c0 = float_array("c0", c0, (B, H), dtype)
+    elif STATES[cell] == 4:
+        c0 = beside(("c0", "n0", "m0"), c0, (B, H), dtype)
     return walk(cell, x, h0, c0, W_x, W_h, b, training, rows, options)
+
+
+def beside(names: tuple[str, ...], arrays: Sequence[np.ndarray], shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    """Checked arrays (B, H) of the states beside h, side by side as the kernels take them."""
+    return np.concatenate(
+        [float_array(name, one, shape, dtype) for name, one in zip(names, arrays, strict=True)], axis=1
+    )
 
 
 def walk(
@@ -175,13 +192,13 @@ def walk(
     """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is
     wanted."""
     (T, B, I), R, dtype = x.shape, h0.shape[1], x.dtype  # noqa: E741
-    H = W_x.shape[1] // GATES[cell]
+    H, C = W_x.shape[1] // GATES[cell], 0 if c0 is None else c0.shape[1]
     x = x.reshape(T * B, I)
     N = T * B
     if rows is not None:
         N = rows.total
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
-    h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, H), dtype)
+    h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, C), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
     tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, aligned_empty((0, 0), dtype), m, options, rows, (T, B))
     make_plan = kernels.recurrent.Plan
@@ -194,7 +211,7 @@ def walk(
         h[:B], h[B:] = h0, 0
         if c is not None:
             c[:B], c[B:] = c0, 0
-    h_steps, c_steps = h[B:].reshape(T, B, R), c[B:].reshape(T, B, H) if cells and c is not None else None
+    h_steps, c_steps = h[B:].reshape(T, B, R), c[B:].reshape(T, B, C) if cells and c is not None else None
     return h_steps, c_steps, tape if training else None
 
 
@@ -207,10 +224,13 @@ def backward(
     accumulate: bool,
     input_gradient: bool,
     dh_last: np.ndarray | None,
-    dc_last: np.ndarray | None,
+    dc_last: Any,
     name: str,
 ) -> tuple[Any, ...]:
-    """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not."""
+    """dx, dh0, dc0, dW_x, dW_h, db, dprojection, dpeepholes, dgains, None for what the cell has not.
+
+    dc_last: the array, or (dc_last, dn_last), and dc0 then has those of c, n and m side by side.
+    """
     if not isinstance(tape, RecurrentTape) or tape.cell not in cells:
         raise TypeError(f"tape: got {_kind(tape)}, expected the tape of {name}(..., training=True)")
     made = "reference" if isinstance(tape.gates, list) else "compiled"
@@ -223,6 +243,8 @@ def backward(
         dh_last = float_array("dh_last", dh_last, (B, R), dtype)
     if tape.c is None:
         dc = dc_last = None
+    elif STATES[tape.cell] == 4:
+        dc_last = _last_beside(dc_last, (B, tape.c.shape[1] // 3), dtype)
     else:
         H = tape.c.shape[1]
         if dc is not None:
@@ -242,6 +264,15 @@ def backward(
         labels = ("dW_x", f"d{_WIDTH_OF[RECURRENCES[tape.cell]][0]}", *_GRADIENTS[2:])
         gradients = _places(out, places, labels, dtype, read)
     return *walk_back(tape, dh, dc, dh_last, dc_last, gradients, accumulate, input_gradient), *gradients
+
+
+def _last_beside(given: Any, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray | None:
+    """The gradients with respect to the last c and n, side by side; that with respect to m is zero."""
+    if given[0] is given[1] is None:
+        return None
+    zeros = np.zeros(shape, dtype)
+    arrays = [zeros if one is None else one for one in given]
+    return beside(("dc_last", "dn_last", ""), [*arrays, zeros], shape, dtype)
 
 
 def walk_back(

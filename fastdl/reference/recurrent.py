@@ -1,16 +1,20 @@
-"""Recurrent layers as the equations stand (docs/recurrent.md), one sequence after another where lengths differ."""
+"""Recurrent layers in obvious NumPy, one sequence after another where lengths differ; cells: _recurrent_cells.py."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from . import _recurrent_cells as cells
+
 RNN_TANH, RNN_RELU, LSTM, LSTM_COUPLED, GRU_AFTER, GRU_BEFORE, INDRNN_TANH, INDRNN_RELU = range(8)
 MINGRU, MINGRU_POSITIVE, MINLSTM = 8, 9, 10  # and its three other forms
+SLSTM, SLSTM_EXP = 14, 15
 CELLS = (
     "RNN", "RNN with relu", "LSTM", "LSTM with coupled=True", "GRU", "GRU with reset_after=False", "IndRNN with tanh",
     "IndRNN", "MinGRU", "MinGRU with positive=True", "MinLSTM",
     "MinLSTM with positive=True", "MinLSTM with normalized=False", "MinLSTM with positive=True, normalized=False",
+    "sLSTM", "sLSTM with forget_gate='exp'",
 )  # fmt: skip
 
 
@@ -43,10 +47,6 @@ class RecurrentTape:
         return f"RecurrentTape({CELLS[self.cell]}, {sizes})"
 
 
-def _sigmoid(x):
-    return 0.5 * (1 + np.tanh(0.5 * x))
-
-
 def last_step(h, lengths=None, reverse=False):
     lengths = [len(h)] * h.shape[1] if lengths is None else lengths
     return np.array([h[0 if reverse else n - 1, b] for b, n in enumerate(lengths)], h.dtype).reshape(h.shape[1:])
@@ -64,7 +64,7 @@ def lstm_forward(
     peepholes=None, gains=None, epsilon=1e-5, clip=None, cell_clip=None, state_mask=None, candidate_mask=None,
     candidate_scale=1.0, zoneout_h=None, zoneout_c=None,
 ):  # fmt: skip
-    cell = _LSTM(3 if coupled else 4, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, candidate_scale)
+    cell = cells.LSTM(3 if coupled else 4, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, candidate_scale)
     cell.coupled, cell.cell_clip, cell.number = coupled, cell_clip, LSTM_COUPLED if coupled else LSTM
     masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": zoneout_c}
     h, c, tape = _forward(cell, x, h0, c0, lengths, reverse, masks)
@@ -79,7 +79,7 @@ def gru_forward(
     x, h0, W_x, W_h, b, training=True, *, reset_after=True, lengths=None, reverse=False, gains=None, epsilon=1e-5,
     clip=None, state_mask=None, candidate_mask=None, candidate_scale=1.0, zoneout_h=None,
 ):  # fmt: skip
-    cell = _GRU(3, W_x, W_h, b, None, None, gains, epsilon, clip, candidate_scale)
+    cell = cells.GRU(3, W_x, W_h, b, None, None, gains, epsilon, clip, candidate_scale)
     cell.reset_after, cell.number = reset_after, GRU_AFTER if reset_after else GRU_BEFORE
     masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
     h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
@@ -96,7 +96,7 @@ def rnn_forward(
     x, h0, W_x, W_h, b, training=True, *, nonlinearity="tanh", lengths=None, reverse=False, gains=None, epsilon=1e-5,
     clip=None, state_mask=None, zoneout_h=None,
 ):  # fmt: skip
-    cell = _RNN(1, W_x, W_h, b, None, None, gains, epsilon, clip, 1.0)
+    cell = cells.RNN(1, W_x, W_h, b, None, None, gains, epsilon, clip, 1.0)
     cell.relu = nonlinearity == "relu"
     cell.number = RNN_RELU if cell.relu else RNN_TANH
     masks = {"state": state_mask, "candidate": None, "zone_h": zoneout_h, "zone_c": None}
@@ -112,7 +112,7 @@ def indrnn_forward(
     x, h0, W_x, u, b, training=True, *, nonlinearity="relu", lengths=None, reverse=False, clip=None, state_mask=None,
     zoneout_h=None,
 ):  # fmt: skip
-    cell = _IndRNN(1, W_x, u, b, None, None, None, 0.0, clip, 1.0)
+    cell = cells.IndRNN(1, W_x, u, b, None, None, None, 0.0, clip, 1.0)
     cell.relu = nonlinearity == "relu"
     cell.number = INDRNN_RELU if cell.relu else INDRNN_TANH
     masks = {"state": state_mask, "candidate": None, "zone_h": zoneout_h, "zone_c": None}
@@ -128,7 +128,7 @@ def mingru_forward(
     x, h0, W_x, b, training=True, *, positive=False, lengths=None, reverse=False, candidate_mask=None,
     candidate_scale=1.0, zoneout_h=None,
 ):  # fmt: skip
-    cell = _MinGRU(2, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
+    cell = cells.MinGRU(2, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
     cell.positive, cell.number = positive, MINGRU_POSITIVE if positive else MINGRU
     masks = {"state": None, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
     h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
@@ -145,7 +145,7 @@ def minlstm_forward(
     x, h0, W_x, b, training=True, *, positive=False, normalized=True, lengths=None, reverse=False, candidate_mask=None,
     candidate_scale=1.0, zoneout_h=None,
 ):  # fmt: skip
-    cell = _MinLSTM(3, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
+    cell = cells.MinLSTM(3, W_x, None, b, None, None, None, 0.0, None, candidate_scale)
     cell.positive, cell.normalized, cell.number = positive, normalized, MINLSTM + positive + 2 * (not normalized)
     masks = {"state": None, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
     h, _, tape = _forward(cell, x, h0, None, lengths, reverse, masks)
@@ -154,6 +154,25 @@ def minlstm_forward(
 
 def minlstm_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None):
     return mingru_backward(dh, tape, out, accumulate, input_gradient, dh_last)
+
+
+def slstm_forward(
+    x, h0, c0, n0, m0, W_x, W_h, b, training=True, *, forget_gate="sigmoid", lengths=None, reverse=False,
+    state_mask=None, candidate_mask=None, candidate_scale=1.0, zoneout_h=None,
+):  # fmt: skip
+    cell = cells.sLSTM(4, W_x, W_h, b, None, None, None, 0.0, None, candidate_scale)
+    cell.exponential = forget_gate == "exp"
+    cell.number = SLSTM_EXP if cell.exponential else SLSTM
+    masks = {"state": state_mask, "candidate": candidate_mask, "zone_h": zoneout_h, "zone_c": None}
+    h, all_c, tape = _forward(cell, x, h0, np.concatenate([c0, n0, m0], axis=1), lengths, reverse, masks)
+    return h, *np.split(all_c, 3, axis=2), tape if training else None
+
+
+def slstm_backward(dh, tape, out=None, accumulate=False, input_gradient=True, dh_last=None, dc_last=None, dn_last=None):
+    zeros = np.zeros((tape.shape[1], tape.h.shape[1]), tape.h.dtype)
+    last = np.concatenate([zeros if one is None else one for one in (dc_last, dn_last, None)], axis=1)
+    dx, dh0, dc0, dW_x, dW_h, db, *_ = _backward(tape, dh, None, dh_last, out, accumulate, input_gradient, last)
+    return dx, dh0, *np.split(dc0, 3, axis=1)[:2], dW_x, dW_h, db
 
 
 # ---- The walk over time, one sequence (a batch of one) after another ----------------------------------------------
@@ -222,257 +241,3 @@ def _backward(tape, dh, dc, dh_last, out, accumulate, input_gradient, dc_last=No
                 place[...] = place + gradient if accumulate else gradient
         result = out
     return dx if input_gradient else None, dh0, dc0, *result
-
-
-# ---- The cells ------------------------------------------------------------------------------------------------------
-
-
-class _Cell:
-    def __init__(self, gates, W_x, W_h, b, projection, peepholes, gains, epsilon, clip, scale):
-        self.parameters = {"W_x": W_x, "W_h": W_h, "b": b, "projection": projection, "peepholes": peepholes,
-                           "gains": gains}  # fmt: skip
-        self.W_x, self.W_h, self.b, self.projection, self.peepholes, self.gains = self.parameters.values()
-        self.epsilon, self.clip, self.scale = epsilon, clip, scale
-        self.hidden = W_x.shape[1] // gates
-
-    def products(self, v, W, part):
-        """v @ W by gates, layer-normed if asked; and what that needs to be undone."""
-        a = np.split(v @ W, W.shape[1] // self.hidden, axis=1)
-        if self.gains is None:
-            return a, None
-        normed, kept = [], []
-        for g, one in enumerate(a):
-            scale = 1 / np.sqrt(one.var(axis=1, keepdims=True) + self.epsilon)
-            hat = (one - one.mean(axis=1, keepdims=True)) * scale
-            normed.append(self.gains[part, g] * hat)
-            kept.append((hat, scale))
-        return normed, kept
-
-    def products_backward(self, da, v, W, part, kept, gates):
-        """dv, and adds dW and dgains of the gates whose gradients da are."""
-        gradients, dv = {}, 0
-        dW = np.zeros_like(W)
-        for d, g in zip(da, gates, strict=True):
-            if kept is not None:
-                hat, scale = kept[g]
-                gradients.setdefault("gains", np.zeros_like(self.gains))[part, g] = (d * hat).sum(0)
-                d = d * self.gains[part, g]
-                d = scale * (d - d.mean(1, keepdims=True) - hat * (d * hat).mean(1, keepdims=True))
-            columns = slice(g * self.hidden, (g + 1) * self.hidden)
-            dW[:, columns] = v.T @ d
-            dv = dv + d @ W[:, columns].T
-        gradients["W_h" if part else "W_x"] = dW
-        return dv, gradients
-
-    def bounded(self, a):
-        return a if self.clip is None else np.clip(a, -self.clip, self.clip)
-
-    def inside(self, a):
-        return 1 if self.clip is None else (np.abs(a) <= self.clip)
-
-    def keep(self, g, mask):
-        return g if mask is None else g * np.where(mask, self.scale, 0).astype(g.dtype)
-
-    @staticmethod
-    def zoned(old, new, zone):
-        if zone is None:
-            return new
-        return np.where(zone, old, new) if np.ndim(zone) else zone * old + (1 - zone) * new
-
-    @staticmethod
-    def unzoned(d, zone):
-        """Gradients with respect to the old and the new value."""
-        if zone is None:
-            return np.zeros_like(d), d
-        return (np.where(zone, d, 0), np.where(zone, 0, d)) if np.ndim(zone) else (zone * d, (1 - zone) * d)
-
-
-def _merge(*many):
-    total = {}
-    for gradients in many:
-        for name, gradient in gradients.items():
-            total[name] = total.get(name, 0) + gradient
-    return total
-
-
-def _masked(h, mask):
-    return h if mask is None else h * mask
-
-
-class _RNN(_Cell):
-    def step(self, x, h, c, own):
-        (of_x,), kept_x = self.products(x, self.W_x, 0)
-        (of_h,), kept_h = self.products(_masked(h, own["state"]), self.W_h, 1)
-        a = of_x + of_h + self.b
-        value = np.maximum(self.bounded(a), 0) if self.relu else np.tanh(self.bounded(a))
-        return (self.zoned(h, value, own["zone_h"]), None), (kept_x, kept_h, a, value)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        kept_x, kept_h, a, value = kept
-        passed, d = self.unzoned(dh, own["zone_h"])
-        da = d * ((value > 0) if self.relu else 1 - value**2) * self.inside(a)
-        dx, by_x = self.products_backward([da], x, self.W_x, 0, kept_x, [0])
-        dm, by_h = self.products_backward([da], _masked(h, own["state"]), self.W_h, 1, kept_h, [0])
-        return dx, passed + _masked(dm, own["state"]), None, _merge(by_x, by_h, {"b": da.sum(0)})
-
-
-class _IndRNN(_RNN):
-    """W_h is the vector u."""
-
-    def step(self, x, h, c, own):
-        (of_x,), _ = self.products(x, self.W_x, 0)
-        a = of_x + self.W_h * _masked(h, own["state"]) + self.b
-        value = np.maximum(self.bounded(a), 0) if self.relu else np.tanh(self.bounded(a))
-        return (self.zoned(h, value, own["zone_h"]), None), (a, value)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        a, value = kept
-        passed, d = self.unzoned(dh, own["zone_h"])
-        da = d * ((value > 0) if self.relu else 1 - value**2) * self.inside(a)
-        dx, by_x = self.products_backward([da], x, self.W_x, 0, None, [0])
-        by_u = {"W_h": (da * _masked(h, own["state"])).sum(0), "b": da.sum(0)}
-        return dx, passed + _masked(da * self.W_h, own["state"]), None, _merge(by_x, by_u)
-
-
-class _Minimal(_Cell):
-    """Cells whose gates do not read h."""
-
-    def candidate(self, a):
-        return np.where(a >= 0, a + 0.5, _sigmoid(a)) if self.positive else a
-
-    def candidate_slope(self, a):
-        return np.where(a >= 0, 1, _sigmoid(a) * (1 - _sigmoid(a))) if self.positive else 1
-
-
-class _MinGRU(_Minimal):
-    def step(self, x, h, c, own):
-        a_z, a_n = np.split(x @ self.W_x + self.b, 2, axis=1)
-        z, n = _sigmoid(a_z), self.candidate(a_n)
-        value = (1 - z) * h + z * self.keep(n, own["candidate"])
-        return (self.zoned(h, value, own["zone_h"]), None), (a_n, z, n)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        a_n, z, n = kept
-        passed, d = self.unzoned(dh, own["zone_h"])
-        da_z = d * (self.keep(n, own["candidate"]) - h) * z * (1 - z)
-        da_n = self.keep(d * z, own["candidate"]) * self.candidate_slope(a_n)
-        dx, by_x = self.products_backward([da_z, da_n], x, self.W_x, 0, None, [0, 1])
-        db = np.concatenate([da_z.sum(0), da_n.sum(0)])
-        return dx, passed + d * (1 - z), None, _merge(by_x, {"b": db})
-
-
-class _MinLSTM(_Minimal):
-    def step(self, x, h, c, own):
-        a_f, a_i, a_n = np.split(x @ self.W_x + self.b, 3, axis=1)
-        f, i, n = _sigmoid(a_f), _sigmoid(a_i), self.candidate(a_n)
-        if self.normalized:  # f / (f + i), also where both are near 0
-            f = _sigmoid(np.logaddexp(0, -a_i) - np.logaddexp(0, -a_f))
-            i = 1 - f
-        value = f * h + i * self.keep(n, own["candidate"])
-        return (self.zoned(h, value, own["zone_h"]), None), (a_f, a_i, a_n, f, i, n)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        a_f, a_i, a_n, f, i, n = kept
-        passed, d = self.unzoned(dh, own["zone_h"])
-        n = self.keep(n, own["candidate"])
-        if self.normalized:
-            da_f, da_i = d * (h - n) * f * i * _sigmoid(-a_f), d * (n - h) * f * i * _sigmoid(-a_i)
-        else:
-            da_f, da_i = d * h * f * (1 - f), d * n * i * (1 - i)
-        da_n = self.keep(d * i, own["candidate"]) * self.candidate_slope(a_n)
-        dx, by_x = self.products_backward([da_f, da_i, da_n], x, self.W_x, 0, None, [0, 1, 2])
-        db = np.concatenate([one.sum(0) for one in (da_f, da_i, da_n)])
-        return dx, passed + d * f, None, _merge(by_x, {"b": db})
-
-
-class _LSTM(_Cell):
-    def step(self, x, h, c, own):
-        of_x, kept_x = self.products(x, self.W_x, 0)
-        of_h, kept_h = self.products(_masked(h, own["state"]), self.W_h, 1)
-        a = [p + q + r for p, q, r in zip(of_x, of_h, np.split(self.b, len(of_x)), strict=True)]
-        p_i, p_f, p_o = np.zeros((3, self.hidden), x.dtype) if self.peepholes is None else self.peepholes
-        a[0] = a[0] + p_i * c
-        i = _sigmoid(self.bounded(a[0]))
-        if self.coupled:
-            f = 1 - i
-        else:
-            a[1] = a[1] + p_f * c
-            f = _sigmoid(self.bounded(a[1]))
-        g = np.tanh(self.bounded(a[-2]))
-        free = f * c + i * self.keep(g, own["candidate"])
-        new = free if self.cell_clip is None else np.clip(free, -self.cell_clip, self.cell_clip)
-        a[-1] = a[-1] + p_o * new
-        o = _sigmoid(self.bounded(a[-1]))
-        m = o * np.tanh(new)
-        value = m if self.projection is None else m @ self.projection
-        states = self.zoned(h, value, own["zone_h"]), self.zoned(c, new, own["zone_c"])
-        return states, (kept_x, kept_h, a, i, f, g, o, free, new, m)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        kept_x, kept_h, a, i, f, g, o, free, new, m = kept
-        gradients = {}
-        passed, d = self.unzoned(dh, own["zone_h"])
-        if self.projection is not None:
-            gradients["projection"] = m.T @ d
-            d = d @ self.projection.T
-        p_i, p_f, p_o = np.zeros((3, self.hidden), x.dtype) if self.peepholes is None else self.peepholes
-        passed_c, s = self.unzoned(dc, own["zone_c"])
-        th = np.tanh(new)
-        da_o = d * th * o * (1 - o) * self.inside(a[-1])
-        s = s + d * o * (1 - th**2) + p_o * da_o
-        if self.cell_clip is not None:
-            s = s * (np.abs(free) <= self.cell_clip)
-        kept_g = self.keep(g, own["candidate"])
-        da_i = s * (kept_g - c if self.coupled else kept_g) * i * (1 - i) * self.inside(a[0])
-        da_g = self.keep(s * i, own["candidate"]) * (1 - g**2) * self.inside(a[-2])
-        da_f = 0 * s if self.coupled else s * c * f * (1 - f) * self.inside(a[1])
-        dc = passed_c + s * f + p_i * da_i + p_f * da_f
-        da = [da_i, da_g, da_o] if self.coupled else [da_i, da_f, da_g, da_o]
-        if self.peepholes is not None:
-            gradients["peepholes"] = np.array([(da_i * c).sum(0), (da_f * c).sum(0), (da_o * new).sum(0)])
-        gates = range(len(da))
-        dx, by_x = self.products_backward(da, x, self.W_x, 0, kept_x, gates)
-        dm, by_h = self.products_backward(da, _masked(h, own["state"]), self.W_h, 1, kept_h, gates)
-        gradients["b"] = np.concatenate([one.sum(0) for one in da])
-        return dx, passed + _masked(dm, own["state"]), dc, _merge(gradients, by_x, by_h)
-
-
-class _GRU(_Cell):
-    def step(self, x, h, c, own):
-        H, (x_r, x_z, x_n), kept_x = self.hidden, *self.products(x, self.W_x, 0)
-        b_r, b_z, b_n = self.b[: 3 * H].reshape(3, H)
-        seen = _masked(h, own["state"])
-        if self.reset_after:
-            (h_r, h_z, h_n), kept_h = self.products(seen, self.W_h, 1)
-            u = h_n + self.b[3 * H :]
-        else:
-            (h_r, h_z, _), kept_h = self.products(seen, self.W_h, 1)
-        a_r, a_z = x_r + h_r + b_r, x_z + h_z + b_z
-        r, z = _sigmoid(self.bounded(a_r)), _sigmoid(self.bounded(a_z))
-        if not self.reset_after:
-            (_, _, u), kept_n = self.products(r * seen, self.W_h, 1)
-            kept_h = None if kept_h is None else [*kept_h[:2], kept_n[2]]
-        a_n = x_n + b_n + (r * u if self.reset_after else u)
-        n = np.tanh(self.bounded(a_n))
-        value = (1 - z) * self.keep(n, own["candidate"]) + z * h
-        return (self.zoned(h, value, own["zone_h"]), None), (kept_x, kept_h, a_r, a_z, a_n, r, z, n, u)
-
-    def step_backward(self, dh, dc, x, h, c, own, kept):
-        kept_x, kept_h, a_r, a_z, a_n, r, z, n, u = kept
-        passed, d = self.unzoned(dh, own["zone_h"])
-        seen = _masked(h, own["state"])
-        da_n = self.keep(d * (1 - z), own["candidate"]) * (1 - n**2) * self.inside(a_n)
-        da_z = d * (h - self.keep(n, own["candidate"])) * z * (1 - z) * self.inside(a_z)
-        if self.reset_after:
-            da_r = da_n * u * r * (1 - r) * self.inside(a_r)
-            du = da_n * r
-            dm, by_h = self.products_backward([da_r, da_z, du], seen, self.W_h, 1, kept_h, [0, 1, 2])
-            db = np.concatenate([one.sum(0) for one in (da_r, da_z, da_n, du)])
-        else:
-            drh, by_n = self.products_backward([da_n], r * seen, self.W_h, 1, kept_h, [2])
-            da_r = drh * seen * r * (1 - r) * self.inside(a_r)
-            dm, by_h = self.products_backward([da_r, da_z], seen, self.W_h, 1, kept_h, [0, 1])
-            dm, by_h = dm + drh * r, _merge(by_h, by_n)
-            db = np.concatenate([one.sum(0) for one in (da_r, da_z, da_n)])
-        dx, by_x = self.products_backward([da_r, da_z, da_n], x, self.W_x, 0, kept_x, [0, 1, 2])
-        return dx, passed + d * z + _masked(dm, own["state"]), None, _merge(by_x, by_h, {"b": db})

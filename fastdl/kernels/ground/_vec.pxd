@@ -18,6 +18,14 @@ cdef extern from "_vec.h" nogil:
     vdouble fd_sigmoid_vdouble(vdouble x)
     vfloat fd_tanh_vfloat(vfloat x)
     vdouble fd_tanh_vdouble(vdouble x)
+    vfloat fd_decay_vfloat(vfloat x)
+    vdouble fd_decay_vdouble(vdouble x)
+    vfloat fd_log_sigmoid_vfloat(vfloat x)
+    vdouble fd_log_sigmoid_vdouble(vdouble x)
+    vfloat fd_either_vfloat(vfloat s, vfloat a, vfloat b)
+    vdouble fd_either_vdouble(vdouble s, vdouble a, vdouble b)
+    vfloat fd_greater_vfloat(vfloat a, vfloat b)
+    vdouble fd_greater_vdouble(vdouble a, vdouble b)
     vfloat fd_clamp_vfloat(vfloat x, float limit)
     vdouble fd_clamp_vdouble(vdouble x, double limit)
     vfloat fd_all_vfloat(double number)
@@ -75,6 +83,37 @@ cdef inline vec tanh(vec x) noexcept nogil:
         return fd_tanh_vfloat(x)
     else:
         return fd_tanh_vdouble(x)
+
+
+cdef inline vec decay(vec x) noexcept nogil:
+    """e^-abs(x)"""
+    if vec is vfloat:
+        return fd_decay_vfloat(x)
+    else:
+        return fd_decay_vdouble(x)
+
+
+cdef inline vec log_sigmoid(vec x) noexcept nogil:
+    if vec is vfloat:
+        return fd_log_sigmoid_vfloat(x)
+    else:
+        return fd_log_sigmoid_vdouble(x)
+
+
+cdef inline vec either(vec s, vec a, vec b) noexcept nogil:
+    """a where s > 0, else b."""
+    if vec is vfloat:
+        return fd_either_vfloat(s, a, b)
+    else:
+        return fd_either_vdouble(s, a, b)
+
+
+cdef inline vec greater(vec a, vec b) noexcept nogil:
+    """The greater of both; b where it is NaN."""
+    if vec is vfloat:
+        return fd_greater_vfloat(a, b)
+    else:
+        return fd_greater_vdouble(a, b)
 
 
 cdef inline vec clamp(vec x, double limit) noexcept nogil:

@@ -61,6 +61,11 @@ static inline FD_IN_LINE FD_TYPE FD_NAME(within)(FD_TYPE x, FD_TYPE s, FD_REAL l
 static inline FD_IN_LINE FD_TYPE FD_NAME(positive)(FD_TYPE x, FD_TYPE s) {
     return FD_NAME(pick)(s > FD_ALL(0), x, FD_ALL(0));
 }
+/* a where s > 0, else b; and the greater of two, where b is NaN b. */
+static inline FD_IN_LINE FD_TYPE FD_NAME(either)(FD_TYPE s, FD_TYPE a, FD_TYPE b) {
+    return FD_NAME(pick)(s > FD_ALL(0), a, b);
+}
+static inline FD_IN_LINE FD_TYPE FD_NAME(greater)(FD_TYPE a, FD_TYPE b) { return FD_MAX(a, b); }
 static inline FD_IN_LINE FD_TYPE FD_NAME(relu)(FD_TYPE x) {
     return FD_NAME(pick)((x > FD_ALL(0)) | (x != x), x, FD_ALL(0));
 }

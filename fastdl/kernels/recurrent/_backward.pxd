@@ -12,11 +12,11 @@ from ..ground._build cimport fd_barrier, fd_flush_subnormals, fd_restore_subnorm
 from ..product._tile cimport offset, pack_panel_transposed, product, strided
 from ._backward_work cimport Backward, backward_work, plain_row_of, window_of
 from ._call cimport Call, numbers
-from ._pack cimport pack_gates_transposed, pack_parameters, Part, transposed_product
+from ._pack cimport pack_gates_transposed, pack_parameters, transposed_product
 from ._rows cimport absorb_row, backward_row, normed_backward_row, plain_row, reset_backward_row
 from ._sums cimport window_products
 from ._walk cimport (
-    after, before, BLOCK_ROWS, carries, clear_padding_rows, count, plain_blocks, Row, share, start, up, Walk,
+    after, before, BLOCK_ROWS, carries, clear_padding_rows, count, Part, plain_blocks, Row, share, start, up, Walk,
     window_begin,
 )
 
@@ -41,8 +41,8 @@ cdef inline void _set_row(
     row.reset = work + f.at.rh + slot * w.padded
     row.fresh = NULL
     if c is not NULL:
-        row.c_before, row.c = c + old * w.hidden, c + new * w.hidden
-        row.dc = numbers(work, f.k.dc) + sequence * w.hidden
+        row.c_before, row.c = c + old * w.beside, c + new * w.beside
+        row.dc = numbers(work, f.k.dc) + sequence * w.beside
         row.dc_above = offset(numbers(work, f.k.dc_above), row.at)
     if w.peepholes:
         row.fresh = work + f.at.fresh + slot * w.padded

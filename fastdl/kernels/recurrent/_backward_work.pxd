@@ -3,7 +3,7 @@ cimport cython
 
 from ..product._tile cimport FD_MR
 from ._call cimport Call
-from ._pack cimport parameters_size
+from ._pack cimport parameters_size, transposed_size
 from ._walk cimport BLOCK_ROWS, plain_blocks, Share, state_strips, strips, up, Walk, window_rows
 
 
@@ -34,7 +34,7 @@ cdef struct Sums:          # over rows: which of the work area's, as many as W_x
 
 
 cdef inline bint few_registers(const Walk* w) noexcept nogil:
-    return w.blocks * w.wide <= NARROW and w.inputs + w.outputs <= NARROW_HEIGHT
+    return w.of_h.heads == 1 and w.blocks * w.wide <= NARROW and w.inputs + w.outputs <= NARROW_HEIGHT
 
 
 cdef inline bint narrow(const Walk* w, const Call* k) noexcept nogil:
@@ -53,8 +53,8 @@ cdef inline BackwardWork backward_work(const Walk* w, Py_ssize_t team) noexcept 
     cdef BackwardWork at
     cdef Py_ssize_t use = 1 if w.packed else 0, window = window_rows(w, window_of(w)), strip = BLOCK_ROWS * FD_MR
     cdef bint reset = w.cell.late > 0
-    at.W_x = use * up(w.outputs, w.nr) * w.nr * w.of_h.blocks * w.padded
-    at.W_r = at.W_x + use * up(w.inputs, w.nr) * w.nr * w.of_x.blocks * w.padded
+    at.W_x = use * transposed_size(w, &w.of_h)
+    at.W_r = at.W_x + use * transposed_size(w, &w.of_x)
     at.parameters = at.W_r + (w.outputs * up(w.hidden, w.nr) * w.nr if w.projected else 0)
     at.da = at.parameters + parameters_size(w)
     at.plain = at.da + window * w.row                                               # window: gradients of plain rows

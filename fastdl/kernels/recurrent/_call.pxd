@@ -4,7 +4,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
 from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
-from ._walk cimport CELLS, DENSE, describe, state_weights, table, Walk
+from ._walk cimport CELLS, DENSE, describe, HEADS, state_weights, table, Walk
 
 
 cdef struct Call:  # float or double, as `kind` says; NULL for what the cell or its options have not, or nobody wants
@@ -21,7 +21,7 @@ cdef struct Call:  # float or double, as `kind` says; NULL for what the cell or 
     const void* gains
     const void* state_mask
     void* h                           # of every step, behind the initial ones
-    void* c
+    void* c                           # or c, n and m: `beside` numbers of each
     void* m                           # what is projected
     void* gates
     const void* h0                    # forward alone
@@ -88,6 +88,9 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.normed = options.gains is not None
     w.outputs = extent(options.projection, 1) if w.projected else w.hidden
     fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # which no other has
+    w.heads = extent(tape.W_h, 0) if w.cell.recurrence == HEADS and tape.W_h.ndim == 3 else 1
+    fits(w.heads, 1)
+    fits(w.hidden % w.heads == 0, 1)
     describe(w, 4 if kind == cnp.NPY_FLOAT else 8)
     return kind
 
@@ -114,7 +117,7 @@ cdef inline int take(Walk* w, Call* k, object tape) except -1:
     k.W_h = reads(tape.W_h, k.kind, state_weights(w)) if state_weights(w) > 0 else NULL
     k.b = reads(tape.b, k.kind, w.cell.biases * w.hidden)
     k.h = writes(tape.h, k.kind, states * w.outputs)
-    k.c = writes(tape.c, k.kind, states * w.hidden) if w.cell.states == 2 else NULL
+    k.c = writes(tape.c, k.kind, states * w.beside) if w.beside > 0 else NULL
     k.W_r, k.m = NULL, NULL
     if w.projected:
         k.W_r = reads(tape.options.projection, k.kind, w.hidden * w.outputs)
@@ -131,7 +134,8 @@ cdef inline int take_gradients(const Walk* w, Call* k, object dy, object dc_abov
     dW_x, dW_h, db, dW_r, dpeepholes, dgains = parameters
     k.dy, k.dc_above = reads(dy, kind, padded * w.outputs), may_read(dc_above, kind, padded * w.hidden)
     k.dx, k.dh = may_write(dx, kind, padded * w.inputs), writes(dh, kind, w.batch * w.outputs)
-    k.dc = NULL if k.c is NULL else writes(dc, kind, w.batch * w.hidden)
+    k.dc = NULL if k.c is NULL else writes(dc, kind, w.batch * w.beside)
+    fits(w.cell.states == 2, dc_above is not None)  # c of one step alone means nothing beside n and m
     k.dW_x = writes(dW_x, kind, w.inputs * width)
     k.dW_h = writes(dW_h, kind, state_weights(w)) if state_weights(w) > 0 else NULL
     k.db = writes(db, kind, w.cell.biases * w.hidden)

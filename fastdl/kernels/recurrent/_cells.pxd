@@ -5,7 +5,10 @@ place, and returns h's new value. Backward takes the gradient with respect to th
 with respect to the pre-activations; each of its lines names the line of forward that it undoes. `d` before a name is
 a gradient, and nothing else is called so.
 """
-from ..ground._vec cimport clamp, every, load, part, positive, relu, sigmoid, store, tanh, vdouble, vec, vfloat, within
+from ..ground._vec cimport (
+    clamp, decay, either, every, greater, load, log_sigmoid, part, positive, relu, shift, sigmoid, store, tanh, vdouble,
+    vec, vfloat, within,
+)
 from ._options cimport (
     kept, sigmoid_gate, sigmoid_slope, sigmoid_value, tanh_gate, tanh_slope, tanh_value, to_new, to_old, zone_c,
     zoned,
@@ -279,11 +282,76 @@ cdef inline void minlstm_point_backward(
     store(<vec*> row.dh + q, load(<const vec*> row.dh + q, width) + dh * of_f, width)
 
 
+# ---- sLSTM ------------------------------------------------------------------------------------------------------
+
+
+cdef enum:
+    FAR = 1000  # e^-FAR is 0
+
+
+cdef inline vec input_share(vec d, vec least) noexcept nogil:
+    """i' = exp(a_i - m)."""
+    return either(d, every(d, 1), least)
+
+
+cdef inline vec forget_share(vec d, vec least) noexcept nogil:
+    """f' = exp(log f + m_{t-1} - m)."""
+    return either(d, least, every(d, 1))
+
+
+cdef inline vec slstm_point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
+    """(5.12): writes c, n and m, and returns h's new value. Of i' and f' the greater is 1 and the other e^-abs(d): gate
+    i keeps d, and gate f the slope of log f."""
+    cdef Py_ssize_t width = units(w, q)
+    cdef const vec* before = <const vec*> row.c_before + q
+    cdef vec* after = <vec*> row.c + q
+    cdef vec a_i = gates[0], log_f = gates[w.wide], old_n = load(shift(before, w.hidden), width)
+    cdef vec d, least, seen, z, c, n
+    if w.cell.form == 1:
+        gates[w.wide] = every(log_f, 1)
+    else:
+        gates[w.wide] = sigmoid(-log_f)
+        log_f = log_sigmoid(log_f)
+    seen = log_f + load(shift(before, 2 * w.hidden), width)
+    d = either(old_n, a_i - seen, every(a_i, FAR))       # where n is 0 nothing has been stored yet
+    store(shift(after, 2 * w.hidden), either(old_n, greater(seen, a_i), a_i), width)
+    gates[0], least = d, decay(d)
+    gates[2 * w.wide], gates[3 * w.wide] = tanh(gates[2 * w.wide]), sigmoid(gates[3 * w.wide])
+    z = kept(w, row, q, gates[2 * w.wide])
+    c = forget_share(d, least) * load(before, width) + input_share(d, least) * z
+    n = forget_share(d, least) * old_n + input_share(d, least)
+    store(after, c, width)
+    store(shift(after, w.hidden), n, width)
+    return gates[3 * w.wide] * (c / n)
+
+
+cdef inline void slstm_point_backward(
+    const Walk* w, const Row* row, const vec* gates, Py_ssize_t q, vec dh, vec* da,
+) noexcept nogil:
+    """(5.12): row.dc, of c and n, becomes that of t - 1. m counts as a number: h does not depend on it."""
+    cdef Py_ssize_t width = units(w, q)
+    cdef const vec* before = <const vec*> row.c_before + q
+    cdef const vec* after = <const vec*> row.c + q
+    cdef vec* of_c = <vec*> row.dc + q
+    cdef vec* of_n = shift(of_c, w.hidden)
+    cdef vec d = gates[0], least = decay(d), i = input_share(d, least), f = forget_share(d, least)
+    cdef vec z = kept(w, row, q, gates[2 * w.wide]), o = gates[3 * w.wide]
+    cdef vec old = load(before, width), old_n = load(shift(before, w.hidden), width)
+    cdef vec n = load(shift(after, w.hidden), width), y = load(after, width) / n
+    cdef vec dy = dh * o, dc = load(of_c, width) + dy / n, dn = load(of_n, width) - dy * y / n  # h = o y, y = c / n
+    da[0] = (dc * z + dn) * i                                          # c = f old + i z, n = f old_n + i, i = exp(a_i)
+    da[w.wide] = (dc * old + dn * old_n) * f * gates[w.wide]           # f = exp(log f)
+    da[2 * w.wide] = kept(w, row, q, dc * i) * (1 - gates[2 * w.wide] * gates[2 * w.wide])  # z = kept(tanh(a_z))
+    da[3 * w.wide] = dh * y * (o * (1 - o))
+    store(of_c, dc * f, width)
+    store(of_n, dn * f, width)
+
+
 # ---- A row of any cell ------------------------------------------------------------------------------------------
 
 
 cdef inline vec point(const Walk* w, const Row* row, vec* gates, Py_ssize_t q) noexcept nogil:
-    """h's new value, or of what is projected; the cell's last phase."""
+    """h's new value, or of what is projected; the cell's last phase. sLSTM has rows of its own (_rows.pxd)."""
     if w.cell.point == RNN_POINT:
         return rnn_point(w, gates + q)
     if w.cell.point == LSTM_POINT:

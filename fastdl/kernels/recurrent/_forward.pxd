@@ -14,10 +14,10 @@ from libc.string cimport memcpy
 from ..ground._build cimport fd_barrier, fd_flush_subnormals, fd_restore_subnormals
 from ..product._tile cimport offset, pack_panel, product, strided
 from ._call cimport Call, numbers
-from ._pack cimport gate_product, pack_gates, pack_parameters, parameters_size, Range
+from ._pack cimport gate_product, pack_gates, pack_parameters, packed_size, parameters_size
 from ._rows cimport emit_row, forward_row, normed_row, reset_row
 from ._walk cimport (
-    after, before, clear_padding_rows, count, flat, pitch, place, plain_blocks, Row, Share, share, side_by_side,
+    after, before, clear_padding_rows, count, pitch, place, plain_blocks, Range, Row, Share, share, side_by_side,
     start, up, Walk, window_end,
 )
 
@@ -45,8 +45,8 @@ cdef inline Py_ssize_t window_slots(const Walk* w, Py_ssize_t team) noexcept nog
 cdef inline ForwardWork forward_work(const Walk* w, Py_ssize_t team) noexcept nogil:
     cdef ForwardWork at
     cdef Py_ssize_t use = 1 if w.packed else 0
-    at.W_x = use * w.outputs * flat(w, w.of_h.blocks)  # W_h is first
-    at.W_r = at.W_x + use * w.inputs * flat(w, w.of_x.blocks)
+    at.W_x = use * packed_size(w, &w.of_h)  # W_h is first
+    at.W_r = at.W_x + use * packed_size(w, &w.of_x)
     at.parameters = at.W_r + (w.hidden * up(w.outputs, w.nr) * w.nr if w.projected else 0)
     at.operands = at.parameters + parameters_size(w)
     at.resets = at.operands + 2 * w.batch * w.of_h.row
@@ -70,7 +70,7 @@ cdef inline void _set_row(
     row.operand = _operand(work, f, t + 1) + sequence * w.of_h.row
     row.reset = work + f.at.resets + sequence * w.of_h.row
     if c is not NULL:
-        row.c_before, row.c = c + old * w.hidden, c + new * w.hidden
+        row.c_before, row.c = c + old * w.beside, c + new * w.beside
     if w.projected:
         row.value = numbers(work, f.k.m) + here * w.hidden
 
@@ -289,10 +289,10 @@ cdef inline void _begin(cython.floating* work, const Forward* f) noexcept nogil:
            (row1 - row0) * w.outputs * sizeof(cython.floating))
     clear_padding_rows(w, h + w.batch * w.outputs, w.outputs, f.me, f.team)
     if c is not NULL:
-        memcpy(c + row0 * w.hidden, numbers(work, f.k.c0) + row0 * w.hidden,
-               (row1 - row0) * w.hidden * sizeof(cython.floating))
+        memcpy(c + row0 * w.beside, numbers(work, f.k.c0) + row0 * w.beside,
+               (row1 - row0) * w.beside * sizeof(cython.floating))
     if f.k.all_c:
-        clear_padding_rows(w, c + w.batch * w.hidden, w.hidden, f.me, f.team)
+        clear_padding_rows(w, c + w.batch * w.beside, w.beside, f.me, f.team)
     for r in range(row0, row1):
         for u in range(w.outputs):
             operand[r * w.of_h.row + u] = h[r * w.outputs + u]

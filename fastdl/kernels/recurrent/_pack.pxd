@@ -4,15 +4,12 @@ cimport cython
 from ..ground._vec cimport every, lane, set_lane, shift, total, vdouble, vec, vfloat
 from ..product._tile cimport offset, pack_panel, pack_panel_transposed, pack_register, product, strided
 from ._call cimport Call, numbers
-from ._walk cimport DIAGONAL, plain_blocks, Side, up, Walk
+from ._heads cimport head_product, heads_size, pack_heads, pack_heads_transposed, transposed_head_product
+from ._walk cimport DIAGONAL, flat, Part, plain_blocks, Range, Side, up, Walk
 
 
 cdef enum:
     FEW_COLUMNS = 4  # of x or h: up to so many, a gradient with respect to them is dot products
-
-
-cdef struct Range:  # registers of a row, or of the columns of x or h
-    Py_ssize_t q0, q1
 
 
 cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
@@ -24,12 +21,19 @@ cdef inline void _pack_units(const cython.floating* values, const Walk* w, cytho
 # ---- Forward: panels over the registers of all blocks, one block after the other --------------------------------
 
 
+cdef inline Py_ssize_t packed_size(const Walk* w, const Side* side) noexcept nogil:
+    return side.k * flat(w, side.blocks) if side.heads == 1 else heads_size(w, side)
+
+
 cdef inline void pack_gates(
     const Walk* w, const Side* side, const cython.floating* W, cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
     """W[k, G * H] into panels of k rows each; this thread's part of them."""
     cdef Py_ssize_t j, i, u, k = side.k, all_ = up(side.blocks * w.wide, 2), width
     cdef cython.floating* panel
+    if side.heads > 1:
+        pack_heads(w, side, W, panels, me, team)
+        return
     for j in range(all_ * me // team, all_ * (me + 1) // team):
         panel, u = panels + j * k * w.nr, 2 * j % w.wide * w.lanes
         if u + w.nr <= w.hidden:
@@ -52,6 +56,9 @@ cdef inline void gate_product(
     """Registers `to` of a row of gates: gates[rows] = start + a[rows, k] @ W. W is in panels, and the registers may be
     of several blocks; or W is as it lies. start: the gates themselves, one row of a bias, or NULL."""
     cdef Py_ssize_t k = side.k, q = to.q0 - side.first * w.wide, start_row = w.row if start == gates else 0
+    if side.heads > 1:
+        head_product(w, side, a, rows, W, to, gates, start)
+        return
     gates, start = gates + to.q0 * w.lanes, offset(start, to.q0 * w.lanes)
     if not w.packed:
         W = W + side.gate[to.q0 // w.wide] * w.hidden + to.q0 % w.wide * w.lanes
@@ -93,10 +100,6 @@ cdef inline void pack_parameters(const Walk* w, const Call* k, cython.floating* 
             _pack_units[cython.floating](gains + g * w.hidden, w, packed + g * w.padded)
 
 
-cdef struct Part:  # of a transposed product: blocks b0 to b1 of a row of gates, registers q0 to q1 of x or h
-    Py_ssize_t b0, b1, q0, q1
-
-
 # ---- Backward: the transpose, one panel per NR columns of x or h --------------------------------------------------
 
 
@@ -106,6 +109,10 @@ cdef inline bint by_dots(const Walk* w, const Side* side) noexcept nogil:
     return not w.packed or side.k <= FEW_COLUMNS
 
 
+cdef inline Py_ssize_t transposed_size(const Walk* w, const Side* side) noexcept nogil:
+    return up(side.k, w.nr) * w.nr * side.blocks * w.padded if side.heads == 1 else heads_size(w, side)
+
+
 cdef inline void pack_gates_transposed(
     const Walk* w, const Side* side, const cython.floating* W, cython.floating* panels, Py_ssize_t me, Py_ssize_t team,
 ) noexcept nogil:
@@ -113,6 +120,9 @@ cdef inline void pack_gates_transposed(
     products its rows, in whole registers."""
     cdef Py_ssize_t j, b, u, at, blocks = side.blocks, all_ = up(side.k, w.nr)
     cdef cython.floating* panel
+    if side.heads > 1:
+        pack_heads_transposed(w, side, W, panels, me, team)
+        return
     if by_dots(w, side):
         for j in range(side.k * blocks * me // team, side.k * blocks * (me + 1) // team):
             at = (j // blocks * w.gates + side.gate[side.first + j % blocks]) * w.hidden
@@ -138,6 +148,9 @@ cdef inline void transposed_product(
     cdef Py_ssize_t height = side.blocks * w.padded
     cdef const cython.floating* start = NULL
     if column >= columns:
+        return
+    if side.heads > 1:
+        transposed_head_product(w, side, da, rows, W, part, out, add)
         return
     if by_dots(w, side):
         if cython.floating is float:

@@ -5,18 +5,34 @@ The walks over time count in numbers and sequences, and come in here; from here 
 cimport cython
 
 from ..ground._vec cimport load, store, vdouble, vec, vfloat
-from ._cells cimport clear_beyond, diagonal, diagonal_backward, gru_reset, gru_reset_backward, point, point_backward
+from ..product._tile cimport out_of_line
+from ._cells cimport (
+    clear_beyond, diagonal, diagonal_backward, gru_reset, gru_reset_backward, point, point_backward, slstm_point,
+    slstm_point_backward,
+)
 from ._gate_norm cimport normalise, normalise_backward, plain_gate
 from ._options cimport absorb, emit
-from ._walk cimport DIAGONAL, Row, units, Walk
+from ._walk cimport DIAGONAL, plain_blocks, Row, SLSTM_POINT, units, Walk
 
 
 # ---- Forward ----------------------------------------------------------------------------------------------------
 
 
+cdef inline out_of_line _slstm_row(
+    const Walk* w, const Row* row, vec* gates, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    """Out of line, as _slstm_backward_row: among the other points its many values would take theirs the registers."""
+    cdef Py_ssize_t q
+    for q in range(q0, q1):
+        emit(w, row, q, slstm_point(w, row, gates + q, q))
+
+
 cdef inline void _forward_row(const Walk* w, const Row* row, vec* gates, Py_ssize_t q0, Py_ssize_t q1) noexcept nogil:
     cdef Py_ssize_t q
     cdef vec value
+    if w.cell.point == SLSTM_POINT:
+        _slstm_row(w, row, gates, q0, q1)
+        return
     if w.cell.recurrence == DIAGONAL:
         diagonal(w, row, gates, q0, q1)
     for q in range(q0, q1):
@@ -109,11 +125,23 @@ cdef inline void absorb_row(
         _absorb_row[vdouble](w, row, <vdouble*> dh, q0, q1)
 
 
+cdef inline out_of_line _slstm_backward_row(
+    const Walk* w, const Row* row, const vec* gates, vec* da, Py_ssize_t q0, Py_ssize_t q1,
+) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(q0, q1):
+        slstm_point_backward(w, row, gates + q, q, absorb(w, row, q, <const vec*> row.dy), da + q)
+        clear_beyond(w, da + q, plain_blocks(w), units(w, q))
+
+
 cdef inline void _backward_row(
     const Walk* w, const Row* row, const vec* gates, vec* da, Py_ssize_t q0, Py_ssize_t q1,
 ) noexcept nogil:
     cdef Py_ssize_t q
     cdef vec dh
+    if w.cell.point == SLSTM_POINT:
+        _slstm_backward_row(w, row, gates, da, q0, q1)
+        return
     for q in range(q0, q1):
         if w.projected:
             dh = (<const vec*> row.value)[q]

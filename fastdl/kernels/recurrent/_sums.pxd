@@ -12,9 +12,9 @@ from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product, stri
 from ._backward_work cimport Backward, Block, narrow, plain_row_of, plain_row_size, Sums
 from ._call cimport numbers
 from ._gate_norm cimport plain_block
-from ._pack cimport Part, transposed_product
+from ._pack cimport transposed_product
 from ._walk cimport (
-    before, BLOCK_ROWS, count, DIAGONAL, pairs, plain_blocks, Side, start, state_strips, strips, up, Walk,
+    before, BLOCK_ROWS, count, DIAGONAL, head, pairs, Part, plain_blocks, Side, start, state_strips, strips, up, Walk,
 )
 
 
@@ -44,12 +44,13 @@ cdef inline void _pack_row(const cython.floating* row, Py_ssize_t width, cython.
 
 
 cdef inline void pack_states(
-    cython.floating* work, const Backward* f, const Block* block, Py_ssize_t column, cython.floating* strip,
+    cython.floating* work, const Backward* f, const Block* block, Py_ssize_t at, cython.floating* strip,
 ) noexcept nogil:
-    """strip[rows, MR]: columns `column` on of the h that a block's rows multiplied by W_h."""
+    """strip[rows, MR]: the `at`-th strip of the h that a block's rows multiplied by W_h; each head begins with one."""
     cdef const Walk* w = f.w
     cdef Py_ssize_t p, i, sequence, t = f.t0, first = block.row, rows = block.rows
-    cdef Py_ssize_t width = min(FD_MR, w.outputs - column)
+    cdef Py_ssize_t D = head(&w.of_h), within = at % strips(D) * FD_MR, width = min(FD_MR, D - within)
+    cdef Py_ssize_t column = at // strips(D) * D + within
     h, state_mask = numbers(work, f.k.h), numbers(work, f.k.state_mask)
     if w.places is NULL:
         pack_rows[cython.floating](h + first * w.outputs + column, w.outputs, rows, width, strip)
@@ -83,7 +84,7 @@ cdef inline void _pack_strips(cython.floating* work, const Backward* f, const Bl
                                          work + f.at.strips_x + i * strip)
         elif i < of_h:
             u = i - of_x
-            pack_states(work, f, block, u * FD_MR, work + f.at.strips_h + u * strip)
+            pack_states(work, f, block, u, work + f.at.strips_h + u * strip)
         else:
             u = (i - of_h) * FD_MR
             pack_rows[cython.floating](numbers(work, f.k.m) + block.row * w.hidden + u, w.hidden, block.rows,
@@ -254,10 +255,10 @@ cdef inline void weight_products(
 
 cdef inline Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first panel of gates of a part, so that all parts multiply as much: a block may be of x, of h, or of both."""
-    cdef Py_ssize_t b, height, panels = up(w.wide, 2)
-    cdef Py_ssize_t wanted = panels * (w.gates * w.inputs + w.of_h.blocks * w.outputs) * part // parts
+    cdef Py_ssize_t b, height, panels = up(w.wide, 2), outputs = w.outputs if w.of_h.heads == 1 else 0
+    cdef Py_ssize_t wanted = panels * (w.gates * w.inputs + w.of_h.blocks * outputs) * part // parts
     for b in range(w.blocks):
-        height = (w.inputs if w.of_x.gate[b] >= 0 else 0) + (w.outputs if w.of_h.gate[b] >= 0 else 0)
+        height = (w.inputs if w.of_x.gate[b] >= 0 else 0) + (outputs if w.of_h.gate[b] >= 0 else 0)
         if wanted < panels * height:
             return b * panels + wanted // height
         wanted -= panels * height
@@ -265,7 +266,7 @@ cdef inline Py_ssize_t _column_share(const Walk* w, Py_ssize_t part, Py_ssize_t 
 
 
 cdef inline void _weight_gradients(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
-    """dW_x and dW_h from a block, this thread's panels of gates."""
+    """dW_x and, but for heads, dW_h from a block, this thread's panels of gates."""
     cdef const Walk* w = f.w
     cdef Py_ssize_t i, b, u, beside, width, of_block = up(w.wide, 2), row = w.gates * w.hidden
     cdef Py_ssize_t j = _column_share(w, f.me, f.team), end = _column_share(w, f.me + 1, f.team)
@@ -281,7 +282,7 @@ cdef inline void _weight_gradients(cython.floating* work, const Backward* f, con
         if w.of_x.gate[b] >= 0:
             weight_products[cython.floating](work + f.at.strips_x, w.inputs, panels, block.rows,
                                              dW_x + w.of_x.gate[b] * w.hidden + u, row, width, block.add)
-        if w.of_h.gate[b] >= 0:
+        if w.of_h.gate[b] >= 0 and w.of_h.heads == 1:
             states = work + (f.at.strips_rh if w.of_h.gate[b] >= w.gates - w.cell.late else f.at.strips_h)
             weight_products[cython.floating](states, w.outputs, panels, block.rows,
                                              dW_h + w.of_h.gate[b] * w.hidden + u, row, width, block.add)
@@ -344,6 +345,21 @@ cdef inline void _carry(
                 memcpy(sum_, gate, size)
 
 
+cdef inline void _head_gradients(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
+    """dW_h by heads from a block, this thread's panels: of head j those columns of da and of h alone."""
+    cdef const Walk* w = f.w
+    cdef Py_ssize_t i, j, b, u, width, D = head(&w.of_h), panels = up(D, w.nr), all_ = w.gates * panels
+    cdef Py_ssize_t row = w.gates * D, count_ = w.of_h.heads * all_
+    dW_h, panel = numbers(work, f.k.dW_h), work + f.at.members + f.me * f.at.member
+    for i in range(count_ * f.me // f.team, count_ * (f.me + 1) // f.team):
+        j, b, u = i // all_, i // panels % w.gates, i % panels * w.nr
+        width = min(w.nr, D - u)
+        pack_panel[cython.floating](work + f.at.da + block.slot * w.row + b * w.padded + j * D + u, w.row, block.rows,
+                                    width, panel)
+        weight_products[cython.floating](work + f.at.strips_h + j * strips(D) * BLOCK_ROWS * FD_MR, D, panel,
+                                         block.rows, dW_h + j * D * row + w.of_h.gate[b] * D + u, row, width, block.add)
+
+
 cdef inline void _projection_gradient(cython.floating* work, const Backward* f, const Block* block) noexcept nogil:
     cdef const Walk* w = f.w
     cdef Py_ssize_t j, panels = up(w.outputs, w.nr)
@@ -364,6 +380,8 @@ cdef inline void _block(cython.floating* work, const Backward* f, const Block* b
         _narrow_gradients(work, f, block)
     else:
         _weight_gradients(work, f, block)
+    if w.of_h.heads > 1:
+        _head_gradients(work, f, block)
     if w.projected:
         _projection_gradient(work, f, block)
     parameter_sums(work, f, block)

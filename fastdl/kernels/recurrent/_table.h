@@ -6,7 +6,8 @@
  * products of backward run over them. So where x and h stay apart within a gate it has two blocks: n of a GRU with the
  * reset after the product has that of x in front, r and z have one each, and n of h comes last.
  *
- * The recurrence is dense, h @ W_h; or diagonal, each unit by itself: block b gains u * h with part h_gate[b] of a
+ * The recurrence is dense, h @ W_h; or by heads, so many matrices W_h, each of which multiplies its part of h and gives
+ * the gates of the same units; or diagonal, each unit by itself: block b gains u * h with part h_gate[b] of a
  * vector of gates * H elements in the place of W_h; or there is none, and h passes by the gates alone. Without a product
  * there are no blocks of h.
  *
@@ -17,18 +18,19 @@
 
 enum { FD_RNN_TANH, FD_RNN_RELU, FD_LSTM, FD_LSTM_COUPLED, FD_GRU_AFTER, FD_GRU_BEFORE, FD_INDRNN_TANH, FD_INDRNN_RELU,
        FD_MINGRU, FD_MINGRU_POSITIVE, FD_MINLSTM, FD_MINLSTM_POSITIVE, FD_MINLSTM_FREE, FD_MINLSTM_FREE_POSITIVE,
-       FD_CELLS };
-enum { FD_DENSE, FD_DIAGONAL, FD_NONE };
-enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT, FD_MINGRU_POINT, FD_MINLSTM_POINT };
+       FD_SLSTM, FD_SLSTM_EXP, FD_CELLS };
+enum { FD_DENSE, FD_HEADS, FD_DIAGONAL, FD_NONE };
+enum { FD_RNN_POINT, FD_LSTM_POINT, FD_GRU_POINT, FD_MINGRU_POINT, FD_MINLSTM_POINT, FD_SLSTM_POINT };
 
 typedef struct {
     const char *name;
     int point;       /* which equations, */
-    int form;        /* and which form: 1 is relu of an RNN or positive candidates, 2 gates as they are */
-    int recurrence;  /* dense, diagonal or none */
+    int form;        /* and which form: 1 is relu of an RNN, positive candidates or an exponential
+                        forget gate, 2 gates as they are */
+    int recurrence;  /* dense, by heads, diagonal or none */
     int gates;       /* of W_x and W_h, H columns each */
     int biases;      /* parts of b, H elements each */
-    int states;      /* 1: h; 2: h and c */
+    int states;      /* 1: h; 2: h and c; 4: h, c, n and m, which lie side by side, H elements each, as c of two */
     int carries;     /* whether h passes to the next step by another way than the product, too */
     int blocks;      /* of a row of gates */
     int first_of_h;  /* the first of them that h has a part in */
@@ -65,6 +67,11 @@ static const fd_cell fd_cells[FD_CELLS] = {
      {0, 1, 2}, {-1, -1, -1}},
     {"MinLSTM with positive=True, normalized=False", FD_MINLSTM_POINT, 3, FD_NONE, 3, 3, 1, 1, 3, 3, 0, {0, 1, 2},
      {-1, -1, -1}, {0, 1, 2}, {-1, -1, -1}},
+    /* i, f, z, o */
+    {"sLSTM", FD_SLSTM_POINT, 0, FD_HEADS, 4, 4, 4, 0, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3},
+     {-1, -1, -1, -1}},
+    {"sLSTM with forget_gate='exp'", FD_SLSTM_POINT, 1, FD_HEADS, 4, 4, 4, 0, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3},
+     {0, 1, 2, 3}, {-1, -1, -1, -1}},
 };
 
 #endif

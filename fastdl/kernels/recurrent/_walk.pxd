@@ -27,11 +27,13 @@ cdef extern from "_table.h" nogil:
         GRU_AFTER "FD_GRU_AFTER"
         CELLS "FD_CELLS"
         DENSE "FD_DENSE"
+        HEADS "FD_HEADS"
         DIAGONAL "FD_DIAGONAL"
         RNN_POINT "FD_RNN_POINT"
         LSTM_POINT "FD_LSTM_POINT"
         GRU_POINT "FD_GRU_POINT"
         MINGRU_POINT "FD_MINGRU_POINT"
+        SLSTM_POINT "FD_SLSTM_POINT"
     ctypedef struct Cell "fd_cell":
         const char* name
         int point, form, recurrence, gates, biases, states, carries, blocks, first_of_h, late
@@ -52,6 +54,7 @@ cdef enum:
 cdef struct Side:                         # x @ W_x, or h @ W_h
     Py_ssize_t first, blocks              # blocks of a row of gates that it has
     Py_ssize_t k, row                     # columns of x or h, and elements from row to row where they are multiplied
+    Py_ssize_t heads                      # parts of them with a matrix each: 1, or of h some more (_heads.pxd)
     int gate[MOST_BLOCKS]                 # which gate each block of a row of gates takes of it; -1: none
 
 cdef struct Walk:
@@ -63,6 +66,8 @@ cdef struct Walk:
     int kind                              # and which one that is
     bint normed, projected, peepholes
     Py_ssize_t lanes, nr                  # numbers of a register, and of a panel: two of them
+    Py_ssize_t heads                      # of the recurrence, 0 counts as 1
+    Py_ssize_t beside                     # numbers of a sequence beside h: of c, or of c, n and m
     Py_ssize_t wide, padded               # registers, and units, of a block
     Py_ssize_t out_wide, out_padded       # the same for what h has
     Py_ssize_t blocks, row                # of a row of gates, and elements from one to the next
@@ -80,12 +85,18 @@ cdef struct Share:                        # what one thread of the team owns: se
     Py_ssize_t row0, row1, q0, q1, out_q0, out_q1
     bint by_units
 
+cdef struct Range:                        # registers of a row of gates
+    Py_ssize_t q0, q1
+
+cdef struct Part:                         # of a transposed product: blocks of a row of gates, registers of x or h
+    Py_ssize_t b0, b1, q0, q1
+
 cdef struct Row:                          # what one sequence has at one step: where it begins, or NULL
     Py_ssize_t at, out_at                 # its first unit in a mask of candidates or c, and of h
     const void* peepholes                 # three blocks; of a diagonal recurrence its vector
     const void* state_mask
     const void* h_before
-    const void* c_before
+    const void* c_before                  # with n and m behind it, if the cell has such; so c and dc, too
     void* h
     void* c
     void* value                           # what is projected, or its gradient
@@ -126,15 +137,17 @@ cdef inline void describe(Walk* w, Py_ssize_t itemsize) noexcept nogil:
     w.nr = 2 * w.lanes
     w.wide, w.out_wide = up(w.hidden, w.lanes), up(w.outputs, w.lanes)
     w.padded, w.out_padded = w.wide * w.lanes, w.out_wide * w.lanes
-    w.gates = w.cell.gates
+    w.gates, w.beside = w.cell.gates, (w.cell.states - 1) * w.hidden
     _choose_blocks(w)
     w.of_x.k = w.of_x.row = w.inputs
     w.of_h.k, w.of_h.row = w.outputs, pitch(w.out_wide, w.lanes)
+    w.of_x.heads, w.of_h.heads = 1, max(w.heads, 1)
     w.blocks = w.of_h.first + w.of_h.blocks
     w.row = pitch(w.blocks * w.wide, w.lanes)
     if w.normed:  # and the 1 / standard deviation of every block, behind them
         w.row += up(MOST_BLOCKS, w.lanes) * w.lanes
-    w.packed = (w.rows > FEW_ROWS or w.hidden % w.nr or w.outputs % w.nr or w.offsets is not NULL or w.normed)
+    w.packed = (w.rows > FEW_ROWS or w.hidden % w.nr or w.outputs % w.nr or w.offsets is not NULL or w.normed
+                or w.of_h.heads > 1)
 
 
 cdef inline void _choose_blocks(Walk* w) noexcept nogil:
@@ -143,11 +156,21 @@ cdef inline void _choose_blocks(Walk* w) noexcept nogil:
     for b in range(MOST_BLOCKS):
         w.of_x.gate[b] = w.of_h.gate[b] = -1
     w.of_x.first, w.of_h.first = 0, w.gates if w.normed else w.cell.first_of_h
-    w.of_x.blocks, w.of_h.blocks = w.gates, w.gates if w.cell.recurrence == DENSE else 0
+    w.of_x.blocks, w.of_h.blocks = w.gates, w.gates if multiplies(w) else 0
     for b in range(w.gates if w.normed else w.cell.blocks):
         w.of_x.gate[b] = b if w.normed else w.cell.x_gate[b]
         if w.of_h.blocks > 0:
             w.of_h.gate[w.of_h.first + b if w.normed else b] = b if w.normed else w.cell.h_gate[b]
+
+
+cdef inline bint multiplies(const Walk* w) noexcept nogil:
+    """Whether h is multiplied by a matrix, or by one for each head."""
+    return w.cell.recurrence == DENSE or w.cell.recurrence == HEADS
+
+
+cdef inline Py_ssize_t head(const Side* side) noexcept nogil:
+    """Columns of x or h that one matrix multiplies."""
+    return side.k // side.heads
 
 
 cdef inline bint carries(const Walk* w) noexcept nogil:
@@ -162,14 +185,14 @@ cdef inline Py_ssize_t plain_blocks(const Walk* w) noexcept nogil:
 
 cdef inline Py_ssize_t state_weights(const Walk* w) noexcept nogil:
     """Elements of W_h, or of what stands in its place, if anything does."""
-    if w.cell.recurrence == DENSE:
-        return w.gates * w.hidden * w.outputs
+    if multiplies(w):
+        return w.gates * w.hidden * head(&w.of_h)
     return w.gates * w.hidden if w.cell.recurrence == DIAGONAL else 0
 
 
 cdef inline Py_ssize_t state_strips(const Walk* w) noexcept nogil:
     """Strips of the h that is multiplied by W_h."""
-    return strips(w.outputs) if w.of_h.blocks > 0 else 0
+    return w.of_h.heads * strips(head(&w.of_h)) if w.of_h.blocks > 0 else 0
 
 
 cdef inline Py_ssize_t strips(Py_ssize_t width) noexcept nogil:
@@ -266,6 +289,11 @@ cdef inline bint splits_units(Py_ssize_t rows, Py_ssize_t steps, Py_ssize_t weig
     return rows < (FEW_EACH if weights <= CORE_CACHE else FEW_EACH_FAR) * team * steps
 
 
+cdef inline bint parts_units(const Walk* w) noexcept nogil:
+    """Whether the units of a thread may begin at any panel: those of a head do if it is whole panels."""
+    return w.of_h.heads == 1 or head(&w.of_h) % w.nr == 0
+
+
 cdef inline Py_ssize_t pairs(Py_ssize_t registers, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
     """The first register of a part. Parts have whole panels, but for the last."""
     return min(up(registers, 2) * part // parts * 2, registers)
@@ -275,8 +303,8 @@ cdef inline Share share(const Walk* w, Py_ssize_t t0, Py_ssize_t t1, Py_ssize_t 
     """What one thread does of the steps t0 to t1. Sequences are split, each thread walking through time on its own; or,
     where that pays (`splits_units`), units are, with a barrier a step. Layer norm needs whole rows."""
     cdef Share mine
-    cdef Py_ssize_t weights = w.outputs * w.of_h.blocks * w.padded * FD_VECTOR_BYTES // w.lanes
-    mine.by_units = team > 1 and up(w.wide, 2) >= team and not w.normed and splits_units(
+    cdef Py_ssize_t weights = head(&w.of_h) * w.of_h.blocks * w.padded * FD_VECTOR_BYTES // w.lanes
+    mine.by_units = team > 1 and up(w.wide, 2) >= team and not w.normed and parts_units(w) and splits_units(
         start(w, t1) - start(w, t0), t1 - t0, weights, team)
     mine.row0, mine.row1, mine.q0, mine.q1, mine.out_q0, mine.out_q1 = 0, w.batch, 0, w.wide, 0, w.out_wide
     if mine.by_units:

@@ -19,7 +19,7 @@ LEVEL = FD_LEVEL.decode()
 def cells():
     """Of every cell, by the number that a tape has: its name, gates, biases and states, and which recurrence."""
     cdef int i
-    recurrences = ("dense", "diagonal", "none")
+    recurrences = ("dense", "heads", "diagonal", "none")
     return tuple((table[i].name.decode(), table[i].gates, table[i].biases, table[i].states,
                   recurrences[table[i].recurrence]) for i in range(CELLS))
 
@@ -73,7 +73,7 @@ cdef class Plan:
         cdef Call* k = &self.k
         cdef const Walk* w = &self.w
         k.h0 = reads(h0, k.kind, w.batch * w.outputs)
-        k.c0 = reads(c0, k.kind, w.batch * w.hidden) if k.c is not NULL else NULL
+        k.c0 = reads(c0, k.kind, w.batch * w.beside) if k.c is not NULL else NULL
         k.gates = writes(self.tape.gates, k.kind, (w.rows if keep else self.forward_rows) * w.row)
         k.work = writes(work, k.kind, self.forward_size)
         fits(k.c is not NULL, all_c)
