@@ -101,9 +101,11 @@ def members(kind):
 
 
 def signature(one):
-    """Parameters by name. An optimizer takes its rule's settings too."""
+    """Parameters by name. An optimizer takes those of its base and its rule's settings too."""
     given = {name: value for name, value in inspect.signature(one).parameters.items() if name not in ("self", "cls")}
-    if given.pop("settings", None) and hasattr(one, "update"):
+    if "settings" in given and hasattr(one, "update"):
+        del given["settings"]
+        given |= {name: value for name, value in signature(one.__mro__[-2]).items() if name != "settings"}
         rule = inspect.signature(one.update).parameters
         own = ("step", "grad_scale")
         given |= {
@@ -151,16 +153,18 @@ NEUTRAL = ("plain_number", "is_one_of", "shown", "written_as")
 
 
 def gives(one):
-    """"Returns", "Yields" or None."""
+    """The sections of which one says what it returns, or None."""
     plain = inspect.unwrap(one)
     annotation = inspect.signature(plain).return_annotation
     if inspect.isgeneratorfunction(plain):
-        return None if is_manager(one) and "yield\n" in inspect.getsource(plain) + "\n" else "Yields"
-    return None if annotation in (None, "None") else "Returns"
+        return () if is_manager(one) and re.search(r"^ +yield$", inspect.getsource(plain), re.M) else ("Yields",)
+    if annotation in (None, "None"):
+        return ()
+    return ("Returns", "Yields") if "Iterator" in str(annotation) else ("Returns",)
 
 
 def is_manager(one):
-    return one is not inspect.unwrap(one) and "contextlib" in inspect.getsource(inspect.unwrap(one))
+    return one is not inspect.unwrap(one) and "contextmanager" in inspect.getsource(inspect.unwrap(one))
 
 
 # ---- what is missing --------------------------------------------------------------------------------------------
@@ -180,9 +184,9 @@ def faults(module, name, one):
         return wrong
     wrong += parameter_faults(one, found)
     if not inspect.isclass(one):
-        section = gives(one)
-        if section and not found.get(section):
-            wrong.append(f"no {section}")
+        wanted = gives(one)
+        if wanted and not any(map(found.get, wanted)):
+            wrong.append(f"no {wanted[0]}")
     if raises(one) and not found.get("Raises"):
         wrong.append("no Raises")
     if "." in name or is_result(one):
