@@ -95,7 +95,24 @@ def alpha_dropout_forward(
 def alpha_dropout_backward(
     dy: np.ndarray, p: float = 0.1, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> np.ndarray:
-    """Gradient of :func:`alpha_dropout_forward`: where(r, a dy, 0). Parameters and errors as there.
+    """Gradient of :func:`alpha_dropout_forward`: with the same arguments, the same mask.
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to the output.
+    p, seed, stream, step, training
+        As in :func:`alpha_dropout_forward`.
+
+    Returns
+    -------
+    ndarray
+        dx = where(r, a dy, 0), with the forward's a; dy itself, copied, without training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`alpha_dropout_forward`.
 
     Examples
     --------
@@ -161,7 +178,24 @@ def gaussian_dropout_forward(
 def gaussian_dropout_backward(
     dy: np.ndarray, p: float = 0.5, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> np.ndarray:
-    """Gradient of :func:`gaussian_dropout_forward`: dy times the same noise. Parameters and errors as there.
+    """Gradient of :func:`gaussian_dropout_forward`: dy times the same noise.
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to the output.
+    p, seed, stream, step, training
+        As in :func:`gaussian_dropout_forward`.
+
+    Returns
+    -------
+    ndarray
+        dx = dy (1 + sqrt(p / (1 - p)) z), with the forward's z; dy itself, copied, without training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gaussian_dropout_forward`.
 
     Examples
     --------

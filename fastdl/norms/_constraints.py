@@ -14,7 +14,7 @@ from ._reduction import DIVIDE, POSITIVE, TIMES, order
 
 @mirrored
 def normalize(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
-    """x divided by its norm, so that its norm is 1; a vector of zeros stays.
+    """x divided by its norm, so that its norm is 1; a vector of zeros stays (docs/norms.md 1.5).
 
     Parameters
     ----------
@@ -29,6 +29,11 @@ def normalize(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
     -------
     ndarray
         Of the shape and type of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is of another type, the order is not above 0, or an axis does not exist or is named twice.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def max_norm_(w: np.ndarray, radius: float, ord: float = 2, axis: Axis = None) -
 
 @mirrored
 def unit_norm_(w: np.ndarray, ord: float = 2, axis: Axis = None) -> None:
-    """Divide the vectors of `w` by their norms, in place; vectors of zeros stay.
+    """Divide the vectors of `w` by their norms, in place; vectors of zeros stay (docs/norms.md 1.5).
 
     Parameters
     ----------
@@ -132,6 +137,10 @@ def non_negative_(w: np.ndarray) -> None:
     TypeError, ValueError
         If `w` is refused.
 
+    Notes
+    -----
+    The projection on the non-negative orthant (docs/norms.md, Penalties): the nearest array without a negative entry.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -152,6 +161,11 @@ class MaxNorm:
     radius, ord, axis
         As for :func:`max_norm_`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the radius is negative, or the order is not above 0.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -165,7 +179,18 @@ class MaxNorm:
         self.radius, self.ord, self.axis = number("radius", radius, 0), _positive_order(ord), axis
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written, or has no such axis.
+        """
         for w in _arrays(parameters):
             max_norm_(w, self.radius, self.ord, self.axis)
 
@@ -177,6 +202,11 @@ class UnitNorm:
     ----------
     ord, axis
         As for :func:`unit_norm_`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the order is not above 0.
 
     Examples
     --------
@@ -191,7 +221,18 @@ class UnitNorm:
         self.ord, self.axis = _positive_order(ord), axis
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written, or has no such axis.
+        """
         for w in _arrays(parameters):
             unit_norm_(w, self.ord, self.axis)
 
@@ -209,7 +250,18 @@ class NonNegative:
     """
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written; none is changed then.
+        """
         for w in _arrays(parameters):
             non_negative_(w)
 

@@ -195,6 +195,11 @@ class ElasticNet:
     l1, l2 : float, default 0.0
         Weights, at least 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a weight is no number, or below 0.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -207,18 +212,39 @@ class ElasticNet:
         self.l1, self.l2 = number("l1", l1, 0), number("l2", l2, 0)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the parameters' gradients; returns the value."""
+        """Add the penalty's gradient to the parameters' gradients, in one pass over memory.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised; frozen parameters are left out. Call it after the backward pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit; no gradient is changed then.
+        """
         pairs = _pairs(parameters, flat=True)
         return sum((add_elastic_net_(w, grad, self.l1, self.l2) for w, grad in pairs), 0.0)
 
 
 class L1(ElasticNet):
-    """Penalty weight * |w|_1.
+    """Penalty weight * |w|_1 (docs/norms.md 1.11).
 
     Parameters
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -232,12 +258,17 @@ class L1(ElasticNet):
 
 
 class L2(ElasticNet):
-    """Penalty (weight / 2) |w|_2^2: coupled weight decay.
+    """Penalty (weight / 2) |w|_2^2: coupled weight decay (docs/norms.md 1.11).
 
     Parameters
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -258,6 +289,11 @@ class GroupLasso:
     weight, axis
         As for :func:`add_group_lasso_`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0. The axis is looked at when there are arrays, in :meth:`add`.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -270,7 +306,23 @@ class GroupLasso:
         self.weight, self.axis = number("weight", weight, 0), plain_number(axis)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the parameters' gradients; returns the value."""
+        """Add the penalty's gradient to the parameters' gradients.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised; frozen parameters are left out. Call it after the backward pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit, or has no such axis.
+        """
         return sum((add_group_lasso_(w, grad, self.weight, self.axis) for w, grad in _pairs(parameters)), 0.0)
 
 
@@ -281,6 +333,11 @@ class Orthogonal:
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -293,7 +350,24 @@ class Orthogonal:
         self.weight = number("weight", weight, 0)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the gradients of the matrices given (not of biases); returns the value."""
+        """Add the penalty's gradient to the gradients of the matrices given, not of biases.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised, as far as it has two axes; frozen parameters are left out. Call it after the backward
+            pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit; no gradient is changed then.
+        """
         pairs = [(w, grad) for w, grad in _pairs(parameters) if w.ndim == 2]
         return sum((add_orthogonal_(w, grad, self.weight) for w, grad in pairs), 0.0)
 

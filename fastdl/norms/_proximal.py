@@ -98,6 +98,11 @@ def prox_half_squared_l2(x: np.ndarray, step: float) -> np.ndarray:
     ndarray
         Of the shape and type of `x`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is of another type, or the step is no number or below 0.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd

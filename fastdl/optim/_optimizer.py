@@ -315,7 +315,14 @@ class Optimizer:
         self._memory.forget()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state, the counts and the settings, with the rule and the parameters they are of."""
+        """Copies of what a run needs to go on.
+
+        Returns
+        -------
+        dict
+            "rule", the class; "steps", "skipped" and "waiting", the counts; "groups", for each its settings, the names,
+            shapes and dtype of its parameters, and copies of the rule's states.
+        """
         return {
             "rule": type(self).__name__,
             "steps": self.steps,
@@ -329,6 +336,11 @@ class Optimizer:
 
         The settings become the saved ones; what the optimizer is made of has to agree: its class, the variant, and
         each group's parameters in name, shape and dtype.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------
