@@ -29,7 +29,7 @@ extensions = [
     "gallery",
     "reference",
 ]
-exclude_patterns = ["_ext", "_build", "_static", "_templates"]
+exclude_patterns = ["_ext", "check", "_build", "_static", "_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 templates_path = ["_templates"]
 
@@ -38,7 +38,7 @@ autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_xref_param_type = False
 
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "attrs_inline"]
+myst_enable_extensions = ["dollarmath", "amsmath", "attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(ROOT / "build/docs/notebooks")

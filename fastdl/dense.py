@@ -197,7 +197,7 @@ def embedding_forward(index: np.ndarray, W: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    y : ndarray (*index.shape, D)
+    y : ndarray (..., D)
 
     Raises
     ------
@@ -225,7 +225,7 @@ def embedding_backward(
 
     Parameters
     ----------
-    dy : ndarray (*index.shape, D)
+    dy : ndarray (..., D)
     index : ndarray of int
     W : ndarray (V, D)
         The table; only its shape matters.

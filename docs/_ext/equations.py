@@ -23,7 +23,9 @@ SPECIFIED = {  # page, and the numbers that it states
     "sequence": ["6.5", "6.6"],
 }
 PAGE_OF = {number: page for page, numbers in SPECIFIED.items() for number in numbers}
-CITED = re.compile(r"\bdocs/(?P<page>[a-z-]+)\.md(?: \(?(?P<of>\d\.\d{1,2})\)?)?|(?<![\d.])(?P<number>\d\.\d{1,2})(?=[),])")
+CITED = re.compile(
+    r"\bdocs/(?P<page>[a-z-]+)\.md(?: \(?(?P<of>\d\.\d{1,2})\)?)?|(?<![\d.])(?P<number>\d\.\d{1,2})(?=[),])"
+)
 IN_BRACKETS = re.compile(r"\([^()]*\)")
 PLACES = (nodes.literal, nodes.literal_block, nodes.reference, nodes.math, nodes.math_block, nodes.title)
 

@@ -69,7 +69,13 @@ def page(path, folder, pictures):
     title, _, rest = ast.get_docstring(ast.parse(path.read_text())).partition("\n")
     lines = [f"# {title.rstrip('.')}", "", rest.strip(), "", "```console", f"$ python examples/{path.name}", "```", ""]
     lines += ["## What it reaches", "", "| figure | result |", "|---|---|", *reached(path.stem), ""]
-    lines += ["## A short run", "", f"`python examples/{path.name} --short`, a trial of some seconds, prints", "", "```text"]
+    lines += [
+        "## A short run",
+        "",
+        f"`python examples/{path.name} --short`, a trial of some seconds, prints",
+        "",
+        "```text",
+    ]
     lines += [run(path, folder).rstrip(), "```", ""]
     for picture in pictures:
         lines += [f"![{title} A picture from the short run.]({picture.name})", ""]

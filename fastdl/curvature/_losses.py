@@ -84,7 +84,7 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
     Parameters
     ----------
     loss : callable
-        Takes (output, targets, **options) and returns (value, gradient with respect to the output).
+        Takes (output, targets, ``**options``) and returns (value, gradient with respect to the output).
     make : callable
         Takes (output, targets, value, gradient, options) and returns a ``LossAt``; options has the function's
         remaining arguments, defaults filled in.

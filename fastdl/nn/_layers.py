@@ -77,7 +77,7 @@ class Embedding(Module, alone=True):
 
         Returns
         -------
-        y : ndarray (*x.shape, D)
+        y : ndarray (..., D)
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Embedding(Module, alone=True):
 
         Parameters
         ----------
-        dy : ndarray (*x.shape, D)
+        dy : ndarray (..., D)
             Gradient with respect to the output.
 
         Raises

@@ -414,7 +414,7 @@ class EmbeddingDropout(_Drawn):
 
         Returns
         -------
-        ndarray (*x.shape, E)
+        ndarray (..., E)
             In evaluation mode the embedding's own.
 
         Raises
@@ -433,7 +433,7 @@ class EmbeddingDropout(_Drawn):
 
         Parameters
         ----------
-        dy : ndarray (*x.shape, E)
+        dy : ndarray (..., E)
             Gradient with respect to the output.
         input_gradient : bool, default True
             Whether the embedding's input gradient is wanted, if it has one.

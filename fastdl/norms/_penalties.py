@@ -22,7 +22,7 @@ from ._reduction import BLOCK, GRAIN, kernel
 
 @mirrored
 def add_elastic_net_(w: np.ndarray, grad: np.ndarray, l1: float = 0.0, l2: float = 0.0) -> float:
-    """Value of l1 |w|_1 + (l2 / 2) |w|_2^2; its gradient is added to `grad` in the same pass.
+    """Value of ``l1 |w|_1 + (l2 / 2) |w|_2^2``; its gradient is added to `grad` in the same pass.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _product(weight: float, total: float, w: np.ndarray, power: int) -> float:
 
 @mirrored
 def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis = None) -> float:
-    """Value of weight * sum over groups of |w_group|_2; its gradient is added to `grad`.
+    """Value of weight times the sum over groups of ``|w_group|_2``; its gradient is added to `grad`.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis 
 
     Notes
     -----
-    The gradient of a group is weight * w / |w|_2, 0 where the group is 0 (Yuan and Lin 2006).
+    The gradient of a group is ``weight * w / |w|_2``, 0 where the group is 0 (Yuan and Lin 2006).
 
     Examples
     --------
@@ -141,7 +141,7 @@ def _add_extreme_groups(w: np.ndarray, grad: np.ndarray, strength: float, axes: 
 
 @mirrored
 def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
-    """Value of (weight / 2) |G - I|_F^2 with G the Gram matrix of `w`; its gradient is added to `grad`.
+    """Value of ``(weight / 2) |G - I|_F^2`` with G the Gram matrix of `w`; its gradient is added to `grad`.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
 
 
 class ElasticNet:
-    """Penalty l1 |w|_1 + (l2 / 2) |w|_2^2, over all parameters given (:func:`add_elastic_net_`).
+    """Penalty ``l1 |w|_1 + (l2 / 2) |w|_2^2``, over all parameters given (:func:`add_elastic_net_`).
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ class ElasticNet:
 
 
 class L1(ElasticNet):
-    """Penalty weight * |w|_1 (docs/norms.md 1.11).
+    """Penalty ``weight * |w|_1`` (docs/norms.md 1.11).
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ class L1(ElasticNet):
 
 
 class L2(ElasticNet):
-    """Penalty (weight / 2) |w|_2^2: coupled weight decay (docs/norms.md 1.11).
+    """Penalty ``(weight / 2) |w|_2^2``: coupled weight decay (docs/norms.md 1.11).
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class Optimizer:
             Then param is multiplied by 1 - lr * weight_decay instead (3.10).
         l1 : float, default 0.0
             After the change, param moves towards 0 by lr * l1 and stops there: the proximal step of
-            l1 * |param| (1.9).
+            ``l1 * |param|`` (1.9).
         maximize : bool, default False
             Ascend: the gradient's sign is turned first.
         variant : str, default "torch"
