@@ -69,7 +69,7 @@ class Link(SphinxPostTransform):
     def _replace(self, text):
         said, parts, end = text.astext(), [], 0
         for match in CITED.finditer(said):
-            page, number = self._target(match, said)
+            page, number = self._target(match, said, text.parent)
             if page is None:
                 continue
             parts.append(nodes.Text(said[end : match.start()]))
@@ -80,15 +80,15 @@ class Link(SphinxPostTransform):
         if parts:
             text.parent.replace(text, [*parts, nodes.Text(said[end:])])
 
-    def _target(self, match, said):
+    def _target(self, match, said, place):
         if match["page"]:
             page = match["page"] if match["page"] in self.env.found_docs else None
             return page, match["of"] if PAGE_OF.get(match["of"]) == page else None
         number = match["number"]
         inside = any(m.start() < match.start() < m.end() for m in IN_BRACKETS.finditer(said))
         page = PAGE_OF.get(number) if inside else None
-        stated = page == self.env.docname and anchor(number) in said
-        return (None, None) if stated else (page, number)
+        here = page == self.env.docname and anchor(number) in place["ids"]  # the line that states it
+        return (None, None) if here else (page, number)
 
 
 def setup(app):

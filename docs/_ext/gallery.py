@@ -37,7 +37,7 @@ def programs():
 
 
 def run(path, folder):
-    """The output of a short run, whose pictures lie in folder; kept from an earlier build if the program is the same."""
+    """The output of a short run, whose pictures lie in folder; an earlier build's if the program is the same."""
     output, key = folder / "output.txt", folder / "key"
     digest = hashlib.sha256(DRAW.encode() + path.read_bytes() + (path.parent / "_common.py").read_bytes()).hexdigest()
     if not key.exists() or key.read_text() != digest:
