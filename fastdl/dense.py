@@ -106,7 +106,7 @@ def linear_backward(
     accumulate: bool = False,
     input_gradient: bool = True,
 ) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Gradients of :func:`linear_forward`: dx = dy W^T, dW = x^T dy, db = sum dy.
+    """Gradients of :func:`linear_forward`: dx = dy W^T, dW = x^T dy, db = sum dy (6.1).
 
     Parameters
     ----------

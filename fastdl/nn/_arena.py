@@ -23,7 +23,7 @@ class Changes:
 
 
 class Arena(Sequence[Parameter]):
-    """The parameters of a model, in order, over two flat buffers.
+    """The parameters of a model, in order, over two flat buffers (docs/nn.md).
 
     Returned by :meth:`Module.parameters`; what optimizers and ``clip_grad_norm_`` take. A deep copy or pickle of it
     holds copies of the parameters, in buffers of its own; ``copy.copy`` gives the arena itself.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Parameter:
-    """One named array of a model, with its gradient.
+    """One named array of a model, with its gradient (docs/nn.md).
 
     Parameters
     ----------

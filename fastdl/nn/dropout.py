@@ -49,6 +49,11 @@ class _Drawn(Module, alone=True):
         -------
         ndarray
             Of the shape and type of `x`; in evaluation mode `x` itself.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no float array, where something is drawn.
         """
         where = self._next() if self.p > 0 else None
         y = x if where is None else self._apply(x, where)
@@ -182,7 +187,7 @@ class Dropout(_Drawn, alone=True):
 
 
 class AlphaDropout(_Drawn):
-    """Dropout for SELU networks, see :func:`fastdl.alpha_dropout_forward`.
+    """Dropout for SELU networks (docs/dropout.md 4.6; :func:`fastdl.alpha_dropout_forward`).
 
     Parameters
     ----------
@@ -215,7 +220,9 @@ class AlphaDropout(_Drawn):
 
 
 class GaussianDropout(_Drawn):
-    """Multiply by noise of mean 1 and variance p / (1 - p), see :func:`fastdl.gaussian_dropout_forward`.
+    """Multiply by noise of mean 1 and variance p / (1 - p) (docs/dropout.md 4.6).
+
+    See :func:`fastdl.gaussian_dropout_forward`.
 
     Parameters
     ----------
@@ -245,7 +252,9 @@ class GaussianDropout(_Drawn):
 
 
 class GaussianNoise(_Drawn):
-    """Add normal noise in training, see :func:`fastdl.gaussian_noise`; the gradient passes unchanged.
+    """Add normal noise in training; the gradient passes unchanged (docs/dropout.md 4.6).
+
+    See :func:`fastdl.gaussian_noise`.
 
     Parameters
     ----------
@@ -284,7 +293,9 @@ class GaussianNoise(_Drawn):
 
 
 class Zoneout(_Drawn, alone=True):
-    """Keep a unit's old state with probability p, in evaluation its expectation: :func:`fastdl.zoneout_forward`.
+    """Keep a unit's old state with probability p, in evaluation the expectation of that (Krueger 2017).
+
+    See :func:`fastdl.zoneout_forward`.
 
     Parameters
     ----------
@@ -585,7 +596,7 @@ class DropConnect(_Drawn):
 
 
 def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a model's output over dropout masks, without leaving a trace in the model.
+    """Mean and variance of a model's output over dropout masks (Gal and Ghahramani 2016).
 
     Parameters
     ----------
@@ -608,7 +619,8 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
 
     Notes
     -----
-    Modes, tapes and random state are afterwards as before, so the same call gives the same result.
+    It leaves no trace in the model: modes, tapes and random state are afterwards as before, so the same call gives the
+    same result.
 
     Examples
     --------

@@ -59,7 +59,7 @@ def max_norm_(w: np.ndarray, radius: float, ord: float = 2, axis: Axis = None) -
     radius : float
         At least 0.
     ord : float, default 2
-        Above 0. For order 2 this is the projection on the ball.
+        Above 0. For order 2 this is the projection on the ball (1.10).
     axis : int, tuple of int or None, default None
         The axes over which a vector runs. ``axis=0`` bounds each unit's incoming weights in a matrix stored
         (inputs, units), as :class:`fastdl.nn.Linear` stores its own.
@@ -154,7 +154,7 @@ def non_negative_(w: np.ndarray) -> None:
 
 
 class MaxNorm:
-    """Constraint: vectors of the parameters have at most this norm (:func:`max_norm_`).
+    """Constraint: vectors of the parameters have at most this norm (:func:`max_norm_`; docs/norms.md, Penalties).
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class MaxNorm:
 
 
 class UnitNorm:
-    """Constraint: vectors of the parameters have norm 1 (:func:`unit_norm_`).
+    """Constraint: vectors of the parameters have norm 1 (:func:`unit_norm_`; docs/norms.md, Penalties).
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class UnitNorm:
 
 
 class NonNegative:
-    """Constraint: no entry of the parameters is below 0 (:func:`non_negative_`).
+    """Constraint: no entry of the parameters is below 0 (:func:`non_negative_`; docs/norms.md, Penalties).
 
     Examples
     --------

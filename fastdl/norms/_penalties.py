@@ -22,7 +22,7 @@ from ._reduction import BLOCK, GRAIN, kernel
 
 @mirrored
 def add_elastic_net_(w: np.ndarray, grad: np.ndarray, l1: float = 0.0, l2: float = 0.0) -> float:
-    """Value of ``l1 |w|_1 + (l2 / 2) |w|_2^2``; its gradient is added to `grad` in the same pass.
+    """Value of ``l1 |w|_1 + (l2 / 2) |w|_2^2``; its gradient is added to `grad` in the same pass (1.11).
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
 
 
 class ElasticNet:
-    """Penalty ``l1 |w|_1 + (l2 / 2) |w|_2^2``, over all parameters given (:func:`add_elastic_net_`).
+    """Penalty ``l1 |w|_1 + (l2 / 2) |w|_2^2``, over all parameters given (1.11; :func:`add_elastic_net_`).
 
     Parameters
     ----------
@@ -282,12 +282,14 @@ class L2(ElasticNet):
 
 
 class GroupLasso:
-    """Penalty weight * the sum of the groups' 2-norms, for each parameter given (:func:`add_group_lasso_`).
+    """Penalty weight * the sum of the groups' 2-norms, for each parameter given (docs/norms.md 1.11).
 
     Parameters
     ----------
-    weight, axis
-        As for :func:`add_group_lasso_`.
+    weight : float
+        At least 0.
+    axis : int, tuple of int or None, default None
+        The axes over which a group runs, as for :func:`add_group_lasso_`; None: a parameter is one group.
 
     Raises
     ------
@@ -327,7 +329,7 @@ class GroupLasso:
 
 
 class Orthogonal:
-    """Penalty that draws matrices towards orthogonal ones, for each matrix given (:func:`add_orthogonal_`).
+    """Penalty that draws matrices towards orthogonal ones (docs/norms.md 1.11; :func:`add_orthogonal_`).
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class SparsityReport(tuple[Sparsity, ...]):
 
 
 def sparsity_report(named_parameters: Iterable[tuple[str, Any]]) -> SparsityReport:
-    """Count the entries that are not 0 in every parameter.
+    """Count the entries that are not 0 in every parameter (docs/norms.md 1.1).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from ._rule import LAST_STEP, run_kernel
 
 @mirrored
 def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> None:
-    """Move an average towards the parameters, in place: average += weight * (param - average).
+    """Move an average towards the parameters, in place: average += weight * (param - average) (docs/optim.md).
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> li
 
 
 def clip_grad_value_(parameters: Any, max_value: float) -> None:
-    """Limit every entry of the gradients, in place, to [-max_value, max_value]; NaN stays.
+    """Limit every entry of the gradients, in place, to [-max_value, max_value]; NaN stays (docs/optim.md).
 
     Parameters
     ----------

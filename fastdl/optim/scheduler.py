@@ -14,7 +14,7 @@ from .schedules import Schedule
 
 
 class Scheduler:
-    """Sets an optimizer's learning rates: each group's rate at the start, times the schedule at this step.
+    """Sets an optimizer's learning rates: each group's at the start, times the schedule (docs/optim.md).
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Scheduler:
 
 
 class ReduceOnPlateau:
-    """Multiplies the learning rates by `factor` when a measure stops improving.
+    """Multiplies the learning rates by `factor` when a measure stops improving (docs/optim.md).
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def _half_cosine(part: float, end: float) -> float:
 
 @_schedule
 def constant(factor: float = 1.0) -> Schedule:
-    """The same factor for ever.
+    """The same factor for ever (docs/optim.md).
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def constant(factor: float = 1.0) -> Schedule:
 
 @_schedule
 def step_decay(every: int, gamma: float = 0.1) -> Schedule:
-    """gamma ** (step // every).
+    """gamma ** (step // every): PyTorch's StepLR (docs/optim.md).
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
 
 @_schedule
 def multistep(milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
-    """gamma ** (number of milestones reached).
+    """gamma ** (number of milestones reached): PyTorch's MultiStepLR (docs/optim.md).
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def multistep(milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
 
 @_schedule
 def exponential(gamma: float) -> Schedule:
-    """gamma ** step.
+    """gamma ** step: PyTorch's ExponentialLR (docs/optim.md).
 
     Parameters
     ----------
@@ -498,7 +498,7 @@ def warm_up(schedule: Schedule, steps: int, start: float = 0.0) -> Schedule:
 
 @_schedule
 def sequence(schedules: Sequence[Schedule], milestones: Sequence[int]) -> Schedule:
-    """One schedule after the other, each counting from 0 at its milestone.
+    """One schedule after the other, each counting from 0 at its milestone (docs/optim.md).
 
     Parameters
     ----------

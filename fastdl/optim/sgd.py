@@ -201,7 +201,7 @@ def sgd_update_rows(
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum and Nesterov's momentum; the formulas of :func:`sgd_update`.
+    """Stochastic gradient descent, with momentum or Nesterov's (3.1 to 3.3); the formulas of :func:`sgd_update`.
 
     Parameters
     ----------

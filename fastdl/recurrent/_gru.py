@@ -147,7 +147,7 @@ def gru_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> GRUGradients:
-    """Gradients of :func:`gru_forward`, backward through time.
+    """Gradients of :func:`gru_forward`, backward through time (docs/recurrent.md 5.5).
 
     Parameters
     ----------

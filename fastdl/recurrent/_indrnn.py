@@ -129,7 +129,7 @@ def indrnn_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> IndRNNGradients:
-    """Gradients of :func:`indrnn_forward`, backward through time.
+    """Gradients of :func:`indrnn_forward`, backward through time (docs/recurrent.md 5.11).
 
     Parameters
     ----------

@@ -182,7 +182,7 @@ def lstm_backward(
     dh_last: np.ndarray | None = None,
     dc_last: np.ndarray | None = None,
 ) -> LSTMGradients:
-    """Gradients of :func:`lstm_forward`, backward through time.
+    """Gradients of :func:`lstm_forward`, backward through time (docs/recurrent.md 5.4).
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def mingru_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> MinGRUGradients:
-    """Gradients of :func:`mingru_forward`, backward through time.
+    """Gradients of :func:`mingru_forward`, backward through time (docs/recurrent.md 5.9).
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ def minlstm_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> MinLSTMGradients:
-    """Gradients of :func:`minlstm_forward`, backward through time.
+    """Gradients of :func:`minlstm_forward`, backward through time (docs/recurrent.md 5.10).
 
     Parameters
     ----------

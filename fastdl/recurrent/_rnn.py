@@ -131,7 +131,7 @@ def rnn_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> RNNGradients:
-    """Gradients of :func:`rnn_forward`, backward through time.
+    """Gradients of :func:`rnn_forward`, backward through time (docs/recurrent.md 5.1).
 
     Parameters
     ----------
