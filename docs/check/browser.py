@@ -38,11 +38,16 @@ def served(folder):
     return server, f"http://127.0.0.1:{server.server_port}/"
 
 
+def failed(page, asked, found):
+    if "ERR_ABORTED" not in (asked.failure or ""):  # as by going to the next page
+        found.append(f"{page.url}: not loaded: {asked.url}")
+
+
 def watch(page, found):
     """Append to found what goes wrong in the page from now on."""
     page.on("console", lambda said: found.append(f"{page.url}: console: {said.text}") if said.type == "error" else None)
     page.on("pageerror", lambda error: found.append(f"{page.url}: error: {error}"))
-    page.on("requestfailed", lambda asked: found.append(f"{page.url}: not loaded: {asked.url}"))
+    page.on("requestfailed", lambda asked: failed(page, asked, found))
     page.on(
         "response",
         lambda answer: found.append(f"{page.url}: {answer.status}: {answer.url}") if answer.status >= 400 else None,
