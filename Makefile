@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*/*.pyx fastdl/kernels/*/*.pxd fastdl/kernels/*/*.h)
 
 .PHONY: help train test test-reference bench bench-peers bench-report learning bench-save bench-compare instructions \
-	instructions-save lint debug fuzz sanitize stress wheel clean
+	instructions-save docs docs-serve docs-check docs-links lint debug fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
@@ -75,6 +75,29 @@ lint: $(STAMP)  ## ruff, cython-lint and mypy
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastdl/kernels
 	$(BIN)/mypy
+
+DOCS_STAMP := $(VENV)/.installed-docs
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[docs]"
+	touch $@
+
+# LINKS=1 tries the links to the network too. Kept from one build to the next: what notebooks and examples gave (build/docs).
+docs: $(DOCS_STAMP)  ## The site, in build/docs/html: a warning or a dead link fails (LINKS=1 tries the network's too)
+	rm -rf build/docs/html build/docs/doctrees docs/api/generated
+	$(BIN)/python -m sphinx -j 2 -q --fail-on-warning --keep-going -d build/docs/doctrees docs build/docs/html
+	$(BIN)/python docs/check/links.py build/docs/html
+	$(if $(LINKS),$(MAKE) docs-links)
+
+docs-links: $(DOCS_STAMP)  ## Try the site's links to the network
+	$(BIN)/python -m sphinx -j 2 -q -b linkcheck -d build/docs/doctrees docs build/docs/links
+
+PORT ?= 8000
+docs-serve: docs  ## Build the site and serve it on PORT (8000)
+	$(BIN)/python -m http.server --directory build/docs/html --bind 127.0.0.1 $(PORT)
+
+docs-check: docs  ## Read the site in a real browser (needs chromium): errors, pictures, search, widths, dark and light
+	$(BIN)/python -m pip install --quiet "playwright>=1.45"
+	$(BIN)/python docs/check/browser.py build/docs/html --pictures build/docs/pictures
 
 debug:  ## The tests on a build with bounds checks and undefined-behaviour traps, in a folder of its own
 	test -x build/debug/bin/python || $(PYTHON) -m venv build/debug

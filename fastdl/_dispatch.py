@@ -156,7 +156,20 @@ def backend(name: str) -> Iterator[None]:
 
 
 def get_backend() -> str:
-    """The backend in force here, "compiled" or "reference"."""
+    """The backend in force here.
+
+    Returns
+    -------
+    str
+        "compiled" or "reference": what :func:`backend` set in this thread (context), otherwise "compiled".
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> with fd.backend("reference"):
+    ...     fd.get_backend()
+    'reference'
+    """
     return "reference" if _reference.get() else "compiled"
 
 

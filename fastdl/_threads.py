@@ -54,6 +54,13 @@ _serial_child = False
 def get_num_threads() -> int:
     """Number of threads a large enough piece of work is split over, now and in this thread.
 
+    Returns
+    -------
+    int
+        At least 1: what :func:`set_num_threads` was given, or at first the smallest of OMP_NUM_THREADS, the cores this
+        process may run on and its cgroup's quota. A limit that threadpoolctl puts on OpenMP counts too. 1 in a child
+        that was forked while workers could not be ended.
+
     Examples
     --------
     >>> import fastdl as fd

@@ -106,7 +106,7 @@ def linear_backward(
     accumulate: bool = False,
     input_gradient: bool = True,
 ) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Gradients of :func:`linear_forward`: dx = dy W^T, dW = x^T dy, db = sum dy.
+    """Gradients of :func:`linear_forward`: dx = dy W^T, dW = x^T dy, db = sum dy (6.1).
 
     Parameters
     ----------
@@ -126,6 +126,12 @@ def linear_backward(
     dx : ndarray (..., I) or None
     dW : ndarray (I, O)
     db : ndarray (O,), or None where `out` has None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not an array of the stated shape, the dtypes differ, or an array of `out` cannot be written
+        or overlaps an input or the other; nothing is written then.
 
     Examples
     --------
@@ -191,12 +197,12 @@ def embedding_forward(index: np.ndarray, W: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    y : ndarray (*index.shape, D)
+    y : ndarray (..., D)
 
     Raises
     ------
-    ValueError
-        If an index is out of range.
+    TypeError, ValueError
+        If `W` is no float matrix, `index` holds no integers, or one is out of range.
 
     Examples
     --------
@@ -215,11 +221,11 @@ def embedding_forward(index: np.ndarray, W: np.ndarray) -> np.ndarray:
 def embedding_backward(
     dy: np.ndarray, index: np.ndarray, W: np.ndarray, out: np.ndarray | None = None, accumulate: bool = False
 ) -> np.ndarray:
-    """Gradient of :func:`embedding_forward` by the table: repeated indices add, in order.
+    """Gradient of :func:`embedding_forward` with respect to the table: repeated indices add, in order (6.1).
 
     Parameters
     ----------
-    dy : ndarray (*index.shape, D)
+    dy : ndarray (..., D)
     index : ndarray of int
     W : ndarray (V, D)
         The table; only its shape matters.
@@ -231,6 +237,12 @@ def embedding_backward(
     Returns
     -------
     dW : ndarray (V, D)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not an array of the stated shape, the dtypes differ, an index is out of range, or `out` cannot
+        be written or overlaps `dy`; nothing is written then.
 
     Examples
     --------
@@ -277,6 +289,11 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     y : ndarray
         Within 3 units in the last place where the result is a normal number.
 
+    Raises
+    ------
+    TypeError
+        If `x` is not an array of float32 or float64.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -288,7 +305,24 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 @mirrored
 def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dx = dy y (1 - y), from the forward's output y.
+    """Gradient of :func:`sigmoid`, from the forward's output y (6.4).
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to y.
+    y : ndarray
+        What :func:`sigmoid` returned, of the shape and type of `dy`.
+
+    Returns
+    -------
+    dx : ndarray
+        dy y (1 - y), of the same shape and type.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no float array, or the shapes or dtypes differ.
 
     Examples
     --------
@@ -312,6 +346,11 @@ def tanh(x: np.ndarray) -> np.ndarray:
     y : ndarray
         Within 3 units in the last place.
 
+    Raises
+    ------
+    TypeError
+        If `x` is not an array of float32 or float64.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -323,7 +362,24 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 @mirrored
 def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dx = dy (1 - y^2), from the forward's output y.
+    """Gradient of :func:`tanh`, from the forward's output y (6.4).
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to y.
+    y : ndarray
+        What :func:`tanh` returned, of the shape and type of `dy`.
+
+    Returns
+    -------
+    dx : ndarray
+        dy (1 - y^2), of the same shape and type.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no float array, or the shapes or dtypes differ.
 
     Examples
     --------
@@ -338,6 +394,21 @@ def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 def relu(x: np.ndarray) -> np.ndarray:
     """max(x, 0), elementwise; NaN stays (6.4).
 
+    Parameters
+    ----------
+    x : ndarray, float32 or float64
+        Any shape.
+
+    Returns
+    -------
+    y : ndarray
+        Of the shape and type of `x`.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not an array of float32 or float64.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -349,7 +420,24 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 @mirrored
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dx = dy where the forward's output y is positive, else 0 (so 0 at the kink, as torch).
+    """Gradient of :func:`relu`, from the forward's output y (6.4).
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to y.
+    y : ndarray
+        What :func:`relu` returned, of the shape and type of `dy`.
+
+    Returns
+    -------
+    dx : ndarray
+        dy where y is positive, else 0: so 0 at the kink, as torch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no float array, or the shapes or dtypes differ.
 
     Examples
     --------
@@ -471,6 +559,11 @@ def mse_loss(prediction: np.ndarray, target: np.ndarray, reduction: str = "mean"
         Its `count` is the number of elements.
     dprediction : ndarray
         Gradient of the reduced loss (of the sum, for "none").
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no float array, the shapes or dtypes differ, or the reduction is not known.
 
     Examples
     --------

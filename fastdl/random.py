@@ -86,7 +86,7 @@ def _words_argument(name: str, value: Any, count: int) -> list[int]:
 
 @mirrored
 def random_words(seed: int, block: int, count: int) -> np.ndarray:
-    """Words of a generator's sequence, drawn alone: what :class:`Generator` is made of.
+    """Words of a generator's sequence, drawn alone: what :class:`Generator` is made of (docs/random.md).
 
     Parameters
     ----------
@@ -99,6 +99,11 @@ def random_words(seed: int, block: int, count: int) -> np.ndarray:
     Returns
     -------
     ndarray of uint32, shape (count,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is no integer, or out of range.
 
     Examples
     --------
@@ -130,6 +135,16 @@ def words_to_uniform(words: np.ndarray, low: float, high: float, dtype: Any) -> 
     -------
     ndarray of dtype, 1-D
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `words` is no vector of uint32 or not of whole floats, `low` is above `high`, or one of them or their
+        distance is beyond the dtype.
+
+    Notes
+    -----
+    docs/random.md. Rounding may give `high`, where low + (high - low) u rounds to it.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -152,11 +167,22 @@ def words_to_normal(words: np.ndarray, mean: float, std: float, dtype: Any) -> n
     words : ndarray of uint32, 1-D
         Two words a pair of float32, four a pair of float64; whole pairs.
     mean, std : float
+        Finite; `std` at least 0.
     dtype : float32 or float64
+        Type of the result.
 
     Returns
     -------
     ndarray of dtype, 1-D
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `words` is no vector of uint32 or not of whole pairs, or `mean` or `std` is out of range.
+
+    References
+    ----------
+    G. Box, M. Muller, "A note on the generation of random normal deviates", 1958; docs/random.md.
 
     Examples
     --------
@@ -203,6 +229,11 @@ class Generator:
     Parameters
     ----------
     seed : int in [0, 2**64), default 0
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed is no integer, or out of range.
 
     Notes
     -----
@@ -261,7 +292,27 @@ class Generator:
         return float(values[0]) if shape is None else values.reshape(shape)
 
     def normal(self, mean: float = 0.0, std: float = 1.0, size: Size = None, dtype: Any = np.float32) -> Any:
-        """Normal deviates; parameters and errors as :meth:`uniform`, with `mean` and `std` >= 0."""
+        """Normal deviates.
+
+        Parameters
+        ----------
+        mean : float, default 0
+            Finite.
+        std : float, default 1
+            Standard deviation, finite and at least 0.
+        size : int, tuple of int or None, default None
+            Shape; None for one float.
+        dtype : float32 (default) or float64
+
+        Returns
+        -------
+        ndarray or float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of range.
+        """
         mean, std, dtype = _spread(mean, std, dtype)
         shape, count = _shape(size), _count(size)
         even = count + count % 2
@@ -269,8 +320,26 @@ class Generator:
         return float(values[0]) if shape is None else values.reshape(shape)
 
     def integers(self, low: int, high: int, size: Size = None) -> Any:
-        """Integers in [low, high), int64; parameters and errors as :meth:`uniform`.
+        """Integers in [low, high).
 
+        Parameters
+        ----------
+        low, high : int
+            From -2**63 to 2**63 - 1, low < high.
+        size : int, tuple of int or None, default None
+            Shape; None for one int.
+
+        Returns
+        -------
+        ndarray of int64, or int
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or out of range.
+
+        Notes
+        -----
         Each is low + floor(r (high - low) / 2**64) for a 64-bit r: no value's probability is off by more
         than 2**-64.
         """
@@ -291,7 +360,22 @@ class Generator:
         return int(values[0]) if shape is None else values.reshape(shape)
 
     def permutation(self, n: int) -> np.ndarray:
-        """The integers 0 to n - 1 in random order, int64: the order of n random 64-bit keys."""
+        """The integers 0 to n - 1 in random order: the order of n random 64-bit keys.
+
+        Parameters
+        ----------
+        n : int
+            How many, at least 0.
+
+        Returns
+        -------
+        ndarray of int64 (n,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is no integer, or below 0.
+        """
         n = _validate.integer("n", n, 0)
         words = self._draw(2 * n).astype(np.uint64)
         return np.argsort(words[::2] | (words[1::2] << np.uint64(32)), kind="stable")
@@ -307,6 +391,11 @@ class Generator:
         Returns
         -------
         Generator
+
+        Raises
+        ------
+        TypeError
+            If the name is no str.
 
         Notes
         -----
@@ -332,11 +421,22 @@ class Generator:
         return Generator(seed)
 
     def state_dict(self) -> dict[str, int]:
-        """Everything that decides what comes next: {"seed", "block"}, two Python ints."""
+        """Everything that decides what comes next.
+
+        Returns
+        -------
+        dict
+            "seed" and "block", two Python ints.
+        """
         return {"seed": self._seed, "block": self._block}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from where :meth:`state_dict` was taken.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------
@@ -359,6 +459,12 @@ def seed(n: int) -> None:
     Parameters
     ----------
     n : int in [0, 2**64)
+        The seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no integer, or out of range.
 
     Examples
     --------
@@ -373,9 +479,30 @@ def seed(n: int) -> None:
 
 
 def as_generator(rng: "Generator | int | None") -> Generator:
-    """What a ``rng=`` argument means: a Generator as it is, an int as a seed, None the default generator.
+    """What a ``rng=`` argument means.
 
     The default generator starts from the operating system's randomness until :func:`seed` is called.
+
+    Parameters
+    ----------
+    rng : None, int or Generator
+        A Generator as it is, an int in [0, 2**64) as a seed, None for the default generator.
+
+    Returns
+    -------
+    Generator
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else, NumPy's generators among it, or the int is out of range.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> rng = fd.random.as_generator(3)
+    >>> rng, fd.random.as_generator(rng) is rng
+    (Generator(seed=3, block=0), True)
     """
     if rng is None:
         return _default

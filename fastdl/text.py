@@ -82,6 +82,16 @@ def read_text(paths: Sequence[str | os.PathLike[str]]) -> str:
         device or a FIFO.
     OSError
         If a file cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "words.txt")
+    ...     with open(path, "wb") as file:
+    ...         size = file.write("naïve\\r\\n".encode())
+    ...     read_text([path, path])
+    'naïve\\nnaïve\\n'
     """
     return "".join(_pieces(paths))
 
@@ -102,6 +112,17 @@ def read_corpus(paths: Sequence[str | os.PathLike[str]]) -> "Corpus":
     ------
     TypeError, ValueError, OSError
         As :func:`read_text`.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "words.txt")
+    ...     with open(path, "wb") as file:
+    ...         size = file.write(b"hello world")
+    ...     corpus = read_corpus([path, path])
+    >>> corpus, corpus.characters
+    (Corpus(22 characters), ' dehlorw')
     """
     return Corpus(_pieces(paths))
 
@@ -130,8 +151,16 @@ def decoded(file: BinaryIO, name: str) -> Iterator[str]:
 
     Raises
     ------
+    TypeError
+        If `file` is no binary file.
     ValueError
         If it is empty or not text (not UTF-8, or with NUL characters), with the place.
+
+    Examples
+    --------
+    >>> import io
+    >>> "".join(decoded(io.BytesIO(b"one\\r\\ntwo\\r"), "lines"))
+    'one\\ntwo\\n'
     """
     if not hasattr(file, "read"):
         raise TypeError(f"file: got {shown(file)}, expected a binary file")
@@ -194,6 +223,11 @@ class Corpus:
     characters : str
         The different characters in it, in the order of their code points.
 
+    Raises
+    ------
+    TypeError
+        If `pieces` is, or gives, something else than str.
+
     Examples
     --------
     >>> corpus = Corpus(["hello ", "world"])
@@ -240,6 +274,7 @@ class Corpus:
 
     @property
     def characters(self) -> str:
+        """The different characters in it, in the order of their code points."""
         counts = np.zeros(self._points.size, np.int64)
         for first in range(0, len(self), _BLOCK):
             counts += np.bincount(self._index[first : first + _BLOCK], minlength=counts.size)
@@ -255,7 +290,22 @@ def _blocks(pieces: Any) -> Iterator[str]:
 
 
 def split_held_out(text: _Text) -> tuple[_Text, _Text]:
-    """The first nine tenths, to train on, and the last tenth, to measure on, of a str or a :class:`Corpus`.
+    """The first nine tenths of a text, to train on, and the last tenth, to measure on.
+
+    Parameters
+    ----------
+    text : str or Corpus
+        The whole.
+
+    Returns
+    -------
+    training, held_out : str or Corpus
+        Of the kind of `text`; a Corpus' parts share its memory.
+
+    Raises
+    ------
+    TypeError
+        If it is no text.
 
     Examples
     --------
@@ -281,6 +331,11 @@ class Vocabulary:
     ----------
     characters : str
         The characters of the codes 1, 2, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `characters` is no str, or has no character beside U+FFFD.
 
     Examples
     --------
@@ -308,7 +363,17 @@ class Vocabulary:
         return f"Vocabulary({len(self)} codes)"
 
     def encode(self, text: "str | Corpus") -> np.ndarray:
-        """The codes of a text, int64 of shape (len(text),); 0 for characters outside the vocabulary.
+        """The codes of a text.
+
+        Parameters
+        ----------
+        text : str or Corpus
+            What to encode.
+
+        Returns
+        -------
+        ndarray of int64 (len(text),)
+            0 for characters outside the vocabulary.
 
         Raises
         ------
@@ -318,7 +383,22 @@ class Vocabulary:
         return self.compact(text).astype(np.int64)
 
     def compact(self, text: "str | Corpus") -> np.ndarray:
-        """The codes of :meth:`encode`, in the smallest unsigned type that holds them."""
+        """The codes of :meth:`encode`, in the smallest unsigned type that holds them.
+
+        Parameters
+        ----------
+        text : str or Corpus
+            What to encode.
+
+        Returns
+        -------
+        ndarray of uint8, uint16 or uint32 (len(text),)
+
+        Raises
+        ------
+        TypeError
+            If it is no text.
+        """
         index, table = self.indexed(text)
         table = table.astype(_smallest(len(self)))
         codes = np.empty(index.size, table.dtype)
@@ -329,11 +409,22 @@ class Vocabulary:
     def indexed(self, text: "str | Corpus") -> tuple[np.ndarray, np.ndarray]:
         """The codes of :meth:`encode` as ``table[index]``, as :class:`TextBatches` takes them.
 
+        Parameters
+        ----------
+        text : str or Corpus
+            What to encode.
+
         Returns
         -------
         index : ndarray of uint8, uint16 or uint32 (len(text),)
             Read-only; a :class:`Corpus` has it already, so it takes no memory.
         table : ndarray of int64
+            The code of each different character.
+
+        Raises
+        ------
+        TypeError
+            If it is no text.
         """
         if not isinstance(text, (str, Corpus)):
             raise TypeError(f"text: got {type(text).__name__}, expected a str or a Corpus")
@@ -343,7 +434,22 @@ class Vocabulary:
         return corpus._index, np.where(self._points[places] == corpus._points, places + 1, 0)
 
     def decode(self, codes: Any) -> str:
-        """The text of codes."""
+        """The text of codes.
+
+        Parameters
+        ----------
+        codes : array_like of int, any shape
+            From 0, which reads as U+FFFD, to len(self) - 1; taken in C order.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a code is no integer, or out of range.
+        """
         table = UNKNOWN + self.characters
         plain = real_values("codes", codes, "iufbOU").ravel().tolist()
         return "".join(table[integer("codes", code, 0, len(self) - 1)] for code in plain)
@@ -431,7 +537,20 @@ class TextBatches:
         return self.iterate(0, 0)
 
     def iterate(self, epoch: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The windows from number `start` on: in reading order in every epoch."""
+        """The windows from a number on: so a resumed run goes on in the middle.
+
+        Parameters
+        ----------
+        epoch : int
+            Not used: every epoch reads in the same order.
+        start : int
+            Number of the first window, from 0.
+
+        Yields
+        ------
+        (x, y) : tuple of ndarray of int64 (T, batch_size)
+            Characters, and those that follow them; T is `seq_len`, or less in the last window.
+        """
         for first in range(start * self.seq_len, len(self._rows) - 1, self.seq_len):
             last = min(first + self.seq_len, len(self._rows) - 1)
             yield self._window(first, last), self._window(first + 1, last + 1)
@@ -441,7 +560,13 @@ class TextBatches:
         return np.ascontiguousarray(rows, np.int64) if self._table is None else self._table.take(rows)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a checkpoint compares."""
+        """What a checkpoint compares, so that a resumed run has the same text.
+
+        Returns
+        -------
+        dict
+            The kind, shape, a checksum of the codes, and the settings.
+        """
         import zlib
 
         crc, length = 0, len(self._rows) - 1

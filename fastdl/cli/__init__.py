@@ -40,7 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status.
+        The exit status: see docs/command-line.md.
+
+    Raises
+    ------
+    SystemExit
+        For help, the version, or bad usage; with the exit status.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> fd.cli.main(["show-config"])
+    fastdl                      ...
+    0
     """
     with standard_streams(), _stop_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's and the peers'; what this library has to say is for the user

@@ -50,12 +50,23 @@ class ClosureOptimizer:
         self._memory.forget()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that the next step depends on, besides the parameters; and whose state it is."""
+        """Copies of all that the next step depends on, besides the parameters; and whose state it is.
+
+        Returns
+        -------
+        dict
+            "rule", the class; "shapes" of the parameters; "lr" and "steps"; and the rule's own numbers and arrays.
+        """
         values: dict[str, Any] = self._whose() | {name: getattr(self, name) for name in ("lr", "steps", *self._scalars)}
         return values | {name: np.array(getattr(self, name)) for name in self._vectors}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------

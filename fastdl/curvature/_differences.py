@@ -78,6 +78,11 @@ def jacobian(f: Function, x: np.ndarray, method: str = "auto", return_error: boo
     -------
     ndarray, f(x)'s shape followed by x's
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gradient`, but that f may have any number of values.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -107,6 +112,11 @@ def hessian(f: Function, x: np.ndarray, method: str = "auto", return_error: bool
     Returns
     -------
     ndarray, x's shape twice
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gradient`.
 
     Examples
     --------
@@ -173,7 +183,7 @@ class GradientCheck(NamedTuple):
 
 
 def check_gradient(f: Function, grad: Any, x: np.ndarray, rtol: float = 1e-5, method: str = "auto") -> GradientCheck:
-    """Compare a gradient that was written by hand with differences of the function.
+    """Compare a gradient that was written by hand with differences of the function (docs/curvature.md).
 
     Parameters
     ----------
@@ -181,18 +191,24 @@ def check_gradient(f: Function, grad: Any, x: np.ndarray, rtol: float = 1e-5, me
         Takes an array like `x` and returns one number.
     grad : callable or ndarray
         The gradient: a function of x, or its value at `x`.
-    x : ndarray
+    x : ndarray, any shape
+        Where they are compared; taken as float64.
     rtol : float, default 1e-5
         Largest relative difference that passes; the differences' own estimated error is allowed on top, and
         entries below 1e-9 of the largest one are compared with that. Where the error is as large as the gradient
         the check fails, as nothing was compared.
-    method : {"auto", "complex", "central"}
+    method : {"auto", "complex", "central"}, default "auto"
         As for :func:`gradient`.
 
     Returns
     -------
     GradientCheck
         Prints as one line.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gradient`; and if the given gradient holds something else than real numbers, or is of another shape.
 
     Examples
     --------

@@ -15,7 +15,7 @@ _MEANINGLESS = 0.1  # an estimated error above this share of the largest entry: 
 
 
 class FunctionPoint:
-    """A real function of an array at a point: value, gradient, Hessian and its products.
+    """A real function of an array at a point: value, gradient, Hessian (2.2) and its products.
 
     It stands wherever a :class:`LossPoint` may: in :func:`eigenpairs`, ``Landscape.at``, the optimizers here.
 
@@ -89,7 +89,22 @@ class FunctionPoint:
         return array
 
     def value_at(self, offset: np.ndarray) -> float:
-        """The function at x + offset."""
+        """The function at x + offset.
+
+        Parameters
+        ----------
+        offset : array_like, of x's shape or (N,)
+            By how much to move.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `offset` is no array of real numbers or does not fit, or f's value is not one real number.
+        """
         moved = real_values("offset", offset)
         if moved.shape not in (self._x.shape, (self.size,)):
             raise ValueError(f"offset: got shape {moved.shape}, expected {self._x.shape} or ({self.size},)")
@@ -98,18 +113,68 @@ class FunctionPoint:
         return float(value.reshape(()))
 
     def hvp(self, v: np.ndarray) -> np.ndarray:
-        """H v."""
+        """The product H v with the Hessian (2.3).
+
+        Parameters
+        ----------
+        v : ndarray of float64 (N,)
+            The vector.
+
+        Returns
+        -------
+        ndarray of float64 (N,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `v` does not fit, or the Hessian is not finite or means nothing.
+        """
         return self._matrix @ float_array("v", v, (self.size,), self.dtype)
 
     def hessian(self) -> np.ndarray:
-        """The Hessian, (N, N)."""
+        """The Hessian (2.2).
+
+        Returns
+        -------
+        ndarray of float64 (N, N)
+            A copy.
+        """
         return self._matrix.copy()
 
     def product(self, matrix: str) -> Callable[[np.ndarray], np.ndarray]:
+        """The method that multiplies with a matrix.
+
+        Parameters
+        ----------
+        matrix : {"hessian"}
+            A function has no Gauss-Newton matrix.
+
+        Returns
+        -------
+        callable
+            :meth:`hvp`.
+
+        Raises
+        ------
+        ValueError
+            For another matrix.
+        """
         choice("matrix", matrix, ("hessian",))
         return self.hvp
 
     def places(self, parameters: Collection[str] | None) -> None:
+        """Where named parameters lie in a vector: a function's argument has no names, so there are none to choose.
+
+        Parameters
+        ----------
+        parameters : None
+            All of them.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
         if parameters is not None:
             raise ValueError(f"parameters: got {shown(parameters)}, expected None: a function's argument has no names")
 

@@ -14,18 +14,35 @@ from ._recurrent import Cell, Stack, Weights
 
 
 class GradientFlow:
-    """Singular values of d h_t / d h_s over the lag t - s.
+    """Singular values of d h_t / d h_s over the lag t - s (docs/curvature.md 2.7).
+
+    Parameters
+    ----------
+    values : ndarray (samples, starts, L, H), float32 or float64
+        Singular values, descending along the last axis; finite, at least one of each.
 
     Attributes
     ----------
     lags : ndarray (L,)
         1 to L.
     values : ndarray (samples, starts, L, H)
-        Singular values, descending.
+        As given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the values have not four axes, are none, or not finite.
 
     See Also
     --------
     gradient_flow : makes it.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> flow = fd.curvature.GradientFlow(np.array([[[[0.5], [0.25], [0.125]]]]))
+    >>> flow.largest, round(flow.rate, 6)
+    (array([0.5  , 0.25 , 0.125]), 0.5)
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -42,10 +59,12 @@ class GradientFlow:
 
     @property
     def median(self) -> np.ndarray:
+        """(L,): the geometric mean, over samples and starts, of the middle singular value."""
         return self._mean(self.values.shape[-1] // 2)
 
     @property
     def smallest(self) -> np.ndarray:
+        """(L,): the geometric mean, over samples and starts, of the smallest singular value."""
         return self._mean(-1)
 
     @property
@@ -78,6 +97,13 @@ class GradientFlow:
             The picture; the suffix chooses the format.
         others : mapping of str to GradientFlow, optional
             More to compare, by name: for example an RNN's beside an LSTM's.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is none, or `others` holds something else.
+        ImportError
+            If matplotlib is not installed.
         """
         path = name_of(path)
         others = {} if others is None else mapping("others", others, "gradient flows")
@@ -113,9 +139,7 @@ def gradient_flow(
     starts: Sequence[int] = (0,),
     samples: Sequence[int] = (0,),
 ) -> GradientFlow:
-    """Singular values of d h_t / d h_s in one recurrent layer of a model, at an input.
-
-    For an LSTM, h_s moves and c_s is held; all paths from there on count, those through the cell too.
+    """Singular values of d h_t / d h_s in one recurrent layer of a model, at an input (docs/curvature.md 2.7).
 
     Parameters
     ----------

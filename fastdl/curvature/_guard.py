@@ -30,32 +30,137 @@ class Linearization:
         If an array has another type than the layer's.
     ValueError
         If an array has another shape than what it stands for, or `jvp_backward` comes before the other two.
+
+    Notes
+    -----
+    The passes are (2.3) of docs/curvature.md, layer by layer. A layer of one's own takes part once it is registered
+    (:func:`register`). Parameters' arrays come in mappings from :class:`fastdl.nn.Parameter` to array.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> linear = fd.curvature.linearize(fd.nn.Sigmoid(), np.zeros((1, 2)))
+    >>> linear.y
+    array([[0.5, 0.5]])
+    >>> linear.jvp(np.array([[1.0, 2.0]]), None)
+    array([[0.25, 0.5 ]])
+    >>> linear.backward(np.ones((1, 2)), None, True)
+    array([[0.25, 0.25]])
     """
 
     y: np.ndarray
 
     def jvp(self, tx: np.ndarray | None, direction: Arrays | None) -> np.ndarray | None:
-        """The tangent of the output, from those of the input and of the parameters."""
+        """The tangent of the output, from those of the input and of the parameters.
+
+        Parameters
+        ----------
+        tx : ndarray, of the input's shape, or None
+            The input's tangent.
+        direction : mapping of Parameter to ndarray, or None
+            The parameters' tangents, each of its parameter's shape.
+
+        Returns
+        -------
+        ndarray of the output's shape, or None
+            None for zero.
+
+        Raises
+        ------
+        TypeError
+            Where a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no jvp")
 
     def backward(self, dy: np.ndarray, out: Arrays | None, need_input: bool) -> np.ndarray | None:
-        """The gradient with respect to the input, if needed; the parameters' are added to `out`."""
+        """The gradient with respect to the input; the parameters' are added to `out`.
+
+        Parameters
+        ----------
+        dy : ndarray, of the output's shape
+            Gradient with respect to the output.
+        out : mapping of Parameter to ndarray, or None
+            Where the parameters' gradients are added; None where they are not wanted.
+        need_input : bool
+            Whether the gradient with respect to the input is wanted.
+
+        Returns
+        -------
+        ndarray of the input's shape, or None
+            None where it is not wanted.
+
+        Raises
+        ------
+        TypeError
+            Where a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no backward")
 
     def jvp_backward(
         self, tdy: np.ndarray | None, direction: Arrays | None, out: Arrays | None, need_input: bool
     ) -> np.ndarray | None:
-        """The tangent of `backward`: both results' along the direction, `tdy` being that of the output's gradient."""
+        """The tangent of :meth:`backward`: both its results' derivatives along the direction of the last :meth:`jvp`.
+
+        Parameters
+        ----------
+        tdy : ndarray, of the output's shape, or None
+            The tangent of the output's gradient.
+        direction : mapping of Parameter to ndarray, or None
+            That of the last :meth:`jvp`.
+        out : mapping of Parameter to ndarray, or None
+            Where the tangents of the parameters' gradients are added.
+        need_input : bool
+            Whether the tangent of the input's gradient is wanted.
+
+        Returns
+        -------
+        ndarray of the input's shape, or None
+            None for zero, and where it is not wanted.
+
+        Raises
+        ------
+        TypeError
+            Where a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no jvp_backward")
 
     def sample_gradients(
         self, dy: np.ndarray, axis: int, out: Mapping[Parameter, Any], need_input: bool
     ) -> np.ndarray | None:
-        """As `backward`, but the parameters' gradients are kept apart for each index along `axis`."""
+        """As :meth:`backward`, but the parameters' gradients are kept apart for each index along an axis.
+
+        Parameters
+        ----------
+        dy : ndarray, of the output's shape
+            Gradient with respect to the output.
+        axis : int
+            The samples' axis of the output, before its last.
+        out : mapping of Parameter to slot
+            Each has ``add_products(x, dy)`` and ``add_sums(dy)``, of arrays (T, samples, ...), and ``columns``
+            (samples, size) to write into.
+        need_input : bool
+            Whether the gradient with respect to the input is wanted.
+
+        Returns
+        -------
+        ndarray of the input's shape, or None
+            None where it is not wanted.
+
+        Raises
+        ------
+        TypeError
+            Where a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no sample_gradients")
 
     def check_axis(self, axis: int) -> None:
-        """Refuse an axis that `sample_gradients` cannot go by, before it begins."""
+        """Refuse an axis that :meth:`sample_gradients` cannot go by, before it begins; here none is refused.
+
+        Parameters
+        ----------
+        axis : int
+            An axis of the output.
+        """
 
 
 class Guard(Linearization):

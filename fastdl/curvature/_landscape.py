@@ -18,6 +18,19 @@ from ._spectrum import Point, eigenpairs, spectral_density
 class Landscape:
     """The surroundings of a point, as its gradient and the ends of its spectrum tell.
 
+    Parameters
+    ----------
+    point : LossPoint or FunctionPoint
+        Where it is.
+    value, gradient_norm : float
+        The loss and the 2-norm of its gradient there.
+    eigenvalues : ndarray (2,) or (1,)
+        The Hessian's smallest and largest.
+    eigenvectors : ndarray (N, 2) or (N, 1)
+        Theirs, as columns.
+    tolerance, gradient_tolerance : float
+        What counts as zero, as for :func:`landscape`.
+
     Attributes
     ----------
     value : float
@@ -36,6 +49,14 @@ class Landscape:
     reason : str
         Why.
     tolerance, gradient_tolerance : float
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> point = fd.curvature.FunctionPoint(lambda x: x[0] ** 2 - x[1] ** 2, np.zeros(2))
+    >>> found = fd.curvature.Landscape.at(point)
+    >>> found.verdict, found.reason
+    ('saddle', 'curvatures of both signs')
     """
 
     def __init__(
@@ -56,7 +77,24 @@ class Landscape:
 
     @classmethod
     def at(cls, point: Point, tolerance: float | None = None, gradient_tolerance: float | None = None) -> "Landscape":
-        """The landscape at a :class:`LossPoint` or :class:`FunctionPoint`; arguments as for :func:`landscape`."""
+        """The landscape at a point.
+
+        Parameters
+        ----------
+        point : LossPoint or FunctionPoint
+            Where to look.
+        tolerance, gradient_tolerance : float, optional
+            As for :func:`landscape`.
+
+        Returns
+        -------
+        Landscape
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `point` is none, a tolerance is negative, or the gradient or a product is not finite.
+        """
         for name, one in (("tolerance", tolerance), ("gradient_tolerance", gradient_tolerance)):
             if one is not None:
                 number(name, one, 0)
@@ -83,14 +121,32 @@ class Landscape:
 
     @property
     def sharpness(self) -> float:
+        """The largest eigenvalue, by which (2.5) bounds the learning rate."""
         return self.largest
 
     @property
     def max_stable_lr(self) -> float:
+        """2 / sharpness, the bound of (2.5); inf where no curvature is positive."""
         return self.max_stable_momentum_lr(0.0)
 
     def max_stable_momentum_lr(self, momentum: float) -> float:
-        """The bound for heavy-ball momentum mu, 2 (1 + mu) / sharpness."""
+        """The largest stable learning rate of gradient descent with heavy-ball momentum, 2 (1 + mu) / sharpness (2.5).
+
+        Parameters
+        ----------
+        momentum : float in [0, 1]
+            mu.
+
+        Returns
+        -------
+        float
+            inf where no curvature is positive.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the momentum is no number, or out of range.
+        """
         return 2 * (1 + number("momentum", momentum, 0, 1)) / self.largest if self.largest > 0 else math.inf
 
     def __repr__(self) -> str:
@@ -113,6 +169,13 @@ class Landscape:
             How far to go along each (unit) eigenvector.
         points : int, default 25
             Losses evaluated along each axis, at least 2.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is none, the radius is not above 0, or there are fewer than 2 points.
+        ImportError
+            If matplotlib is not installed.
         """
         path = name_of(path)
         number("radius", radius, 0, open_low=True)
@@ -150,7 +213,7 @@ def landscape(
     tolerance: float | None = None,
     gradient_tolerance: float | None = None,
 ) -> Landscape:
-    """Gradient norm, both ends of the Hessian's spectrum, and what follows from them.
+    """Gradient norm, both ends of the Hessian's spectrum, and what follows from them (2.4, 2.5).
 
     Parameters
     ----------
@@ -165,6 +228,11 @@ def landscape(
     -------
     Landscape
         Prints as one line; ``plot`` draws it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`LossPoint` and :meth:`Landscape.at`.
 
     Examples
     --------

@@ -17,6 +17,7 @@ class LBFGS(ClosureOptimizer):
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for :class:`fastdl.optim.Optimizer`. Parameters are updated in place.
     lr : float, default 1.0
         First length tried along the direction; the first step of all is at most this long.
     history : int, default 10
@@ -25,7 +26,12 @@ class LBFGS(ClosureOptimizer):
         The strong Wolfe conditions: the value falls by c1 of what the slope promises, and the slope's size
         to c2 of what it was.
     max_evaluations : int, default 25
-        Calls of the closure in one step.
+        Calls of the closure in one step, at least 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes, or a number is out of its range: 0 < c1 < c2 < 1.
 
     References
     ----------
@@ -78,6 +84,12 @@ class LBFGS(ClosureOptimizer):
         -------
         float
             The loss before the step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the closure gives no loss, or one that is not finite at the start or at every trial; everything is as it
+            was.
         """
 
         function("closure", closure, "a function without arguments")

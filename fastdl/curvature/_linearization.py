@@ -26,7 +26,7 @@ _makers: dict[type, Callable[[Any, np.ndarray], Linearization]] = {}
 
 
 def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearization]) -> None:
-    """Say how layers of a type are linearized, so that models with them have curvature.
+    """Say how layers of a type are linearized, so that models with them have curvature (docs/curvature.md).
 
     Parameters
     ----------
@@ -35,6 +35,30 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
     make : callable
         Takes a layer and its input, and returns a ``Linearization`` whose ``y`` is what the layer's forward gives
         in evaluation mode.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is no subclass of Module, or `make` no function.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> class Double(fd.nn.Module):
+    ...     def forward(self, x):
+    ...         return 2 * x
+    >>> class DoubleAt(fd.curvature.Linearization):
+    ...     def __init__(self, layer, x):
+    ...         self.y = layer.forward(x)
+    ...     def jvp(self, tx, direction):
+    ...         return None if tx is None else 2 * tx
+    ...     def backward(self, dy, out, need_input):
+    ...         return 2 * dy if need_input else None
+    ...     def jvp_backward(self, tdy, direction, out, need_input):
+    ...         return 2 * tdy if need_input and tdy is not None else None
+    >>> fd.curvature.register(Double, DoubleAt)
+    >>> fd.curvature.linearize(Double(), np.ones((1, 2))).jvp(np.ones((1, 2)), None)
+    array([[2., 2.]])
     """
     if not (isinstance(layer, type) and issubclass(layer, Module)):
         raise TypeError(f"layer: got {type(layer).__name__}, expected a subclass of fastdl.nn.Module")
@@ -42,11 +66,12 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
 
 
 def linearize(layer: Module, x: np.ndarray) -> Guard:
-    """The layer at an input, in evaluation mode whatever its mode is.
+    """The layer at an input, in evaluation mode whatever its mode is (docs/curvature.md 2.3).
 
     Parameters
     ----------
     layer : fastdl.nn.Module
+        A layer or model.
     x : ndarray
         The layer's input.
 

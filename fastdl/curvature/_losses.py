@@ -16,16 +16,64 @@ LossFunction = Callable[..., tuple[Any, np.ndarray]]
 
 
 class LossAt:
-    """A loss at an output z: ``value``, ``gradient`` with respect to z and, along a direction u, ``hvp(u)`` = H_L u."""
+    """A loss at an output z: its value, its gradient with respect to z, and products with its Hessian (2.3).
+
+    Parameters
+    ----------
+    value : float
+        The loss.
+    gradient : ndarray, of z's shape
+        With respect to z.
+
+    Attributes
+    ----------
+    value, gradient
+        As given.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
+    >>> point = fd.curvature.LossPoint(model, fd.mse_loss, (np.array([[3.0]]), np.array([[0.0]])))
+    >>> point.loss.hvp(np.array([[1.0]]))            # of z^2
+    array([[2.]])
+    """
 
     def __init__(self, value: float, gradient: np.ndarray) -> None:
         self.value, self.gradient = value, gradient
 
     def hvp(self, u: np.ndarray) -> np.ndarray:
+        """The product H_L u with the loss's Hessian; subclasses say how.
+
+        Parameters
+        ----------
+        u : ndarray, of z's shape
+            A direction.
+
+        Returns
+        -------
+        ndarray of z's shape
+
+        Raises
+        ------
+        TypeError
+            Where a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no hvp")
 
     def residual_scale(self) -> float:
-        """s, for a loss that is s/2 times the sum of squares of z - targets; others have none."""
+        """What makes the loss a sum of squares.
+
+        Returns
+        -------
+        float
+            s, for a loss that is s/2 times the sum of squares of z - targets.
+
+        Raises
+        ------
+        TypeError
+            For any other loss: it has no residuals.
+        """
         raise TypeError("loss: it is not a sum of squares, so it has no residuals")
 
 
@@ -79,15 +127,36 @@ _known: dict[Any, Callable[..., LossAt]] = {
 
 
 def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
-    """Say what a loss function's Hessian is, so that it can be used for curvature.
+    """Say what a loss function's Hessian is, so that it can be used for curvature (docs/curvature.md).
 
     Parameters
     ----------
     loss : callable
-        Takes (output, targets, **options) and returns (value, gradient with respect to the output).
+        Takes (output, targets, ``**options``) and returns (value, gradient with respect to the output).
     make : callable
         Takes (output, targets, value, gradient, options) and returns a ``LossAt``; options has the function's
         remaining arguments, defaults filled in.
+
+    Raises
+    ------
+    TypeError
+        If `loss` or `make` is no function.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> def half_square(z, targets):
+    ...     return 0.5 * float(((z - targets) ** 2).sum()), z - targets
+    >>> class HalfSquareAt(fd.curvature.LossAt):
+    ...     def __init__(self, z, targets, value, gradient, options):
+    ...         super().__init__(value, gradient)
+    ...     def hvp(self, u):
+    ...         return u
+    >>> fd.curvature.register_loss(half_square, HalfSquareAt)
+    >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
+    >>> point = fd.curvature.LossPoint(model, half_square, (np.array([[3.0]]), np.array([[0.0]])))
+    >>> point.hvp(np.ones(1))            # of (3 w)^2 / 2
+    array([9.])
     """
     function("loss", loss, "a function of an output and targets")
     _known[inspect.unwrap(loss)] = function("make", make, "a function of output, targets, value, gradient and options")

@@ -21,15 +21,12 @@ MEMORY_LIMIT = 2**30  # bytes
 
 
 class ModelPoint:
-    """A model at an input: the output there, and products with its Jacobian.
-
-    The model is taken in evaluation mode (dropout is the identity), recurrent layers from zero states. The point is
-    valid as long as the parameters keep their values. Vectors over the parameters are flat, in the order of
-    ``model.parameters()``, without padding.
+    """A model at an input: the output there, and products with its Jacobian (docs/curvature.md 2.3).
 
     Parameters
     ----------
     model : fastdl.nn.Module
+        A layer or model; see :func:`register` for layers of one's own.
     x : ndarray
         The model's input.
 
@@ -66,18 +63,54 @@ class ModelPoint:
 
     @property
     def size(self) -> int:
+        """Number of parameters, N."""
         return self.layout.size
 
     @property
     def dtype(self) -> np.dtype:
+        """Of the parameters, and of all vectors: float32 or float64."""
         return self.layout.dtype
 
     def jvp(self, v: np.ndarray, wrt: str = "parameters") -> np.ndarray:
-        """J v, the output's tangent: v is (N,), or of the input's shape for wrt="input"."""
+        """The product J v, the output's tangent.
+
+        Parameters
+        ----------
+        v : ndarray (N,), or of the input's shape
+            The direction.
+        wrt : {"parameters", "input"}, default "parameters"
+            With respect to what.
+
+        Returns
+        -------
+        ndarray of the output's shape
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `v` does not fit, or the input is integers, by which there is no derivative.
+        """
         return self._jvp(self._direction("v", v, wrt), wrt)
 
     def vjp(self, u: np.ndarray, wrt: str = "parameters") -> np.ndarray:
-        """J^T u for a u of the output's shape: (N,), or of the input's shape for wrt="input"."""
+        """The product J^T u.
+
+        Parameters
+        ----------
+        u : ndarray of the output's shape
+            Gradient with respect to the output.
+        wrt : {"parameters", "input"}, default "parameters"
+            With respect to what.
+
+        Returns
+        -------
+        ndarray (N,), or of the input's shape
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `u` does not fit, or the input is integers, by which there is no derivative.
+        """
         choice("wrt", wrt, ("parameters", "input"))
         u = float_array("u", u, self.output.shape, self.layout.dtype)
         if wrt == "input":
@@ -92,7 +125,27 @@ class ModelPoint:
         return out
 
     def jacobian(self, wrt: str = "parameters", memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
-        """J, by rows or by columns, whichever are fewer: output's shape + (N,), or + the input's shape."""
+        """The Jacobian (2.1), by rows or by columns, whichever are fewer.
+
+        Parameters
+        ----------
+        wrt : {"parameters", "input"}, default "parameters"
+            With respect to what.
+        memory_limit : int, default 2**30
+            Bytes that the matrix may take.
+
+        Returns
+        -------
+        ndarray
+            The output's shape + (N,), or + the input's shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not known, or the input is integers, by which there is no derivative.
+        MemoryError
+            If the matrix takes more than `memory_limit`.
+        """
         choice("wrt", wrt, ("parameters", "input"))
         inner = (self.size,) if wrt == "parameters" else self._real_input().shape
         m, n = self.output.size, int(np.prod(inner))
@@ -125,15 +178,17 @@ class ModelPoint:
 
 
 class LossPoint(ModelPoint):
-    """A model's loss on one batch: value, gradient, and products with the Hessian and the Gauss-Newton matrix.
+    """A model's loss on one batch: value, gradient, and products with the Hessian and the Gauss-Newton matrix (2.3).
 
     Parameters
     ----------
     model : fastdl.nn.Module
+        As for :class:`ModelPoint`.
     loss : callable
         ``fd.softmax_cross_entropy`` or ``fd.mse_loss``, with options by ``functools.partial``; more with
         ``fd.curvature.register_loss``. It must reduce to one number.
     data : tuple (x, targets)
+        The batch: the model's input, and what the loss takes beside the output.
 
     Attributes
     ----------
@@ -168,6 +223,7 @@ class LossPoint(ModelPoint):
 
     @property
     def gradient(self) -> np.ndarray:
+        """Gradient of the loss with respect to the parameters, (N,); computed anew each time."""
         self._at_gradient = False
         out = np.zeros(self.size, self.layout.dtype)
         self._linear.backward(self.loss.gradient, self.layout.views(out), False)
@@ -179,7 +235,22 @@ class LossPoint(ModelPoint):
         return super()._vjp(u, wrt)
 
     def hvp(self, v: np.ndarray) -> np.ndarray:
-        """H v, exact to rounding: the derivative of the gradient along v, (N,)."""
+        """The product H v, exact to rounding: the derivative of the gradient along v (Pearlmutter 1994).
+
+        Parameters
+        ----------
+        v : ndarray (N,)
+            The direction.
+
+        Returns
+        -------
+        ndarray (N,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `v` does not fit.
+        """
         v = self.layout.vector("v", v)
         if not self._at_gradient:
             self._linear.backward(self.loss.gradient, None, False)
@@ -191,11 +262,39 @@ class LossPoint(ModelPoint):
         return out
 
     def gauss_newton_product(self, v: np.ndarray) -> np.ndarray:
-        """J^T H_L J v, H_L the loss's Hessian by the model's output: positive semi-definite for the losses here."""
+        """The product J^T H_L J v, H_L the loss's Hessian by the model's output (Schraudolph 2002).
+
+        Parameters
+        ----------
+        v : ndarray (N,)
+            The direction.
+
+        Returns
+        -------
+        ndarray (N,)
+            The matrix is positive semi-definite for the losses here.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `v` does not fit.
+        """
         return self.vjp(self.loss.hvp(self.jvp(v)))
 
     def sample_gradients(self, axis: int, memory_limit: int = MEMORY_LIMIT) -> np.ndarray:
-        """The part of the gradient that each index along the batch `axis` contributes: (samples, N).
+        """The part of the gradient that each index along a batch axis contributes.
+
+        Parameters
+        ----------
+        axis : int
+            The samples' axis of the output: 0 for (B, ...), 1 for time-major (T, B, ...).
+        memory_limit : int, default 2**30
+            Bytes that the rows may take.
+
+        Returns
+        -------
+        ndarray (samples, N)
+            The rows add up to the gradient.
 
         Raises
         ------
@@ -221,7 +320,29 @@ class LossPoint(ModelPoint):
     def hessian(
         self, parameters: Collection[str] | None = None, memory_limit: int = MEMORY_LIMIT, matrix: str = "hessian"
     ) -> np.ndarray:
-        """The Hessian, or its block of the named parameters, column by column; or matrix="gauss_newton"."""
+        """The Hessian (2.2) or the Gauss-Newton matrix, or a block of it, column by column.
+
+        Parameters
+        ----------
+        parameters : collection of str, optional
+            Names of parameters, or of layers: the block of those alone.
+        memory_limit : int, default 2**30
+            Bytes that the matrix may take.
+        matrix : {"hessian", "gauss_newton"}, default "hessian"
+            Which of the two.
+
+        Returns
+        -------
+        ndarray (N, N)
+            Or (n, n) for the n named.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name or the matrix is not known.
+        MemoryError
+            If the matrix takes more than `memory_limit`.
+        """
         product = self.product(matrix)
         places = self.places(parameters)
         chosen = np.arange(self.size) if places is None else places
@@ -238,11 +359,42 @@ class LossPoint(ModelPoint):
         return result.T
 
     def places(self, parameters: Collection[str] | None) -> np.ndarray | None:
-        """Where the named parameters, or those of the named layers, lie in a vector; None for all of it."""
+        """Where named parameters lie in a vector.
+
+        Parameters
+        ----------
+        parameters : collection of str, or None
+            Names of parameters, or of layers, whose parameters are all meant.
+
+        Returns
+        -------
+        ndarray of int, or None
+            Positions, ascending; None, for all of it, where `parameters` is None.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is not known, or there is none.
+        """
         return self.layout.places(parameters)
 
     def value_at(self, offset: np.ndarray) -> float:
-        """The loss with the parameters moved by `offset` (N,); afterwards they are as before, to the bit."""
+        """The loss with the parameters moved; afterwards they are as before, to the bit.
+
+        Parameters
+        ----------
+        offset : ndarray of float32 or float64 (N,)
+            By how much.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `offset` does not fit.
+        """
         before, offset = self.layout.values(), float_array("offset", offset, (self.size,))
         try:
             self.layout.assign(before + offset)
@@ -251,7 +403,23 @@ class LossPoint(ModelPoint):
             self.layout.assign(before)
 
     def residuals(self, memory_limit: int = MEMORY_LIMIT) -> Residuals:
-        """A squared-error loss as half a sum of squared residuals, for :class:`LevenbergMarquardt`."""
+        """A squared-error loss as half a sum of squared residuals, for :class:`LevenbergMarquardt`.
+
+        Parameters
+        ----------
+        memory_limit : int, default 2**30
+            Bytes that the Jacobian may take once it is asked for.
+
+        Returns
+        -------
+        Residuals
+            Their Jacobian is a function.
+
+        Raises
+        ------
+        TypeError
+            If the loss is not a sum of squares.
+        """
         scale = math.sqrt(self.loss.residual_scale())
 
         def scaled_jacobian() -> np.ndarray:
@@ -260,7 +428,23 @@ class LossPoint(ModelPoint):
         return Residuals(self.loss.gradient.reshape(-1) / scale, scaled_jacobian)
 
     def product(self, matrix: str) -> Any:
-        """The method that multiplies with the "hessian" or the "gauss_newton" matrix."""
+        """The method that multiplies with a matrix.
+
+        Parameters
+        ----------
+        matrix : {"hessian", "gauss_newton"}
+            Which.
+
+        Returns
+        -------
+        callable
+            :meth:`hvp` or :meth:`gauss_newton_product`.
+
+        Raises
+        ------
+        ValueError
+            For another matrix.
+        """
         choice("matrix", matrix, ("hessian", "gauss_newton"))
         return self.hvp if matrix == "hessian" else self.gauss_newton_product
 

@@ -6,9 +6,14 @@ import numpy as np
 
 
 class Residuals(NamedTuple):
-    """What Levenberg-Marquardt minimises half the squared norm of: residuals (m,), and their Jacobian (m, N).
+    """What Levenberg-Marquardt minimises half the squared norm of.
 
-    The Jacobian may be a function without arguments, called only where it is needed.
+    Attributes
+    ----------
+    values : ndarray (m,)
+        The residuals.
+    jacobian : ndarray (m, N), or a function without arguments that returns it
+        Their derivatives by the parameters. A function is called only where it is needed.
     """
 
     values: np.ndarray

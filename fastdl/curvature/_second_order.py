@@ -28,11 +28,18 @@ class Newton(ClosureOptimizer):
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for :class:`fastdl.optim.Optimizer`. Parameters are updated in place.
     lr : float, default 1.0
+        Length of the first step tried along the direction, 1 for the whole.
     damping : float, default 0.0
         Added to every eigenvalue's size; those below 1e-12 of the largest are not moved along without it. A model
         with a recurrent layer of two biases needs some: of these the sum alone counts, so along (d, -d) there is no
         curvature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes, or a number is out of its range.
 
     References
     ----------
@@ -54,7 +61,13 @@ class Newton(ClosureOptimizer):
         self.damping = number("damping", damping, 0, math.inf, open_high=True)
 
     def step(self, closure: PointClosure) -> float:
-        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are.
+        """Go one step down.
+
+        Parameters
+        ----------
+        closure : callable
+            Gives a :class:`LossPoint` or :class:`FunctionPoint` at the parameters as they are. It is called several
+            times.
 
         Returns
         -------
@@ -63,6 +76,8 @@ class Newton(ClosureOptimizer):
 
         Raises
         ------
+        TypeError
+            If the closure gives no point.
         ValueError
             If the loss, gradient or Hessian is not finite, or undamped the Hessian is singular for a recurrent layer's
             two biases; everything is as it was.
@@ -111,15 +126,13 @@ class NewtonCG(Newton):
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for :class:`fastdl.optim.Optimizer`. Parameters are updated in place.
     lr : float, default 1.0
+        Length of the first step tried along the direction, 1 for the whole.
     damping : float, default 0.0
         Added to the Hessian's diagonal.
     max_iterations : int, default 100
         Products in one step.
-
-    References
-    ----------
-    S. Nash, "A survey of truncated-Newton methods", 2000; Nocedal and Wright, algorithm 7.1.
 
     Attributes
     ----------
@@ -127,6 +140,25 @@ class NewtonCG(Newton):
         Products made in the last step.
     negative_curvature : bool
         Whether the last inner loop ended on negative curvature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes, or a number is out of its range.
+
+    References
+    ----------
+    S. Nash, "A survey of truncated-Newton methods", 2000; Nocedal and Wright, algorithm 7.1.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x = np.array([3.0, 1.0])
+    >>> optimizer = fd.curvature.NewtonCG([(x, np.empty(2))])
+    >>> for _ in range(4):
+    ...     loss = optimizer.step(lambda: fd.curvature.FunctionPoint(lambda x: x[0] ** 2 + 5 * x[1] ** 2, x))
+    >>> bool(abs(x).max() < 1e-6), optimizer.negative_curvature
+    (True, False)
     """
 
     def __init__(self, parameters: Any, lr: float = 1.0, *, damping: float = 0.0, max_iterations: int = 100) -> None:
@@ -136,7 +168,26 @@ class NewtonCG(Newton):
         self.negative_curvature = False
 
     def step(self, closure: PointClosure) -> float:
-        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
+        """Go one step down.
+
+        Parameters
+        ----------
+        closure : callable
+            Gives a :class:`LossPoint` or :class:`FunctionPoint` at the parameters as they are. It is called several
+            times.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        TypeError
+            If the closure gives no point.
+        ValueError
+            If the loss, gradient or a product is not finite; everything is as it was.
+        """
         return super().step(closure)
 
     def _direction(self, point: Point, gradient: np.ndarray) -> np.ndarray:
@@ -173,8 +224,9 @@ class LevenbergMarquardt(ClosureOptimizer):
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for :class:`fastdl.optim.Optimizer`. Parameters are updated in place.
     damping : float, default 1e-3
-        First mu.
+        First mu, above 0.
     max_tries : int, default 40
         Dampings tried in one step.
 
@@ -182,6 +234,16 @@ class LevenbergMarquardt(ClosureOptimizer):
     ----------
     damping : float
         The next step's mu.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes, or a number is out of its range.
+
+    References
+    ----------
+    J. Moré, "The Levenberg-Marquardt algorithm: implementation and theory", 1978; K. Madsen, H. Nielsen, O. Tingleff,
+    "Methods for non-linear least squares problems", 2004.
 
     Examples
     --------
@@ -206,12 +268,23 @@ class LevenbergMarquardt(ClosureOptimizer):
         self._scale = np.zeros(self.size)
 
     def step(self, closure: Callable[[], Residuals]) -> float:
-        """One step; the closure gives :class:`Residuals` at the parameters as they are.
+        """Go one step down.
+
+        Parameters
+        ----------
+        closure : callable
+            Gives :class:`Residuals` at the parameters as they are; it is called several times.
 
         Returns
         -------
         float
             Half the sum of squares before the step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the closure gives no residuals, or residuals or Jacobian are not finite or do not fit; everything is as
+            it was.
         """
         with self._undone_if_it_fails():
             r = _residuals(closure)
@@ -303,18 +376,37 @@ class AdaHessian(ClosureOptimizer):
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
+        As for :class:`fastdl.optim.Optimizer`. Parameters are updated in place.
     lr : float, default 0.15
-    betas : (float, float), default (0.9, 0.999)
+        The learning rate, above 0.
+    betas : pair of float in [0, 1), default (0.9, 0.999)
+        What is kept of m and of v in a step.
     eps : float, default 1e-8
+        Positive, in the parameters' type too.
     power : float, default 1.0
         In [0, 1]; the paper's k.
-    rng : None, int or fastdl.random.Generator
+    rng : None, int or fastdl.random.Generator, default None
         Source of the signs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes, or a number is out of its range.
 
     References
     ----------
     Z. Yao et al., "ADAHESSIAN: an adaptive second order optimizer for machine learning", AAAI 2021 (without its
     averaging over blocks).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> x = np.array([3.0, 1.0])
+    >>> optimizer = fd.curvature.AdaHessian([(x, np.empty(2))], rng=0)
+    >>> for _ in range(200):
+    ...     loss = optimizer.step(lambda: fd.curvature.FunctionPoint(lambda x: x[0] ** 2 + 5 * x[1] ** 2, x))
+    >>> bool(abs(x).max() < 0.01)
+    True
     """
 
     _vectors: ClassVar = {"_m": ("N",), "_v": ("N",)}
@@ -341,11 +433,28 @@ class AdaHessian(ClosureOptimizer):
         self._m, self._v = np.zeros((2, self.size))
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that the next step depends on, the source of the signs included."""
+        """Copies of all that the next step depends on, besides the parameters; and whose state it is.
+
+        Returns
+        -------
+        dict
+            As of the other optimizers here, with "random", the state of the signs' source.
+        """
         return super().state_dict() | {"random": self._rng.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave, or raise ValueError."""
+        """Take over what `state_dict` gave.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not fit, is another rule's or that of other parameters; nothing was changed then.
+        """
         if not isinstance(state, Mapping):
             raise TypeError(f"state: got {type(state).__name__}, expected what state_dict gave")
         if "random" not in state:
@@ -356,7 +465,25 @@ class AdaHessian(ClosureOptimizer):
         self._rng = source
 
     def step(self, closure: PointClosure) -> float:
-        """One step; the closure gives a ``LossPoint`` or ``FunctionPoint`` at the parameters as they are."""
+        """Go one step down.
+
+        Parameters
+        ----------
+        closure : callable
+            Gives a :class:`LossPoint` or :class:`FunctionPoint` at the parameters as they are; it is called once.
+
+        Returns
+        -------
+        float
+            The loss before the step.
+
+        Raises
+        ------
+        TypeError
+            If the closure gives no point.
+        ValueError
+            If the loss, gradient, a product or the new parameters are not finite; everything is as it was.
+        """
         source = self._rng.state_dict()
         try:
             with self._undone_if_it_fails(), np.errstate(all="ignore"):

@@ -32,14 +32,30 @@ class Point(Protocol):
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues, ascending, and the eigenvectors as columns."""
+    """Some eigenvalues and their eigenvectors.
+
+    Attributes
+    ----------
+    values : ndarray of float64 (k,)
+        Ascending.
+    vectors : ndarray of float64 (N, k)
+        A column for each value, of norm 1.
+    """
 
     values: np.ndarray
     vectors: np.ndarray
 
 
 class Estimate(NamedTuple):
-    """A mean over random vectors, and its standard error (zero where it is exact)."""
+    """A mean over random vectors.
+
+    Attributes
+    ----------
+    value : float or ndarray of float64 (N,)
+        The mean.
+    error : float or ndarray of float64 (N,)
+        Its standard error; zero where the value is exact.
+    """
 
     value: Any
     error: Any
@@ -85,11 +101,13 @@ def eigenpairs(
     Parameters
     ----------
     point : LossPoint or FunctionPoint
+        Where the matrix is taken.
     k : int, default 1
         How many; with which="both", from each end.
     which : {"largest", "smallest", "both"}, default "largest"
         By sign, not by size.
-    matrix : {"hessian", "gauss_newton"}
+    matrix : {"hessian", "gauss_newton"}, default "hessian"
+        Which of a point's matrices; a FunctionPoint has the first alone.
     parameters : collection of str, optional
         Names of parameters, or of layers: the block of those alone.
     tol : float, default 0
@@ -107,6 +125,10 @@ def eigenpairs(
         If `point` is no point.
     ValueError
         If there are not so many, or a product is not finite.
+
+    References
+    ----------
+    K. Wu, H. Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems", 2000; docs/curvature.md.
 
     Examples
     --------
@@ -142,17 +164,31 @@ def diagonal(
     Parameters
     ----------
     point : LossPoint or FunctionPoint
+        Where the matrix is taken.
     samples : int, optional
-        Random sign vectors s; the estimate is the mean of s * (H s) (Bekas, Kokiopoulou, Saad 2007). None: exact.
+        Random sign vectors s, at least 2; the estimate is the mean of s * (H s) (Bekas, Kokiopoulou, Saad 2007). None:
+        exact.
     matrix, parameters
         As for :func:`eigenpairs`.
-    rng : None, int or fastdl.random.Generator
+    rng : None, int or fastdl.random.Generator, default None
         Source of the signs.
 
     Returns
     -------
     Estimate
         ``value`` and its standard ``error``, both (N,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `point` is none, a name is not known, there are fewer than 2 samples, or a product is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> point = fd.curvature.FunctionPoint(lambda x: x[0] ** 2 + 3 * x[1] ** 2, np.zeros(2))
+    >>> fd.curvature.diagonal(point).value.round(6)
+    array([2., 6.])
     """
     operator = _Operator(point, matrix, parameters)
     if samples is None:
@@ -174,7 +210,40 @@ def trace(
     parameters: Collection[str] | None = None,
     rng: int | Generator | None = None,
 ) -> Estimate:
-    """The sum of all eigenvalues: exactly, or Hutchinson's estimate s . H s; arguments as for :func:`diagonal`."""
+    """The sum of all eigenvalues: exactly, or Hutchinson's estimate, the mean of s . H s over random signs s.
+
+    Parameters
+    ----------
+    point : LossPoint or FunctionPoint
+        Where the matrix is taken.
+    samples : int, optional
+        Random sign vectors, at least 2. None: exact.
+    matrix, parameters
+        As for :func:`eigenpairs`.
+    rng : None, int or fastdl.random.Generator, default None
+        Source of the signs.
+
+    Returns
+    -------
+    Estimate
+        ``value`` and its standard ``error``, floats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`diagonal`.
+
+    References
+    ----------
+    M. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines", 1990.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> point = fd.curvature.FunctionPoint(lambda x: x[0] ** 2 + 3 * x[1] ** 2, np.zeros(2))
+    >>> round(fd.curvature.trace(point).value, 6)
+    8.0
+    """
     if samples is None:
         return Estimate(float(diagonal(point, matrix=matrix, parameters=parameters).value.sum()), 0.0)
     operator = _Operator(point, matrix, parameters)
@@ -193,18 +262,51 @@ def _mean(values: list[Any]) -> Estimate:
 
 
 class SpectralDensity(NamedTuple):
-    """A spectrum as weighted points: ``weights`` (sum 1) at ``nodes``; ``size`` eigenvalues in all."""
+    """A spectrum as weighted points.
+
+    Attributes
+    ----------
+    nodes : ndarray of float64 (n,)
+        Where the points are.
+    weights : ndarray of float64 (n,)
+        How much of the spectrum each stands for; their sum is 1.
+    size : int
+        Eigenvalues in all.
+    """
 
     nodes: np.ndarray
     weights: np.ndarray
     size: int
 
     def moment(self, order: int) -> float:
-        """The mean of the eigenvalues' powers: 1 gives trace / N."""
+        """The mean of the eigenvalues' powers.
+
+        Parameters
+        ----------
+        order : int
+            The power: 1 gives trace / N.
+
+        Returns
+        -------
+        float
+        """
         return float((self.weights * self.nodes**order).sum())
 
     def density(self, grid: np.ndarray, width: float) -> np.ndarray:
-        """The density at a grid of values, each point widened to a normal curve of that standard deviation."""
+        """The density, each point widened to a normal curve.
+
+        Parameters
+        ----------
+        grid : array_like (g,)
+            Values at which it is wanted.
+        width : float
+            Standard deviation of the curve, in the unit of the eigenvalues.
+
+        Returns
+        -------
+        ndarray of float64 (g,)
+            Its integral is 1.
+        """
         apart = (np.asarray(grid)[:, None] - self.nodes) / width
         return (self.weights * np.exp(-0.5 * apart * apart)).sum(1) / (width * np.sqrt(2 * np.pi))
 
@@ -229,6 +331,16 @@ def spectral_density(
         Lanczos steps, that is products, for each; as many points represent the spectrum it sees.
     matrix, parameters, rng
         As for :func:`diagonal`.
+
+    Returns
+    -------
+    SpectralDensity
+        Of ``probes * steps`` points, or of fewer where a start's whole subspace was found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `point` is none, a name is not known, a number is below 1, or a product is not finite.
 
     References
     ----------

@@ -131,7 +131,7 @@ def dropout_mask(
         What the mask is a function of: seed below 2**64, the others below 2**32.
     start : int, default 0
         Index, in C order, of the part's first element within the whole mask.
-    form : {"bytes", "bits", "floats"}
+    form : {"bytes", "bits", "floats"}, default "bytes"
         uint8 0 and 1; bits packed eight a byte, lowest bit first, into a 1-D array; or floats r / (1 - p),
         what inverted dropout multiplies by.
     dtype : float32 (default) or float64
@@ -208,7 +208,7 @@ def dropout_forward(
     seed, stream, step : int, default 0
         What the mask is a function of (docs/dropout.md 4.4): seed below 2**64; stream, the place of use, and step, the
         training step, below 2**32.
-    scaling : {"inverted", "classic"}
+    scaling : {"inverted", "classic"}, default "inverted"
         Inverted: x r / (1 - p) in training, x after. Classic: x r in training, (1 - p) x after.
     training : bool, default True
         Which of the two forms.

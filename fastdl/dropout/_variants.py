@@ -85,7 +85,24 @@ def alpha_dropout_forward(
 def alpha_dropout_backward(
     dy: np.ndarray, p: float = 0.1, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> np.ndarray:
-    """Gradient of :func:`alpha_dropout_forward`: where(r, a dy, 0). Parameters and errors as there.
+    """Gradient of :func:`alpha_dropout_forward`: with the same arguments, the same mask (docs/dropout.md 4.6).
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to the output.
+    p, seed, stream, step, training
+        As in :func:`alpha_dropout_forward`.
+
+    Returns
+    -------
+    ndarray
+        dx = where(r, a dy, 0), with the forward's a; dy itself, copied, without training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`alpha_dropout_forward`.
 
     Examples
     --------
@@ -150,7 +167,24 @@ def gaussian_dropout_forward(
 def gaussian_dropout_backward(
     dy: np.ndarray, p: float = 0.5, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> np.ndarray:
-    """Gradient of :func:`gaussian_dropout_forward`: dy times the same noise. Parameters and errors as there.
+    """Gradient of :func:`gaussian_dropout_forward`: dy times the same noise (docs/dropout.md 4.6).
+
+    Parameters
+    ----------
+    dy : ndarray, float32 or float64
+        Gradient with respect to the output.
+    p, seed, stream, step, training
+        As in :func:`gaussian_dropout_forward`.
+
+    Returns
+    -------
+    ndarray
+        dx = dy (1 + sqrt(p / (1 - p)) z), with the forward's z; dy itself, copied, without training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`gaussian_dropout_forward`.
 
     Examples
     --------
@@ -168,7 +202,7 @@ def gaussian_dropout_backward(
 def gaussian_noise(
     x: np.ndarray, std: float = 0.1, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> np.ndarray:
-    """Add normal noise in training; its gradient is the identity.
+    """Add normal noise in training; its gradient is the identity (docs/dropout.md 4.6).
 
     Parameters
     ----------
@@ -263,11 +297,12 @@ def zoneout_forward(
 def zoneout_backward(
     dy: np.ndarray, p: float = 0.1, *, seed: int = 0, stream: int = 0, step: int = 0, training: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients (dnew, dold) of :func:`zoneout_forward`: each element goes to the one it came from.
+    """Gradients of :func:`zoneout_forward`: each element goes to the one it came from (docs/dropout.md 4.6).
 
     Parameters
     ----------
     dy : ndarray, float32 or float64
+        Gradient with respect to the output.
     p, seed, stream, step, training
         As in :func:`zoneout_forward`.
 

@@ -42,6 +42,11 @@ class CharLM(nn.Module):
     embedding, lstm, dropout, linear : fastdl.nn.Module
         The layers.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `vocabulary` is none, a size is below 1, or `dropout` is outside [0, 1).
+
     Examples
     --------
     >>> import fastdl as fd
@@ -94,6 +99,11 @@ class CharLM(nn.Module):
         Returns
         -------
         ndarray of float32, shape (T, B, len(vocabulary))
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` holds something else than the vocabulary's codes, or the state does not fit.
         """
         return_state = flag("return_state", return_state)
         h, final = self.lstm.forward(self.embedding.forward(x), state, return_state=True)
@@ -101,7 +111,13 @@ class CharLM(nn.Module):
         return (logits, final) if return_state else logits
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient with respect to the logits. Codes have no gradient."""
+        """Add to the gradients, for the last forward. Codes have no gradient, so there is nothing to return.
+
+        Parameters
+        ----------
+        dy : ndarray of float32, shape (T, B, len(vocabulary))
+            Gradient with respect to the logits.
+        """
         self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
 
     def _describe(self) -> str:
@@ -115,8 +131,16 @@ class CharLM(nn.Module):
         Parameters
         ----------
         text : str or fastdl.text.Corpus
-        seq_len, batch_size : int
-            As of :class:`fastdl.text.TextBatches`, which holds the text in 1, 2 or 4 bytes a character.
+            What to read; characters that the vocabulary does not have become code 0.
+        seq_len : int, default 64
+            Characters a window, T.
+        batch_size : int, default 32
+            Stretches of the text that are read side by side, B.
+
+        Returns
+        -------
+        fastdl.text.TextBatches
+            It holds the text in 1, 2 or 4 bytes a character.
 
         Raises
         ------
@@ -191,7 +215,13 @@ class CharLM(nn.Module):
 
     # ---- files --------------------------------------------------------------------------------------
     def metadata(self) -> dict[str, str]:
-        """What a file needs besides the arrays to build the model again."""
+        """What a file needs besides the arrays to build the model again.
+
+        Returns
+        -------
+        dict of str to str
+            "model", the format; "settings" and "vocabulary", in JSON.
+        """
         import json
 
         return {
@@ -207,6 +237,13 @@ class CharLM(nn.Module):
         ----------
         path : str or path-like
             The file. Arrays are named ``model.<name>`` after :meth:`state_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is none.
+        OSError
+            If the file cannot be written; one that was there is as it was.
         """
         arrays = {f"model.{name}": array for name, array in self.state_dict().items()}
         _safetensors.save(path, arrays, self.metadata())

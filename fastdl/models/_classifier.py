@@ -29,6 +29,11 @@ class Classifier(nn.Module):
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks, noise and the order of the examples come from.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, `dropout` is outside [0, 1], or `noise` is negative.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -61,11 +66,35 @@ class Classifier(nn.Module):
         self.layers = nn.Sequential(*chain, nn.Linear(hidden, classes, rng=rng))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Logits (N, classes) of vectors (N, features)."""
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        x : ndarray of float32 (N, features)
+            Vectors.
+
+        Returns
+        -------
+        ndarray of float32 (N, classes)
+            Before the softmax.
+        """
         return self.layers.forward(x)
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """Gradient with respect to the vectors, or None with ``input_gradient=False``."""
+        """Add to the gradients, for the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (N, classes)
+            Gradient with respect to the logits.
+        input_gradient : bool, default True
+            Whether the gradient with respect to the vectors is wanted.
+
+        Returns
+        -------
+        ndarray of float32 (N, features), or None
+            None with ``input_gradient=False``.
+        """
         return self.layers.backward(dy, input_gradient=input_gradient)
 
     def fit(
@@ -80,7 +109,31 @@ class Classifier(nn.Module):
         label_smoothing: float = 0.1,
         progress: bool = False,
     ) -> training.History:
-        """Train on vectors (N, features) and their classes (N,), by AdamW under a one-cycle schedule.
+        """Train on vectors and their classes, by AdamW under a one-cycle schedule.
+
+        Parameters
+        ----------
+        x : array_like (N, features)
+            Vectors of finite numbers; taken as float32.
+        y : array_like of int (N,)
+            Their classes, from 0 to classes - 1.
+        epochs : int, default 60
+            Passes over the data.
+        batch_size : int, default 32
+            Examples a step.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.05
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        label_smoothing : float in [0, 1), default 0.1
+            Share of a target's probability that is spread evenly over all classes.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve. The model is in evaluation mode afterwards.
 
         Raises
         ------
@@ -97,7 +150,16 @@ class Classifier(nn.Module):
         )  # fmt: skip
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The likeliest class of each vector, int64 (N,).
+        """The likeliest class of each vector.
+
+        Parameters
+        ----------
+        x : array_like (N, features)
+            Vectors of finite numbers; there may be none.
+
+        Returns
+        -------
+        ndarray of int64 (N,)
 
         Raises
         ------

@@ -32,6 +32,11 @@ class Forecaster(nn.Module):
         Of the series fitted to, by which values are standardised: 0 and 1 before, and 1 for a constant series. They
         are in the state, so a model that is loaded, resumed or copied forecasts on the same scale.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, or `dropout` is outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -57,13 +62,34 @@ class Forecaster(nn.Module):
         self.register_buffer("std", 1.0)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Next values (B, 1) of windows (B, window), standardised both."""
+        """The values after windows, both standardised.
+
+        Parameters
+        ----------
+        x : ndarray of float32 (B, window)
+            Windows, the oldest value first.
+
+        Returns
+        -------
+        ndarray of float32 (B, 1)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is of another type or width.
+        """
         x = float_array("x", x, (None, self.window), np.dtype(np.float32))
         last = self.lstm.forward(np.ascontiguousarray(x.T[:, :, None]))
         return self.linear.forward(self.dropout.forward(last))
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient with respect to the values."""
+        """Add to the gradients, for the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (B, 1)
+            Gradient with respect to the values.
+        """
         backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), False)
 
     def fit(
@@ -76,7 +102,27 @@ class Forecaster(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on a series (N,), by AdamW under a one-cycle schedule.
+        """Train on a series, by AdamW under a one-cycle schedule, to the least squared error of the next value.
+
+        Parameters
+        ----------
+        series : array_like (N,)
+            Finite numbers, more than `window` of them. Their mean and deviation become the model's.
+        epochs : int, default 100
+            Passes over the windows.
+        batch_size : int, default 32
+            Windows a step.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.01
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve, of squared errors on the standardised scale. The model is in evaluation mode afterwards.
 
         Raises
         ------
@@ -96,10 +142,17 @@ class Forecaster(nn.Module):
         )  # fmt: skip
 
     def predict(self, series: Any) -> np.ndarray:
-        """One-step forecasts, float64 (N + 1,): entry t is made from the values before t.
+        """One-step forecasts: entry t is made from the values before t.
 
-        The first `window` entries are NaN, and the last one is the forecast of what comes after the series. A NaN in
-        the series stands for a missing value: what is made from it is NaN.
+        Parameters
+        ----------
+        series : array_like (N,)
+            At least `window` values. A NaN stands for a missing one: what is made from it is NaN.
+
+        Returns
+        -------
+        ndarray of float64 (N + 1,)
+            The first `window` entries are NaN, and the last one is the forecast of what comes after the series.
 
         Raises
         ------

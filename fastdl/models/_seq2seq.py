@@ -29,6 +29,7 @@ class Seq2Seq(nn.Module):
     hidden : int, default 128
         Size of the states; an even number, half for each direction of the encoder.
     attention : {"dot", "additive"}, default "dot"
+        :class:`fastdl.nn.DotAttention` or :class:`fastdl.nn.AdditiveAttention`.
     teacher_forcing : float in [0, 1], default 1
         Probability that a training step reads the true token before, instead of the model's own likeliest
         (scheduled sampling, Bengio 2015). At 1, and in evaluation mode, all steps of the decoder run at once.
@@ -36,6 +37,11 @@ class Seq2Seq(nn.Module):
         Probability of dropping an element before the output layer in training.
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks, forced tokens and the order of the examples come from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, `hidden` is odd, a probability is outside [0, 1], or the attention is not known.
 
     References
     ----------
@@ -90,12 +96,22 @@ class Seq2Seq(nn.Module):
 
     # ---- the two passes -----------------------------------------------------------------------------
     def forward(self, x: Any) -> np.ndarray:
-        """Logits (T, B, target_tokens + 1).
+        """Logits of the target's tokens.
 
         Parameters
         ----------
         x : (sources (S, B), lengths (B,), before (T, B)), all of int
             Padded sources, their lengths, and the true token before each of the target's.
+
+        Returns
+        -------
+        ndarray of float32 (T, B, target_tokens + 1)
+            The last class ends the target.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such triple, or a token or length is out of range.
         """
         sources, lengths, before = parts("x", x, "sources (S, B)", "lengths (B,)", "tokens before (T, B)")
         sources, lengths = tokens_and_lengths(("x[0]", "x[1]"), sources, lengths, self.source_tokens)
@@ -118,7 +134,20 @@ class Seq2Seq(nn.Module):
         return np.concatenate(logits)
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient with respect to the logits. Choices of tokens have none."""
+        """Add to the gradients, for the last forward. Choices of tokens have no gradient.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (T, B, target_tokens + 1)
+            Gradient with respect to the logits.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         pieces, shape = self._peek()
         dy = float_array("dy", dy, (*shape, self.target_tokens + 1), self.decoder.dtype)
         self._pop()
@@ -134,7 +163,27 @@ class Seq2Seq(nn.Module):
 
     @whole
     def encode(self, sources: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """What the decoder needs of the sources (S, B): outputs (S, B, hidden) and initial state."""
+        """What the decoder needs of the sources.
+
+        Parameters
+        ----------
+        sources : ndarray of int (S, B)
+            Tokens from 0 to source_tokens - 1, padded.
+        lengths : ndarray of int (B,)
+            True lengths, 0 to S.
+
+        Returns
+        -------
+        encoded : ndarray of float32 (S, B, hidden)
+            The encoder's outputs, both directions side by side.
+        state : tuple (h, c) of ndarray of float32 (1, B, hidden)
+            The decoder's initial state.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a token or length is out of range.
+        """
         sources, lengths = tokens_and_lengths(("sources", "lengths"), sources, lengths, self.source_tokens)
         embedded = self.source_embedding.forward(sources)
         encoded, (h, c) = self.encoder.forward(embedded, lengths=lengths, return_state=True)
@@ -144,7 +193,31 @@ class Seq2Seq(nn.Module):
     def decode(
         self, tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray], encoded: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Logits after each of the tokens (T, B), which follow each other, and the state after the last."""
+        """Logits after each of some tokens, which follow each other.
+
+        Parameters
+        ----------
+        tokens : ndarray of int (T, B)
+            From 0 to target_tokens, which begins a target.
+        state : tuple (h, c) of ndarray of float32 (1, B, hidden)
+            From :meth:`encode`, or from the call for the tokens before.
+        encoded : ndarray of float32 (S, B, hidden)
+            From :meth:`encode`.
+        lengths : ndarray of int (B,)
+            The sources' true lengths.
+
+        Returns
+        -------
+        logits : ndarray of float32 (T, B, target_tokens + 1)
+            Of the next token; the last class ends the target.
+        state : tuple (h, c)
+            After the last token.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shapes or types do not fit, or a token or length is out of range.
+        """
         encoded = float_array("encoded", encoded, (None, None, self.hidden), self.decoder.dtype)
         tokens = index_array("tokens", tokens, self.boundary + 1, (None, encoded.shape[1]))
         h, state = self.decoder.forward(self.target_embedding.forward(tokens), state, return_state=True)
@@ -167,7 +240,27 @@ class Seq2Seq(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on sources (S,) and their targets (T,) of any lengths, by AdamW under a one-cycle schedule.
+        """Train on sources and their targets, of any lengths, by AdamW under a one-cycle schedule.
+
+        Parameters
+        ----------
+        sources, targets : sequence of array_like of int (S,), (T,)
+            As many of each, with at least one token: from 0 to source_tokens - 1, and to target_tokens - 1.
+        epochs : int, default 10
+            Passes over the data.
+        batch_size : int, default 64
+            Pairs a step.
+        learning_rate : float, default 3e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.01
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve, of nats a token. The model is in evaluation mode afterwards.
 
         Raises
         ------
@@ -201,11 +294,14 @@ class Seq2Seq(nn.Module):
 
         Parameters
         ----------
-        sources : sequence of ndarray of int (S,)
+        sources : sequence of array_like of int (S,)
+            Tokens from 0 to source_tokens - 1, at least one each.
         max_length : int, default 64
             Tokens a target gets at most.
-        width, length_penalty
-            Of :func:`fastdl.beam_search`; a width of 1 takes the likeliest token at every step.
+        width : int, default 1
+            Of :func:`fastdl.beam_search`; 1 takes the likeliest token at every step.
+        length_penalty : float, default 0.0
+            Of :func:`fastdl.beam_search`: above 0 longer targets are favoured.
 
         Returns
         -------

@@ -29,6 +29,11 @@ class SequenceClassifier(nn.Module):
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks, noise and the order of the examples come from.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, `dropout` is outside [0, 1], or `noise` is negative.
+
     Examples
     --------
     Which of the two numbers came first?
@@ -62,7 +67,23 @@ class SequenceClassifier(nn.Module):
         self.linear = nn.Linear(hidden, classes, rng=rng)
 
     def forward(self, x: Any) -> np.ndarray:
-        """Logits (B, classes) of x = (sequences (T, B, features), lengths (B,))."""
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        x : (sequences (T, B, features) of float32, lengths (B,) of int)
+            Padded sequences and their true lengths.
+
+        Returns
+        -------
+        ndarray of float32 (B, classes)
+            Before the softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such pair, or a length is out of range.
+        """
         steps, lengths = parts("x", x, "sequences (T, B, features)", "lengths (B,)")
         steps = float_array("x[0]", steps, (None, None, self.features), self.lstm.dtype)
         lengths = lengths_array("x[1]", lengths, *steps.shape[:2])
@@ -70,7 +91,27 @@ class SequenceClassifier(nn.Module):
         return self.linear.forward(self.dropout.forward(last))
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """Gradient with respect to the sequences, or None with ``input_gradient=False``; `dy`: to the logits."""
+        """Add to the gradients, for the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (B, classes)
+            Gradient with respect to the logits.
+        input_gradient : bool, default True
+            Whether the gradient with respect to the sequences is wanted.
+
+        Returns
+        -------
+        ndarray of float32 (T, B, features), or None
+            None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         wanted = flag("input_gradient", input_gradient)
         dx = backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), wanted)
         return self.noise.backward(dx, input_gradient=wanted)
@@ -87,7 +128,31 @@ class SequenceClassifier(nn.Module):
         label_smoothing: float = 0.1,
         progress: bool = False,
     ) -> training.History:
-        """Train on sequences (T, features), of any lengths, and their classes, by AdamW under a one-cycle schedule.
+        """Train on sequences, of any lengths, and their classes, by AdamW under a one-cycle schedule.
+
+        Parameters
+        ----------
+        x : sequence of array_like (T, features)
+            Sequences of finite numbers, with at least one step; taken as float32.
+        y : array_like of int (N,)
+            Their classes, from 0 to classes - 1.
+        epochs : int, default 60
+            Passes over the data.
+        batch_size : int, default 32
+            Sequences a step.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.05
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        label_smoothing : float in [0, 1), default 0.1
+            Share of a target's probability that is spread evenly over all classes.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve. The model is in evaluation mode afterwards.
 
         Raises
         ------
@@ -105,7 +170,16 @@ class SequenceClassifier(nn.Module):
         )  # fmt: skip
 
     def predict(self, x: Sequence[np.ndarray]) -> np.ndarray:
-        """The likeliest class of each sequence, int64 (N,).
+        """The likeliest class of each sequence.
+
+        Parameters
+        ----------
+        x : sequence of array_like (T, features)
+            Sequences of finite numbers, with at least one step; of any lengths.
+
+        Returns
+        -------
+        ndarray of int64 (N,)
 
         Raises
         ------

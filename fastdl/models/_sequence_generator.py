@@ -31,6 +31,11 @@ class SequenceGenerator(nn.Module):
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks and the order of the examples come from.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, `levels` below 2, or `dropout` outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -63,7 +68,27 @@ class SequenceGenerator(nn.Module):
         self.linear = nn.Linear(hidden, features * levels, rng=rng)
 
     def forward(self, x: Any, state: Any = None, *, return_state: bool = False) -> Any:
-        """Logits (T, B, features, levels) of x = (labels (B,), vectors before (T, B, features))."""
+        """Logits of the levels, step by step.
+
+        Parameters
+        ----------
+        x : (labels (B,), vectors before (T, B, features)), both of int
+            From 0 to classes - 1, and from 0 to levels - 1: what each step reads, in training the true vector before.
+        state : optional
+            The LSTM's initial state; None is zeros.
+        return_state : bool, default False
+            Whether to return (logits, final state) instead of the logits.
+
+        Returns
+        -------
+        ndarray of float32 (T, B, features, levels)
+            Before the softmax over the levels.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such pair, or the state does not fit.
+        """
         return_state = flag("return_state", return_state)
         labels, before = parts("x", x, "labels (B,)", "vectors before (T, B, features)")
         before = index_array("x[1]", before, self.levels, (None, None, self.features))
@@ -77,7 +102,18 @@ class SequenceGenerator(nn.Module):
         return (logits, state) if return_state else logits
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient with respect to the logits."""
+        """Add to the gradients, for the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (T, B, features, levels)
+            Gradient with respect to the logits.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        """
         dy = float_array("dy", dy, (None, None, self.features, self.levels))
         dy = dy.reshape(*dy.shape[:2], self.features * self.levels)
         backward(self.lstm, self.dropout.backward(self.linear.backward(dy)), False)
@@ -93,7 +129,29 @@ class SequenceGenerator(nn.Module):
         weight_decay: float = 0.05,
         progress: bool = False,
     ) -> training.History:
-        """Train on labels (N,) and their sequences (N, steps, features), by AdamW under a one-cycle schedule.
+        """Train on labels and their sequences, by AdamW under a one-cycle schedule.
+
+        Parameters
+        ----------
+        labels : array_like of int (N,)
+            From 0 to classes - 1.
+        values : array_like of int (N, steps, features)
+            The sequences, from 0 to levels - 1.
+        epochs : int, default 60
+            Passes over the data.
+        batch_size : int, default 32
+            Sequences a step.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.05
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve, of nats a feature. The model is in evaluation mode afterwards.
 
         Raises
         ------

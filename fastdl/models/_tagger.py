@@ -31,6 +31,11 @@ class Tagger(nn.Module):
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks and the order of the examples come from.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is below 1, `hidden` is odd, or a probability is outside [0, 1].
+
     Examples
     --------
     A 1 is tagged by what follows it.
@@ -67,7 +72,23 @@ class Tagger(nn.Module):
         self.linear = nn.Linear(hidden, tags, rng=rng)
 
     def forward(self, x: Any) -> np.ndarray:
-        """Logits (T, B, tags) of x = (tokens (T, B), lengths (B,))."""
+        """Logits of the tags.
+
+        Parameters
+        ----------
+        x : (tokens (T, B), lengths (B,)), both of int
+            Padded sentences, from 0 to tokens - 1, and their true lengths.
+
+        Returns
+        -------
+        ndarray of float32 (T, B, tags)
+            Before the softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such pair, or a token or length is out of range.
+        """
         tokens, lengths = parts("x", x, "tokens (T, B)", "lengths (B,)")
         tokens, lengths = tokens_and_lengths(("x[0]", "x[1]"), tokens, lengths, self.tokens)
         if self.training and self.unknown:
@@ -76,7 +97,13 @@ class Tagger(nn.Module):
         return self.linear.forward(self.dropout.forward(h))
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients; `dy` is the gradient with respect to the logits."""
+        """Add to the gradients, for the last forward. Tokens have no gradient, so there is nothing to return.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (T, B, tags)
+            Gradient with respect to the logits.
+        """
         self.embedding.backward(self.lstm.backward(self.dropout.backward(self.linear.backward(dy))))
 
     def fit(
@@ -90,7 +117,27 @@ class Tagger(nn.Module):
         weight_decay: float = 0.01,
         progress: bool = False,
     ) -> training.History:
-        """Train on sentences (T,) and their tags (T,), of any lengths, by AdamW under a one-cycle schedule.
+        """Train on sentences and their tags, of any lengths, by AdamW under a one-cycle schedule.
+
+        Parameters
+        ----------
+        sentences, tags : sequence of array_like of int (T,)
+            As many of each, of the same lengths: from 0 to tokens - 1, and from 0 to tags - 1.
+        epochs : int, default 10
+            Passes over the data.
+        batch_size : int, default 32
+            Sentences a step.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.01
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        progress : bool, default False
+            Whether to show progress on stderr.
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve, of nats a token. The model is in evaluation mode afterwards.
 
         Raises
         ------
@@ -117,7 +164,16 @@ class Tagger(nn.Module):
         )  # fmt: skip
 
     def predict(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The likeliest tag of each token, a list of int64 (T,).
+        """The likeliest tag of each token.
+
+        Parameters
+        ----------
+        sentences : sequence of array_like of int (T,)
+            Tokens from 0 to tokens - 1, at least one each.
+
+        Returns
+        -------
+        list of ndarray of int64 (T,)
 
         Raises
         ------

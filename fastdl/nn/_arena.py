@@ -23,10 +23,15 @@ class Changes:
 
 
 class Arena(Sequence[Parameter]):
-    """The parameters of a model, in order, over two flat buffers.
+    """The parameters of a model, in order, over two flat buffers (docs/nn.md).
 
     Returned by :meth:`Module.parameters`; what optimizers and ``clip_grad_norm_`` take. A deep copy or pickle of it
     holds copies of the parameters, in buffers of its own; ``copy.copy`` gives the arena itself.
+
+    Parameters
+    ----------
+    named : sequence of (str, Parameter)
+        Qualified names and parameters, all of one dtype. They move here; values and gradients are kept.
 
     Attributes
     ----------
@@ -35,6 +40,20 @@ class Arena(Sequence[Parameter]):
         read 0. Take them anew after each step; assigning to either copies values in.
     names : list of str
         Qualified names of the parameters (``"0.weight"``), in order.
+
+    Raises
+    ------
+    TypeError
+        If `named` holds something else, or parameters of two dtypes.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> arena = fd.nn.Linear(3, 2, rng=0).parameters()
+    >>> arena
+    Arena(2 parameters, 8 elements, float32)
+    >>> arena.names, [one.shape for one in arena]
+    (['weight', 'bias'], [(3, 2), (2,)])
     """
 
     def __init__(self, named: Sequence[tuple[str, Parameter]]) -> None:
@@ -77,6 +96,7 @@ class Arena(Sequence[Parameter]):
 
     @property
     def data(self) -> np.ndarray:
+        """The flat buffer of all values, padding zero; assigning copies values in."""
         return self._data
 
     @data.setter
@@ -85,6 +105,7 @@ class Arena(Sequence[Parameter]):
 
     @property
     def grad(self) -> np.ndarray:
+        """The flat buffer of all gradients: 0 in the padding and where nobody wrote; assigning copies values in."""
         self.settle_gradients()
         for parameter in self._parameters:
             self._written[parameter] = None  # whoever has the array may write to any row
@@ -97,6 +118,7 @@ class Arena(Sequence[Parameter]):
 
     @property
     def dtype(self) -> np.dtype:
+        """Of all parameters: float32 or float64."""
         return self._data.dtype
 
     @property
@@ -117,7 +139,13 @@ class Arena(Sequence[Parameter]):
         return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"
 
     def is_current(self) -> bool:
-        """False once a parameter has moved to another arena (its layer joined a larger model)."""
+        """Whether the parameters are still here.
+
+        Returns
+        -------
+        bool
+            False once a parameter has moved to another arena, since its layer joined a larger model.
+        """
         return self._current
 
     def settle_gradients(self) -> None:
@@ -134,7 +162,13 @@ class Arena(Sequence[Parameter]):
         self.renewals += 1
 
     def newcomers(self) -> list[str]:
-        """Names of parameters that joined all models served since, and that no arena holds: nobody trains them."""
+        """Parameters that joined all models served since, and that no arena holds: nobody trains them.
+
+        Returns
+        -------
+        list of str
+            Their qualified names; empty where nothing is missing.
+        """
         if self._complete_at == Changes.count:
             return []
         models = [model for one in self._models if (model := one()) is not None]
@@ -148,7 +182,13 @@ class Arena(Sequence[Parameter]):
         return found
 
     def runs(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(values, gradient to add to) of what is trained, flat: all in one, or the stretches between frozen ones."""
+        """What is trained, as flat arrays.
+
+        Returns
+        -------
+        list of (ndarray, ndarray)
+            (values, gradient to add to): all in one, or the stretches between frozen parameters.
+        """
         whole = self._data, self.grad
         if not self._frozen:
             return [whole]

@@ -21,6 +21,11 @@ class DotAttention(Module, alone=True):
     scaled : bool, default False
         Divide the products by the square root of the size (Vaswani 2017).
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `scaled` is no bool.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -52,6 +57,11 @@ class DotAttention(Module, alone=True):
         Returns
         -------
         context : ndarray (T, B, H)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shapes or dtypes do not fit each other, or a length is out of range.
         """
         return_weights = flag("return_weights", return_weights)
         x = float_array("x", x, (None, None, None))
@@ -62,7 +72,27 @@ class DotAttention(Module, alone=True):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: the gradient with respect to the context; returns (dx, dsource)."""
+        """Gradients of the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray (T, B, H)
+            Gradient with respect to the context.
+
+        Returns
+        -------
+        dx : ndarray (T, B, H)
+            Gradient with respect to the queries.
+        dsource : ndarray (S, B, H)
+            Gradient with respect to the source, as keys and as values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         weights, x, source, lengths = self._peek()
         dy = float_array("dy", dy, (*x.shape[:2], source.shape[2]), x.dtype)
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
@@ -82,7 +112,7 @@ class AdditiveAttention(Module):
         Sizes of the queries and of the source's states.
     size : int
         Hidden units of the scoring network.
-    rng : None, int or fastdl.random.Generator
+    rng : None, int or fastdl.random.Generator, default None
         Source of the initial values, those of Linear.
     dtype : float32 (default) or float64
 
@@ -91,6 +121,11 @@ class AdditiveAttention(Module):
     query, key : Linear
         W_q with b, and W_k.
     v : Parameter (size,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no integer or below 1, or the dtype is another.
 
     Examples
     --------
@@ -139,6 +174,11 @@ class AdditiveAttention(Module):
         Returns
         -------
         context : ndarray (T, B, source_size)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shapes or dtypes do not fit, or a length is out of range; no layer remembers anything then.
         """
         return_weights = flag("return_weights", return_weights)
         source = float_array("source", source, (None, None, self.key.in_features), self.v.dtype)
@@ -152,7 +192,27 @@ class AdditiveAttention(Module):
         return (context, weights) if return_weights else context
 
     def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dy: the gradient with respect to the context; returns (dx, dsource)."""
+        """Add to the gradients of the scoring network, for the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray (T, B, source_size)
+            Gradient with respect to the context.
+
+        Returns
+        -------
+        dx : ndarray (T, B, query_size)
+            Gradient with respect to the queries.
+        dsource : ndarray (S, B, source_size)
+            Gradient with respect to the source, as keys and as values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         weights, query, keys, source, lengths = self._peek()
         dy = float_array("dy", dy, (*query.shape[:2], source.shape[2]), source.dtype)
         dquery, dkeys, dsource, dv = sequence.additive_attention_backward(

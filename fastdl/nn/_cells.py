@@ -34,16 +34,17 @@ class RNN(Stack):
     bias : bool or "single", default True
         Two biases a layer as in torch, whose sum is b; "single" for one, as in Keras; False for none. An optimizer
         moves a sum of two at twice the rate of one.
-    init : {"torch", "keras"}
+    init : {"torch", "keras"}, default "torch"
         First values: all U(-1/sqrt(H), 1/sqrt(H)); or W_x uniform (Glorot 2010), W_h orthogonal (Saxe 2014), b zero.
-    nonlinearity : {"tanh", "relu"}
+    nonlinearity : {"tanh", "relu"}, default "tanh"
+        The function f.
     bidirectional : bool, default False
         Whether a second set of weights reads each sequence from its true end to its beginning.
-    merge : {"concat", "sum", "mean"}
+    merge : {"concat", "sum", "mean"}, default "concat"
         How the two directions' outputs become one.
     reverse : bool, default False
         Whether the only direction is from the end to the beginning.
-    output : {"sequence", "last"}
+    output : {"sequence", "last"}, default "sequence"
         All outputs, or each sequence's at its true end (at its beginning for the reverse direction).
     learned_state : bool, default False
         Whether the initial states are parameters, h0_l0 and so on, that start at zero.
@@ -63,7 +64,7 @@ class RNN(Stack):
         Backward runs each window again, so activations of one window are held at a time.
     checkpoint : bool, default False
         Keep the states at every sqrt(T)-th step alone and run the rest again in backward: less memory, more time.
-    rng : None, int or fastdl.random.Generator
+    rng : None, int or fastdl.random.Generator, default None
         Source of the initial values, in torch's order, and of what is dropped.
     dtype : float32 (default) or float64
 
@@ -73,6 +74,12 @@ class RNN(Stack):
         (I, H), (H, H), (H,) and (H,). ``state_dict`` has torch's names and layouts. With ``bias="single"`` there is
         bias_l0 instead: ``state_dict`` has it in ``bias_ih_l0`` and zeros in ``bias_hh_l0``, and loading adds the
         two. Also gain_l0 (2, 1, H) with layer norm, h0_l0 (H,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no integer or below 1, a rate is outside its range, a choice is not known, or `reverse` meets
+        `bidirectional`.
 
     Examples
     --------
@@ -168,6 +175,11 @@ weight_dropout, truncate, checkpoint, rng, dtype
         (I, 4 H), (H, 4 H), (4 H,) and (4 H,), gates in the order i, f, g, o. ``state_dict`` has torch's names and
         layouts; for ``bias="single"`` see :class:`RNN`. Also weight_hr_l0 (H, P), peephole_l0 (3, H), gain_l0
         (2, 4, H), h0_l0, c0_l0 where there are such.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`RNN`; and for `forget_bias` without a bias or with coupled gates.
 
     Examples
     --------
@@ -270,6 +282,11 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         recurrent product, which the reset gate multiplies. ``state_dict`` has torch's names and layouts. With
         ``bias="single"`` there is bias_l0 (4 H,) instead, which ends with that part ((3 H,) with the reset before
         the product).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`RNN`.
 
     Examples
     --------

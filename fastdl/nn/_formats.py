@@ -70,7 +70,7 @@ def export_weights(self: "Stack", layout: str, layer: int = 0) -> dict[str, np.n
     Returns
     -------
     dict of ndarray
-        Keras: "kernel", "recurrent_kernel", "bias" as ``get_weights`` lists them (with "backward_" before them
+        Keras: "kernel", "recurrent_kernel", "bias" as ``get_weights`` lists them (with ``backward_`` before them
         for a second direction). ONNX: the inputs "W", "R", "B", and "P" with peepholes.
 
     Raises

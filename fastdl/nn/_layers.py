@@ -24,15 +24,24 @@ def float_dtype(dtype: Any) -> np.dtype:
 
 
 class Embedding(Module, alone=True):
-    """A table of vectors, looked up by integers.
+    """A table of vectors, looked up by integers (docs/dense.md 6.1).
 
     Parameters
     ----------
     num_embeddings, embedding_dim : int
         Rows V and width D of the table.
-    rng : None, int or fastdl.random.Generator
+    rng : None, int or fastdl.random.Generator, default None
         Source of the initial values, N(0, 1) as in torch.
     dtype : float32 (default) or float64
+
+    Attributes
+    ----------
+    weight : Parameter (num_embeddings, embedding_dim)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no integer or below 1, or the dtype is another.
 
     Examples
     --------
@@ -59,14 +68,44 @@ class Embedding(Module, alone=True):
         self.weight = Parameter("weight", values, by_rows=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x: integers of any shape; returns (*x.shape, D)."""
+        """The rows of the table that `x` names.
+
+        Parameters
+        ----------
+        x : ndarray of int, any shape
+            From 0 to V - 1.
+
+        Returns
+        -------
+        y : ndarray (..., D)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` holds something else than integers, or one out of range.
+        """
         y = dense.embedding_forward(index_array("x", x, self.num_embeddings), self.weight._data)
         if self.training:
             self._tape.append(x)
         return y
 
     def backward(self, dy: np.ndarray) -> None:
-        """Adds to the table's gradient; integers have none, so there is nothing to return."""
+        """Add to the gradient of the table's rows that the last forward read.
+
+        Integers have no gradient, so there is nothing to return.
+
+        Parameters
+        ----------
+        dy : ndarray (..., D)
+            Gradient with respect to the output.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit; nothing is written then.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         x, W = self._peek(), self.weight._data
         dy = float_array("dy", dy, (*x.shape, self.embedding_dim), W.dtype)
         out, accumulate = self.weight.claim_grad(rows=x)
@@ -78,13 +117,15 @@ class Embedding(Module, alone=True):
 
 
 class Linear(Module, alone=True):
-    """Affine map of the last axis, y = x W + b.
+    """Affine map of the last axis, y = x W + b (docs/dense.md 6.1).
 
     Parameters
     ----------
     in_features, out_features : int
+        I and O, the sizes of the last axis before and after.
     bias : bool, default True
-    rng : None, int or fastdl.random.Generator
+        Whether there is b.
+    rng : None, int or fastdl.random.Generator, default None
         Source of the initial values, U(-1/sqrt(I), 1/sqrt(I)) for both, as in torch.
     dtype : float32 (default) or float64
         With `tied` the embedding's counts.
@@ -141,7 +182,22 @@ class Linear(Module, alone=True):
             self.bias = Parameter("bias", source.uniform(-bound, bound, self.out_features, kind))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x: (..., in_features); returns (..., out_features)."""
+        """y = x W + b.
+
+        Parameters
+        ----------
+        x : ndarray (..., in_features)
+            Of the layer's dtype.
+
+        Returns
+        -------
+        y : ndarray (..., out_features)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is of another dtype or size.
+        """
         W = self.weight._data
         if self.tied:
             W = W.T
@@ -154,7 +210,27 @@ class Linear(Module, alone=True):
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """dy: (..., out_features); returns dx, or None with ``input_gradient=False``."""
+        """Add x^T dy and the sum of dy to the gradients of W and b, for the x of the last forward.
+
+        Parameters
+        ----------
+        dy : ndarray (..., out_features)
+            Gradient with respect to the output.
+        input_gradient : bool, default True
+            Whether dx is wanted; False saves its product.
+
+        Returns
+        -------
+        dx : ndarray (..., in_features), or None
+            dy W^T, the gradient with respect to x; None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit; nothing is written then.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         x, W, wanted = self._peek(), self.weight._data, flag("input_gradient", input_gradient)
         dy = float_array("dy", dy, (*x.shape[:-1], self.out_features), W.dtype)
         self._pop()
@@ -187,14 +263,50 @@ class _Activation(Module, alone=True):
     """An elementwise function whose derivative is known from its output."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x of any shape; returns the same shape."""
+        """The function of every element.
+
+        Parameters
+        ----------
+        x : ndarray, float32 or float64
+            Any shape.
+
+        Returns
+        -------
+        y : ndarray
+            Of the shape and type of `x`. It is kept for backward: do not write to it before.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no float array.
+        """
         y = self._function(x)
         if self.training:
             self._tape.append(y)
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """The gradient with respect to the input; with ``input_gradient=False`` None, and `dy` is not read."""
+        """The gradient with respect to the last forward's input.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to the output, of its shape and type.
+        input_gradient : bool, default True
+            Whether it is wanted; with False `dy` is not read.
+
+        Returns
+        -------
+        dx : ndarray or None
+            dy times the derivative; None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         wanted, y = flag("input_gradient", input_gradient), self._peek()
         dx = self._derivative(float_array("dy", dy, y.shape, y.dtype), y) if wanted else None
         self._pop()
@@ -208,7 +320,16 @@ class _Activation(Module, alone=True):
 
 
 class Tanh(_Activation):
-    """Hyperbolic tangent, elementwise."""
+    """Hyperbolic tangent, elementwise (docs/dense.md 6.4).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.Tanh()
+    >>> y = layer.forward(np.array([0.0, np.inf]))
+    >>> y, layer.backward(np.ones(2))  # dy (1 - y^2)
+    (array([0., 1.]), array([1., 0.]))
+    """
 
     def _function(self, x: np.ndarray) -> np.ndarray:
         return dense.tanh(x)
@@ -218,7 +339,16 @@ class Tanh(_Activation):
 
 
 class Sigmoid(_Activation):
-    """Logistic function, elementwise."""
+    """Logistic function 1 / (1 + exp(-x)), elementwise (docs/dense.md 6.4).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.Sigmoid()
+    >>> y = layer.forward(np.zeros(1))
+    >>> y, layer.backward(np.ones(1))  # dy y (1 - y)
+    (array([0.5]), array([0.25]))
+    """
 
     def _function(self, x: np.ndarray) -> np.ndarray:
         return dense.sigmoid(x)
@@ -228,7 +358,16 @@ class Sigmoid(_Activation):
 
 
 class ReLU(_Activation):
-    """max(x, 0), elementwise."""
+    """max(x, 0), elementwise (docs/dense.md 6.4).
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.ReLU()
+    >>> y = layer.forward(np.array([-1.0, 2.0]))
+    >>> y, layer.backward(np.ones(2))  # dy where y is positive
+    (array([0., 2.]), array([0., 1.]))
+    """
 
     def _function(self, x: np.ndarray) -> np.ndarray:
         return dense.relu(x)

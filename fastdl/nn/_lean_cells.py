@@ -25,7 +25,7 @@ class IndRNN(Stack):
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     bias : bool, default True
-    nonlinearity : {"relu", "tanh"}
+    nonlinearity : {"relu", "tanh"}, default "relu"
     clip : float, optional
         Bound of what enters f.
     weight_dropout : float, default 0
@@ -39,6 +39,11 @@ rng, dtype
     weight_ih_l0, weight_hh_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
         (I, H), (H,) and (H,): weight_hh is u, drawn from [0, 1) as in the paper, the others as torch's RNN. Also
         h0_l0 (H,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`RNN`.
 
     Examples
     --------
@@ -113,6 +118,11 @@ class MinGRU(Stack):
     weight_ih_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
         (I, 2 H) and (2 H,), gates in the order z, n, drawn as torch's RNN. Also h0_l0 (H,).
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`RNN`.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -184,6 +194,11 @@ class MinLSTM(Stack):
     ----------
     weight_ih_l0, bias_l0, weight_ih_l0_reverse, weight_ih_l1, ... : Parameter
         (I, 3 H) and (3 H,), gates in the order f, i, n, drawn as torch's RNN. Also h0_l0 (H,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`RNN`.
 
     Examples
     --------

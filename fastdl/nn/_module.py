@@ -46,6 +46,24 @@ class Module:
     ------
     ValueError
         If a parameter is assigned in the place of another with a shape, dtype or layout of its own.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> class Scale(fd.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = fd.nn.Parameter("factor", np.ones(1))
+    ...     def forward(self, x):
+    ...         if self.training:
+    ...             self._tape.append(x)
+    ...         return self.factor.data * x
+    ...     def backward(self, dy):
+    ...         self.factor.grad += (dy * self._pop()).sum()
+    ...         return self.factor.data * dy
+    >>> layer = Scale()
+    >>> layer.backward(layer.forward(np.array([2.0, 3.0]))), layer.factor.grad
+    (array([2., 3.]), array([13.]))
     """
 
     if not TYPE_CHECKING:  # a __getattr__ instead would slow down every attribute of every layer
@@ -141,11 +159,45 @@ class Module:
 
     # ---- the two passes -----------------------------------------------------------------------------
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
-        """The layer's output for `x`."""
+        """The layer's output for `x`; each layer writes its own.
+
+        Parameters
+        ----------
+        x : ndarray
+            Input.
+        *args, **kwargs : optional
+            What else the layer takes.
+
+        Returns
+        -------
+        ndarray, or what the layer says
+            In training mode the layer keeps what its backward needs.
+
+        Raises
+        ------
+        TypeError
+            Here, since a subclass has to define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no forward")
 
     def backward(self, dy: np.ndarray) -> Any:
-        """Add to the gradients of the parameters and return the gradient of the last forward's input."""
+        """Add to the gradients of the parameters; each layer writes its own.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient of the loss with respect to what the last forward without a backward returned.
+
+        Returns
+        -------
+        ndarray, or what the layer says
+            Gradient with respect to that forward's input.
+
+        Raises
+        ------
+        TypeError
+            Here, since a subclass has to define it.
+        """
         raise TypeError(f"{type(self).__name__} defines no backward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -166,7 +218,23 @@ class Module:
 
     # ---- modes --------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> "Module":
-        """Switch this module and its children to training (or, with False, evaluation); returns itself."""
+        """Switch this module and all below it to training, and forget what forwards left for a backward.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            False for evaluation, as :meth:`eval`.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `mode` is no bool; nothing is switched then.
+        """
         mode = flag("mode", mode)
         for module in self.modules():
             module.training = mode
@@ -174,24 +242,55 @@ class Module:
         return self
 
     def eval(self) -> "Module":
-        """Switch to evaluation: dropout is the identity and nothing is kept for backward."""
+        """Switch this module and all below it to evaluation: dropout is the identity and nothing is kept for backward.
+
+        Returns
+        -------
+        Module
+            This module.
+        """
         return self.train(False)
 
     # ---- the tree -----------------------------------------------------------------------------------
     def modules(self) -> Iterator["Module"]:
-        """This module and all below it, depth first."""
+        """This module and all below it, depth first.
+
+        Yields
+        ------
+        Module
+            This one first, then its children in the order in which they were assigned, each before its own.
+        """
         yield self
         for child in self._children.values():
             yield from child.modules()
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """The same with qualified names; this module's is ""."""
+        """The modules of :meth:`modules` with qualified names.
+
+        Parameters
+        ----------
+        prefix : str, default ""
+            Name of this module, before those of the others.
+
+        Yields
+        ------
+        name : str
+            `prefix` for this module; with a dot between, the attribute's name for those below.
+        module : Module
+        """
         yield prefix, self
         for name, child in self._children.items():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """(qualified name, parameter) of the whole tree, in order; a shared parameter appears once."""
+        """The parameters of the whole tree with qualified names.
+
+        Returns
+        -------
+        list of (str, Parameter)
+            In the order in which they were assigned, a module's own before its children's. A shared parameter appears
+            once, under its first name.
+        """
         seen: set[int] = set()
         found = []
         for path, module in self.named_modules():
@@ -206,6 +305,21 @@ class Module:
 
         The first call gathers them into contiguous buffers (values are kept); a layer that joins a larger
         model moves to that model's arena, and the old one is refused by optimizers from then on.
+
+        Returns
+        -------
+        Arena
+            The same one until the tree changes.
+
+        Raises
+        ------
+        TypeError
+            If the parameters are of two dtypes.
+
+        Warns
+        -----
+        UserWarning
+            If a list or dict holds layers that the model does not know, so that they would not be trained.
         """
         # Whatever changes the tree of any model counts up Changes, so most calls need not walk it.
         arena = self._arena
@@ -246,19 +360,32 @@ class Module:
 
     # ---- what is trained ----------------------------------------------------------------------------
     def freeze(self) -> "Module":
-        """Freeze all parameters (:meth:`Parameter.freeze`); returns itself."""
+        """Freeze all parameters (:meth:`Parameter.freeze`).
+
+        Returns
+        -------
+        Module
+            This module.
+        """
         for _, parameter in self.named_parameters():
             parameter.freeze()
         return self
 
     def unfreeze(self) -> "Module":
-        """Undo :meth:`freeze`, for all parameters; returns itself."""
+        """Undo :meth:`freeze`, for all parameters.
+
+        Returns
+        -------
+        Module
+            This module.
+        """
         for _, parameter in self.named_parameters():
             parameter.unfreeze()
         return self
 
     @property
     def requires_grad(self) -> bool:
+        """Whether any parameter is trained; assigning freezes or unfreezes all."""
         return any(not parameter.frozen for _, parameter in self.named_parameters())
 
     @requires_grad.setter
@@ -301,7 +428,13 @@ class Module:
         self.__dict__[name] = kept
 
     def named_buffers(self) -> list[tuple[str, Any]]:
-        """(qualified name, array or float) of the whole tree, in order."""
+        """The buffers of the whole tree with qualified names.
+
+        Returns
+        -------
+        list of (str, ndarray or float)
+            In the order of registration, a module's own before its children's. The arrays themselves, not copies.
+        """
         return [
             (f"{path}.{name}" if path else name, getattr(module, name))
             for path, module in self.named_modules()
@@ -314,6 +447,11 @@ class Module:
 
         ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` works
         for the model with the same layers. As there, a tied parameter has each of its names.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Copies: nothing that is done to them changes the model.
         """
         found = {}
         for path, module in self.named_modules():
@@ -344,11 +482,21 @@ class Module:
 
         That is the state of every :class:`fastdl.random.Generator` (and NumPy's and Python's) that a module holds as
         an attribute or in a list, tuple or dict, each once where several share it, and of the layers that draw masks.
+
+        Returns
+        -------
+        dict
+            What :meth:`load_random_state` takes: ints, lists and dicts of them.
         """
         return _state.random_state(self, set())
 
     def load_random_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`random_state` was taken.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`random_state` gives.
 
         Raises
         ------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Parameter:
-    """One named array of a model, with its gradient.
+    """One named array of a model, with its gradient (docs/nn.md).
 
     Parameters
     ----------
@@ -108,6 +108,7 @@ class Parameter:
 
     @property
     def data(self) -> np.ndarray:
+        """The values: a view into the arena's buffer. Assigning copies values in."""
         return self._data
 
     @data.setter
@@ -117,6 +118,7 @@ class Parameter:
 
     @property
     def grad(self) -> np.ndarray:
+        """The gradient of this step, 0 where nothing was written yet. Assigning copies values in."""
         self._settle()
         self._ledger[self] = None  # whoever has the array may write to any row
         return self._grad
@@ -129,6 +131,7 @@ class Parameter:
 
     @property
     def written(self) -> bool:
+        """Whether the gradient was written since it was last renewed; assigning False renews it."""
         return self in self._ledger
 
     @written.setter
@@ -140,6 +143,7 @@ class Parameter:
 
     @property
     def requires_grad(self) -> bool:
+        """False for a frozen parameter; assigning freezes or unfreezes."""
         return not self.frozen
 
     @requires_grad.setter
@@ -162,25 +166,45 @@ class Parameter:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The values' extents."""
         return self._data.shape
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return self._data.size
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self._data.ndim
 
     @property
     def dtype(self) -> np.dtype:
+        """float32 or float64."""
         return self._data.dtype
 
     def claim_grad(self, rows: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
-        """The gradient to write into, and whether to add to it (True from the second write of a step on).
+        """The gradient to write into, and whether to add to it.
 
         What `grad` is, without the pass that fills it with zeros: where the second is False, overwrite all of it.
-        Who writes something else than 0 into some rows only names them, in an array of integers of any shape.
+
+        Parameters
+        ----------
+        rows : ndarray of int, any shape, optional
+            The only rows into which something else than 0 is written; None for any.
+
+        Returns
+        -------
+        grad : ndarray
+            Of the shape and type of the values.
+        accumulate : bool
+            True from the second write of a step on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rows` are no integers, or out of range.
         """
         ledger = self._ledger
         accumulate = self in ledger
@@ -195,7 +219,13 @@ class Parameter:
         return self._grad, accumulate
 
     def written_rows(self) -> np.ndarray | None:
-        """Distinct rows of the gradient written for this step; None where any may have been."""
+        """Distinct rows of the gradient written for this step.
+
+        Returns
+        -------
+        ndarray of int64, or None
+            In order; None where any may have been, or none was.
+        """
         found = self._ledger.get(self)
         return None if found is None else np.unique(np.concatenate([rows.reshape(-1) for rows in found]))
 

@@ -12,12 +12,17 @@ from ._module import Module
 
 
 class Sequential(Module):
-    """Layers one after the other.
+    """Layers one after the other (docs/nn.md).
 
     Parameters
     ----------
     *layers : Module
         Each layer's output is the next one's input. Children are named "0", "1", ... as in torch.
+
+    Raises
+    ------
+    TypeError
+        If something is no layer.
 
     Examples
     --------
@@ -62,6 +67,13 @@ class Sequential(Module):
         return_state : bool, default False
             Whether to return (y, final states) instead of y.
 
+        Returns
+        -------
+        y : ndarray
+            Output of the last layer.
+        states : list, with ``return_state=True``
+            One entry per layer: a recurrent layer's final states, None for all others. Then it is (y, states).
+
         Raises
         ------
         TypeError, ValueError
@@ -88,7 +100,7 @@ class Sequential(Module):
         return (x, final) if return_state else x
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """Run the chain backwards; returns the gradient with respect to the last forward's input.
+        """Run the chain backwards.
 
         Parameters
         ----------
@@ -97,6 +109,19 @@ class Sequential(Module):
         input_gradient : bool, default True
             Whether the input's gradient is wanted. With False it is None, and nothing before the first parameters is
             differentiated: a step of training needs no more.
+
+        Returns
+        -------
+        ndarray or None
+            Gradient with respect to the last forward's input; None where it is not wanted, or the first layer gives
+            none, as an embedding.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
 
         Examples
         --------

@@ -134,6 +134,11 @@ class Stack(Module):
         -------
         h : ndarray (num_layers * directions, batch, hidden_size or proj_size)
             For the LSTM (h, c), c (num_layers * directions, batch, hidden_size); for the sLSTM (h, c, n, m).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `batch` is no integer, or below 0.
         """
         return self._ends.given(self._first_states(integer("batch", batch, 0)))
 
@@ -175,6 +180,12 @@ class Stack(Module):
             or proj_size, twice that for two directions by "concat".
         state, cells : only if asked for
             ``y, state``, ``y, cells`` or ``y, state, cells``; cells is (T, B, hidden_size * directions).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x`, `state` or `lengths` do not fit the layer or each other, there is no step for ``output="last"``, or
+            cells are asked for of a layer without.
         """
         return_state, return_cells = flag("return_state", return_state), flag("return_cells", return_cells)
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
@@ -239,6 +250,11 @@ class Stack(Module):
         y : ndarray (B, W)
         state
             The new states.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` or `state` do not fit, or the layer reads the future (reverse or bidirectional).
         """
         if self.directions[0][1] or self.bidirectional:
             raise ValueError("step: a layer that reads the future cannot go step by step, expected reverse=False")
@@ -274,6 +290,14 @@ class Stack(Module):
         Returns
         -------
         dx : ndarray (T, B, input_size), or None
+            With ``return_state=True`` (dx, dstate), dstate shaped as :meth:`initial_state` gives.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a gradient does not fit; nothing is written then.
+        RuntimeError
+            If no forward in training mode waits for it.
         """
         T, B = self._peek()[1]
         return_state, input_gradient = flag("return_state", return_state), flag("input_gradient", input_gradient)

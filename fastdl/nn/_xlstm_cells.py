@@ -28,10 +28,10 @@ class sLSTM(Stack):
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     heads : int, default 1
         Parts of so many units each, of which a unit's gates read its own part's h alone; a divisor of `hidden_size`.
-    forget_gate : {"sigmoid", "exp"}
+    forget_gate : {"sigmoid", "exp"}, default "sigmoid"
         The forget gate: sigma(a_f), as in the authors' code, or exp(a_f).
     bias : bool, default True
-    init : {"xlstm", "torch"}
+    init : {"xlstm", "torch"}, default "xlstm"
         First values: the authors', W_x normal of variance 2 / (5 I), W_h zero and b zero but for the forget gate's,
         which falls from 5 to -7 over the units of a head, so that some remember long and some forget; or all
         U(-1/sqrt(H), 1/sqrt(H)).
@@ -47,6 +47,11 @@ checkpoint, rng, dtype
         (I, 4 H), (H, 4 H) and (4 H,), gates in the order i, f, z, o. With several heads weight_hh is
         (heads, H / heads, 4 H / heads), and ``state_dict`` has it so; other matrices are transposed there, as torch
         has them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as stated, or `heads` does not divide `hidden_size`.
 
     Examples
     --------

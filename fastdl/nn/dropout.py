@@ -38,16 +38,49 @@ class _Drawn(Module, alone=True):
             self._tape.append(left)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The layer's output; in evaluation mode `x` itself."""
+        """The layer's output, by a mask that is drawn anew each time.
+
+        Parameters
+        ----------
+        x : ndarray, float32 or float64
+            Any shape.
+
+        Returns
+        -------
+        ndarray
+            Of the shape and type of `x`; in evaluation mode `x` itself.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no float array, where something is drawn.
+        """
         where = self._next() if self.p > 0 else None
         y = x if where is None else self._apply(x, where)
         self._done(where, where and (where, y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """The input's gradient, by the mask of the last forward that has no backward yet.
+        """The gradient with respect to the input, by the mask of the last forward that has no backward yet.
 
-        With ``input_gradient=False`` it is None, and `dy` is not read.
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to the output, of its shape and type.
+        input_gradient : bool, default True
+            Whether it is wanted; with False `dy` is not read.
+
+        Returns
+        -------
+        ndarray or None
+            None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
         """
         wanted, left = flag("input_gradient", input_gradient), self._peek()
         dx: Any = dy if wanted else None
@@ -77,7 +110,7 @@ class _Drawn(Module, alone=True):
 
 
 class Dropout(_Drawn, alone=True):
-    """Drop elements at random in training.
+    """Drop elements at random in training (docs/dropout.md 4.2; :func:`fastdl.dropout_forward`).
 
     Parameters
     ----------
@@ -87,11 +120,16 @@ class Dropout(_Drawn, alone=True):
         Axes along which one mask element serves all. For time-major (T, B, H) input, 0 is variational
         dropout, one mask for all time steps (Gal and Ghahramani 2016); for (B, C, height, width), (2, 3) is
         spatial dropout of whole feature maps (Tompson 2015).
-    scaling : {"inverted", "classic"}
+    scaling : {"inverted", "classic"}, default "inverted"
         See :func:`fastdl.dropout_forward`. With "classic", evaluation scales by 1 - p.
     rng : None, int or fastdl.random.Generator, default None
         Where the layer's seed is drawn from. Layers given the same int have the same masks: share a
         Generator instead.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p is outside [0, 1], the scaling is not known, or `rng` is something else.
 
     Examples
     --------
@@ -118,7 +156,23 @@ class Dropout(_Drawn, alone=True):
         self.scaling = choice("scaling", scaling, ("inverted", "classic"))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The layer's output; in evaluation mode `x` itself (inverted) or (1 - p) x (classic)."""
+        """The layer's output, by a mask that is drawn anew each time.
+
+        Parameters
+        ----------
+        x : ndarray, float32 or float64
+            Any shape.
+
+        Returns
+        -------
+        ndarray
+            Of the shape and type of `x`. In evaluation mode `x` itself (inverted), or (1 - p) x (classic).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no float array, or has not the axes of `broadcast_axes`.
+        """
         if self.scaling == "classic" and not (self.training or self.sampling):
             return functional.dropout_forward(x, self.p, scaling="classic", training=False)
         return super().forward(x)
@@ -133,13 +187,26 @@ class Dropout(_Drawn, alone=True):
 
 
 class AlphaDropout(_Drawn):
-    """Dropout for SELU networks, see :func:`fastdl.alpha_dropout_forward`.
+    """Dropout for SELU networks (docs/dropout.md 4.6; :func:`fastdl.alpha_dropout_forward`).
 
     Parameters
     ----------
     p : float in [0, 1], default 0.1
+        Probability of being dropped.
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p is outside [0, 1], or `rng` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> y = fd.nn.AlphaDropout(0.5, rng=0).forward(np.zeros(1000))
+    >>> np.unique(y.round(3))
+    array([-0.779,  0.779])
     """
 
     def __init__(self, p: float = 0.1, *, rng: Any = None) -> None:
@@ -153,13 +220,28 @@ class AlphaDropout(_Drawn):
 
 
 class GaussianDropout(_Drawn):
-    """Multiply by noise of mean 1 and variance p / (1 - p), see :func:`fastdl.gaussian_dropout_forward`.
+    """Multiply by noise of mean 1 and variance p / (1 - p) (docs/dropout.md 4.6).
+
+    See :func:`fastdl.gaussian_dropout_forward`.
 
     Parameters
     ----------
     p : float in [0, 1), default 0.5
+        The dropout whose mask has the same variance.
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p is outside [0, 1), or `rng` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> y = fd.nn.GaussianDropout(0.5, rng=0).forward(np.ones(100_000))
+    >>> round(float(y.mean()), 1), round(float(y.var()), 1)
+    (1.0, 1.0)
     """
 
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
@@ -170,13 +252,30 @@ class GaussianDropout(_Drawn):
 
 
 class GaussianNoise(_Drawn):
-    """Add normal noise in training; the gradient passes unchanged.
+    """Add normal noise in training; the gradient passes unchanged (docs/dropout.md 4.6).
+
+    See :func:`fastdl.gaussian_noise`.
 
     Parameters
     ----------
     std : float >= 0, default 0.1
+        Standard deviation of the noise.
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `std` is negative or infinite, or `rng` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.GaussianNoise(0.5, rng=0)
+    >>> round(float(layer.forward(np.zeros(100_000)).std()), 2)
+    0.5
+    >>> layer.backward(np.arange(100_000.0))[:3]
+    array([0., 1., 2.])
     """
 
     def __init__(self, std: float = 0.1, *, rng: Any = None) -> None:
@@ -194,27 +293,80 @@ class GaussianNoise(_Drawn):
 
 
 class Zoneout(_Drawn, alone=True):
-    """Keep a unit's old state with probability p; in evaluation the expectation of that.
+    """Keep a unit's old state with probability p, in evaluation the expectation of that (Krueger 2017).
+
+    See :func:`fastdl.zoneout_forward`.
 
     Parameters
     ----------
     p : float in [0, 1], default 0.1
+        Probability of keeping the old state.
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If p is outside [0, 1], or `rng` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.Zoneout(0.25, rng=0)
+    >>> np.unique(layer.forward(np.ones(1000), np.zeros(1000)))
+    array([0., 1.])
+    >>> layer.eval().forward(np.ones(2), np.zeros(2))
+    array([0.75, 0.75])
     """
 
     def __init__(self, p: float = 0.1, *, rng: Any = None) -> None:
         super().__init__(p, rng)
 
     def forward(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:  # type: ignore[override]
-        """The state to go on with, from the states after and before a time step."""
+        """The state to go on with.
+
+        Parameters
+        ----------
+        new, old : ndarray, float32 or float64, of one shape and type
+            The state after and before a time step.
+
+        Returns
+        -------
+        ndarray
+            Each element of one of the two; in evaluation mode p old + (1 - p) new.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no float array, or they do not fit each other.
+        """
         where = self._next()
         y = functional.zoneout_forward(new, old, self.p, **(where or {}), training=where is not None)
         self._done(where, (where, y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """(dnew, dold), the gradients of the new and of the old state; with ``input_gradient=False`` None."""
+        """The gradients with respect to both states: each element goes to the one it came from.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to the output, of its shape and type.
+        input_gradient : bool, default True
+            Whether they are wanted; with False `dy` is not read.
+
+        Returns
+        -------
+        (dnew, dold) : tuple of ndarray, or None
+            None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         wanted, (where, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
         gradients: Any = None
         if wanted:
@@ -224,7 +376,7 @@ class Zoneout(_Drawn, alone=True):
 
 
 class EmbeddingDropout(_Drawn):
-    """An embedding that drops whole words: all occurrences of a word in a batch, or none.
+    """An embedding that drops whole words: all occurrences of a word in a batch, or none (Gal and Ghahramani 2016).
 
     Parameters
     ----------
@@ -233,8 +385,22 @@ class EmbeddingDropout(_Drawn):
     num_embeddings : int
         Size of the vocabulary: the embedding's.
     p : float in [0, 1], default 0.1
+        Probability of a word being dropped; the others are divided by 1 - p.
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `embedding` is no layer or of another size, p is outside [0, 1], or `rng` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> layer = fd.nn.EmbeddingDropout(fd.nn.Embedding(50, 4, rng=0), 50, 0.5, rng=1)
+    >>> y = layer.forward(np.arange(100) % 50)
+    >>> bool((y[:50] == y[50:]).all()), bool((y == 0).any())
+    (True, True)
     """
 
     def __init__(self, embedding: Module, num_embeddings: int, p: float = 0.1, *, rng: Any = None) -> None:
@@ -250,7 +416,23 @@ class EmbeddingDropout(_Drawn):
             raise ValueError(f"num_embeddings: got {num_embeddings}, expected the embedding's {rows}")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Vectors of the words `x`."""
+        """Vectors of the words.
+
+        Parameters
+        ----------
+        x : ndarray of int, any shape
+            From 0 to num_embeddings - 1.
+
+        Returns
+        -------
+        ndarray (..., E)
+            In evaluation mode the embedding's own.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` holds something else than integers, or one out of range.
+        """
         y, where = self.embedding.forward(x), self._next()
         if where is not None:
             y = self._drop(y, x, where)
@@ -258,7 +440,27 @@ class EmbeddingDropout(_Drawn):
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """Pass the gradient on to the embedding."""
+        """Pass the gradient on to the embedding, zero for the words that were dropped.
+
+        Parameters
+        ----------
+        dy : ndarray (..., E)
+            Gradient with respect to the output.
+        input_gradient : bool, default True
+            Whether the embedding's input gradient is wanted, if it has one.
+
+        Returns
+        -------
+        ndarray or None
+            What the embedding's backward returns; None for :class:`Embedding`, or with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         wanted, (x, where, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
         dx = backward(self.embedding, self._drop(float_array("dy", dy, shape, dtype), x, where), wanted)
         self._pop()
@@ -282,10 +484,27 @@ class DropConnect(_Drawn):
     rng : None, int or fastdl.random.Generator, default None
         As in :class:`Dropout`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `layer` is no layer, a name is none of its parameters, p is outside [0, 1], or `rng` is something else.
+
     Notes
     -----
     Wan et al., "Regularization of neural networks using DropConnect", ICML 2013; docs/dropout.md 4.6. The layer's
     parameters hold the masked values only while its forward or backward runs.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> inner = fd.nn.Linear(2, 1000, bias=False, rng=0)
+    >>> layer = fd.nn.DropConnect(inner, 0.5, rng=1)
+    >>> x = np.array([[1.0, 0.0]], np.float32)
+    >>> y = layer.forward(x)
+    >>> bool((np.isclose(y, 2 * inner.weight.data[0]) | (y == 0)).all())
+    True
+    >>> bool((layer.eval().forward(x) == inner.forward(x)).all())
+    True
     """
 
     def __init__(self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None) -> None:
@@ -298,7 +517,20 @@ class DropConnect(_Drawn):
         self.layer = layer
 
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
-        """The layer's output with some weights at zero; arguments as the layer's own."""
+        """The layer's output with some weights at zero.
+
+        Parameters
+        ----------
+        x : ndarray
+            The layer's input.
+        *args, **kwargs : optional
+            What else the layer's forward takes.
+
+        Returns
+        -------
+        ndarray, or what the layer returns
+            In evaluation mode with all weights as they are.
+        """
         where = self._next()
         with contextlib.nullcontext() if where is None else self._masked(where):
             y = self.layer.forward(x, *args, **kwargs)
@@ -306,7 +538,27 @@ class DropConnect(_Drawn):
         return y
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
-        """The layer's backward; the gradient of a dropped weight is zero."""
+        """The layer's backward, with the weights of the last forward; the gradient of a dropped weight is zero.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to the output.
+        input_gradient : bool, default True
+            Whether the gradient with respect to the input is wanted.
+
+        Returns
+        -------
+        ndarray or None
+            What the layer's backward returns; None with ``input_gradient=False``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit; the gradients are as before then.
+        RuntimeError
+            If no forward in training mode waits for it.
+        """
         wanted, where = flag("input_gradient", input_gradient), self._peek()
         parameters = [self.layer._parameters[name] for name in self.names]
         before = [(one._grad.copy(), one._ledger[one]) if one.written else None for one in parameters]
@@ -344,7 +596,7 @@ class DropConnect(_Drawn):
 
 
 def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of a model's output over dropout masks, without leaving a trace in the model.
+    """Mean and variance of a model's output over dropout masks (Gal and Ghahramani 2016).
 
     Parameters
     ----------
@@ -367,7 +619,8 @@ def monte_carlo(model: Module, x: Any, draws: int = 20) -> tuple[np.ndarray, np.
 
     Notes
     -----
-    Modes, tapes and random state are afterwards as before, so the same call gives the same result.
+    It leaves no trace in the model: modes, tapes and random state are afterwards as before, so the same call gives the
+    same result.
 
     Examples
     --------

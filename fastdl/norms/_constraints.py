@@ -14,7 +14,7 @@ from ._reduction import DIVIDE, POSITIVE, TIMES, order
 
 @mirrored
 def normalize(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
-    """x divided by its norm, so that its norm is 1; a vector of zeros stays.
+    """x divided by its norm, so that its norm is 1; a vector of zeros stays (docs/norms.md 1.5).
 
     Parameters
     ----------
@@ -29,6 +29,11 @@ def normalize(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
     -------
     ndarray
         Of the shape and type of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is of another type, the order is not above 0, or an axis does not exist or is named twice.
 
     Examples
     --------
@@ -54,7 +59,7 @@ def max_norm_(w: np.ndarray, radius: float, ord: float = 2, axis: Axis = None) -
     radius : float
         At least 0.
     ord : float, default 2
-        Above 0. For order 2 this is the projection on the ball.
+        Above 0. For order 2 this is the projection on the ball (1.10).
     axis : int, tuple of int or None, default None
         The axes over which a vector runs. ``axis=0`` bounds each unit's incoming weights in a matrix stored
         (inputs, units), as :class:`fastdl.nn.Linear` stores its own.
@@ -85,7 +90,7 @@ def max_norm_(w: np.ndarray, radius: float, ord: float = 2, axis: Axis = None) -
 
 @mirrored
 def unit_norm_(w: np.ndarray, ord: float = 2, axis: Axis = None) -> None:
-    """Divide the vectors of `w` by their norms, in place; vectors of zeros stay.
+    """Divide the vectors of `w` by their norms, in place; vectors of zeros stay (docs/norms.md 1.5).
 
     Parameters
     ----------
@@ -132,6 +137,10 @@ def non_negative_(w: np.ndarray) -> None:
     TypeError, ValueError
         If `w` is refused.
 
+    Notes
+    -----
+    The projection on the non-negative orthant (docs/norms.md, Penalties): the nearest array without a negative entry.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -145,12 +154,17 @@ def non_negative_(w: np.ndarray) -> None:
 
 
 class MaxNorm:
-    """Constraint: vectors of the parameters have at most this norm (:func:`max_norm_`).
+    """Constraint: vectors of the parameters have at most this norm (:func:`max_norm_`; docs/norms.md, Penalties).
 
     Parameters
     ----------
     radius, ord, axis
         As for :func:`max_norm_`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the radius is negative, or the order is not above 0.
 
     Examples
     --------
@@ -165,18 +179,34 @@ class MaxNorm:
         self.radius, self.ord, self.axis = number("radius", radius, 0), _positive_order(ord), axis
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written, or has no such axis.
+        """
         for w in _arrays(parameters):
             max_norm_(w, self.radius, self.ord, self.axis)
 
 
 class UnitNorm:
-    """Constraint: vectors of the parameters have norm 1 (:func:`unit_norm_`).
+    """Constraint: vectors of the parameters have norm 1 (:func:`unit_norm_`; docs/norms.md, Penalties).
 
     Parameters
     ----------
     ord, axis
         As for :func:`unit_norm_`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the order is not above 0.
 
     Examples
     --------
@@ -191,13 +221,24 @@ class UnitNorm:
         self.ord, self.axis = _positive_order(ord), axis
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written, or has no such axis.
+        """
         for w in _arrays(parameters):
             unit_norm_(w, self.ord, self.axis)
 
 
 class NonNegative:
-    """Constraint: no entry of the parameters is below 0 (:func:`non_negative_`).
+    """Constraint: no entry of the parameters is below 0 (:func:`non_negative_`; docs/norms.md, Penalties).
 
     Examples
     --------
@@ -209,7 +250,18 @@ class NonNegative:
     """
 
     def apply(self, parameters: Iterable[Any]) -> None:
-        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``."""
+        """Enforce it on every parameter (or array) given; call it after ``optimizer.step()``.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or ndarray
+            Changed in place; frozen parameters are left as they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or array that can be written; none is changed then.
+        """
         for w in _arrays(parameters):
             non_negative_(w)
 

@@ -12,7 +12,7 @@ from ._reduction import COUNT, DIVIDE, SIGN, SIGN_AT, order
 
 @mirrored
 def norm_gradient(x: np.ndarray, ord: float = 2, axis: Axis = None) -> np.ndarray:
-    """A (sub)gradient of the norm of order `ord` at `x`.
+    """A (sub)gradient of the norm of order `ord` at `x` (docs/norms.md 1.1 to 1.5).
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from ._reduction import BLOCK, GRAIN, kernel
 
 @mirrored
 def add_elastic_net_(w: np.ndarray, grad: np.ndarray, l1: float = 0.0, l2: float = 0.0) -> float:
-    """Value of l1 |w|_1 + (l2 / 2) |w|_2^2; its gradient is added to `grad` in the same pass.
+    """Value of ``l1 |w|_1 + (l2 / 2) |w|_2^2``; its gradient is added to `grad` in the same pass (1.11).
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _product(weight: float, total: float, w: np.ndarray, power: int) -> float:
 
 @mirrored
 def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis = None) -> float:
-    """Value of weight * sum over groups of |w_group|_2; its gradient is added to `grad`.
+    """Value of weight times the sum over groups of ``|w_group|_2``; its gradient is added to `grad`.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def add_group_lasso_(w: np.ndarray, grad: np.ndarray, weight: float, axis: Axis 
 
     Notes
     -----
-    The gradient of a group is weight * w / |w|_2, 0 where the group is 0 (Yuan and Lin 2006).
+    The gradient of a group is ``weight * w / |w|_2``, 0 where the group is 0 (Yuan and Lin 2006).
 
     Examples
     --------
@@ -141,7 +141,7 @@ def _add_extreme_groups(w: np.ndarray, grad: np.ndarray, strength: float, axes: 
 
 @mirrored
 def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
-    """Value of (weight / 2) |G - I|_F^2 with G the Gram matrix of `w`; its gradient is added to `grad`.
+    """Value of ``(weight / 2) |G - I|_F^2`` with G the Gram matrix of `w`; its gradient is added to `grad`.
 
     Parameters
     ----------
@@ -188,12 +188,17 @@ def add_orthogonal_(w: np.ndarray, grad: np.ndarray, weight: float) -> float:
 
 
 class ElasticNet:
-    """Penalty l1 |w|_1 + (l2 / 2) |w|_2^2, over all parameters given (:func:`add_elastic_net_`).
+    """Penalty ``l1 |w|_1 + (l2 / 2) |w|_2^2``, over all parameters given (1.11; :func:`add_elastic_net_`).
 
     Parameters
     ----------
     l1, l2 : float, default 0.0
         Weights, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a weight is no number, or below 0.
 
     Examples
     --------
@@ -207,18 +212,39 @@ class ElasticNet:
         self.l1, self.l2 = number("l1", l1, 0), number("l2", l2, 0)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the parameters' gradients; returns the value."""
+        """Add the penalty's gradient to the parameters' gradients, in one pass over memory.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised; frozen parameters are left out. Call it after the backward pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit; no gradient is changed then.
+        """
         pairs = _pairs(parameters, flat=True)
         return sum((add_elastic_net_(w, grad, self.l1, self.l2) for w, grad in pairs), 0.0)
 
 
 class L1(ElasticNet):
-    """Penalty weight * |w|_1.
+    """Penalty ``weight * |w|_1`` (docs/norms.md 1.11).
 
     Parameters
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -232,12 +258,17 @@ class L1(ElasticNet):
 
 
 class L2(ElasticNet):
-    """Penalty (weight / 2) |w|_2^2: coupled weight decay.
+    """Penalty ``(weight / 2) |w|_2^2``: coupled weight decay (docs/norms.md 1.11).
 
     Parameters
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -251,12 +282,19 @@ class L2(ElasticNet):
 
 
 class GroupLasso:
-    """Penalty weight * the sum of the groups' 2-norms, for each parameter given (:func:`add_group_lasso_`).
+    """Penalty weight * the sum of the groups' 2-norms, for each parameter given (docs/norms.md 1.11).
 
     Parameters
     ----------
-    weight, axis
-        As for :func:`add_group_lasso_`.
+    weight : float
+        At least 0.
+    axis : int, tuple of int or None, default None
+        The axes over which a group runs, as for :func:`add_group_lasso_`; None: a parameter is one group.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0. The axis is looked at when there are arrays, in :meth:`add`.
 
     Examples
     --------
@@ -270,17 +308,38 @@ class GroupLasso:
         self.weight, self.axis = number("weight", weight, 0), plain_number(axis)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the parameters' gradients; returns the value."""
+        """Add the penalty's gradient to the parameters' gradients.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised; frozen parameters are left out. Call it after the backward pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit, or has no such axis.
+        """
         return sum((add_group_lasso_(w, grad, self.weight, self.axis) for w, grad in _pairs(parameters)), 0.0)
 
 
 class Orthogonal:
-    """Penalty that draws matrices towards orthogonal ones, for each matrix given (:func:`add_orthogonal_`).
+    """Penalty that draws matrices towards orthogonal ones (docs/norms.md 1.11; :func:`add_orthogonal_`).
 
     Parameters
     ----------
     weight : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the weight is no number, or below 0.
 
     Examples
     --------
@@ -293,7 +352,24 @@ class Orthogonal:
         self.weight = number("weight", weight, 0)
 
     def add(self, parameters: Any) -> float:
-        """Add the gradient to the gradients of the matrices given (not of biases); returns the value."""
+        """Add the penalty's gradient to the gradients of the matrices given, not of biases.
+
+        Parameters
+        ----------
+        parameters : Arena, or sequence of Parameter or of (values, gradient) pairs of arrays
+            What is penalised, as far as it has two axes; frozen parameters are left out. Call it after the backward
+            pass.
+
+        Returns
+        -------
+        float
+            The penalty's value, to be added to the loss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no parameter or pair of arrays that fit; no gradient is changed then.
+        """
         pairs = [(w, grad) for w, grad in _pairs(parameters) if w.ndim == 2]
         return sum((add_orthogonal_(w, grad, self.weight) for w, grad in pairs), 0.0)
 

@@ -18,7 +18,7 @@ _SMALL = 2.0**-960  # below it a threshold may have lost bits
 
 @mirrored
 def prox_norm(x: np.ndarray, step: float, ord: float = 2, axis: Axis = None) -> np.ndarray:
-    """The proximal map of a norm: argmin over u of norm(u, ord) + norm(u - x, 2)^2 / (2 step).
+    """The proximal map of a norm: argmin over u of norm(u, ord) + norm(u - x, 2)^2 / (2 step) (1.9).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def prox_norm(x: np.ndarray, step: float, ord: float = 2, axis: Axis = None) -> 
 
 @mirrored
 def prox_half_squared_l2(x: np.ndarray, step: float) -> np.ndarray:
-    """The proximal map of half the squared 2-norm: x / (1 + step).
+    """The proximal map of half the squared 2-norm: x / (1 + step) (docs/norms.md 1.9).
 
     Parameters
     ----------
@@ -97,6 +97,11 @@ def prox_half_squared_l2(x: np.ndarray, step: float) -> np.ndarray:
     -------
     ndarray
         Of the shape and type of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is of another type, or the step is no number or below 0.
 
     Examples
     --------

@@ -11,7 +11,17 @@ from ._values import l0
 
 
 class Sparsity(NamedTuple):
-    """One line of a sparsity report."""
+    """One line of a sparsity report.
+
+    Attributes
+    ----------
+    name : str
+        Of the parameter, or "total".
+    size : int
+        Its entries.
+    nonzero : int
+        Those that are not 0. NaN counts.
+    """
 
     name: str
     size: int
@@ -26,6 +36,11 @@ class Sparsity(NamedTuple):
 class SparsityReport(tuple[Sparsity, ...]):
     """The lines, with :attr:`total`; printed as a table.
 
+    Parameters
+    ----------
+    iterable : iterable of Sparsity, default ()
+        The lines, one a parameter.
+
     Attributes
     ----------
     total : Sparsity
@@ -36,6 +51,7 @@ class SparsityReport(tuple[Sparsity, ...]):
 
     @property
     def total(self) -> Sparsity:
+        """All lines together, as a line named "total"."""
         return Sparsity("total", sum(line.size for line in self), sum(line.nonzero for line in self))
 
     def __str__(self) -> str:
@@ -47,7 +63,7 @@ class SparsityReport(tuple[Sparsity, ...]):
 
 
 def sparsity_report(named_parameters: Iterable[tuple[str, Any]]) -> SparsityReport:
-    """Count the entries that are not 0 in every parameter.
+    """Count the entries that are not 0 in every parameter (docs/norms.md 1.1).
 
     Parameters
     ----------

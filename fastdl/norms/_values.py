@@ -97,6 +97,11 @@ def l0(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     -------
     float32 or float64 scalar, or ndarray
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`lp`.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -118,6 +123,11 @@ def l1(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     Returns
     -------
     float32 or float64 scalar, or ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`lp`.
 
     Examples
     --------
@@ -141,6 +151,11 @@ def l2(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = No
     -------
     float32 or float64 scalar, or ndarray
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`lp`.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -162,6 +177,11 @@ def linf(x: np.ndarray, axis: Axis = None, keepdims: bool = False, dtype: Any = 
     Returns
     -------
     float32 or float64 scalar, or ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`lp`.
 
     Examples
     --------
@@ -193,6 +213,12 @@ def lp(x: np.ndarray, p: float, axis: Axis = None, keepdims: bool = False, dtype
     -------
     float32 or float64 scalar, or ndarray
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is of another type, p is negative or NaN, an axis does not exist or is named twice, or `dtype` is
+        no float type.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -220,8 +246,8 @@ def dual_norm(x: np.ndarray, ord: float = 2, axis: Axis = None, keepdims: bool =
 
     Raises
     ------
-    ValueError
-        If the order is below 1: a quasi-norm has no dual of this form.
+    TypeError, ValueError
+        If the order is below 1, a quasi-norm, which has no dual of this form; otherwise as :func:`lp`.
 
     Examples
     --------

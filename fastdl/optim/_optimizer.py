@@ -57,7 +57,7 @@ class Optimizer:
             Then param is multiplied by 1 - lr * weight_decay instead (3.10).
         l1 : float, default 0.0
             After the change, param moves towards 0 by lr * l1 and stops there: the proximal step of
-            l1 * |param| (1.9).
+            ``l1 * |param|`` (1.9).
         maximize : bool, default False
             Ascend: the gradient's sign is turned first.
         variant : str, default "torch"
@@ -315,7 +315,14 @@ class Optimizer:
         self._memory.forget()
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state, the counts and the settings, with the rule and the parameters they are of."""
+        """Copies of what a run needs to go on.
+
+        Returns
+        -------
+        dict
+            "rule", the class; "steps", "skipped" and "waiting", the counts; "groups", for each its settings, the names,
+            shapes and dtype of its parameters, and copies of the rule's states.
+        """
         return {
             "rule": type(self).__name__,
             "steps": self.steps,
@@ -329,6 +336,11 @@ class Optimizer:
 
         The settings become the saved ones; what the optimizer is made of has to agree: its class, the variant, and
         each group's parameters in name, shape and dtype.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------

@@ -34,6 +34,15 @@ def sum_rows(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     sums : ndarray, shape (U, D)
         The sums, each added in the order given.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `values` is no float array of as many rows as `rows` names, or these are no integers or below 0.
+
+    Notes
+    -----
+    What the ``*_update_rows`` functions do first with rows that are named twice (docs/optim.md, Rows of a table).
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd

@@ -191,6 +191,13 @@ class AdaGrad(Optimizer):
         Initial value of the sum of squares. Default 0, in the variants "keras" and "optax" 0.1.
     lr, lr_decay, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
         By keyword (`lr` also by position), with the defaults of :func:`adagrad_update`.
+    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
+        As of :class:`Optimizer`, by keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Optimizer`.
 
     Examples
     --------

@@ -194,6 +194,13 @@ class Adam(Optimizer):
         See :class:`Optimizer`.
     lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
         By keyword (`lr` also by position), with the defaults of :func:`adam_update`.
+    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
+        As of :class:`Optimizer`, by keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Optimizer`.
 
     Examples
     --------
@@ -221,6 +228,13 @@ class AdamW(Adam):
         See :class:`Optimizer`.
     lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
         As for :class:`Adam`.
+    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
+        As of :class:`Optimizer`, by keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Optimizer`.
 
     Examples
     --------

@@ -107,6 +107,13 @@ class Adamax(Optimizer):
         See :class:`Optimizer`.
     lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
         By keyword (`lr` also by position), with the defaults of :func:`adamax_update`.
+    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
+        As of :class:`Optimizer`, by keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Optimizer`; and for ``lazy=True``, since there is no rule for rows.
 
     Examples
     --------

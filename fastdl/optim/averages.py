@@ -17,14 +17,16 @@ from ._rule import LAST_STEP, run_kernel
 
 @mirrored
 def average_update(average: np.ndarray, param: np.ndarray, weight: float) -> None:
-    """Move an average towards the parameters, in place: average += weight * (param - average).
+    """Move an average towards the parameters, in place: average += weight * (param - average) (docs/optim.md).
 
     Parameters
     ----------
     average : ndarray, any shape, float32 or float64
         Overwritten.
     param : ndarray, the shape and dtype of `average`
+        What it moves towards.
     weight : float in [0, 1]
+        How far: 0 leaves it, 1 copies `param`.
 
     Raises
     ------
@@ -96,7 +98,14 @@ class _Average:
             param[...] = average
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the average, with what kind it is and the parameters it is of."""
+        """Copies of what the average needs to go on.
+
+        Returns
+        -------
+        dict
+            "average", the class; "updates", their number; "names" and "shapes" of the parameters; "arrays", flat
+            copies.
+        """
         return {
             "average": type(self).__name__,
             "updates": self.updates,
@@ -107,6 +116,11 @@ class _Average:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------
@@ -139,12 +153,18 @@ class ExponentialAverage(_Average):
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
         As for an :class:`Optimizer`.
     decay : float in [0, 1), default 0.999
+        What is kept of the average in an update.
     warm_up : bool, default False
         Use min(decay, (1 + updates) / (10 + updates)) instead, so that the start is forgotten faster.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the decay is outside [0, 1), or the parameters are none that an optimizer takes.
+
     Notes
     -----
-    update: average = decay * average + (1 - decay) * param, from the parameters at the start on.
+    update: average = decay * average + (1 - decay) * param, from the parameters at the start on (docs/optim.md).
 
     Examples
     --------
@@ -180,6 +200,11 @@ class StochasticAverage(_Average):
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
         As for an :class:`Optimizer`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are none that an optimizer takes.
 
     Notes
     -----

@@ -33,6 +33,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
         As for an :class:`Optimizer`.
     max_norm : float
+        At least 0.
     ord : float, default 2
         Order of the norm: any p > 0, or inf.
 
@@ -72,20 +73,26 @@ def clip_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> float:
 
 
 def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> list[float]:
-    """Scale each parameter's gradient, in place, so that its own norm is at most `max_norm`.
+    """Scale each parameter's gradient, in place, so that its own norm is at most `max_norm` (docs/norms.md 1.12).
 
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
         As for an :class:`Optimizer`.
     max_norm : float
+        At least 0.
     ord : float, default 2
         Order of the norm: any p > 0, or inf.
 
     Returns
     -------
     list of float
-        The norms before scaling.
+        The norms before scaling, in the parameters' order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that do not fit; nothing was written then.
 
     Examples
     --------
@@ -104,13 +111,19 @@ def clip_each_grad_norm_(parameters: Any, max_norm: float, ord: float = 2) -> li
 
 
 def clip_grad_value_(parameters: Any, max_value: float) -> None:
-    """Limit every entry of the gradients, in place, to [-max_value, max_value]; NaN stays.
+    """Limit every entry of the gradients, in place, to [-max_value, max_value]; NaN stays (docs/optim.md).
 
     Parameters
     ----------
     parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
         As for an :class:`Optimizer`.
     max_value : float
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that do not fit; nothing was written then.
 
     Examples
     --------

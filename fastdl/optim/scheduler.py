@@ -14,11 +14,12 @@ from .schedules import Schedule
 
 
 class Scheduler:
-    """Sets an optimizer's learning rates: each group's rate at the start, times the schedule at this step.
+    """Sets an optimizer's learning rates: each group's at the start, times the schedule (docs/optim.md).
 
     Parameters
     ----------
     optimizer : Optimizer
+        Whose groups' rates are set: at once for step 0, then by :meth:`step`.
     schedule : callable
         From the step number, 0 at the start, to a factor: one of this module's, or a function of yours.
 
@@ -26,6 +27,12 @@ class Scheduler:
     ----------
     step_number : int
         Calls of `step` so far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `optimizer` is none of this module's, the schedule is no function, or its factor no finite number from 0
+        up.
 
     Examples
     --------
@@ -67,11 +74,22 @@ class Scheduler:
         self.step_number, self.base = step, base
 
     def state_dict(self) -> dict[str, Any]:
-        """The step number and the base rates; the schedule itself is code."""
+        """What the scheduler needs to go on; the schedule itself is code.
+
+        Returns
+        -------
+        dict
+            "step_number", and "base", a list of each group's rate at the start.
+        """
         return {"step_number": self.step_number, "base": list(self.base)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave, and set the rates.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------
@@ -88,12 +106,14 @@ class Scheduler:
 
 
 class ReduceOnPlateau:
-    """Multiplies the learning rates by `factor` when a measure stops improving.
+    """Multiplies the learning rates by `factor` when a measure stops improving (docs/optim.md).
 
     Parameters
     ----------
     optimizer : Optimizer
-    factor : float, default 0.1
+        Whose groups' rates are reduced.
+    factor : float in [0, 1), default 0.1
+        What the rates are multiplied by.
     patience : int, default 10
         The reduction comes once more than so many steps in a row brought no improvement.
     threshold : float, default 1e-4
@@ -101,7 +121,21 @@ class ReduceOnPlateau:
     cooldown : int, default 0
         Steps after a reduction in which nothing counts as bad.
     min_lr : float, default 0.0
+        No rate is reduced below it.
     mode : {"min", "max"}, default "min"
+        Whether smaller or larger measures are better.
+
+    Attributes
+    ----------
+    best : float
+        The best measure so far; inf, or -inf, before the first.
+    bad : int
+        Steps in a row without an improvement.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `optimizer` is none of this module's, or a number is out of its range.
 
     Examples
     --------
@@ -141,7 +175,12 @@ class ReduceOnPlateau:
         return f"ReduceOnPlateau({type(self.optimizer).__name__}, mode={self.mode!r}, best={self.best}, bad={self.bad})"
 
     def step(self, measure: float) -> None:
-        """Take in the measure of one more step; NaN counts as no improvement.
+        """Take in the measure of one more step, and reduce the rates where it is time.
+
+        Parameters
+        ----------
+        measure : float
+            A loss on held-out data, for example; NaN counts as no improvement.
 
         Raises
         ------
@@ -167,11 +206,22 @@ class ReduceOnPlateau:
         self.best, self.bad, self.resting = best, bad, resting
 
     def state_dict(self) -> dict[str, Any]:
-        """What the watcher remembers, and in which direction it looks."""
+        """What the watcher remembers, and in which direction it looks.
+
+        Returns
+        -------
+        dict
+            "mode", "best", "bad" and "resting", the steps of the cooldown that are left. The rates are the optimizer's.
+        """
         return {"mode": self.mode, "best": self.best, "bad": self.bad, "resting": self.resting}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave.
+
+        Parameters
+        ----------
+        state : mapping
+            As :meth:`state_dict` gives.
 
         Raises
         ------

@@ -110,16 +110,22 @@ def _half_cosine(part: float, end: float) -> float:
 
 @_schedule
 def constant(factor: float = 1.0) -> Schedule:
-    """The same factor for ever.
+    """The same factor for ever (docs/optim.md).
 
     Parameters
     ----------
     factor : float, default 1.0
+        At least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the factor is no finite number from 0 up.
 
     Examples
     --------
@@ -132,18 +138,24 @@ def constant(factor: float = 1.0) -> Schedule:
 
 @_schedule
 def step_decay(every: int, gamma: float = 0.1) -> Schedule:
-    """gamma ** (step // every).
+    """gamma ** (step // every): PyTorch's StepLR (docs/optim.md).
 
     Parameters
     ----------
     every : int
-        Steps between two reductions.
+        Steps between two reductions, at least 1.
     gamma : float, default 0.1
+        Factor of each reduction, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range; later, if the factor of a step is beyond the largest float.
 
     Examples
     --------
@@ -156,17 +168,25 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
 
 @_schedule
 def multistep(milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
-    """gamma ** (number of milestones reached).
+    """gamma ** (number of milestones reached): PyTorch's MultiStepLR (docs/optim.md).
 
     Parameters
     ----------
     milestones : sequence of int
+        Step numbers from 0, in any order; one that comes twice counts twice.
     gamma : float, default 0.1
+        Factor at each milestone, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range, or the milestones are no sequence; later, if the factor of a step is beyond the
+        largest float.
 
     Examples
     --------
@@ -181,16 +201,22 @@ def multistep(milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
 
 @_schedule
 def exponential(gamma: float) -> Schedule:
-    """gamma ** step.
+    """gamma ** step: PyTorch's ExponentialLR (docs/optim.md).
 
     Parameters
     ----------
     gamma : float
+        Factor of each step, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If gamma is no finite number from 0 up; later, if the factor of a step is beyond the largest float.
 
     Examples
     --------
@@ -208,14 +234,25 @@ def polynomial(steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     Parameters
     ----------
     steps : int
-        Length of the decay.
+        Length of the decay, at least 1.
     power : float, default 1.0
+        At least 0.
     end : float, default 0.0
+        The last factor, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    PyTorch's PolynomialLR, with an end as Keras' PolynomialDecay has it (docs/optim.md).
 
     Examples
     --------
@@ -233,13 +270,19 @@ def cosine(steps: int, end: float = 0.0) -> Schedule:
     Parameters
     ----------
     steps : int
-        Length of the decay.
+        Length of the decay, at least 1.
     end : float, default 0.0
+        The last factor, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
 
     Examples
     --------
@@ -257,14 +300,25 @@ def warm_restarts(first: int, multiply: int = 1, end: float = 0.0) -> Schedule:
     Parameters
     ----------
     first : int
-        Length of the first period.
+        Length of the first period in steps, at least 1.
     multiply : int, default 1
+        How much longer each period is than the one before, at least 1.
     end : float, default 0.0
+        What each period falls to, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
 
     Examples
     --------
@@ -291,8 +345,8 @@ def one_cycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4
     Parameters
     ----------
     steps : int
-        Length of the cycle.
-    rise : float, default 0.3
+        Length of the cycle, at least 2; from its last step on the factor is `end`.
+    rise : float in (0, 1), default 0.3
         Part of the steps that goes up.
     start, end : float, default 0.04 and 4e-6
         Of the peak, which is the base rate. PyTorch's div_factor is 1 / start (25), its final_div_factor
@@ -302,6 +356,15 @@ def one_cycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018.
 
     Examples
     --------
@@ -326,21 +389,30 @@ def one_cycle(steps: int, rise: float = 0.3, start: float = 0.04, end: float = 4
 def cyclic(low: float, up: int, down: int | None = None, decay: float = 1.0) -> Schedule:
     """From `low` to 1 in `up` steps and back in `down`; the height is multiplied by `decay` each cycle.
 
-    Smith (2017).
-
     Parameters
     ----------
-    low : float
+    low : float in [0, 1]
+        The factor between two cycles.
     up : int
+        Steps from `low` to the peak, at least 1.
     down : int, optional
-        Default: as `up`.
-    decay : float, default 1.0
+        Steps back; default: as `up`.
+    decay : float in [0, 1], default 1.0
         0.5 is PyTorch's mode "triangular2".
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    L. N. Smith, "Cyclical learning rates for training neural networks", 2017.
 
     Examples
     --------
@@ -366,11 +438,17 @@ def inverse_sqrt(steps: int) -> Schedule:
     Parameters
     ----------
     steps : int
+        From which step on it falls, at least 1.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `steps` is no integer, or below 1.
 
     Examples
     --------
@@ -388,13 +466,25 @@ def warm_up(schedule: Schedule, steps: int, start: float = 0.0) -> Schedule:
     Parameters
     ----------
     schedule : callable
+        From step number to factor, as all of this module.
     steps : int
+        Length of the line, at least 1.
     start : float, default 0.0
+        Where it begins, at least 0.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range; later, if the schedule's factor is no finite number from 0 up.
+
+    References
+    ----------
+    P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section 2.2.
 
     Examples
     --------
@@ -408,18 +498,24 @@ def warm_up(schedule: Schedule, steps: int, start: float = 0.0) -> Schedule:
 
 @_schedule
 def sequence(schedules: Sequence[Schedule], milestones: Sequence[int]) -> Schedule:
-    """One schedule after the other, each counting from 0 at its milestone.
+    """One schedule after the other, each counting from 0 at its milestone (docs/optim.md).
 
     Parameters
     ----------
     schedules : sequence of callable
+        From step number to factor, as all of this module.
     milestones : sequence of int
-        Increasing, one less than there are schedules.
+        Steps at which the next one begins: increasing from 1 up, one less than there are schedules.
 
     Returns
     -------
     callable
         From step number to factor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no such sequence; later, if a schedule's factor is no finite number from 0 up.
 
     Examples
     --------

@@ -68,7 +68,7 @@ def sgd_update(
         Overwritten.
     grad : ndarray, the shape and dtype of `param`
     velocity : ndarray, the shape and dtype of `param`
-        The running sum, zeros before the first step, overwritten. None without momentum.
+        The running sum, zeros before the first step, overwritten. Default None, without momentum.
     step : int, default 1
         Number of this step, from 1. Dampening starts with the second.
     lr : float, default 0.01
@@ -202,7 +202,7 @@ def sgd_update_rows(
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum and Nesterov's momentum; the formulas of :func:`sgd_update`.
+    """Stochastic gradient descent, with momentum or Nesterov's (3.1 to 3.3); the formulas of :func:`sgd_update`.
 
     Parameters
     ----------
@@ -210,6 +210,13 @@ class SGD(Optimizer):
         See :class:`Optimizer`.
     lr, momentum, dampening, nesterov, weight_decay, decoupled_weight_decay, l1, maximize, variant
         By keyword (`lr` also by position), with the defaults of :func:`sgd_update`.
+    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
+        As of :class:`Optimizer`, by keyword.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :class:`Optimizer`; and for ``lazy=True`` with momentum, for which there is no rule for rows.
 
     Examples
     --------

@@ -13,7 +13,19 @@ __all__ = ["GRUGradients", "gru_backward", "gru_forward"]
 
 
 class GRUGradients(NamedTuple):
-    """Gradients by what :func:`gru_forward` took; None by what it was not given."""
+    """Gradients of :func:`gru_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0 : ndarray (B, H)
+    dW_x, dW_h : ndarray (I, 3 H), (H, 3 H)
+        Columns in gate order r, z, n.
+    db : ndarray (4 H,), or (3 H,) with the reset before the product
+    dgains : ndarray (2, 3, H) or None
+        None without layer norm.
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -135,7 +147,7 @@ def gru_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> GRUGradients:
-    """Gradients of :func:`gru_forward`, backward through time.
+    """Gradients of :func:`gru_forward`, backward through time (docs/recurrent.md 5.5).
 
     Parameters
     ----------

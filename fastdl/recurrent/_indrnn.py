@@ -13,7 +13,16 @@ __all__ = ["IndRNNGradients", "indrnn_backward", "indrnn_forward"]
 
 
 class IndRNNGradients(NamedTuple):
-    """Gradients by what :func:`indrnn_forward` took; None by what is not wanted."""
+    """Gradients of :func:`indrnn_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0 : ndarray (B, H)
+    dW_x : ndarray (I, H)
+    du, db : ndarray (H,)
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -54,7 +63,7 @@ def indrnn_forward(
         Bias.
     training : bool, default True
         Whether to keep what the backward needs. False saves memory, and the tape is None.
-    nonlinearity : {"relu", "tanh"}
+    nonlinearity : {"relu", "tanh"}, default "relu"
         The function f.
     lengths : array of int (B,), optional
         True lengths, 0 to T, in any order. The work is proportional to their sum; outputs past the end are 0, and a
@@ -120,7 +129,7 @@ def indrnn_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> IndRNNGradients:
-    """Gradients of :func:`indrnn_forward`, backward through time.
+    """Gradients of :func:`indrnn_forward`, backward through time (docs/recurrent.md 5.11).
 
     Parameters
     ----------

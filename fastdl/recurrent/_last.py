@@ -12,7 +12,7 @@ __all__ = ["last_step", "last_step_backward"]
 
 @mirrored
 def last_step(h: np.ndarray, lengths: Any = None, reverse: bool = False) -> np.ndarray:
-    """Each sequence's last output: at its true end, or, of a layer that runs in reverse, at its beginning.
+    """Each sequence's last output: at its true end, or in reverse at its beginning (docs/recurrent.md 5.7).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def last_step(h: np.ndarray, lengths: Any = None, reverse: bool = False) -> np.n
 
 @mirrored
 def last_step_backward(dlast: np.ndarray, T: int, lengths: Any = None, reverse: bool = False) -> np.ndarray:
-    """Gradient of :func:`last_step`.
+    """Gradient of :func:`last_step` (docs/recurrent.md 5.7).
 
     Parameters
     ----------

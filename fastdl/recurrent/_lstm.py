@@ -13,7 +13,22 @@ __all__ = ["LSTMGradients", "lstm_backward", "lstm_forward"]
 
 
 class LSTMGradients(NamedTuple):
-    """Gradients by what :func:`lstm_forward` took; None by what it was not given."""
+    """Gradients of :func:`lstm_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0, dc0 : ndarray (B, R), (B, H)
+        R is H, or P with a projection.
+    dW_x, dW_h : ndarray (I, 4 H), (R, 4 H)
+        Columns in gate order i, f, g, o; 3 H of them, i, g, o, with coupled gates.
+    db : ndarray (4 H,)
+    dprojection : ndarray (H, P) or None
+    dpeepholes : ndarray (3, H) or None
+    dgains : ndarray (2, G, H) or None
+        Each of the three is None where the forward had no such argument.
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -167,7 +182,7 @@ def lstm_backward(
     dh_last: np.ndarray | None = None,
     dc_last: np.ndarray | None = None,
 ) -> LSTMGradients:
-    """Gradients of :func:`lstm_forward`, backward through time.
+    """Gradients of :func:`lstm_forward`, backward through time (docs/recurrent.md 5.4).
 
     Parameters
     ----------

@@ -13,7 +13,17 @@ __all__ = ["MinGRUGradients", "mingru_backward", "mingru_forward"]
 
 
 class MinGRUGradients(NamedTuple):
-    """Gradients by what :func:`mingru_forward` took; None by what is not wanted."""
+    """Gradients of :func:`mingru_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0 : ndarray (B, H)
+    dW_x : ndarray (I, 2 H)
+        Columns in gate order z, n.
+    db : ndarray (2 H,)
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -115,7 +125,7 @@ def mingru_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> MinGRUGradients:
-    """Gradients of :func:`mingru_forward`, backward through time.
+    """Gradients of :func:`mingru_forward`, backward through time (docs/recurrent.md 5.9).
 
     Parameters
     ----------

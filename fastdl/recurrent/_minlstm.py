@@ -13,7 +13,17 @@ __all__ = ["MinLSTMGradients", "minlstm_backward", "minlstm_forward"]
 
 
 class MinLSTMGradients(NamedTuple):
-    """Gradients by what :func:`minlstm_forward` took; None by what is not wanted."""
+    """Gradients of :func:`minlstm_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0 : ndarray (B, H)
+    dW_x : ndarray (I, 3 H)
+        Columns in gate order f, i, n.
+    db : ndarray (3 H,)
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -120,7 +130,7 @@ def minlstm_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> MinLSTMGradients:
-    """Gradients of :func:`minlstm_forward`, backward through time.
+    """Gradients of :func:`minlstm_forward`, backward through time (docs/recurrent.md 5.10).
 
     Parameters
     ----------

@@ -13,7 +13,18 @@ __all__ = ["RNNGradients", "rnn_backward", "rnn_forward"]
 
 
 class RNNGradients(NamedTuple):
-    """Gradients by what :func:`rnn_forward` took; None by what it was not given."""
+    """Gradients of :func:`rnn_forward`, shaped as what they belong to.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0 : ndarray (B, H)
+    dW_x, dW_h : ndarray (I, H), (H, H)
+    db : ndarray (H,)
+    dgains : ndarray (2, 1, H) or None
+        None without layer norm.
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -55,7 +66,7 @@ def rnn_forward(
         Bias.
     training : bool, default True
         Whether to keep what the backward needs. False saves memory, and the tape is None.
-    nonlinearity : {"tanh", "relu"}
+    nonlinearity : {"tanh", "relu"}, default "tanh"
         The function f.
     lengths : array of int (B,), optional
         True lengths, 0 to T, in any order. The work is proportional to their sum; outputs past the end are 0, and a
@@ -120,7 +131,7 @@ def rnn_backward(
     input_gradient: bool = True,
     dh_last: np.ndarray | None = None,
 ) -> RNNGradients:
-    """Gradients of :func:`rnn_forward`, backward through time.
+    """Gradients of :func:`rnn_forward`, backward through time (docs/recurrent.md 5.1).
 
     Parameters
     ----------

@@ -13,7 +13,18 @@ __all__ = ["sLSTMGradients", "slstm_backward", "slstm_forward"]
 
 
 class sLSTMGradients(NamedTuple):
-    """Gradients by what :func:`slstm_forward` took, but for m0, which counts as a number; dx is None if not wanted."""
+    """Gradients of :func:`slstm_forward`, shaped as what they belong to; m0 has none, since h does not depend on it.
+
+    Attributes
+    ----------
+    dx : ndarray (T, B, I) or None
+        None where it was not wanted.
+    dh0, dc0, dn0 : ndarray (B, H)
+        Those of c0 and n0 while m0 is held.
+    dW_x, dW_h : ndarray (I, 4 H), as W_h
+        Columns in gate order i, f, z, o.
+    db : ndarray (4 H,)
+    """
 
     dx: np.ndarray | None
     dh0: np.ndarray
@@ -62,7 +73,7 @@ def slstm_forward(
         Bias.
     training : bool, default True
         Whether to keep what the backward needs. False saves memory, and the tape is None.
-    forget_gate : {"sigmoid", "exp"}
+    forget_gate : {"sigmoid", "exp"}, default "sigmoid"
         The forget gate: sigma(a_f), as in the authors' code, or exp(a_f).
     lengths : array of int (B,), optional
         True lengths, 0 to T, in any order. The work is proportional to their sum; outputs past the end are 0, and a
@@ -185,6 +196,10 @@ def slstm_backward(
         dc_{t-1} = dc\\, f',\\quad dn_{t-1} = dn\\, f',\\quad dh_{t-1} = da W_h^T,
 
     where s, the slope of log f, is :math:`\\sigma(-a_f)` or 1.
+
+    References
+    ----------
+    docs/recurrent.md (5.12); M. Beck et al., "xLSTM: Extended long short-term memory", NeurIPS 2024.
 
     Examples
     --------

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class LossValue(float):
-    """A loss: a float that says how many targets it stands for.
+    """A loss: a float that says how many targets it stands for (docs/dense.md).
 
     What the losses return (:func:`fastdl.softmax_cross_entropy`, :func:`fastdl.mse_loss`, :func:`fastdl.ctc_loss`),
     and what a loss of one's own may return, so that :mod:`fastdl.training` weighs batches by what counts in them.

@@ -26,6 +26,34 @@ class RecurrentTape:
     them, of which forward's results are views; `gates` are the gate values, in the kernel's own layout. Do not write to
     any of them before the backward. On the reference sequences keep their order, `gates` is a list of what every step
     kept, and `options` is the cell. It is no tuple: a backward takes what a forward left, and nothing put together.
+
+    Attributes
+    ----------
+    cell : int
+        Row of the table of cells (docs/recurrent.md).
+    x : ndarray (T B, I)
+        The input, its steps one after the other.
+    W_x, W_h, b : ndarray
+        The weights as given; W_h is u for the independently recurrent layer, and None for those without.
+    h, c : ndarray ((T + 1) B, R), ((T + 1) B, H)
+        States; c is None for a cell without.
+    gates : ndarray, or list on the reference
+        Gate values of all steps.
+    projected : ndarray or None
+        With a projection, h before it.
+    options : tuple, or the reference's cell
+        What was asked for beyond the weights.
+    rows : tuple or None
+        Which rows stand where when sequences differ in length or run in reverse.
+    shape : (int, int)
+        T and B.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> h, tape = fd.rnn_forward(np.ones((3, 1, 1)), np.zeros((1, 1)), np.eye(1), np.eye(1), np.zeros(1))
+    >>> tape
+    RecurrentTape(RNN, 3 steps, batch 1, 1 outputs, float64)
     """
 
     cell: int

@@ -73,7 +73,7 @@ def dot_attention_backward(
     lengths: np.ndarray | None = None,
     scaled: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of :func:`dot_attention_forward`.
+    """Gradients of :func:`dot_attention_forward` (docs/sequence.md 6.6).
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def additive_attention_backward(
     v: np.ndarray,
     lengths: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-    """Gradients of :func:`additive_attention_forward`.
+    """Gradients of :func:`additive_attention_forward` (docs/sequence.md 6.6).
 
     Parameters
     ----------

@@ -136,6 +136,10 @@ def ctc_greedy_decode(logits: np.ndarray, input_lengths: np.ndarray | None = Non
     TypeError, ValueError
         If shapes do not fit, a length is out of range, or a step's logits hold NaN, infinity, or -inf alone.
 
+    References
+    ----------
+    A. Graves et al., "Connectionist temporal classification", 2006, section 3.2 (best path decoding); docs/sequence.md.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd

@@ -90,7 +90,7 @@ def decode(
     top_p: float | None = None,
     rng: int | random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """Write token after token, each fed back: greedily, or with a temperature by sampling.
+    """Write token after token, each fed back: greedily, or with a temperature by sampling (docs/sequence.md).
 
     Parameters
     ----------

@@ -60,7 +60,25 @@ class ArrayBatches:
         return self.iterate(0, 0)
 
     def iterate(self, epoch: int, start: int) -> Iterator[Batch]:
-        """The batches of `epoch` from number `start` on."""
+        """The batches of an epoch, from a number on: so a resumed run goes on in the middle.
+
+        Parameters
+        ----------
+        epoch : int
+            Which epoch's order, from 0.
+        start : int
+            Number of the first batch, from 0.
+
+        Yields
+        ------
+        (x, y) : tuple of ndarray
+            Inputs and targets of `batch_size` examples; the last may have fewer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number is no integer, or below 0.
+        """
         count, epoch, start = self.x.shape[0], integer("epoch", epoch, 0), integer("start", start, 0)
         order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(count) if self.shuffle else None
         for first in range(start * self.batch_size, count, self.batch_size):
@@ -70,7 +88,13 @@ class ArrayBatches:
             yield self.x[chosen], self.y[chosen]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a checkpoint compares."""
+        """What a checkpoint compares, so that a resumed run has the same data.
+
+        Returns
+        -------
+        dict
+            The kind, shapes, a checksum of the values, and the settings.
+        """
         return {
             "kind": "ArrayBatches",
             "shapes": f"{self.x.shape} {self.y.shape}",

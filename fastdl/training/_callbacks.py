@@ -32,23 +32,59 @@ class Callback:
     """
 
     def on_train_begin(self, run: "Run") -> None:
-        """Before the first step, and after a checkpoint was read."""
+        """Before the first step, and after a checkpoint was read.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+        """
 
     def on_step_end(self, run: "Run") -> None:
-        """After every optimizer step."""
+        """After every optimizer step.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run; ``run.stop()`` ends it now.
+        """
 
     def on_epoch_end(self, run: "Run") -> None:
-        """After every epoch and its validation; the epoch's row is ``run.history.epochs[-1]``."""
+        """After every epoch and its validation; the epoch's row is ``run.history.epochs[-1]``.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run; ``run.stop()`` ends it now.
+        """
 
     def on_train_end(self, run: "Run") -> None:
-        """After the last step, also of an interrupted run; not after an error."""
+        """After the last step, also of an interrupted run; not after an error.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs: numbers, strings, arrays and containers of them."""
+        """What a resumed run needs.
+
+        Returns
+        -------
+        dict
+            Numbers, strings, arrays and containers of them; here empty.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state_dict` gave."""
+        """Take up what :meth:`state_dict` gave.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`state_dict` gave.
+        """
 
 
 class EarlyStopping(Callback):
@@ -60,6 +96,11 @@ class EarlyStopping(Callback):
         Number of epochs without improvement after which the run ends, at least 1.
     min_delta : float, default 0.0
         A loss has to be lower than the best one by more than this to count as an improvement.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `patience` is no integer or below 1, or `min_delta` negative.
 
     Notes
     -----
@@ -86,10 +127,34 @@ class EarlyStopping(Callback):
         return self.waited >= self.patience
 
     def on_train_begin(self, run: "Run") -> None:
+        """Begin with the whole patience, unless the run is resumed.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+
+        Raises
+        ------
+        TypeError
+            If `run` is none.
+        """
         if checked_run(run).step == 0:  # a new run; a resumed one goes on with what the checkpoint had
             self.best, self.waited = float("inf"), 0
 
     def on_epoch_end(self, run: "Run") -> None:
+        """Compare the epoch's loss with the best, and end the run when the patience is at its end.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `run` is none, or has not finished an epoch.
+        """
         loss = watched_loss(run)
         if loss < self.best - self.min_delta:
             self.best, self.waited = loss, 0
@@ -99,9 +164,28 @@ class EarlyStopping(Callback):
                 run.stop()
 
     def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs.
+
+        Returns
+        -------
+        dict
+            "best", "waited" and "patience".
+        """
         return {"best": self.best, "waited": self.waited, "patience": self.patience}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` gave, but for the patience, which may be another.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`state_dict` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not that; nothing was changed then.
+        """
         best = number("state['best']", entry("state", state, "best"))
         self.best, self.waited = best, integer("state['waited']", entry("state", state, "waited"), 0)
 
@@ -115,15 +199,30 @@ class SaveBest(Callback):
         The file, in the safetensors layout: the arrays of ``model.state_dict()``, replaced atomically. A
         model with a ``save(path)`` of its own (as :class:`fastdl.models.CharLM`) is asked to save itself.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is none.
+    OSError
+        From :func:`fit`, at the start, where the file cannot be written.
+
     Notes
     -----
     Watches the validation loss, or the training loss where there is no validation data. Before the first step it is
     tried whether the file can be written. Every new run has a best loss of its own.
 
-    Raises
-    ------
-    OSError
-        From :func:`fit`, at the start, where the file cannot be written.
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, fastdl as fd
+    >>> x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(8, 1)
+    >>> model = fd.nn.Linear(1, 1, rng=0)
+    >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     best = fd.training.SaveBest(os.path.join(folder, "best.safetensors"))
+    ...     data = fd.training.ArrayBatches(x, 3 * x, batch_size=8)
+    ...     history = fd.training.fit(model, optimizer, data, loss=fd.mse_loss, callbacks=[best], progress=False)
+    ...     os.listdir(folder), best.best == history["loss"][0]
+    (['best.safetensors'], True)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -131,12 +230,40 @@ class SaveBest(Callback):
         self.best = float("inf")
 
     def on_train_begin(self, run: "Run") -> None:
+        """Try whether the file can be written, and forget an earlier run's best loss unless the run is resumed.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+
+        Raises
+        ------
+        TypeError
+            If `run` is none.
+        OSError
+            If the file cannot be written.
+        """
         checked_run(run)
         _files.try_replacing(self.path)
         if run.step == 0:
             self.best = float("inf")
 
     def on_epoch_end(self, run: "Run") -> None:
+        """Save the model where the epoch's loss is below the best.
+
+        Parameters
+        ----------
+        run : Run
+            The state of the run.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `run` is none, or has not finished an epoch.
+        OSError
+            If the file cannot be written.
+        """
         loss = watched_loss(run)
         if loss < self.best:
             self.best = loss
@@ -147,9 +274,28 @@ class SaveBest(Callback):
                 _safetensors.save(self.path, state, {})
 
     def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs.
+
+        Returns
+        -------
+        dict
+            "best".
+        """
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state_dict` gave.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`state_dict` gave.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not that.
+        """
         self.best = number("state['best']", entry("state", state, "best"))
 
 

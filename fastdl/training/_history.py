@@ -60,6 +60,13 @@ class History:
         ----------
         path : str or path-like
             The file, replaced where it exists. A missing validation loss is an empty field.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is none.
+        OSError
+            If the file cannot be written; one that was there is as it was.
         """
         rows = [",".join(COLUMNS)]
         for row in self.epochs:

@@ -25,7 +25,12 @@ Count = Callable[[Any], float]
 
 
 class Run:
-    """The state of a training run, as callbacks see it.
+    """The state of a training run, as callbacks see it; :func:`fit` makes it.
+
+    Parameters
+    ----------
+    model, optimizer, loss, max_norm, accumulate, penalties, constraints, callbacks, carry_state, schedule, count
+        As of :func:`fit`; all but `schedule` and `count` have to be given.
 
     Attributes
     ----------
@@ -41,6 +46,25 @@ class Run:
         Optimizer steps so far.
     loss : float
         Training loss of the last step, without penalties.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`fit`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> class Watch(fd.training.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         print(run.epoch, run.step, run.history["tokens"])
+    >>> x = np.ones((6, 1), np.float32)
+    >>> model = fd.nn.Linear(1, 1, rng=0)
+    >>> options = {"loss": fd.mse_loss, "epochs": 2, "callbacks": [Watch()], "progress": False}
+    >>> data = fd.training.ArrayBatches(x, x, batch_size=2)
+    >>> history = fd.training.fit(model, fd.optim.SGD(model.parameters()), data, **options)
+    1 3 [6]
+    2 6 [6, 12]
     """
 
     def __init__(
@@ -134,16 +158,36 @@ class Run:
             self.optimizer._waiting = 0
 
     def forward(self, x: Any) -> Any:
-        """The model's output, with the carried state where there is one."""
+        """The model's output; with `carry_state` from the state that the batch before left, and leaving its own.
+
+        Parameters
+        ----------
+        x : ndarray, or what the model takes
+            Inputs of a batch.
+
+        Returns
+        -------
+        ndarray, or what the model gives
+        """
         if not self.carry_state:
             return self.model.forward(x)
         output, self.state = self.model.forward(x, self.state, return_state=True)
         return output
 
     def update(self, group: Sequence[Batch]) -> float:
-        """One optimizer step on the mean loss over all targets of the group; returns their number.
+        """One optimizer step on the mean loss over all targets of some batches.
 
         Batches whose targets all count nothing are left out; where all batches are such, there is no step.
+
+        Parameters
+        ----------
+        group : sequence of (inputs, targets)
+            The batches.
+
+        Returns
+        -------
+        int or float
+            How many targets counted.
 
         Raises
         ------
@@ -237,7 +281,13 @@ class Run:
             self.schedule.step()
 
     def named(self) -> list[tuple[str, Any]]:
-        """The parameters with their names."""
+        """The parameters with their names.
+
+        Returns
+        -------
+        list of (str, Parameter)
+            In the order of the model's parameters.
+        """
         return list(zip(self.parameters.names, self.parameters, strict=True))
 
     def check_parameters(self) -> None:
@@ -275,7 +325,28 @@ class Run:
         save_every: int | None,
         save: Callable[[], None],
     ) -> None:
-        """What is left of the current epoch, up to an interruption or :meth:`stop`."""
+        """Train what is left of the current epoch, up to an interruption or :meth:`stop`.
+
+        Parameters
+        ----------
+        batches : iterable of (inputs, targets)
+            As of :func:`fit`.
+        progress : object
+            Its ``update(batches, targets, loss)`` is called after every step.
+        interruption : object
+            Its ``signum`` ends the epoch after a step once it is not None.
+        save_every : int or None
+            Steps between two calls of `save`; None for none.
+        save : callable
+            Called without arguments.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a batch is none, or the epoch gave none, or no targets that count.
+        FloatingPointError
+            If a loss or gradient is not finite.
+        """
         # Only hooks that somebody overrode are called.
         hooks = [
             callback.on_step_end
@@ -305,6 +376,16 @@ class Run:
 
     def finish_epoch(self, validation_loss: float | None) -> dict[str, Any]:
         """Write the epoch's row and make ready for the next.
+
+        Parameters
+        ----------
+        validation_loss : float or None
+            None without validation data.
+
+        Returns
+        -------
+        dict
+            The row, as :class:`History` has it.
 
         Raises
         ------

@@ -1,0 +1,62 @@
+"""Writes the API reference's lists from every module's __all__, so that no public name is forgotten."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+MODULES = {  # page, in the order of the reference: title, module
+    "nn": ("Layers: fd.nn", "fastdl.nn"),
+    "optim": ("Optimizers: fd.optim", "fastdl.optim"),
+    "schedules": ("Schedules: fd.optim.schedules", "fastdl.optim.schedules"),
+    "training": ("Training: fd.training", "fastdl.training"),
+    "models": ("Models: fd.models", "fastdl.models"),
+    "recurrent": ("Recurrent layers as functions", "fastdl.recurrent"),
+    "sequence": ("Sequences: CTC, attention, decoding", "fastdl.sequence"),
+    "dense": ("Dense layers and losses as functions", "fastdl.dense"),
+    "dropout": ("Dropout as functions", "fastdl.dropout"),
+    "norms": ("Norms", "fastdl.norms"),
+    "curvature": ("Curvature: fd.curvature", "fastdl.curvature"),
+    "random": ("Random numbers: fd.random", "fastdl.random"),
+    "text": ("Text: fd.text", "fastdl.text"),
+    "settings": ("Backend and threads", "fastdl"),
+}
+DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl")
+
+
+def public(module):
+    """The functions and classes of the module's __all__; of fastdl itself those that no topic has."""
+    found = importlib.import_module(module)
+    names = [name for name in found.__all__ if not inspect.ismodule(getattr(found, name))]
+    if module == "fastdl":
+        deeper = {name for other in DEEPER for name in importlib.import_module(other).__all__}
+        names = [name for name in names if name not in deeper]
+    return names
+
+
+def listing(title, module):
+    found = importlib.import_module(module)
+    names = public(module)
+    kinds = {
+        "Classes": [name for name in names if inspect.isclass(getattr(found, name))],
+        "Functions": [name for name in names if inspect.isroutine(getattr(found, name))],
+    }
+    kinds["Values"] = [name for name in names if not any(name in kind for kind in kinds.values())]
+    lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
+    for kind, members in kinds.items():
+        if members:
+            lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: generated", ""]
+            lines += [f"   {name}" for name in sorted(members, key=str.lower)] + [""]
+    return "\n".join(lines)
+
+
+def write(app, _config):
+    folder = Path(app.srcdir) / "api"
+    for page, (title, module) in MODULES.items():
+        path, text = folder / f"{page}.rst", listing(title, module)
+        if not path.exists() or path.read_text() != text:  # a file that stays as it was is not read again
+            path.write_text(text)
+
+
+def setup(app):
+    app.connect("config-inited", write)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
