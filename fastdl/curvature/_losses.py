@@ -152,6 +152,8 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
     ...         super().__init__(value, gradient)
     ...     def hvp(self, u):
     ...         return u
+    ...     def residual_scale(self):
+    ...         return 1.0
     >>> fd.curvature.register_loss(half_square, HalfSquareAt)
     >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
     >>> point = fd.curvature.LossPoint(model, half_square, (np.array([[3.0]]), np.array([[0.0]])))
@@ -192,4 +194,7 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
     if not np.isfinite(value):
         raise NotFinite(f"loss: got {value} at this point, expected a finite number")
     gradient = float_array("loss's gradient", gradient, z.shape, z.dtype)  # the passes go back through it
-    return _known[plain](z, targets, float(value), gradient, options)
+    at = _known[plain](z, targets, float(value), gradient, options)
+    if not isinstance(at, LossAt):
+        raise TypeError(f"loss: got {type(at).__name__} from its make, expected a LossAt")
+    return at

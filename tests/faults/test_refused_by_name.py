@@ -157,6 +157,23 @@ def test_losses_of_ones_own():
             curvature.LossPoint(fd.nn.Linear(2, 1, rng=0), loss, (np.ones((2, 2), np.float32), None))
 
 
+def test_what_is_registered_gives_what_it_should():
+    def loss(z, y):
+        return 0.0, np.zeros_like(z)
+
+    curvature.register_loss(loss, lambda *_: "x")
+    with pytest.raises(TypeError, match="^loss: got str from its make, expected a LossAt"):
+        curvature.LossPoint(fd.nn.Linear(2, 1, rng=0), loss, (np.ones((2, 2), np.float32), None))
+
+    class Layer(fd.nn.Module):
+        pass
+
+    for made, name in (("x", "str"), (None, "NoneType"), (curvature.Linearization(), "Linearization")):
+        curvature.register(Layer, lambda layer, x, made=made: made)
+        with pytest.raises(TypeError, match=f"^layer: got {name} from the make of Layer, expected a Linearization"):
+            curvature.linearize(Layer(), np.ones((2, 2)))
+
+
 def test_closures_and_betas():
     x, grad = np.ones(2), np.full(2, 0.5)
     for kind in (curvature.LBFGS, curvature.LevenbergMarquardt, curvature.Newton):
