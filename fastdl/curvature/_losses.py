@@ -56,8 +56,8 @@ class LossAt:
 
         Raises
         ------
-        TypeError
-            Where a subclass does not define it.
+        TypeError, ValueError
+            If `u` does not fit; TypeError where a subclass does not define it.
         """
         raise TypeError(f"{type(self).__name__} defines no hvp")
 
@@ -101,7 +101,7 @@ class _CrossEntropy(LossAt):
         self.p = p
 
     def hvp(self, u):
-        weighted = self.p * u
+        weighted = self.p * float_array("u", u, self.gradient.shape, self.gradient.dtype)
         mean = weighted.sum(-1, keepdims=True)
         weighted -= self.p * mean
         weighted *= self.scale
@@ -114,7 +114,7 @@ class _SquaredError(LossAt):
         self.factor = z.dtype.type(2 / max(z.size, 1) if options["reduction"] == "mean" else 2.0)
 
     def hvp(self, u):
-        return u * self.factor
+        return float_array("u", u, self.gradient.shape, self.gradient.dtype) * self.factor
 
     def residual_scale(self):
         return self.factor
