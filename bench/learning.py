@@ -92,10 +92,10 @@ class Records:
         return json.loads(json.dumps(told))  # as it is read
 
 
-def planned(tasks: list[str], libraries: list[str], seeds: int) -> Iterator[Run]:
+def planned(tasks: list[str], libraries: list[str], seeds: range) -> Iterator[Run]:
     """Every run: of a library the first seed of all, then the second, so that what is stopped has as many of each."""
     for library in libraries:
-        for seed in range(seeds):
+        for seed in seeds:
             for task in tasks:
                 for cell in lessons()[task].cells:
                     for init in INITS[cell] if library == "fastdl" else ("torch",):
@@ -161,7 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     limits = {task: min(lesson.limit, given.steps or lesson.limit) for task, lesson in lessons().items()}
     records = Records(given.out, limits)
     libraries = ["fastdl"] if given.without_peer or installed("pytorch") is None else list(MODULES)
-    runs = list(planned(given.tasks or list(lessons()), libraries, given.seeds))
+    seeds = range(given.first, given.first + given.seeds)
+    runs = list(planned(given.tasks or list(lessons()), libraries, seeds))
     left = [run for run in runs if run not in records.of]
     print(f"{len(runs) - len(left)} of {len(runs)} runs are in {given.out}", flush=True)
     work_through(left, records, limits, given.jobs, given.minutes)
@@ -177,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python bench/learning.py", description=__doc__)
     parser.add_argument("--tasks", nargs="*", default=[], metavar="TASK", help="some of them (default: all)")
     parser.add_argument("--seeds", type=int, default=12, help="of each (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=60, help="after which it stops (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=min(2, fd.get_num_threads()), help="runs at once, a thread each")
     parser.add_argument("--steps", type=int, help="at most of a run, to see whether it works")

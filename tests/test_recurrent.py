@@ -18,6 +18,8 @@ SHAPES = [  # (T, B, I, H): no two alike, around panel widths, and where the ker
     (5, 300, 10, 33),
     (40, 1, 64, 128),
     (7, 37, 100, 100),
+    (150, 4, 2, 24),  # narrow over several windows, dx by dot products
+    (2, 300, 4, 6),
 ]
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}  # relative to the largest element of each result
 
@@ -69,6 +71,17 @@ def test_same_bits_for_any_number_of_threads(level, shape, dtype, monkeypatch):
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gradients_are_added_to_what_is_there(level, shape):
+    arguments, dh, dc = problem(shape, np.float64)
+    tape = recurrent.lstm_forward(*arguments)[2]
+    alone = recurrent.lstm_backward(dh, dc, tape)[3:6]
+    places = tuple(np.full_like(gradient, 2.0) for gradient in alone)
+    recurrent.lstm_backward(dh, dc, tape, out=(*places, None, None), accumulate=True)
+    for place, gradient in zip(places, alone, strict=True):
+        np.testing.assert_allclose(place, 2 + gradient, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 3), (4, 3, 2, 5), (6, 2, 3, 1)], ids=str)
