@@ -170,6 +170,9 @@ class Guard(Linearization):
         x = plain_array("x", x)
         self._x = float_array("x", x) if x.dtype.kind == "f" else x
         self.plain = make(layer, self._x)
+        if not (isinstance(self.plain, Linearization) and isinstance(getattr(self.plain, "y", None), np.ndarray)):
+            got = f"{type(self.plain).__name__} from the make of {type(layer).__name__}"
+            raise TypeError(f"layer: got {got}, expected a Linearization with an array y")
         self.y = self.plain.y
         self._parameters = [one for _, one in layer.named_parameters()]  # its parts' too: refused before any writes
         self._along: bool | None = None  # whether the last jvp had a direction; None before the first

@@ -178,8 +178,7 @@ class Landscape:
             If matplotlib is not installed.
         """
         path = name_of(path)
-        number("radius", radius, 0, open_low=True)
-        integer("points", points, 2)
+        radius, points = number("radius", radius, 0, open_low=True), integer("points", points, 2)
         try:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure

@@ -56,8 +56,8 @@ class LossAt:
 
         Raises
         ------
-        TypeError
-            Where a subclass does not define it.
+        TypeError, ValueError
+            If `u` does not fit; TypeError where a subclass does not define it.
         """
         raise TypeError(f"{type(self).__name__} defines no hvp")
 
@@ -101,7 +101,7 @@ class _CrossEntropy(LossAt):
         self.p = p
 
     def hvp(self, u):
-        weighted = self.p * u
+        weighted = self.p * float_array("u", u, self.gradient.shape, self.gradient.dtype)
         mean = weighted.sum(-1, keepdims=True)
         weighted -= self.p * mean
         weighted *= self.scale
@@ -114,7 +114,7 @@ class _SquaredError(LossAt):
         self.factor = z.dtype.type(2 / max(z.size, 1) if options["reduction"] == "mean" else 2.0)
 
     def hvp(self, u):
-        return u * self.factor
+        return float_array("u", u, self.gradient.shape, self.gradient.dtype) * self.factor
 
     def residual_scale(self):
         return self.factor
@@ -152,6 +152,8 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
     ...         super().__init__(value, gradient)
     ...     def hvp(self, u):
     ...         return u
+    ...     def residual_scale(self):
+    ...         return 1.0
     >>> fd.curvature.register_loss(half_square, HalfSquareAt)
     >>> model = fd.nn.Linear(1, 1, bias=False, rng=0, dtype=np.float64)
     >>> point = fd.curvature.LossPoint(model, half_square, (np.array([[3.0]]), np.array([[0.0]])))
@@ -192,4 +194,7 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
     if not np.isfinite(value):
         raise NotFinite(f"loss: got {value} at this point, expected a finite number")
     gradient = float_array("loss's gradient", gradient, z.shape, z.dtype)  # the passes go back through it
-    return _known[plain](z, targets, float(value), gradient, options)
+    at = _known[plain](z, targets, float(value), gradient, options)
+    if not isinstance(at, LossAt):
+        raise TypeError(f"loss: got {type(at).__name__} from its make, expected a LossAt")
+    return at

@@ -157,6 +157,32 @@ def test_losses_of_ones_own():
             curvature.LossPoint(fd.nn.Linear(2, 1, rng=0), loss, (np.ones((2, 2), np.float32), None))
 
 
+@pytest.mark.parametrize("u", [set(), np.ones((2, 2)), np.ones((2, 1), np.float32)], ids=["set", "shape", "dtype"])
+@pytest.mark.parametrize("loss", [fd.mse_loss, fd.softmax_cross_entropy])
+def test_products_with_a_losses_hessian(loss, u):
+    targets = np.zeros((2, 1)) if loss is fd.mse_loss else np.zeros(2, np.int64)
+    point = curvature.LossPoint(fd.nn.Linear(2, 1, rng=0, dtype=np.float64), loss, (np.ones((2, 2)), targets))
+    with pytest.raises((TypeError, ValueError), match="^u: got"):
+        point.loss.hvp(u)
+
+
+def test_what_is_registered_gives_what_it_should():
+    def loss(z, y):
+        return 0.0, np.zeros_like(z)
+
+    curvature.register_loss(loss, lambda *_: "x")
+    with pytest.raises(TypeError, match="^loss: got str from its make, expected a LossAt"):
+        curvature.LossPoint(fd.nn.Linear(2, 1, rng=0), loss, (np.ones((2, 2), np.float32), None))
+
+    class Layer(fd.nn.Module):
+        pass
+
+    for made, name in (("x", "str"), (None, "NoneType"), (curvature.Linearization(), "Linearization")):
+        curvature.register(Layer, lambda layer, x, made=made: made)
+        with pytest.raises(TypeError, match=f"^layer: got {name} from the make of Layer, expected a Linearization"):
+            curvature.linearize(Layer(), np.ones((2, 2)))
+
+
 def test_closures_and_betas():
     x, grad = np.ones(2), np.full(2, 0.5)
     for kind in (curvature.LBFGS, curvature.LevenbergMarquardt, curvature.Newton):
