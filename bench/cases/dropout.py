@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-
-from ._case import SINGLE, VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, case, integers, normals
 
 WHERE = {"seed": 1, "stream": 2, "step": 3}
 SEQUENCES = {

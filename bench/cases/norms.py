@@ -11,20 +11,16 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
+from fastdl.cli._bench._table import VECTORS, Work, case, normals
+from fastdl.cli._bench._works import MATRICES
 
-from ._case import VECTORS, Work, case, normals
-
-MATRICES = {
-    "small": {"rows": 17, "columns": 67},
-    "medium": {"rows": 211, "columns": 237},
-    "large": {"rows": 4096, "columns": 4096},
-}
 SQUARES = {
     "small": {"rows": 19, "columns": 17},
     "medium": {"rows": 131, "columns": 128},
     "large": {"rows": 1024, "columns": 1024},
 }
-ORDERS = (0, 1, 2, 3, 2.5, math.inf)  # of users; each has a kernel
+COMPARED = (1, 2, 3, math.inf)  # with other libraries: of vectors and rows they are in _works
+ORDERS = (0, 2.5)  # the others of users; each has a kernel
 OTHER_ORDERS = (4, 9, 0.5, 100.5, -1, -math.inf)  # the kernels beside, along no axis alone
 
 
@@ -58,7 +54,7 @@ def _map(function: Callable[..., np.ndarray], passes: int, variant: str = "", **
 
 for _order in (*ORDERS, *OTHER_ORDERS):
     _value(fd.norm, f"ord={_order}", ord=_order)
-for _axis, _order in itertools.product((0, 1), ORDERS):
+for _axis, _order in [*itertools.product((0, 1), ORDERS), *itertools.product((0,), COMPARED)]:
     _values(_axis, _order)
 for _function in (fd.l0, fd.l1, fd.l2, fd.linf, fd.dual_norm, fd.global_norm):
     _value(_function)
