@@ -147,27 +147,12 @@ def masks() -> Runs:
             "a copy": lambda: np.copyto(y, x)}  # fmt: skip
 
 
-def rows() -> Runs:
-    """512 of the 100,000 rows of an embedding, beside the dense rule."""
-    param, m, v, dense = np.zeros((4, 100_000, 64), np.float32)
-    numbers, values = np.random.default_rng(0).integers(0, 100_000, 512), np.ones((512, 64), np.float32)
-    dense[numbers] = values
-    return {"rows alone": lambda: fd.optim.adam_update_rows(param, numbers, values, m, v, step=1),
-            "all": lambda: fd.optim.adam_update(param, dense, m, v, step=1)}  # fmt: skip
-
-
 def forty() -> Runs:
     """A step of Adam on one array, beside forty that are as many numbers."""
     pairs = list(zip(*np.ones((2, 40, 3000), np.float32), strict=True))
     whole = [tuple(np.ones((2, 120_000), np.float32))]
     return {"one array": fd.optim.Adam(whole, 1e-6).step, "40 x 3,000": fd.optim.Adam(pairs, 1e-6).step,
             "clipped": fd.optim.Adam(pairs, 1e-6, clip_norm=1.0).step}  # fmt: skip
-
-
-def generator(method: str, name: str) -> Runs:
-    ours, theirs = fd.random.Generator(1), np.random.Generator(np.random.Philox(1))
-    return {f"1 M {method}": lambda: getattr(ours, method)(size=1 << 20),
-            "numpy's Philox": lambda: getattr(theirs, name)(size=1 << 20, dtype=np.float32)}  # fmt: skip
 
 
 def curvature(sizes: dict[str, int]) -> Runs:
@@ -219,9 +204,8 @@ def complex_steps() -> Runs:
 
 WAYS: dict[str, Callable[[], Runs]] = {
     **{name: functools.partial(option, name) for name in OPTIONS},
-    "threads": threads, "ragged": ragged, "subnormals": subnormals, "products": products, "masks": masks, "rows": rows,
-    "forty": forty, "uniform": lambda: generator("uniform", "random"),
-    "normal": lambda: generator("normal", "standard_normal"),
+    "threads": threads, "ragged": ragged, "subnormals": subnormals, "products": products, "masks": masks,
+    "forty": forty,
     **{f"curvature {sizes}": functools.partial(curvature, sizes)
        for case in table() if case.name == "curvature.product" for sizes in case.shapes},
     "hessian": hessian, "complex": complex_steps,

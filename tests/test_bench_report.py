@@ -118,6 +118,12 @@ def test_patterns_of_the_reasons_reach_the_names_with_brackets():
     assert "exponentials" in reasons.of_limit(row("recurrent.lstm_forward[layer norm]", limit="multiply_adds"))
 
 
+def test_the_speed_of_memory_explains_a_draw_but_no_defeat():
+    draw, defeat = (peer("JAX", ratio, "Adam, a step", shape="n 16,777,216") for ratio in (0.95, 0.5))
+    assert "at its limit" in reasons.of_peer(draw)
+    assert reasons.of_peer(defeat) is None
+
+
 def test_every_reason_is_about_a_case_there_is():
     names = [case.name for case in cases.counted()]
     for reason in reasons.OF_LIMIT:

@@ -27,6 +27,7 @@ class Reason(NamedTuple):
     dtype: str = "*"
     peer: str = "*"
     shorter: float = math.inf  # seconds fastdl takes: for what is true of short calls alone
+    ratio: float = 0.0  # of the peer's time, at least: for what explains a draw, but no defeat
 
     def fits(self, what: str, row: Record) -> bool:
         named = {name: getattr(self, name) for name in ("build", "limit", "size", "shape", "dtype", "peer")}
@@ -34,6 +35,7 @@ class Reason(NamedTuple):
             any(fnmatchcase(what, pattern) for pattern in self.what)
             and all(fnmatchcase(str(row.get(name, "")), pattern) for name, pattern in named.items())
             and row.get("seconds", math.inf) <= self.shorter
+            and row.get("ratio", math.inf) >= self.ratio
         )
 
 
@@ -77,12 +79,12 @@ OF_LIMIT = (
 )  # fmt: skip
 OF_PEER = (
     Reason("its matrix products take nearly all of it, and torch.mm is no faster (bench_ways.py -k products)",
-           ("LSTM", "RNN"), shape="*H 512"),
+           ("LSTM", "RNN"), shape="*H 512", ratio=0.8),
     Reason("the call itself: Python checks the arguments, makes the results and the tape; JAX compiles all of the call",
            ("LSTM", "GRU", "RNN", "deep-river*", "tiny model*"), shape="T 1, B 1,*", shorter=1e-4),
     Reason("the call itself: Python checks the arguments and makes the results", shorter=30e-6),
     Reason("at its limit: both move the same bytes at the speed of memory", ("*, a step", "norm of *"),
-           shape="n 16,777,216"),
+           shape="n 16,777,216", ratio=0.9),
 )  # fmt: skip
 
 
