@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals, of_arrays
 
 ROWS = {
     "small": {"rows": 9, "inputs": 33, "outputs": 37},
@@ -59,10 +59,7 @@ def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int)
 def _activation(name: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
 
-    @case("dense", name, **VECTORS)
-    def activation(dtype: np.dtype, n: int) -> Work:
-        x = normals(dtype, n)
-        return Work(lambda: forward(x), read=x.nbytes, written=x.nbytes)
+    of_arrays("dense", forward, written=1)
 
     @case("dense", f"{name}_backward", **VECTORS)
     def slope(dtype: np.dtype, n: int) -> Work:
@@ -74,7 +71,4 @@ for _name in ("tanh", "sigmoid", "relu"):
     _activation(_name)
 
 
-@case("dense", "mse_loss", **VECTORS)
-def mse_loss(dtype: np.dtype, n: int) -> Work:
-    prediction, target = normals(dtype, n), normals(dtype, n, seed=1)
-    return Work(lambda: fd.mse_loss(prediction, target), read=2 * target.nbytes, written=target.nbytes)
+of_arrays("dense", fd.mse_loss, arrays=2, read=2, written=1)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, case, normals
+from fastdl.cli._bench._table import VECTORS, Work, case, normals, of_arrays
 from fastdl.cli._bench._works import MATRICES
 
 SQUARES = {
@@ -24,15 +24,8 @@ ORDERS = (0, 2.5)  # the others of users; each has a kernel
 OTHER_ORDERS = (4, 9, 0.5, 100.5, -1, -math.inf)  # the kernels beside, along no axis alone
 
 
-def _enter(function: Callable[..., Any], variant: str = "", *, read: int = 1, written: int = 0, arrays: int = 1,
-           in_place: bool = False, sizes: dict[str, dict[str, int]] | None = None, **options: Any) -> None:  # fmt: skip
-    """A function of so many arrays, the last of which it may change; read and written are in arrays."""
-
-    @case("norms", function.__name__, variant, **(sizes or (MATRICES if "axis" in options else VECTORS)))
-    def build(dtype: np.dtype, **shape: int) -> Work:
-        given = [normals(dtype, *shape.values(), seed=seed) for seed in range(arrays)]
-        size, changed = given[0].nbytes, given[-1:] if in_place else []
-        return Work(lambda: (function(*given, **options), *changed), read=read * size, written=written * size)
+def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:
+    of_arrays("norms", function, variant, **{"sizes": MATRICES if "axis" in how else VECTORS, **how})
 
 
 def _values(axis: int, order: float) -> None:

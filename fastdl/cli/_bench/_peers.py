@@ -68,7 +68,9 @@ def agree(case: Case, works: dict[str, Work], expected: str) -> tuple[dict[str, 
             except AssertionError as error:
                 told[name] = str(error)
         for name in found:
-            told[name] = told[name] or _table.difference(found[name], found[expected], tolerance, works[name].loose)
+            told[name] = told[name] or _table.difference(
+                found[name], found.get(expected, {}), tolerance, works[name].loose
+            )
     return told, firsts
 
 

@@ -108,6 +108,19 @@ def enter(case: Case) -> None:
     _table.append(case)
 
 
+def of_arrays(topic: str, function: Callable[..., Any], variant: str = "", *, read: int = 1, written: int = 0,
+              arrays: int = 1, in_place: bool = False, sizes: dict[str, Sizes] = VECTORS,
+              **options: Any) -> None:  # fmt: skip
+    """Enter a function of so many arrays, the last of which it may change; read and written are in arrays."""
+
+    def build(dtype: np.dtype, **shape: int) -> Work:
+        given = [normals(dtype, *shape.values(), seed=seed) for seed in range(arrays)]
+        size, changed = given[0].nbytes, given[-1:] if in_place else []
+        return Work(lambda: (function(*given, **options), *changed), read=read * size, written=written * size)
+
+    enter(Case(topic, function.__name__, variant, build, sizes))
+
+
 def table() -> list[Case]:
     """Every case that was entered."""
     return list(_table)
