@@ -42,10 +42,10 @@ REPORT := PYTHONPATH=bench $(BIN)/python -m report
 PAGE := $(if $(QUICK),build/report/quick/performance,docs/performance)
 MEASURED := build/report/$(if $(QUICK),quick,records).jsonl
 bench-report: SECONDS ?= $(if $(QUICK),0.02,0.1)
-bench-report: $(STAMP)  ## Measure every kernel, and write docs/performance.md with its pictures
+bench-report: $(STAMP)  ## Measure every kernel, write docs/performance.md with its pictures and the README's rows of speed
 	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
 	$(REPORT).draw $(or $(RECORDS),$(MEASURED)) --folder $(PAGE)
-	$(REPORT).write $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md
+	$(REPORT).pages $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md $(if $(QUICK),,--readme README.md)
 
 TASKS ?=
 SEEDS ?= 12
@@ -58,7 +58,7 @@ BASE ?=
 CASES ?=
 STORE ?= build/bench
 bench-save: $(STAMP)  ## Store a run of every case, with machine, build and commit, in STORE (build/bench)
-	$(BIN)/python -m pytest bench/bench_functions.py -k "medium and $(or $(CASES),medium)" --benchmark-enable --benchmark-only \
+	$(BIN)/python -m pytest bench/bench_table.py -k "medium and $(or $(CASES),medium)" --benchmark-enable --benchmark-only \
 		--benchmark-autosave --benchmark-storage=$(STORE) --benchmark-quiet -q -s
 
 bench-compare: $(STAMP)  ## Time the working tree against BASE=<ref> (the last commit), CASES=<part> of the cases

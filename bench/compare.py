@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from cases import SIZES, Case, table
+from cases import SIZES, Case, counted
 from tracking import trees
 from tracking.ratios import Ratio, ratio, suspected, verdict
 
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", default="medium", choices=SIZES)
     parser.add_argument("--threads", type=int, default=1, help="1: processor time; more: time of day")
     arguments = parser.parse_args(argv)
-    rows = _rows(table(), arguments.cases, arguments.size)
+    rows = _rows(counted(), arguments.cases, arguments.size)
     if not rows:
         raise SystemExit(f"no case contains {arguments.cases!r}")
     print(

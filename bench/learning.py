@@ -1,6 +1,6 @@
 """What is learnt from which first values: ``make learning``, which goes on where an earlier run was stopped.
 
-Each lesson of ``peers/lessons.py`` is learnt from a number of seeds, by each cell, with each `init=` it knows, and by
+Each lesson of ``lessons.py`` is learnt from a number of seeds, by each cell, with each `init=` it knows, and by
 PyTorch where that is installed. A finished run is a line of JSON in the file of records. See ``docs/learning.md``.
 """
 
@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from lessons import lessons
 from peers.__main__ import ROOT, installed, variables
-from peers.lessons import lessons
 
 import fastdl as fd
 
 RECORDS = ROOT / "build" / "learning.jsonl"
-MODULES = {"fastdl": "ours", "PyTorch": "pytorch"}
+LIBRARIES = ["fastdl", "PyTorch"]
+WORKER = "lessons"  # the module a worker runs
 INITS = {"LSTM": ("torch", "keras", "gers"), "GRU": ("torch", "keras")}
 COLUMNS = [("fastdl", "torch"), ("fastdl", "keras"), ("fastdl", "gers"), ("PyTorch", "torch")]
 
@@ -45,7 +46,7 @@ class Worker:
     def __init__(self, library: str) -> None:
         python = sys.executable if library == "fastdl" else installed("pytorch")
         self._process = subprocess.Popen(
-            [python, "-m", "peers.learn", MODULES[library]],
+            [python, "-m", WORKER, library],
             env=variables(1),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit(f"--tasks: got {', '.join(sorted(unknown))}, expected some of {', '.join(lessons())}")
     limits = {task: min(lesson.limit, given.steps or lesson.limit) for task, lesson in lessons().items()}
     records = Records(given.out, limits)
-    libraries = ["fastdl"] if given.without_peer or installed("pytorch") is None else list(MODULES)
+    libraries = ["fastdl"] if given.without_peer or installed("pytorch") is None else LIBRARIES
     seeds = range(given.first, given.first + given.seeds)
     runs = list(planned(given.tasks or list(lessons()), libraries, seeds))
     left = [run for run in runs if run not in records.of]

@@ -6,8 +6,7 @@ import learning
 import numpy as np
 import pytest
 from learning import Records, Run
-from peers import ours
-from peers.lessons import RECENT, Lesson, learn, lessons
+from lessons import RECENT, Lesson, by_fastdl, learn, lessons
 
 
 def drawn(task, T=20, B=6):
@@ -55,7 +54,7 @@ def test_a_learner_learns(task):
     lesson, x, target = drawn(task, T=8)
     for cell in lesson.cells:
         for init in learning.INITS[cell]:
-            step = ours.learner(lesson, cell, init, 0)
+            step = by_fastdl(lesson, cell, init, 0)
             losses = [step(x, target) for _ in range(10)]
             assert losses[-1] < losses[0], (cell, init)
 
@@ -95,7 +94,7 @@ def test_the_script_learns_one_seed_and_goes_on(tmp_path, capsys):
 
 
 def test_a_library_that_ends_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(learning.MODULES, "fastdl", "no_such_library")
+    monkeypatch.setattr(learning, "WORKER", "no_such_module")
     with pytest.raises(RuntimeError, match="fastdl ended with status 1 in Run"):
         learning.main(["--tasks", "copying", "--without-peer", "--seeds", "1", "--out", str(tmp_path / "found.jsonl")])
 

@@ -1,16 +1,17 @@
 """The report on speed, from made-up records: its tables, its pictures, and the list of where fastdl falls short."""
 
 import itertools
-import json
 import re
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
-from types import SimpleNamespace
 
+import cases
 import numpy as np
 import pytest
+import records
 from cases import Work
-from report import draw, gather, reasons, records, sweeps, tables, write
+from report import draw, gather, pages, reasons, sweeps
 
 LIMITS = {"copy": 10e9, "read": 20e9, "multiply_adds": 50e9}
 HERE = {"machine": "Made-up Processor", "cores": 2, "commit": "abc1234"}
@@ -30,9 +31,9 @@ def row(case="dense.tanh", share=0.9, limit="copy", **more):
 
 def peer(name, ratio, work="LSTM", **more):
     found = {
-        "kind": "peer", **HERE, "peer": name, "version": "1.0", "work": work, "case": work, "shape": "T 64, B 16",
-        "sizes": {"T": 64, "B": 16}, "dtype": "float32", "threads": 2, "ratio": ratio, "seconds": 2e-3, "note": "",
-        "of": "abc1234", "build": "avx2",
+        "kind": "peer", **HERE, "peer": name, "version": "1.0", "work": work, "case": f"recurrent.{work}",
+        "shape": "T 64, B 16", "sizes": {"T": 64, "B": 16}, "dtype": "float32", "threads": 2, "ratio": ratio,
+        "seconds": 2e-3, "note": "", "of": "abc1234", "build": "avx2",
     }  # fmt: skip
     return found | more
 
@@ -62,7 +63,7 @@ def cells(table):
 # ---- where it falls short -------------------------------------------------------------------------------
 def test_below_the_limit_are_the_rows_below_it_alone():
     found = [row("dense.tanh", 0.79), row("dense.relu", 0.80), row("norms.l2", 0.31, "read", threads=2)]
-    text, without = tables.below_limits(found)
+    text, without = pages.below_limits(found)
     assert [(line[0], line[1], line[-1]) for line in cells(text)] == [
         ("dense.tanh", "copying", "0.79"),
         ("norms.l2", "reading", "0.31"),
@@ -71,31 +72,31 @@ def test_below_the_limit_are_the_rows_below_it_alone():
 
 
 def test_a_limit_of_memory_counts_for_large_arrays_alone_and_arithmetic_for_all():
-    assert cells(tables.below_limits([row(share=0.1, size="medium")])[0]) == []
-    assert cells(tables.below_limits([row(share=0.1, read=99, written=99)])[0]) == []
-    assert cells(tables.below_limits([row(share=0.1, size="medium", limit="multiply_adds")])[0]) != []
+    assert cells(pages.below_limits([row(share=0.1, size="medium")])[0]) == []
+    assert cells(pages.below_limits([row(share=0.1, read=99, written=99)])[0]) == []
+    assert cells(pages.below_limits([row(share=0.1, size="medium", limit="multiply_adds")])[0]) != []
 
 
 def test_the_shares_of_a_case_stand_in_one_line_by_build():
     found = [row("x.unheard_of", share, threads=threads) for threads, share in ((1, 0.5), (2, 0.6))]
     found += [row("x.unheard_of", 0.9, build="baseline"), row("x.unheard_of", 0.25, build="avx512")]
-    text, without = tables.below_limits(found)
+    text, without = pages.below_limits(found)
     assert cells(text) == [["x.unheard_of", "copying", "**no reason given**", "", "0.50 to 0.60", "0.25"]]
     assert without == 1
 
 
 def test_the_best_peer_alone_decides_and_the_worst_row_comes_first():
     found = [peer("PyTorch", 1.09), peer("JAX", 3.0), peer("thinc", 1.1, "GRU"), peer("JAX", 0.4, "Adam, a step")]
-    text, _ = tables.below_peers(found)
-    assert [(line[0], line[3], line[-1]) for line in cells(text)] == [
+    text, _ = pages.below_peers(found)
+    assert [(line[0], line[2], line[-1]) for line in cells(text)] == [
         ("Adam, a step", "JAX", "0.40"),
         ("LSTM", "PyTorch", "1.09"),
     ]
 
 
 def test_nothing_short_is_said_in_words():
-    assert tables.below_peers([peer("JAX", 1.2)]) == ("None.\n", 0)
-    assert tables.below_limits([row()]) == ("None.\n", 0)
+    assert pages.below_peers([peer("JAX", 1.2)]) == ("None.\n", 0)
+    assert pages.below_limits([row()]) == ("None.\n", 0)
 
 
 def test_the_first_reason_that_fits_is_given(monkeypatch):
@@ -107,7 +108,7 @@ def test_the_first_reason_that_fits_is_given(monkeypatch):
     assert reasons.of_limit(row(seconds=1e-5)) == "narrow"
     assert reasons.of_limit(row()) == "wide"
     assert reasons.of_limit(row(limit="read")) is None
-    assert "wide" in tables.below_limits([row(share=0.5)])[0]
+    assert "wide" in pages.below_limits([row(share=0.5)])[0]
 
 
 def test_patterns_of_the_reasons_reach_the_names_with_brackets():
@@ -117,8 +118,14 @@ def test_patterns_of_the_reasons_reach_the_names_with_brackets():
     assert "exponentials" in reasons.of_limit(row("recurrent.lstm_forward[layer norm]", limit="multiply_adds"))
 
 
+def test_the_speed_of_memory_explains_a_draw_but_no_defeat():
+    draw, defeat = (peer("JAX", ratio, "Adam, a step", shape="n 16,777,216") for ratio in (0.95, 0.5))
+    assert "at its limit" in reasons.of_peer(draw)
+    assert reasons.of_peer(defeat) is None
+
+
 def test_every_reason_is_about_a_case_there_is():
-    names = [case.name for case in gather.table()]
+    names = [case.name for case in cases.counted()]
     for reason in reasons.OF_LIMIT:
         for pattern in reason.what:
             assert any(reasons.fnmatchcase(name, pattern) for name in names), pattern
@@ -129,7 +136,7 @@ def test_a_reason_for_short_calls_is_not_one_for_bytes(monkeypatch):
     memory = peer("JAX", 0.5, bytes=10**6)
     del memory["seconds"]
     assert reasons.of_peer(memory) is None
-    assert "1.00 MB" in tables.below_peers([memory])[0]
+    assert "1.00 MB" in pages.below_peers([memory])[0]
 
 
 # ---- the cost of sizes ------------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ def test_a_sweep_adds_up_its_cases_and_its_reason_names_the_end():
     both = ("recurrent.lstm_forward", "recurrent.lstm_backward")
     found = [sweep("LSTM", "H", n, n * n * 1e-9, case) for n in (16, 32, 64) for case in both]
     assert sweeps.points_of(found)["LSTM", "H"][0] == (16, pytest.approx(2 * 256e-9))
-    (line,) = cells(tables.growths(found))
+    (line,) = cells(pages.growths(found))
     assert line[:4] == ["LSTM", "H", "16 to 64", "nowhere"]
     assert "H squared" in line[4]
 
@@ -191,26 +198,18 @@ def test_peers_at_the_same_work_are_several_records(tmp_path):
     assert [(one["peer"], one["ratio"]) for one in records.read([path])] == [("JAX", 1.6), ("PyTorch", 1.2)]
 
 
-def test_what_the_peers_left_is_read(tmp_path, monkeypatch):
-    names = SimpleNamespace(PEERS={"pytorch": SimpleNamespace(title="PyTorch")})
-    monkeypatch.setitem(sys.modules, "peers", names)
-    measured = {
-        "peer": "pytorch", "version": "2", "work": "LSTM", "shape": {"T": 64}, "dtype": "float32", "threads": 2,
-        "unit": "s", "fastdl_median": 0.5, "peer_median": 1.0, "ratio": 2.0, "note": "",
-    }  # fmt: skip
-    about = {"commit": "abc1234", "build": "avx2"}
-    (tmp_path / "pytorch.json").write_text(json.dumps({**about, "records": [measured, measured | {"unit": "B"}]}))
-    one, other = records.peers(tmp_path)
-    assert (one["peer"], one["shape"], one["seconds"], one["ratio"]) == ("PyTorch", "T 64", 0.5, 2.0)
-    assert (other["bytes"], "seconds" in other) == (0.5, False)
+def test_what_the_peers_left_is_read(tmp_path):
+    for name, ratio in (("JAX", 1.5), ("PyTorch", 2.0)):
+        records.append(tmp_path / f"{name}.jsonl", peer(name, ratio))
+    assert records.peers(tmp_path) == [peer("JAX", 1.5), peer("PyTorch", 2.0)]
 
 
 def test_gathering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
-    case = next(one for one in gather.table() if one.name == "dense.tanh")
+    case = next(one for one in cases.counted() if one.name == "dense.tanh")
     tiny = case._replace(sizes={**case.sizes, "large": {"n": 300}, "medium": {"n": 200}})
-    monkeypatch.setattr(gather, "table", lambda: [tiny])
+    monkeypatch.setattr(cases, "counted", lambda: [tiny])
     monkeypatch.setattr(gather, "sweeps", list)
-    monkeypatch.setattr(gather, "measure_limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
+    monkeypatch.setattr(gather, "limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
     monkeypatch.setattr(records, "peers", list)
     path = tmp_path / "records.jsonl"
     command = ["gather", f"--out={path}", "--threads=1,2", "--seconds=0.001", "--quick"]
@@ -234,13 +233,13 @@ def test_gathering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
 
 
 def test_a_wrong_result_is_not_timed(tmp_path, monkeypatch, capsys):
-    case = gather.table()[0]
+    case = cases.counted()[0]
     counter = itertools.count()  # another result each time
     broken = case._replace(build=lambda dtype, **_: Work(lambda: np.full(3, next(counter), dtype)))
     piece = gather.Piece(
         broken, {"n": 4}, np.dtype("f4"), {"kind": "row", "size": "large"}, [gather.Setting("baseline", 1)]
     )
-    monkeypatch.setattr(gather, "measure_limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
+    monkeypatch.setattr(gather, "limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
     before = gather.fd.get_num_threads(), gather.kernels.level
     path = tmp_path / "records.jsonl"
     try:
@@ -255,27 +254,70 @@ def test_a_wrong_result_is_not_timed(tmp_path, monkeypatch, capsys):
 
 # ---- the pages ------------------------------------------------------------------------------------------------
 def test_the_page_says_what_was_measured_and_what_is_lost(machine, tmp_path):
-    pages = write.write(machine, tmp_path / "performance.md")
-    assert [page.name for page in pages] == ["performance.md", "dense.md", "recurrent.md"]
-    text = pages[0].read_text(encoding="utf-8")
+    written = pages.write(machine, tmp_path / "performance.md")
+    assert [page.name for page in written] == ["performance.md", "open.md", "dense.md", "recurrent.md"]
+    text = written[0].read_text(encoding="utf-8")
     assert "Made-up Processor, 2 cores" in text
     assert "commit abc1234" in text
-    assert "| LSTM | JAX 1.0 | 1 | **1** | 0.50 | 0.50 | 0.50 |" in text
-    short = text.partition("## Where fastdl falls short")[2]
-    assert re.search(r"\| LSTM \| T 64, B 16 \| float32 \| JAX \|.*\| 0.50 \|", short)
+    assert "| work | shapes | PyTorch 1.0 | JAX 1.0 |" in text
+    assert "| LSTM | 1 | 2.00 | **0.50** |" in text
+    loses = text.partition("## Where fastdl loses, and why")[2].partition("## ")[0]
+    assert cells(loses[loses.index("|") :])[0][:3] == ["LSTM", "T 64, B 16", "JAX"]
+    assert "no reason" not in text
+    assert re.search(r"\| LSTM \| T 64, B 16 \| JAX \|.*\| 0.50 \|", written[1].read_text(encoding="utf-8"))
+
+
+def test_a_lost_row_has_its_reason_or_is_said_to_be_open():
+    tiny = {"shape": "T 1, B 1, I 32, H 32", "seconds": 5e-5}
+    found = [peer("JAX", 0.9, **tiny), peer("JAX", 0.5, "ragged LSTM"), peer("JAX", 1.05)]
+    assert [line[3].partition(":")[0] for line in cells(pages.lost(found))] == ["not known", "the call itself"]
+
+
+def test_the_readme_and_the_page_have_the_same_rows_of_speed(machine, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{pages.BEGIN}old{pages.END}after\n")
+    page, *_ = pages.write(machine, tmp_path / "performance.md", readme)
+    assert rows_of_speed(readme) == rows_of_speed(page) == pages.speed(machine)
+    assert "| LSTM layers, forward and backward | 2.0 |" in rows_of_speed(page)
+    assert readme.read_text().startswith("before\n")
+    assert readme.read_text().endswith("after\n")
+
+
+def rows_of_speed(path):
+    text = path.read_text(encoding="utf-8")
+    return text[text.index(pages.BEGIN) : text.index(pages.END) + len(pages.END)]
+
+
+def test_the_readme_of_this_repository_says_what_its_page_says():
+    rows = rows_of_speed(pages.README)
+    assert rows == rows_of_speed(pages.PAGE)
+    numbers = [line[-1] for line in cells(rows[rows.index("|") :].partition("\n\n")[0])]
+    assert len(numbers) == len(pages.SPEED) == 6
+    assert all(re.fullmatch(r"\d+\.\d", number) for number in numbers)  # one number a row
+
+
+def test_pictures_in_the_readme_have_whole_addresses():
+    """Relative ones are broken on PyPI. The address of the repository is set in pyproject.toml alone."""
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]
+    raw = project["urls"]["Repository"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", pages.README.read_text(encoding="utf-8"))
+    assert pictures
+    for picture in pictures:
+        assert picture.startswith(raw)
+        assert (pages.ROOT / picture.removeprefix(raw)).is_file()
 
 
 def test_every_picture_and_page_the_page_links_to_is_written(machine, tmp_path):
     pytest.importorskip("matplotlib")
-    page, *_ = write.write(machine, tmp_path / "performance.md")
+    page, *_ = pages.write(machine, tmp_path / "performance.md")
     draw.draw(machine, tmp_path / "performance")
-    links = re.findall(r"\]\((?!http)([^)]+)\)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!http|\.\.)([^)]+)\)", page.read_text(encoding="utf-8"))
     assert {"performance/peers.svg", "performance/roofline-baseline.svg", "performance/dense.md"} <= set(links)
     assert [link for link in links if not (tmp_path / link).exists()] == []
 
 
 def test_a_topic_has_a_line_for_each_case_and_dtype(machine):
-    lines = cells(tables.topic(machine, "dense"))
+    lines = cells(pages.topic(machine, "dense"))
     assert [line[:2] for line in lines] == [["tanh", "float32"], ["tanh", "float64"]]
     assert lines[0][2] == "1.00 ms, 8.00 GB, **0.90**"
     assert lines[0][-2:] == ["1.00 ms, 8.00 GB", "12.5"]
@@ -283,12 +325,13 @@ def test_a_topic_has_a_line_for_each_case_and_dtype(machine):
 
 def test_without_peers_the_page_says_how_to_measure_them(machine):
     alone = [record for record in machine if record["kind"] != "peer"]
-    assert write.performance(alone).count("make bench-peers`, then `make bench-report`") == 2
+    text = pages.performance(list(records.by_machine(alone).items()))
+    assert text.count("make bench-peers`, then `make bench-report`") == 2
 
 
 def test_a_second_machine_has_sections_and_pictures_of_its_own(machine):
     other = [{**record, "machine": "Other Processor"} for record in machine]
-    text = write.performance(machine + other)
+    text = pages.performance(list(records.by_machine(machine + other).items()))
     assert "# Other Processor, 2 cores" in text
     assert "performance/cost-2.svg" in text
 
@@ -297,7 +340,7 @@ def test_a_second_machine_has_sections_and_pictures_of_its_own(machine):
     ("seconds", "text"), [(2.5, "2.50 s"), (0.0123, "12.3 ms"), (456e-6, "456 µs"), (5e-8, "50.0 ns")]
 )
 def test_durations(seconds, text):
-    assert tables.duration(seconds) == text
+    assert records.duration(seconds) == text
 
 
 def test_pictures_are_small_valid_and_the_same_each_time(machine, tmp_path):

@@ -1,6 +1,7 @@
 """The command line, as a shell sees it: output, errors, exit status, signals."""
 
 import csv
+import functools
 import json
 import os
 import re
@@ -17,7 +18,8 @@ import pytest
 import fastdl as fd
 from fastdl import _safetensors
 from fastdl.cli import main
-from fastdl.cli._bench._peers import PEERS, Peer
+from fastdl.cli._bench import _fastdl, _table, _tour
+from fastdl.cli._bench._peers import PEERS
 
 SENTENCES = "It was the best of times, it was the worst of times.\n" * 60
 TINY = ["--embedding", "5", "--hidden", "8", "--seq-len", "16", "--batch", "4", "--quiet"]
@@ -169,18 +171,17 @@ def test_evaluate(trained, tmp_path, capsys):
 
 @pytest.fixture
 def short_tour(monkeypatch):
-    """The tour on tiny work; its peers are what the test puts there."""
-    monkeypatch.setattr("fastdl.cli._bench.SECONDS", 0.0)
-    monkeypatch.setattr("fastdl.cli._bench.TURN", 0.001)
-    for name, value in {
-        "LSTM_SHAPES": ((5, 3, 4, 6), (5, 1, 4, 6), (1, 3, 4, 6)),
-        "HIDDEN": 8,
-        "ELEMENTS": 1000,
-    }.items():
-        monkeypatch.setattr(f"fastdl.cli._bench._rows.{name}", value)
+    """The tour at the small sizes; its peers are what the test puts there."""
+    monkeypatch.setattr(_tour, "SECONDS", 0.0)
+    monkeypatch.setattr("fastdl.cli._bench._clock.TURN", 0.001)
+    rows = [
+        (case, case.sizes["small"] | ({"B": at + 1} if "T" in sizes else {}))
+        for at, (case, sizes) in enumerate(_tour.tour())
+    ]
+    monkeypatch.setattr(_tour, "tour", lambda: rows)
 
     def with_peers(*peers):
-        monkeypatch.setattr("fastdl.cli._bench.installed", lambda threads: list(peers))
+        monkeypatch.setattr(_tour, "installed", lambda threads: list(peers))
 
     return with_peers
 
@@ -196,15 +197,20 @@ def test_bench(capsys, short_tour):
 
 
 def test_bench_shows_what_a_peer_wins_and_what_it_gets_wrong(capsys, short_tour, tmp_path):
-    works = SimpleNamespace(
-        norm=lambda x: lambda: 1e9, dropout=lambda x: lambda: None, adam=lambda *arrays: lambda: time.sleep(0.01)
+    def like_ours(kind, run):
+        return lambda **problem: (work := getattr(_fastdl, kind)(**problem))._replace(run=run(work.run))
+
+    adapter = SimpleNamespace(
+        norm=like_ours("norm", lambda run: lambda: 2 * run()),
+        dropout=like_ours("dropout", lambda run: functools.cache(run)),
+        optimizer=like_ours("optimizer", lambda run: lambda: (time.sleep(0.01), run())),
     )
-    short_tour(Peer("JAX", "1.2.3", works, "threads of its own"))
+    short_tour(SimpleNamespace(title="JAX", version="1.2.3", note="threads of its own", adapter=adapter))
     assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 0
     out = capsys.readouterr().out
     assert "JAX 1.2.3" in out
     assert "Not installed: PyTorch, Keras, thinc, scikit-learn" in out
-    assert re.search(r"global norm.* differs +\n", out)
+    assert re.search(r"norm of order 2.* differs +\n", out)
     assert re.search(r"dropout.* 0\.\d+<\n", out)
     assert re.search(r"Adam.* \d+\.\d+ \n", out)
     assert re.search(r"softmax.* - +\n", out)
@@ -213,35 +219,35 @@ def test_bench_shows_what_a_peer_wins_and_what_it_gets_wrong(capsys, short_tour,
     )
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["peers"] == {"JAX": "1.2.3"}
-    seconds = {row["work"].split(",")[0]: row["seconds"] for row in found["rows"]}
+    seconds = {row["work"].split(" (")[0]: row["seconds"] for row in found["rows"]}
     assert len(found["rows"]) == 9
-    assert seconds["Adam"]["JAX"] > seconds["Adam"]["fastdl"] > 0
-    assert seconds["global norm"]["JAX"] is None
+    assert seconds["Adam, a step"]["JAX"] > seconds["Adam, a step"]["fastdl"] > 0
+    assert seconds["norm of order 2"]["JAX"] is None
 
 
 def test_bench_fails_where_fastdl_is_wrong(capsys, short_tour, monkeypatch):
     short_tour()
-    monkeypatch.setattr(
-        "fastdl.cli._bench._fastdl.norm", lambda x: lambda: 1.0 if fd.get_backend() == "compiled" else 2.0
-    )
+    wrong = _table.Work(lambda: 1.0 if fd.get_backend() == "compiled" else 2.0)
+    monkeypatch.setattr(_fastdl, "norm", lambda **_: wrong)
     assert main(["bench"]) == 1
-    assert re.search(r"global norm\S* .*differs", capsys.readouterr().out)
+    assert re.search(r"norm of order 2 .*differs", capsys.readouterr().out)
 
 
 @pytest.mark.peer
 @pytest.mark.parametrize("name", PEERS)
-def test_bench_agrees_with_a_peer(name):
+def test_bench_runs_with_a_peer(name):
     """In a process of its own: peers bring threads, warnings and, together, a minute of imports."""
-    pytest.importorskip(PEERS[name][0], exc_type=ImportError)
+    peer = PEERS[name]
+    pytest.importorskip(peer.imports[0], exc_type=ImportError)
     script = f"""
-from fastdl.cli import _bench, main
-_bench.SECONDS = 0.0
-_bench._rows.LSTM_SHAPES, _bench._rows.HIDDEN, _bench._rows.ELEMENTS = ((5, 3, 4, 6),), 8, 1000
-_bench._peers.PEERS = {{"{name}": {PEERS[name]!r}}}
+from fastdl.cli import main
+from fastdl.cli._bench import _tour
+_tour.SECONDS, rows = 0.0, [(case, case.sizes["small"]) for case, _ in _tour.tour()]
+_tour.tour, _tour.PEERS = lambda: rows, {{"{name}": _tour.PEERS["{name}"]}}
 main(["bench", "--threads", "1"])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert re.search(rf"\n{name}: [\d.]+ x as long in geometric mean of \d rows", done.stdout), done.stderr
+    assert re.search(rf"\n{peer.title}: [\d.]+ x as long in geometric mean of \d rows", done.stdout), done.stderr
     assert "differs" not in done.stdout
 
 

@@ -1,26 +1,17 @@
-"""The one table of shapes: every public function of the topics, with its work in bytes and multiply-adds.
+"""The rest of the table: every public function of the topics, with its work in bytes and multiply-adds.
 
-``bench_functions.py`` makes its rows from it, and so do the instruction counts, the comparison of two commits
-and the report. A function with a kernel behind it but without a case fails ``tests/test_bench.py``.
+The works that other libraries have too are in ``fastdl/cli/_bench/_works.py``, and ``table()`` gives both. A function
+with a kernel behind it but without a case fails ``tests/test_bench.py``.
 """
 
-from . import curvature, dense, dropout, norms, optim, random, recurrent, sequence
-from ._case import DOUBLE, SINGLE, SIZES, Case, Work, case, table
+from pathlib import Path
 
-__all__ = [
-    "DOUBLE",
-    "SINGLE",
-    "SIZES",
-    "Case",
-    "Work",
-    "case",
-    "curvature",
-    "dense",
-    "dropout",
-    "norms",
-    "optim",
-    "random",
-    "recurrent",
-    "sequence",
-    "table",
-]
+import fastdl.cli
+
+# The table is this tree's, whichever commit's fastdl is measured.
+fastdl.cli.__path__.insert(0, str(Path(__file__).resolve().parents[2] / "fastdl" / "cli"))
+
+from fastdl.cli._bench import _works  # noqa: E402, F401
+from fastdl.cli._bench._table import DOUBLE, SINGLE, SIZES, Case, Work, case, counted, table  # noqa: E402, F401
+
+from . import curvature, dense, dropout, norms, optim, random, recurrent, sequence  # noqa: E402, F401

@@ -9,8 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 import fastdl as fd
-
-from ._case import DOUBLE, Work, case, integers, normals
+from fastdl.cli._bench._table import DOUBLE, Work, case, integers, normals
 
 SHAPES = {
     "small": {"steps": 3, "batch": 5, "hidden": 19, "classes": 5},

@@ -3,8 +3,7 @@
 import numpy as np
 
 import fastdl as fd
-
-from ._case import VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals, of_arrays
 
 ROWS = {
     "small": {"rows": 9, "inputs": 33, "outputs": 37},
@@ -15,11 +14,6 @@ WORDS = {
     "small": {"words": 35, "vocabulary": 11, "width": 19},
     "medium": {"words": 1000, "vocabulary": 500, "width": 67},
     "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
-}
-CLASSES = {
-    "small": {"rows": 11, "classes": 43},
-    "medium": {"rows": 501, "classes": 104},
-    "large": {"rows": 1 << 14, "classes": 1024},
 }
 
 
@@ -65,10 +59,7 @@ def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int)
 def _activation(name: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
 
-    @case("dense", name, **VECTORS)
-    def activation(dtype: np.dtype, n: int) -> Work:
-        x = normals(dtype, n)
-        return Work(lambda: forward(x), read=x.nbytes, written=x.nbytes)
+    of_arrays("dense", forward, written=1)
 
     @case("dense", f"{name}_backward", **VECTORS)
     def slope(dtype: np.dtype, n: int) -> Work:
@@ -80,15 +71,4 @@ for _name in ("tanh", "sigmoid", "relu"):
     _activation(_name)
 
 
-@case("dense", "softmax_cross_entropy", **CLASSES)
-def softmax_cross_entropy(dtype: np.dtype, rows: int, classes: int) -> Work:
-    logits, targets = normals(dtype, rows, classes), integers(classes, rows)
-    return Work(
-        lambda: fd.softmax_cross_entropy(logits, targets), read=logits.nbytes + targets.nbytes, written=logits.nbytes
-    )
-
-
-@case("dense", "mse_loss", **VECTORS)
-def mse_loss(dtype: np.dtype, n: int) -> Work:
-    prediction, target = normals(dtype, n), normals(dtype, n, seed=1)
-    return Work(lambda: fd.mse_loss(prediction, target), read=2 * target.nbytes, written=target.nbytes)
+of_arrays("dense", fd.mse_loss, arrays=2, read=2, written=1)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-
-from ._case import SINGLE, VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, case, integers, normals, of_arrays
 
 WHERE = {"seed": 1, "stream": 2, "step": 3}
 SEQUENCES = {
@@ -17,33 +16,19 @@ SEQUENCES = {
 }
 
 
-def _elementwise(function: Callable[..., np.ndarray], variant: str = "", **options: Any) -> None:
-    """A function of one array and as large a result."""
-
-    @case("dropout", function.__name__, variant, **VECTORS)
-    def build(dtype: np.dtype, n: int) -> Work:
-        x = normals(dtype, n)
-        return Work(lambda: function(x, **options, **WHERE), read=x.nbytes, written=x.nbytes)
+def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:
+    of_arrays("dropout", function, variant, **{"written": 1, **WHERE, **how})
 
 
 for _p in (0.1, 0.5):
-    _elementwise(fd.dropout_forward, f"p={_p}", p=_p)
-    _elementwise(fd.dropout_backward, f"p={_p}", p=_p)
-_elementwise(fd.alpha_dropout_forward)
-_elementwise(fd.alpha_dropout_backward)
-_elementwise(fd.gaussian_dropout_forward)
-_elementwise(fd.gaussian_dropout_backward)
-_elementwise(fd.gaussian_noise)
-
-
-@case("dropout", "dropout_forward", "one mask for all steps", **SEQUENCES)
-def shared_mask(dtype: np.dtype, steps: int, batch: int, width: int) -> Work:
-    x = normals(dtype, steps, batch, width)
-    return Work(
-        lambda: fd.dropout_forward(x, 0.5, broadcast_axes=0, **WHERE),
-        read=x.nbytes,
-        written=x.nbytes,
-    )
+    _enter(fd.dropout_forward, f"p={_p}", p=_p)
+    _enter(fd.dropout_backward, f"p={_p}", p=_p)
+for _function in (fd.alpha_dropout_forward, fd.alpha_dropout_backward, fd.gaussian_dropout_forward,
+                  fd.gaussian_dropout_backward, fd.gaussian_noise):  # fmt: skip
+    _enter(_function)
+_enter(fd.dropout_forward, "one mask for all steps", p=0.5, broadcast_axes=0, sizes=SEQUENCES)
+_enter(fd.zoneout_forward, arrays=2, read=2)
+_enter(fd.zoneout_backward, written=2)
 
 
 def _mask(form: str, bits: int) -> None:
@@ -54,18 +39,6 @@ def _mask(form: str, bits: int) -> None:
 
 _mask("bytes", 8)
 _mask("bits", 1)
-
-
-@case("dropout", "zoneout_forward", **VECTORS)
-def zoneout_forward(dtype: np.dtype, n: int) -> Work:
-    new, old = normals(dtype, n), normals(dtype, n, seed=1)
-    return Work(lambda: fd.zoneout_forward(new, old, **WHERE), read=2 * old.nbytes, written=old.nbytes)
-
-
-@case("dropout", "zoneout_backward", **VECTORS)
-def zoneout_backward(dtype: np.dtype, n: int) -> Work:
-    dy = normals(dtype, n)
-    return Work(lambda: fd.zoneout_backward(dy, **WHERE), read=dy.nbytes, written=2 * dy.nbytes)
 
 
 @case(

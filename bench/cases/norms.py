@@ -11,30 +11,21 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
+from fastdl.cli._bench._table import VECTORS, Work, case, normals, of_arrays
+from fastdl.cli._bench._works import MATRICES
 
-from ._case import VECTORS, Work, case, normals
-
-MATRICES = {
-    "small": {"rows": 17, "columns": 67},
-    "medium": {"rows": 211, "columns": 237},
-    "large": {"rows": 4096, "columns": 4096},
-}
 SQUARES = {
     "small": {"rows": 19, "columns": 17},
     "medium": {"rows": 131, "columns": 128},
     "large": {"rows": 1024, "columns": 1024},
 }
-ORDERS = (0, 1, 2, 3, 2.5, math.inf)  # of users; each has a kernel
+COMPARED = (1, 2, 3, math.inf)  # with other libraries: of vectors and rows they are in _works
+ORDERS = (0, 2.5)  # the others of users; each has a kernel
 OTHER_ORDERS = (4, 9, 0.5, 100.5, -1, -math.inf)  # the kernels beside, along no axis alone
 
 
-def _value(function: Callable[..., Any], variant: str = "", **options: Any) -> None:
-    """A number of a vector."""
-
-    @case("norms", function.__name__, variant, **VECTORS)
-    def build(dtype: np.dtype, n: int) -> Work:
-        x = normals(dtype, n)
-        return Work(lambda: function(x, **options), read=x.nbytes)
+def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:
+    of_arrays("norms", function, variant, **{"sizes": MATRICES if "axis" in how else VECTORS, **how})
 
 
 def _values(axis: int, order: float) -> None:
@@ -46,42 +37,32 @@ def _values(axis: int, order: float) -> None:
         return Work(lambda: fd.norm(x, order, axis=axis), read=x.nbytes, written=(columns, rows)[axis] * x.itemsize)
 
 
-def _map(function: Callable[..., np.ndarray], passes: int, variant: str = "", **options: Any) -> None:
-    """An array of an array, in so many passes, the last of which writes."""
-    sizes = MATRICES if "axis" in options else VECTORS
-
-    @case("norms", function.__name__, variant, **sizes)
-    def build(dtype: np.dtype, **shape: int) -> Work:
-        x = normals(dtype, *shape.values())
-        return Work(lambda: function(x, **options), read=passes * x.nbytes, written=x.nbytes)
-
-
 for _order in (*ORDERS, *OTHER_ORDERS):
-    _value(fd.norm, f"ord={_order}", ord=_order)
-for _axis, _order in itertools.product((0, 1), ORDERS):
+    _enter(fd.norm, f"ord={_order}", ord=_order)
+for _axis, _order in [*itertools.product((0, 1), ORDERS), *itertools.product((0,), COMPARED)]:
     _values(_axis, _order)
 for _function in (fd.l0, fd.l1, fd.l2, fd.linf, fd.dual_norm, fd.global_norm):
-    _value(_function)
-_value(fd.lp, "p=3", p=3)
+    _enter(_function)
+_enter(fd.lp, "p=3", p=3)
 
-_map(fd.norm_gradient, 1, "ord=1", ord=1)
-_map(fd.norm_gradient, 2, "ord=2")
-_map(fd.norm_gradient, 2, "ord=2.5", ord=2.5)
-_map(fd.norm_gradient, 2, "ord=inf", ord=math.inf)
-_map(fd.norm_gradient, 2, "ord=2,axis=1", axis=1)
-_map(fd.normalize, 2)
-_map(fd.normalize, 2, "axis=0", axis=0)
-_map(fd.normalize, 2, "axis=1", axis=1)
-_map(fd.prox_norm, 1, "ord=0", step=0.3, ord=0)
-_map(fd.prox_norm, 1, "ord=1", step=0.3, ord=1)
-_map(fd.prox_norm, 2, "ord=2", step=0.3)
-_map(fd.prox_norm, 2, "ord=inf", step=0.3, ord=math.inf)
-_map(fd.prox_norm, 2, "ord=2,axis=1", step=0.3, axis=1)
-_map(fd.prox_half_squared_l2, 1, step=0.3)
-_map(fd.project_ball, 2, "ord=1", ord=1)
-_map(fd.project_ball, 2, "ord=2")
-_map(fd.project_ball, 1, "ord=inf", ord=math.inf)
-_map(fd.project_ball, 2, "ord=1,axis=1", ord=1, axis=1)
+_enter(fd.norm_gradient, "ord=1", read=1, written=1, ord=1)
+_enter(fd.norm_gradient, "ord=2", read=2, written=1)
+_enter(fd.norm_gradient, "ord=2.5", read=2, written=1, ord=2.5)
+_enter(fd.norm_gradient, "ord=inf", read=2, written=1, ord=math.inf)
+_enter(fd.norm_gradient, "ord=2,axis=1", read=2, written=1, axis=1)
+_enter(fd.normalize, read=2, written=1)
+_enter(fd.normalize, "axis=0", read=2, written=1, axis=0)
+_enter(fd.normalize, "axis=1", read=2, written=1, axis=1)
+_enter(fd.prox_norm, "ord=0", read=1, written=1, step=0.3, ord=0)
+_enter(fd.prox_norm, "ord=1", read=1, written=1, step=0.3, ord=1)
+_enter(fd.prox_norm, "ord=2", read=2, written=1, step=0.3)
+_enter(fd.prox_norm, "ord=inf", read=2, written=1, step=0.3, ord=math.inf)
+_enter(fd.prox_norm, "ord=2,axis=1", read=2, written=1, step=0.3, axis=1)
+_enter(fd.prox_half_squared_l2, read=1, written=1, step=0.3)
+_enter(fd.project_ball, "ord=1", read=2, written=1, ord=1)
+_enter(fd.project_ball, "ord=2", read=2, written=1)
+_enter(fd.project_ball, "ord=inf", read=1, written=1, ord=math.inf)
+_enter(fd.project_ball, "ord=1,axis=1", read=2, written=1, ord=1, axis=1)
 
 
 # ---- In place. Bounds shrink from call to call, by a millionth: else there would be nothing to do after the first.
@@ -117,39 +98,15 @@ def _max_norm(axis: int | None) -> None:
         return Work(run, read=2 * w.nbytes, written=w.nbytes)
 
 
-def _constraint(function: Callable[..., None], passes: int, variant: str = "", **options: Any) -> None:
-    @case("norms", function.__name__, variant, **MATRICES)
-    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
-        w = normals(dtype, rows, columns)
-
-        def run() -> np.ndarray:
-            function(w, **options)
-            return w
-
-        return Work(run, read=passes * w.nbytes, written=w.nbytes)
-
-
-def _penalty(function: Callable[..., float], passes: int, variant: str = "", **options: Any) -> None:
-    """Passes are those over w; the gradient is read and written once."""
-
-    @case("norms", function.__name__, variant, **MATRICES)
-    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
-        w, gradient = normals(dtype, rows, columns), normals(dtype, rows, columns, seed=1)
-        return Work(
-            lambda: (function(w, gradient, **options), gradient),
-            read=(passes + 1) * w.nbytes,
-            written=w.nbytes,
-        )
-
-
 for _axis in (None, 0, 1):
     _max_norm(_axis)
-_constraint(fd.unit_norm_, 2)
-_constraint(fd.unit_norm_, 2, "axis=1", axis=1)
-_constraint(fd.non_negative_, 1)
-_penalty(fd.add_elastic_net_, 1, l1=1e-4, l2=1e-4)
-_penalty(fd.add_group_lasso_, 2, weight=1e-4)
-_penalty(fd.add_group_lasso_, 2, "axis=1", weight=1e-4, axis=1)
+_CHANGED: dict[str, Any] = {"written": 1, "in_place": True, "sizes": MATRICES}
+_enter(fd.unit_norm_, read=2, **_CHANGED)
+_enter(fd.unit_norm_, "axis=1", read=2, axis=1, **_CHANGED)
+_enter(fd.non_negative_, **_CHANGED)
+_enter(fd.add_elastic_net_, read=2, arrays=2, l1=1e-4, l2=1e-4, **_CHANGED)
+_enter(fd.add_group_lasso_, read=3, arrays=2, weight=1e-4, **_CHANGED)
+_enter(fd.add_group_lasso_, "axis=1", read=3, arrays=2, weight=1e-4, axis=1, **_CHANGED)
 
 
 @case("norms", "add_orthogonal_", **SQUARES)

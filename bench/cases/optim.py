@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-
-from ._case import VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals
 
 TABLES = {
     "small": {"rows": 41, "touched": 13, "width": 37},

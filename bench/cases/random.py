@@ -3,8 +3,7 @@
 import numpy as np
 
 import fastdl as fd
-
-from ._case import SINGLE, VECTORS, Work, case
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, case
 
 ONE_BLOCK: dict[str, dict[str, int]] = {"small": {}, "medium": {}, "large": {}}
 

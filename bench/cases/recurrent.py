@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from users import USERS, User
 
 import fastdl as fd
-
-from ._case import SINGLE, Work, case, integers, normals
+from fastdl.cli._bench._table import Work, case, integers, normals
 
 SHAPES = {
     "small": {"steps": 3, "batch": 5, "inputs": 9, "hidden": 19},
@@ -23,7 +21,6 @@ RAGGED = SHAPES | {"large": {"steps": 64, "batch": 32, "inputs": 256, "hidden": 
 BY_HEADS = {name: shape | {"hidden": shape["hidden"] + 1} for name, shape in SHAPES.items()}
 BY_HEADS["large"] = SHAPES["large"]
 HEADS = 4
-GATES = {"LSTM": 4, "GRU": 3}
 STATES = {
     "small": {"steps": 5, "batch": 7, "hidden": 19},
     "medium": {"steps": 16, "batch": 15, "hidden": 67},
@@ -202,41 +199,6 @@ def inference(dtype: np.dtype, **shape: int) -> Work:
         written=made.output,
         multiply_adds=made.multiply_adds,
     )
-
-
-def _enter_user(name: str, user: User) -> None:
-    """Somebody's layers, forward and backward with all gradients; fewer steps at the small and the medium size."""
-    large = {"steps": user.T, "batch": user.B, "inputs": user.I, "hidden": user.H, "layers": user.layers}
-    medium = large | {"steps": min(user.T, 16)}
-    small = medium | {"steps": min(user.T, 3), "batch": min(user.B, 3), "inputs": min(user.I, 5), "hidden": 7}
-
-    @case("recurrent", user.kind, name, small=small, medium=medium, large=large, dtypes=(SINGLE,))
-    def run_layers(dtype: np.dtype, steps: int, batch: int, inputs: int, hidden: int, layers: int) -> Work:
-        made = getattr(fd.nn, user.kind)
-        layer = made(inputs, hidden, layers, bidirectional=user.bidirectional, rng=0, dtype=dtype)
-        x, dy = normals(dtype, steps, batch, inputs), normals(dtype, steps, batch, hidden * user.directions, seed=1)
-        parameters, gates = layer.parameters(), GATES[user.kind]
-        width, products = hidden * user.directions, 0
-        for below in (inputs, *(layers - 1) * [width]):
-            products += user.directions * gates * hidden * (below + hidden)
-
-        def run() -> tuple[np.ndarray, ...]:
-            layer.zero_grad()
-            y = layer.forward(x)
-            return y, layer.backward(dy), parameters.grad
-
-        kept = (gates + 1 + (user.kind == "LSTM")) * dy.nbytes * layers  # the gates and the states of every layer
-        return Work(
-            run,
-            read=2 * (x.nbytes + parameters.data.nbytes) + dy.nbytes + kept,
-            written=x.nbytes + parameters.data.nbytes + kept,
-            multiply_adds=3 * steps * batch * products,
-            tolerance=1e-4,
-        )
-
-
-for _name, _user in USERS.items():
-    _enter_user(_name, _user)
 
 
 def _lengths(steps: int, batch: int) -> np.ndarray:

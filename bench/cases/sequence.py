@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-
-from ._case import Work, case, integers, normals
+from fastdl.cli._bench._table import Work, case, integers, normals
 
 SOURCES = {
     "small": {"queries": 3, "batch": 3, "sources": 7, "width": 19},

@@ -4,21 +4,17 @@ A peer that cannot be installed gives one line, and the others go on.
 """
 
 import argparse
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import fastdl as fd
-
-from . import PEERS
+from fastdl.cli._bench._peers import PEERS, here
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 ENVIRONMENTS = ROOT / "build" / "peers"
-
-
 FAILED = "the comparison FAILED, see above"
 POOLS = ("OMP", "OPENBLAS", "MKL", "BLIS")  # whose threads the environment bounds
 
@@ -47,8 +43,8 @@ def run(name: str, seconds: float, threads: int) -> str:
         python = environment(name)
     except InstallError as error:
         return f"not compared, since it could not be installed: {error}"
-    found = ENVIRONMENTS / f"{name}.json"
-    command = [python, "-m", "peers.compare", name, f"--seconds={seconds}", f"--threads={threads}", f"--json={found}"]
+    found = ENVIRONMENTS / f"{name}.jsonl"
+    command = [python, "-m", "peers.compare", name, f"--seconds={seconds}", f"--threads={threads}", f"--out={found}"]
     done = subprocess.run(command, env=variables(threads))
     return FAILED if done.returncode else f"records in {found.relative_to(ROOT)}"
 
@@ -73,9 +69,7 @@ def installed(name: str) -> Path | None:
     folder = ENVIRONMENTS / name
     if (folder / "requirements.txt").is_file():  # written when all was installed
         return folder / "bin" / "python"
-    imported = PEERS[name].import_statement.removeprefix("import ").split(",")
-    found = all(importlib.util.find_spec(one.strip().partition(".")[0]) for one in imported)
-    return Path(sys.executable) if found else None
+    return Path(sys.executable) if here(PEERS[name]) else None
 
 
 def cores(threads: int) -> set[int]:
@@ -95,8 +89,7 @@ def variables(threads: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     pools = {f"{pool}_NUM_THREADS": str(threads) for pool in POOLS}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "bench")])
-    quiet = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"}
-    return {**kept, **pools, **quiet, "PYTHONPATH": paths}
+    return {**kept, **pools, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
 
 
 def _install(command: list) -> None:

@@ -1,52 +1,80 @@
 """What belongs to a process or an installation, not to a call: import time, peak memory, installed size.
 
-Measured from inside a peer's environment.
+Measured from inside a peer's environment. ``python -m peers.processes LIBRARY CASE THREADS`` trains one model for 20
+steps and prints the process's peak in bytes.
 """
 
 import importlib.metadata
 import importlib.util
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from alternate import Sample
 from packaging.requirements import Requirement
 
-from . import PEERS, Peer
+from fastdl.cli._bench import _fastdl
+from fastdl.cli._bench._clock import Sample, sample
+from fastdl.cli._bench._peers import PEERS, Peer
+from fastdl.cli._bench._table import table
 
-MODELS = ("character model, a step", "dense classifier, a step")  # what a process trains for its peak memory
+MODELS = ("training.language_model[characters]", "training.classifier")  # what a process trains for its peak memory
+STEPS = 20
+
+
+def adapter(name: str) -> Any:
+    return _fastdl if name == "fastdl" else PEERS[name].adapter
 
 
 def import_times(peer: Peer, runs: int = 5) -> dict[str, Sample]:
-    """Seconds of each import in new interpreters, in turn, after one that does not count (it writes bytecode)."""
-    statements = {"fastdl": "import fastdl", "peer": peer.import_statement}
-    taken: dict[str, list[float]] = {name: [] for name in statements}
-    for run in range(runs + 1):
-        for name, statement in statements.items():
-            seconds = _output(
-                "-c", f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
-            )
-            if run:
-                taken[name].append(seconds)
-    return {name: Sample(statistics.median(times), min(times), max(times), runs) for name, times in taken.items()}
+    """Seconds of each import in new interpreters, after one that does not count (it writes bytecode)."""
+
+    def seconds(names: Iterable[str]) -> float:
+        statement = f"import {', '.join(names)}"
+        return _output("-c", f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)")
+
+    return _in_turn({"fastdl": lambda: seconds(["fastdl"]), "peer": lambda: seconds(peer.imports)}, runs, skipped=1)
 
 
 def installed_sizes(peer: Peer) -> dict[str, Sample]:
     """Bytes on disk of what is installed and of what that pulls in, without bytecode and installers."""
     ours = sum(_size(path) for path in _wheel_files()) + _closure(["numpy"])
-    return {"fastdl": Sample(ours, ours, ours, 1), "peer": Sample(*[_closure(peer.distributions)] * 3, 1)}
+    return {"fastdl": sample([ours]), "peer": sample([_closure(peer.distributions)])}
 
 
-def peak_memories(name: str, work: str, threads: int, runs: int = 3) -> dict[str, Sample]:
+def peak_memories(name: str, case: str, threads: int, runs: int = 3) -> dict[str, Sample]:
     """Bytes of a new process that trains a model for 20 steps, ours and the peer's in turn."""
-    modules = {"fastdl": "ours", "peer": PEERS[name].module}
-    taken: dict[str, list[float]] = {side: [] for side in modules}
-    for _ in range(runs):
-        for side, module in modules.items():
-            taken[side].append(_output("-m", "peers.memory", module, work, str(threads)))
-    return {side: Sample(statistics.median(found), min(found), max(found), runs) for side, found in taken.items()}
+
+    def peak_of(library: str) -> Callable[[], float]:
+        return lambda: _output("-m", "peers.processes", library, case, str(threads))
+
+    return _in_turn({"fastdl": peak_of("fastdl"), "peer": peak_of(name)}, runs)
+
+
+def peak() -> int:
+    """Bytes resident at most. From /proc, since getrusage's maximum counts the parent's memory before the exec."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
+
+
+def main(library: str, name: str, threads: int) -> None:
+    module = adapter(library)
+    module.set_threads(threads)
+    module.FORMS = (False,)  # where a library is compiled in several forms, the others' memory does not count
+    case = next(case for case in table() if case.name == name)
+    work = case.by(module, case.shapes[0])
+    for _ in range(STEPS):
+        work.run()
+    print(peak())
+
+
+def _in_turn(sides: dict[str, Callable[[], float]], runs: int, skipped: int = 0) -> dict[str, Sample]:
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(runs + skipped):
+        for side, measure in sides.items():
+            taken[side].append(measure())
+    return {side: sample(found[skipped:]) for side, found in taken.items()}
 
 
 def _output(*arguments: str) -> float:
@@ -80,3 +108,7 @@ def _closure(names: list[str] | tuple[str, ...]) -> int:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,5 +1,4 @@
-"""``make bench-report``: measure (gather, worker), draw (draw), and write docs/performance.md (write).
+"""``make bench-report``: measure (gather), draw (draw), and write docs/performance.md and the README's rows (pages).
 
-Records are JSON lines under build/report/, one measurement a line, each with the machine and the commit it was taken
-on: so a run that was stopped goes on, and the page can be made from the records of several machines.
+Records lie under build/report/, those of ``make bench-peers`` under build/peers/: see ``records.py``.
 """

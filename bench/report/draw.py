@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .records import (
+from records import (
     DTYPES,
     RECORDS,
     ROOT,
@@ -23,27 +23,19 @@ from .records import (
     read,
     threads,
 )
+
 from .sweeps import points_of
 
 FOLDER = ROOT / "docs" / "performance"
 # Okabe and Ito's colours, told apart by every kind of sight; the last ones are the palest.
-BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, BLACK = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#e69f00",
-    "#000000",
-)
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, BLACK)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+BLUE, ORANGE, BLACK = COLOURS[0], COLOURS[1], COLOURS[-1]
 MARKERS = "osD^vP*X"
 STYLE = {
     "svg.hashsalt": "fastdl",  # else the ids are random
     "svg.fonttype": "none",  # text stays text: a tenth of the size
     "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **{f"axes.spines.{side}": False for side in ("top", "right")},
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": "#e3e3e3",
@@ -53,19 +45,15 @@ STYLE = {
     "savefig.facecolor": "white",
 }
 SCALED = (  # what the threads picture shows, by case
-    "recurrent.lstm_forward",
-    "recurrent.lstm_backward",
-    "recurrent.gru_forward",
-    "recurrent.rnn_forward[tanh]",
-    "sequence.ctc_loss",
-    "sequence.dot_attention_forward",
-    "dense.linear_forward",
-    "dense.softmax_cross_entropy",
-    "dense.tanh",
-    "dropout.dropout_forward[p=0.5]",
-    "random.words_to_normal",
-    "optim.adam_update",
-    "norms.norm[ord=2]",
+    *(f"recurrent.{name}" for name in ("lstm_forward", "lstm_backward", "gru_forward", "rnn_forward[tanh]")),
+    *("sequence.ctc_loss", "sequence.dot_attention_forward", "dense.linear_forward", "dense.softmax_cross_entropy"),
+    *(
+        "dense.tanh",
+        "dropout.dropout_forward[p=0.5]",
+        "random.words_to_normal",
+        "optim.adam_update",
+        "norms.norm[ord=2]",
+    ),
 )
 
 
@@ -116,18 +104,16 @@ def _bandwidths(axes: Any, rows: list[Record], limits: dict[str, Record]) -> Non
     """GB/s of what memory limits, a line of dots for each topic."""
     topics = list(dict.fromkeys(row["topic"] for row in rows))[::-1]
     for name, text, colour in (("copy", "copying", BLUE), ("read", "reading", ORANGE)):
-        own = [row for row in rows if row["limit"] == name]
         for dtype, marker in zip(DTYPES, MARKERS, strict=False):
-            places = [(row["gbytes_s"], topics.index(row["topic"])) for row in own if row["dtype"] == dtype]
-            if places:
-                x, y = zip(*_spread(places), strict=True)
-                axes.plot(x, y, marker, color=colour, alpha=0.6, markersize=5, markeredgewidth=0)
+            own = [row for row in rows if (row["limit"], row["dtype"]) == (name, dtype)]
+            _dots(axes, _spread([(row["gbytes_s"], topics.index(row["topic"])) for row in own]), marker, colour,
+                  alpha=0.6, markersize=5)  # fmt: skip
         for limit in sorted({one[name] / 1e9 for one in limits.values() if one})[:1]:
             axes.axvline(limit, color=colour, linewidth=1.5)
             axes.text(limit, len(topics) - 0.4, f" {text}", color=colour, rotation=45, va="bottom", fontsize=9)
-    axes.set(xlabel="GB/s, of arrays that do not fit a cache", yticks=range(len(topics)), yticklabels=topics)
+    axes.set(xlabel="GB/s, of arrays that do not fit a cache")
+    _lines_of(axes, topics)
     axes.set_xlim(left=0)
-    axes.set_ylim(-0.6, len(topics) - 0.4)
 
 
 def _spread(places: list[tuple[float, int]]) -> list[tuple[float, float]]:
@@ -149,12 +135,11 @@ def _intensities(axes: Any, rows: list[Record], limits: dict[str, Record]) -> No
     for topic, colour in zip(topics, COLOURS, strict=False):
         for dtype, marker in zip(DTYPES, MARKERS, strict=False):
             own = [(x, row["gflops"]) for x, row in points if (row["topic"], row["dtype"]) == (topic, dtype)]
-            if own:
-                label = topic if dtype == DTYPES[0] else None
-                axes.plot(*zip(*own, strict=True), marker, color=colour, alpha=0.7, markeredgewidth=0, label=label)
-    _round_numbers(axes.xaxis, *ends)
-    rates = [row["gflops"] for row in rows] + [2e-9 * one["multiply_adds"] for one in limits.values() if one]
-    _round_numbers(axes.yaxis, min(rates, default=1.0), max(rates, default=100.0))
+            _dots(axes, own, marker, colour, alpha=0.7, label=topic if dtype == DTYPES[0] else None)
+    _round_numbers(axes.xaxis, ends)
+    _round_numbers(
+        axes.yaxis, [row["gflops"] for row in rows] + [2e-9 * one["multiply_adds"] for one in limits.values() if one]
+    )
     axes.set(xlabel="operations a byte", ylabel="GFLOP/s")
     axes.figure.legend(loc="outside right center", fontsize=8)
 
@@ -170,18 +155,13 @@ def _peers(rows: list[Record]) -> Any:
     markers = dict(zip(sorted({row["peer"] for row in rows}), MARKERS, strict=False))
     for place, work in enumerate(order):
         for row in works[work]:
-            colour = BLUE if row["ratio"] >= 1 else ORANGE
-            axes.plot(row["ratio"], place, markers[row["peer"]], color=colour, alpha=0.6, markeredgewidth=0)
+            _dots(axes, [(row["ratio"], place)], markers[row["peer"]], BLUE if row["ratio"] >= 1 else ORANGE, alpha=0.6)
     for peer, marker in markers.items():
         axes.plot([], [], marker, color="0.4", label=peer, linestyle="none")
     axes.axvline(1, color=BLACK, linewidth=1.2)
-    _round_numbers(axes.xaxis, min(0.8, *(row["ratio"] for row in rows)), max(2.0, *(row["ratio"] for row in rows)))
-    axes.set(
-        yticks=range(len(order)),
-        yticklabels=order,
-        xlabel="what the peer takes over what fastdl takes: right of 1 fastdl wins",
-    )
-    axes.set_ylim(-0.6, len(order) - 0.4)
+    _round_numbers(axes.xaxis, [0.8, 2.0, *(row["ratio"] for row in rows)])
+    axes.set(xlabel="what the peer takes over what fastdl takes: right of 1 fastdl wins")
+    _lines_of(axes, order)
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside upper center", ncols=len(markers))
     return figure
@@ -190,63 +170,62 @@ def _peers(rows: list[Record]) -> Any:
 # ---- threads, and sizes -----------------------------------------------------------------------------------
 def _threads(records: list[Record]) -> Any:
     """How many times as fast as on one thread: a line for each kernel, a dot for each number of threads."""
-    build = best_build(records)
-    chosen = [
-        row for row in kind(records, "row") if (row["build"], row["size"], row["dtype"]) == (build, "large", "float32")
-    ]
-    seconds = {(row["case"], row["threads"]): row["seconds"] for row in chosen}
-    cases = [name for name in SCALED if (name, 1) in seconds][::-1]
-    figure, (axes,) = _figure(9, 1.3 + 0.32 * len(cases))
+    chosen = (best_build(records), "large", "float32")
+    rows = [row for row in kind(records, "row") if (row["build"], row["size"], row["dtype"]) == chosen]
+    seconds = {(row["case"], row["threads"]): row["seconds"] for row in rows}
+    names = [name for name in SCALED if (name, 1) in seconds][::-1]
+    figure, (axes,) = _figure(9, 1.3 + 0.32 * len(names))
     several = threads(records)[1:]
     for number, colour in zip(several, COLOURS, strict=False):
-        places = [
-            (seconds[case, 1] / seconds[case, number], y) for y, case in enumerate(cases) if (case, number) in seconds
-        ]
         axes.axvline(number, color=colour, linewidth=1.2, linestyle="--")
-        if places:
-            axes.plot(*zip(*places, strict=True), "o", color=colour, label=_threads_text(number))
-    axes.set(
-        yticks=range(len(cases)),
-        yticklabels=cases,
-        xlabel=f"speed over one thread ({build}, float32, large); dashed: as many times as threads",
-    )
+        places = [
+            (seconds[name, 1] / seconds[name, number], y) for y, name in enumerate(names) if (name, number) in seconds
+        ]
+        _dots(axes, places, "o", colour, label=_threads_text(number))
+    axes.set(xlabel=f"speed over one thread ({best_build(records)}, float32, large); dashed: as many times as threads")
     axes.set_xticks([1, *several])
     axes.set_xlim(left=0)
-    axes.set_ylim(-0.6, len(cases) - 0.4)
+    _lines_of(axes, names)
     figure.legend(loc="outside upper center", ncols=len(several))
     return figure
 
 
 def _cost(records: list[Record]) -> Any:
-    """Seconds against T, B, H and N, with the slope of proportion beside."""
+    """Milliseconds against T, B, H and N, with the slope of proportion beside."""
     points = points_of(kind(records, "sweep"))
     axis_names = list(dict.fromkeys(axis for _, axis in points))
     figure, panels = _figure(11, 3.6, len(axis_names))
     for axes, axis in zip(panels, axis_names, strict=True):
-        own = {name: values for (name, other), values in points.items() if other == axis}
+        own = {name: [(x, 1e3 * y) for x, y in values] for (name, other), values in points.items() if other == axis}
         for (name, values), colour, marker in zip(own.items(), COLOURS, MARKERS, strict=False):
-            x, y = zip(*values, strict=True)
-            axes.plot(x, [1e3 * seconds for seconds in y], marker + "-", color=colour, markersize=4, label=name)
-        _guide(axes, next(iter(own.values())))
-        _round_numbers(axes.xaxis, min(x), max(x))
-        milliseconds = [1e3 * seconds for values in own.values() for _, seconds in values]
-        _round_numbers(axes.yaxis, min(milliseconds), max(milliseconds))
+            axes.plot(*zip(*values, strict=True), marker + "-", color=colour, markersize=4, label=name)
+        (first, _), *_, (last, top) = next(iter(own.values()))
+        axes.plot([first, last], [top * first / last, top], ":", color="0.4", label="in proportion")
+        for line, place in ((axes.xaxis, 0), (axes.yaxis, 1)):
+            _round_numbers(line, [point[place] for values in own.values() for point in values])
         axes.set_xlabel(axis)
         axes.legend(fontsize=8)
     panels[0].set_ylabel("ms")
     return figure
 
 
-def _guide(axes: Any, values: list[tuple[int, float]]) -> None:
-    """A dotted line of slope 1 through the last point."""
-    (first, _), (last, seconds) = values[0], values[-1]
-    axes.plot([first, last], [1e3 * seconds * first / last, 1e3 * seconds], ":", color="0.4", label="in proportion")
+# ---- axes -------------------------------------------------------------------------------------------------
+def _dots(axes: Any, places: list[Any], marker: str, colour: str, **look: Any) -> None:
+    if places:
+        axes.plot(*zip(*places, strict=True), marker, color=colour, markeredgewidth=0, **look)
 
 
-def _round_numbers(axis: Any, low: float, high: float) -> None:
+def _lines_of(axes: Any, names: list[str]) -> None:
+    """A line for each name, from below."""
+    axes.set(yticks=range(len(names)), yticklabels=names)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+
+
+def _round_numbers(axis: Any, values: list[float]) -> None:
     """Make an axis logarithmic, with few round numbers on it and a little room at the ends."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    low, high = (min(values), max(values)) if len(set(values)) > 1 else (1.0, 100.0)
     decades = math.log10(high / low)
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))

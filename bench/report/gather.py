@@ -8,20 +8,19 @@ import argparse
 import functools
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cases
 import numpy as np
-from cases import SINGLE, Case, table
-from limits import Limits
-from limits import measure as measure_limits
-from rows import line, measure
+import records
+from cases import SINGLE, Case
+from measure import Limits, limits, line, measure
 
 import fastdl as fd
 from fastdl._dispatch import LEVELS, kernels
 
-from . import records
 from .sweeps import sweeps
 
 STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
@@ -43,6 +42,11 @@ class Piece(NamedTuple):
     settings: list[Setting]
     reference: bool = False
 
+    def told(self, setting: Setting) -> dict[str, Any]:
+        """By what its record is known."""
+        named = {"case": self.case.name, "topic": self.case.topic, "dtype": self.dtype.name, "sizes": self.sizes}
+        return {**self.about, **setting._asdict(), **named}
+
 
 def main() -> int:
     arguments = _parser().parse_args()
@@ -51,12 +55,11 @@ def main() -> int:
     here = records.stamp()
     versions = {"fastdl": fd.__version__, "NumPy": np.__version__, "Python": platform.python_version()}
     records.append(arguments.out, {"kind": "machine", **here, "versions": versions})
-    settings = _settings(arguments)
-    pieces = list(_pieces(settings, arguments.quick))
+    pieces = list(_pieces(_settings(arguments), arguments.quick))
     known = {records.key(record) for record in records.read([arguments.out])}
     failures = 0
     for number, piece in enumerate(pieces, 1):
-        left = [one for one in piece.settings if _key(piece, one, here) not in known]
+        left = [one for one in piece.settings if records.key({**here, **piece.told(one)}) not in known]
         if left:
             print(f"[{number}/{len(pieces)}]", flush=True)
             failures += not _take(piece._replace(settings=left), here, arguments)
@@ -71,15 +74,14 @@ def _take(piece: Piece, here: dict[str, Any], arguments: argparse.Namespace) -> 
     for setting in piece.settings:
         kernels.switch(setting.build)
         fd.set_num_threads(setting.threads)
-        about = {**here, **piece.about, "topic": case.topic, **setting._asdict(), "dtype": piece.dtype.name}
-        limits = _limits(case.topic, setting, piece.dtype, arguments.seconds)
+        found = _limits(case.topic, setting, piece.dtype, arguments.seconds)
         try:
-            row = measure(case, piece.sizes, piece.dtype, limits, arguments.seconds, piece.reference)
+            row = measure(case, piece.sizes, piece.dtype, found, arguments.seconds, piece.reference)
         except AssertionError as error:
             print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting.build}: WRONG RESULT, not timed\n{error}")
             good = False
             continue
-        row |= {**about, "sizes": piece.sizes, "limits": limits._asdict()}
+        row |= {**here, **piece.told(setting), "limits": found._asdict()}
         records.append(arguments.out, row)
         print(line(row), flush=True)
     return good
@@ -88,7 +90,7 @@ def _take(piece: Piece, here: dict[str, Any], arguments: argparse.Namespace) -> 
 @functools.lru_cache(maxsize=32)
 def _limits(topic: str, setting: Setting, dtype: np.dtype, seconds: float) -> Limits:
     """Of a setting in force, anew for each topic: a shared machine changes within the hour."""
-    return measure_limits(dtype, seconds)
+    return limits(dtype, seconds)
 
 
 def _keeping(piece: Piece) -> Case:
@@ -116,13 +118,15 @@ def _thread_counts(cores: int) -> list[int]:
 
 def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
     """Every case at the large size in every setting, at the middle one beside the reference; then the sweeps."""
-    for case in _some(table()) if quick else table():
-        for dtype in case.dtypes:
+    seen: dict[str, int] = {}
+    for case in cases.counted():
+        seen[case.topic] = seen.get(case.topic, 0) + 1
+        for dtype in case.dtypes if not quick or seen[case.topic] <= QUICK_CASES else ():
             large, medium = _affordable(case.sizes["large"]), case.sizes["medium"]
             yield Piece(case, large, dtype, {"kind": "row", "size": "large"}, settings)
             yield Piece(case, medium, dtype, {"kind": "row", "size": "medium"}, settings[:1], reference=True)
     alone = [setting for setting in settings if setting.threads == 1][:1]
-    named = {case.name: case for case in table()}
+    named = {case.name: case for case in cases.counted()}
     for sweep in sweeps():
         for value in sweep.values[:QUICK_POINTS] if quick else sweep.values:
             about = {"kind": "sweep", "size": "sweep", "sweep": sweep.name, "axis": sweep.axis, "value": value}
@@ -131,30 +135,16 @@ def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
 
 
 def _affordable(sizes: dict[str, int]) -> dict[str, int]:
-    return {**sizes, "steps": min(sizes["steps"], STEPS)} if {"steps", "hidden"} <= sizes.keys() else sizes
-
-
-def _some(cases: Iterable[Case]) -> list[Case]:
-    """The first cases of each topic."""
-    topics: dict[str, list[Case]] = {}
-    for case in cases:
-        topics.setdefault(case.topic, []).append(case)
-    return [case for group in topics.values() for case in group[:QUICK_CASES]]
-
-
-def _key(piece: Piece, setting: Setting, here: dict[str, Any]) -> tuple:
-    names = {"case": piece.case.name, "topic": piece.case.topic, "dtype": piece.dtype.name, "sizes": piece.sizes}
-    return records.key({**here, **piece.about, **setting._asdict(), **names})
-
-
-def _integers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    """Fewer steps of a recurrent layer, by whichever name."""
+    time = {"steps", "T"} & sizes.keys() if {"hidden", "H"} & sizes.keys() else set()
+    return sizes | {name: min(sizes[name], STEPS) for name in time}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
     parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
-    parser.add_argument("--threads", type=_integers, help="numbers of threads, as 1,2,4 (default: up to the cores)")
+    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
+                        help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
     parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
     parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")

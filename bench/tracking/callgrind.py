@@ -1,5 +1,11 @@
-"""Instructions of each case's one call, executed inside the kernels of the AVX2 build, as callgrind counts them."""
+"""Instructions of each case's one call, executed inside the kernels of the AVX2 build, as callgrind counts them.
 
+``python -m tracking.callgrind MARKS DTYPE [PART]`` is what runs under callgrind, with the library made of ``marks.c``:
+every case once, with counting on for that one call alone.
+"""
+
+import ctypes
+import gc
 import re
 import shutil
 import subprocess
@@ -8,11 +14,13 @@ import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from .trees import environment
 
-HERE = Path(__file__).parent
+MARKS = Path(__file__).with_name("marks.c")
 LEVEL = "avx2"  # valgrind knows no AVX-512
+SIZE = "medium"  # in a small call, taking the arguments can be nine tenths of the count
 _CASE = "desc: Trigger: Client Request: "
 _NAME = re.compile(r"(c?ob)=\((\d+)\)(?: (.*))?")
 
@@ -27,7 +35,7 @@ def count(tree: Path, part: str = "") -> dict[str, int]:
     subprocess.run([sys.executable, "-c", "import cases"], check=True, cwd=tree, env=environment(tree))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         marks = Path(folder) / "marks.so"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", marks, HERE / "marks.c"], check=True)
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", marks, MARKS], check=True)
         parts = list(pool.map(lambda dtype: _run(tree, Path(folder), dtype, part), ("float32", "float64")))
     counts = {name: count for counts in parts for name, count in counts.items()}
     return {name: counts[name] for name in sorted(counts) if counts[name]}  # the rest is NumPy's work alone
@@ -37,7 +45,15 @@ def _run(tree: Path, folder: Path, dtype: str, part: str) -> dict[str, int]:
     """The counts of one type, by a process of its own."""
     out = folder / dtype
     command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes"]
-    command += [f"--callgrind-out-file={out}", sys.executable, HERE / "counted.py", folder / "marks.so", dtype, part]
+    command += [
+        f"--callgrind-out-file={out}",
+        sys.executable,
+        "-m",
+        "tracking.callgrind",
+        folder / "marks.so",
+        dtype,
+        part,
+    ]
     subprocess.run(command, check=True, cwd=tree, env=environment(tree, FASTDL_ISA=LEVEL))
     with out.open() as lines:
         return parse(lines, f"/fastdl/kernels/{LEVEL}/")
@@ -72,3 +88,32 @@ def parse(lines: Iterable[str], within: str) -> dict[str, int]:
         elif line.startswith("desc: Trigger: Program termination"):
             break
     return counts
+
+
+def main(library: str, wanted: str, part: str = "") -> None:
+    from cases import counted
+
+    marks = ctypes.CDLL(library)
+    gc.disable()
+    for case in counted():
+        for dtype in case.dtypes:
+            if dtype == wanted and part in (name := f"{case.name} {dtype}"):
+                _count(marks, name, case, dtype)
+
+
+def _count(marks: ctypes.CDLL, name: str, case: Any, dtype: Any) -> None:
+    """Dump what one call executes under the name; what this fastdl cannot run is told and left out."""
+    try:
+        case.work("small", dtype).run()  # what is imported late or looked up once belongs to no call
+        work = case.work(SIZE, dtype)
+    except Exception as error:
+        print(f"{name} does not run: {error!r}", file=sys.stderr)
+        return
+    marks.toggle()
+    work.run()
+    marks.toggle()
+    marks.dump(name.encode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

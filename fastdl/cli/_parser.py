@@ -263,7 +263,7 @@ def _run_evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _run_bench(arguments: argparse.Namespace) -> int:
-    from ._bench import run
+    from ._bench._tour import run
 
     return run(arguments)
 

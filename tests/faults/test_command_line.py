@@ -8,8 +8,8 @@ import pytest
 
 import fastdl as fd
 from fastdl import _safetensors, _threads
-from fastdl.cli import _bench, main
-from fastdl.cli._bench import _peers
+from fastdl.cli import main
+from fastdl.cli._bench import _peers, _tour
 
 TEXT = "It was the best of times, it was the worst of times.\n" * 60
 HUGE = "9" * 30
@@ -186,7 +186,7 @@ def test_threads_are_bounded(model, capsys, monkeypatch):
 
 # ---- bench ------------------------------------------------------------------------------------------
 def test_bench_tries_its_file_first(model, capsys, monkeypatch):
-    monkeypatch.setattr(_bench, "installed", None)
+    monkeypatch.setattr(_tour, "installed", None)
     os.mkfifo("fifo")
     assert "nowhere/x: No such file" in fails(capsys, "bench", "--json", "nowhere/x")
     assert "fifo: is a FIFO" in fails(capsys, "bench", "--json", "fifo")
@@ -194,8 +194,8 @@ def test_bench_tries_its_file_first(model, capsys, monkeypatch):
 
 
 def test_a_broken_peer_is_left_out(capsys, monkeypatch):
-    monkeypatch.setattr(_peers, "PEERS", {"Broken": ("json", "_missing")})
-    assert _peers.installed(1) == []
+    monkeypatch.setattr(_tour, "PEERS", {"broken": _peers.Peer("Broken", "_missing", ("json",), ("json",))})
+    assert _tour.installed(1) == []
     assert capsys.readouterr().err.startswith("fastdl: Broken is left out: ModuleNotFoundError: ")
 
 

@@ -1,4 +1,4 @@
-"""The tour's work by fastdl; under its other backend, by the reference."""
+"""The works in fastdl; under its other backend, in the reference."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,60 +7,154 @@ import numpy as np
 
 import fastdl as fd
 
-Work = Callable[[], Any]
+from ._common import GATES, as_loss, dropped, stacked, under
+from ._table import Arrays, Work
+
+WHERE: dict[str, Any] = {"seed": 1, "stream": 2, "step": 3}
 
 
-def lstm(x: np.ndarray, W_x: np.ndarray, W_h: np.ndarray, b: np.ndarray, dh: np.ndarray) -> Work:
-    zeros = np.zeros(dh.shape[1:], x.dtype)
-
-    def work() -> np.ndarray:
-        *_, tape = fd.lstm_forward(x, zeros, zeros, W_x, W_h, b)
-        return fd.lstm_backward(dh, None, tape)[0]  # type: ignore[arg-type, return-value]
-
-    return work
+def set_threads(threads: int) -> None:
+    fd.set_num_threads(threads)
 
 
-def character_step(codes: np.ndarray, characters: int, hidden: int) -> Work:
-    layers = (
-        fd.nn.Embedding(characters, 64, rng=0),
-        fd.nn.LSTM(64, hidden, rng=1),
-        fd.nn.Linear(hidden, characters, rng=2),
+def passes(layer: Any, x: np.ndarray, dy: np.ndarray, **given: Any) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Forward and backward of a layer, with all gradients."""
+
+    def run() -> tuple[np.ndarray, np.ndarray]:
+        layer.zero_grad()
+        y = layer.forward(x, **given)
+        return y, layer.backward(dy)
+
+    return run
+
+
+def recurrent(kind: str, weights: Arrays, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
+    T, B, inputs = x.shape
+    hidden = weights["weight_hh_l0"].shape[1]
+    layer = getattr(fd.nn, kind)(inputs, hidden, **stacked(weights), dtype=x.dtype)
+    layer.load_state_dict(weights)
+    parameters = layer.parameters()
+    products = sum(array.size for name, array in weights.items() if name.startswith("weight"))
+    layers = stacked(weights)["num_layers"]
+    kept = (GATES[kind] + 1 + (kind == "LSTM")) * dy.nbytes * layers  # the gates and the states of every layer
+    return Work(
+        passes(layer, x, dy, lengths=lengths),
+        read=2 * (x.nbytes + parameters.data.nbytes) + dy.nbytes + kept,
+        written=x.nbytes + parameters.data.nbytes + kept,
+        multiply_adds=3 * (T * B if lengths is None else int(lengths.sum())) * products,
+        tolerance=1e-4,
+        arrays=lambda out: {"y": out[0], "dx": out[1], "dW": layer.weight_ih_l0.grad.T, "all": parameters.grad},
     )
-    return _step(fd.nn.Sequential(*layers), codes[:-1], codes[1:], clip=True)
 
 
-def dense_step(x: np.ndarray, y: np.ndarray, hidden: int, classes: int) -> Work:
-    layers = (fd.nn.Linear(x.shape[1], hidden, rng=0), fd.nn.ReLU(), fd.nn.Linear(hidden, classes, rng=1))
-    return _step(fd.nn.Sequential(*layers), x, y, clip=False)
+def _loaded(layers: dict[str, Any], weights: Arrays) -> Any:
+    for name, layer in layers.items():
+        layer.load_state_dict(under(name, weights))
+    return fd.nn.Sequential(*layers.values())
 
 
-def _step(model: fd.nn.Sequential, x: np.ndarray, y: np.ndarray, clip: bool) -> Work:
-    optimizer = fd.optim.Adam(model.parameters(), lr=1e-4)
+def _model(weights: Arrays, num_layers: int = 1, **options: Any) -> Any:
+    """Embedding, where there is one, LSTM and linear layer."""
+    classes, hidden = weights["linear.weight"].shape
+    layers = {
+        "lstm": fd.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden, num_layers, **options),
+        "linear": fd.nn.Linear(hidden, classes),
+    }
+    if "embedding.weight" in weights:
+        layers = {"embedding": fd.nn.Embedding(*weights["embedding.weight"].shape), **layers}
+    return _loaded(layers, weights)
 
-    def work() -> None:
-        _, gradient = fd.softmax_cross_entropy(model.forward(x), y)
-        model.backward(gradient)
-        if clip:
-            fd.optim.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
 
-    return work
+def language_model(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    """One bias, as in Keras and thinc."""
+    model = _model(weights, bias="single")
+    adam = fd.optim.Adam(model.parameters(), lr=lr)
+    state = None
+
+    def run() -> float:
+        nonlocal state
+        logits, state = model.forward(x, state, return_state=True)
+        loss, gradient = fd.softmax_cross_entropy(logits, y)
+        model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
+        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
+        adam.step()
+        return loss
+
+    return Work(run, arrays=as_loss, tolerance=1e-4)
+
+
+def classifier(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    sizes = {name: weights[f"{name}.weight"].shape[::-1] for name in ("hidden", "output")}
+    model = _loaded({"hidden": fd.nn.Linear(*sizes["hidden"]), "relu": fd.nn.ReLU(),
+                     "output": fd.nn.Linear(*sizes["output"])}, weights)  # fmt: skip
+    adam = fd.optim.Adam(model.parameters(), lr=lr)
+
+    def run() -> float:
+        loss, gradient = fd.softmax_cross_entropy(model.forward(x), y)
+        model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
+        adam.step()
+        return loss
+
+    return Work(run, arrays=as_loss, tolerance=1e-4)
+
+
+def optimizer(name: str, settings: dict[str, Any], lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
+    param = param.copy()
+    step = getattr(fd.optim, name)([(param, grad)], lr, **settings).step
+    return Work(step, arrays=lambda _: {"param": param}, tolerance=1e-4)
+
+
+def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
+    return Work(
+        lambda: (fd.dropout_forward(x, p, **WHERE), fd.dropout_backward(dy, p, **WHERE)),
+        arrays=lambda out: dropped(x, dy, out, p),
+    )
+
+
+def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
+    written = 0 if axis is None else x.shape[0] * x.itemsize
+    return Work(lambda: fd.norm(x, order, axis=axis), read=x.nbytes, written=written, arrays=_one("norm"))
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
-    return lambda: fd.softmax_cross_entropy(logits, targets)[1]
+    return Work(
+        lambda: fd.softmax_cross_entropy(logits, targets), read=logits.nbytes + targets.nbytes, written=logits.nbytes,
+        arrays=_pair,
+    )  # fmt: skip
 
 
-def adam(param: np.ndarray, gradient: np.ndarray) -> Work:
-    return fd.optim.Adam([(param.copy(), gradient)], lr=1e-4).step
+def ctc(logits: np.ndarray, targets: np.ndarray, lengths: np.ndarray, target_lengths: np.ndarray) -> Work:
+    return Work(lambda: fd.ctc_loss(logits, targets, lengths, target_lengths), arrays=_pair, tolerance=1e-4)
 
 
-def norm(x: np.ndarray) -> Work:
-    return lambda: fd.global_norm(x)
+def attention(
+    kind: str, query: np.ndarray, source: np.ndarray, v: np.ndarray, lengths: np.ndarray, dy: np.ndarray
+) -> Work:
+    forward: Callable[..., Any] = getattr(fd, f"{kind}_attention_forward")
+    backward: Callable[..., Any] = getattr(fd, f"{kind}_attention_backward")
+    given = (query, source, source, lengths, True) if kind == "dot" else (query, source, source, v, lengths)
+
+    def run() -> tuple[np.ndarray, np.ndarray]:
+        context, weights = forward(*given)
+        return context, backward(dy, weights, *given)[0]
+
+    return Work(run, arrays=lambda out: {"y": out[0], "dx": out[1]}, tolerance=1e-4)
 
 
-def dropout(x: np.ndarray) -> Work:
-    def work() -> None:
-        fd.dropout_forward(x, 0.5, seed=0, stream=0, step=0)
+def hessian_product(weights: Arrays, along: Arrays, x: np.ndarray, y: np.ndarray) -> Work:
+    """At a new point each time, as a step of training has it."""
+    model, other = (_model(one, stacked(under("lstm", one))["num_layers"]) for one in (weights, along))
+    v = np.concatenate([one.data.reshape(-1) for one in other.parameters()])
 
-    return work
+    def run() -> np.ndarray:
+        return fd.curvature.LossPoint(model, fd.softmax_cross_entropy, (x, y)).hvp(v)
+
+    return Work(run, arrays=_one("product"), tolerance=2e-4)
+
+
+def _one(name: str) -> Callable[[Any], Arrays]:
+    return lambda out: {name: np.asarray(out)}
+
+
+def _pair(out: Any) -> Arrays:
+    return {"loss": np.asarray(out[0]), "gradient": np.asarray(out[1])}

@@ -1,6 +1,10 @@
-"""The tour's work by Keras on TensorFlow, as compiled graphs."""
+"""The works in Keras on TensorFlow, each compiled as one function; layers are batch-major, as Keras has them.
+
+Every function is compiled by TensorFlow's graph and by XLA, and the faster of the two is kept.
+"""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,91 +15,212 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
-DISTRIBUTION = "keras"
-Work = Callable[[], Any]
+from ._common import as_loss, dropped, single, under
+from ._table import Missing, Work
+
+FORMS = (False, True)  # by XLA or not
+ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}  # where Keras' gates stand in torch's, and the reverse
+LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "RNN": keras.layers.SimpleRNN}
 
 
 def set_threads(threads: int) -> str:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         return "its threads are not set: TensorFlow had begun to work before"
     return ""
 
 
-def lstm(x: np.ndarray, W_x: np.ndarray, W_h: np.ndarray, b: np.ndarray, dh: np.ndarray) -> Work:
-    layer = keras.layers.LSTM(W_h.shape[0], return_sequences=True)
-    inputs, slope = (tf.constant(np.ascontiguousarray(one.swapaxes(0, 1))) for one in (x, dh))
-    layer.build(inputs.shape)
-    layer.set_weights([W_x, W_h, b])
+def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
+    layer = _layer(kind, single(weights), zero_output_for_mask=True)
+    variables = [variable.value for variable in layer.trainable_variables]
+    mask = None if lengths is None else tf.constant(np.arange(len(x)) < lengths[:, None])
 
-    @tf.function
-    def passes(inputs: Any, slope: Any) -> Any:
+    def passes(x: Any, dy: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            h = layer(inputs)
-        return tape.gradient(h, [inputs, *layer.trainable_variables], slope)
+            tape.watch(x)
+            y = layer(x, mask=mask)
+        return y, tape.gradient(y, [x, *variables], dy)
 
-    return lambda: passes(inputs, slope)[0].numpy().swapaxes(0, 1)
+    def arrays(out: Any) -> dict[str, np.ndarray]:
+        y, (dx, dW, *_) = out
+        return {"y": _swapped(y.numpy()), "dx": _swapped(dx.numpy()), "dW": _gates(kind, dW.numpy()).T}
 
-
-def character_step(codes: np.ndarray, characters: int, hidden: int) -> Work:
-    layers = [keras.layers.Embedding(characters, 64), keras.layers.LSTM(hidden, return_sequences=True)]
-    return _step([*layers, keras.layers.Dense(characters)], codes[:-1].T, codes[1:].T, clip=1.0)
-
-
-def dense_step(x: np.ndarray, y: np.ndarray, hidden: int, classes: int) -> Work:
-    return _step([keras.layers.Dense(hidden, "relu"), keras.layers.Dense(classes)], x, y, clip=None)
+    return _work(passes, (tf.constant(_swapped(x)), tf.constant(_swapped(dy))), arrays)
 
 
-def _step(layers: list[Any], x: np.ndarray, y: np.ndarray, clip: float | None) -> Work:
-    model = keras.Sequential(layers)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(1e-4, global_clipnorm=clip), loss=loss)
-    inputs, targets = tf.constant(np.ascontiguousarray(x)), tf.constant(np.ascontiguousarray(y))
+def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    layer, linear = _layer("LSTM", under("lstm", weights), return_state=True), _dense(weights, "linear")
+    layers = [layer, linear]
+    if "embedding.weight" in weights:
+        embedding = keras.layers.Embedding(*weights["embedding.weight"].shape)
+        embedding.build(())
+        embedding.set_weights([weights["embedding.weight"]])
+        layers.append(embedding)
+    B, hidden = x.shape[1], weights["linear.weight"].shape[1]
 
-    def work() -> None:
-        model.train_on_batch(inputs, targets)
+    def loss_of(x: Any, y: Any, *state: Any) -> Any:
+        h, *state = layer(embedding(x) if x.shape.rank == 2 else x, initial_state=state)
+        return _cross_entropy(y, linear(h)), state
 
-    return work
+    given = (tf.constant(_swapped(x)), tf.constant(_swapped(y)), tf.zeros((B, hidden)), tf.zeros((B, hidden)))
+    return _training(loss_of, layers, lambda: keras.optimizers.Adam(lr, epsilon=1e-8, global_clipnorm=1.0), given)
+
+
+def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    hidden, output = _dense(weights, "hidden", activation="relu"), _dense(weights, "output")
+
+    def loss_of(x: Any, y: Any) -> Any:
+        return _cross_entropy(y, output(hidden(x))), []
+
+    given = (tf.constant(x), tf.constant(y))
+    return _training(loss_of, [hidden, output], lambda: keras.optimizers.Adam(lr, epsilon=1e-8), given)
+
+
+def _training(loss_of: Callable[..., Any], layers: list, rule: Callable[[], Any], given: tuple) -> Work:
+    """A step that takes and gives the state, after the inputs and the targets of `given`."""
+    variables = [variable for layer in layers for variable in layer.trainable_variables]
+    adam = rule()
+    adam.build(variables)
+
+    def step(*given: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss, state = loss_of(*given)
+        adam.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return loss, state
+
+    held = list(given)
+
+    def run() -> float:
+        loss, held[2:] = compiled(*held)
+        return float(loss)
+
+    compiled, first = _faster(step, given, [variable.value for variable in [*variables, *adam.variables]])
+    return Work(run, arrays=as_loss, first=first)
+
+
+def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
+    eps = settings.get("eps")
+    rules = {
+        "SGD": lambda: keras.optimizers.SGD(lr, **settings),
+        "Adam": lambda: keras.optimizers.Adam(lr, *settings["betas"], eps),
+        "AdamW": lambda: keras.optimizers.AdamW(lr, settings["weight_decay"], *settings["betas"], eps),
+        "RMSProp": lambda: keras.optimizers.RMSprop(
+            lr, settings["rho"], epsilon=eps, centered=settings.get("centered", False)
+        ),
+        "AdaGrad": lambda: keras.optimizers.Adagrad(lr, 0.0, eps),
+    }
+    if name not in rules:
+        raise Missing(name)
+    rule = rules[name]()
+    variable = keras.Variable(param)
+    rule.build([variable])
+
+    def step(grad: Any) -> Any:
+        rule.apply([grad], [variable])
+        return rule.iterations.value  # something small to wait for
+
+    kept = [one.value for one in [variable, *rule.variables]]
+    return _work(step, (tf.constant(grad),), lambda _: {"param": variable.numpy()}, kept)
+
+
+def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
+    layer = keras.layers.Dropout(p, seed=0)
+
+    def passes(x: Any, dy: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        return y, tape.gradient(y, x, dy)
+
+    return _work(
+        passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, [part.numpy() for part in out], p)
+    )
+
+
+def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
+    return _work(lambda x: keras.ops.norm(x, order, axis), (tf.constant(x),), lambda out: {"norm": out.numpy()})
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
-    inputs, classes = tf.constant(logits), tf.constant(targets)
-
-    @tf.function
-    def gradient(inputs: Any, classes: Any) -> Any:
+    def passes(logits: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, inputs)
-            loss = tf.reduce_mean(losses)
-        return tape.gradient(loss, inputs)
+            tape.watch(logits)
+            loss = _cross_entropy(targets, logits)
+        return loss, tape.gradient(loss, logits)
 
-    return lambda: gradient(inputs, classes).numpy()
-
-
-def adam(param: np.ndarray, gradient: np.ndarray) -> Work:
-    variable, slope = keras.Variable(param), tf.constant(gradient)
-    optimizer = keras.optimizers.Adam(1e-4)
-    optimizer.build([variable])
-    step = tf.function(lambda slope: optimizer.apply([slope], [variable]))
-
-    def work() -> None:
-        step(slope)
-
-    return work
+    given = (tf.constant(logits), tf.constant(targets))
+    return _work(passes, given, lambda out: {"loss": out[0].numpy(), "gradient": out[1].numpy()})
 
 
-def norm(x: np.ndarray) -> Work:
-    tensor, whole = tf.constant(x), tf.function(tf.norm)
-    return lambda: whole(tensor).numpy()
+# ---- layers and functions -----------------------------------------------------------------------------------------
 
 
-def dropout(x: np.ndarray) -> Work:
-    tensor, drop = tf.constant(x), tf.function(lambda x: tf.nn.dropout(x, 0.5))
+def _layer(kind: str, weights: dict, **options: Any) -> Any:
+    """Keras' layer with torch's weights."""
+    W, R, b, c = (weights[f"{name}_l0"].T for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    layer = LAYERS[kind](R.shape[0], return_sequences=True, **options)
+    layer.build((None, None, W.shape[0]))
+    biases = _gates(kind, np.stack([b, c]))
+    layer.set_weights([_gates(kind, W), _gates(kind, R), biases if kind == "GRU" else biases.sum(0)])
+    return layer
 
-    def work() -> None:
-        drop(tensor).numpy()
 
-    return work
+def _gates(kind: str, array: np.ndarray) -> np.ndarray:
+    """The gates of the last axis from one library's order to the other's."""
+    parts = np.split(array, len(ORDER[kind]), axis=-1)
+    return np.concatenate([parts[place] for place in ORDER[kind]], axis=-1)
+
+
+def _dense(weights: dict, name: str, **options: Any) -> Any:
+    W, b = weights[f"{name}.weight"].T, weights[f"{name}.bias"]
+    layer = keras.layers.Dense(W.shape[1], **options)
+    layer.build((None, W.shape[0]))
+    layer.set_weights([W, b])
+    return layer
+
+
+def _cross_entropy(y: Any, logits: Any) -> Any:
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+
+
+def _swapped(x: np.ndarray) -> np.ndarray:
+    """Between time-major and batch-major."""
+    return np.ascontiguousarray(np.swapaxes(x, 0, 1))
+
+
+def _work(function: Callable[..., Any], given: tuple, arrays: Callable[..., Any], variables: Any = ()) -> Work:
+    compiled, first = _faster(function, given, variables)
+
+    def run() -> Any:
+        out = compiled(*given)
+        _wait(out)
+        return out
+
+    return Work(run, arrays=arrays, first=first)
+
+
+def _faster(function: Callable[..., Any], given: tuple, variables: Any = ()) -> tuple[Callable[..., Any], float]:
+    """The faster of the two compilations and the seconds of its first call; variables are put back."""
+    before = [variable.numpy() for variable in variables]
+    found = []
+    for xla in FORMS:
+        compiled = tf.function(function, jit_compile=xla)
+        first = _seconds(compiled, given)
+        found.append((min(_seconds(compiled, given) for _ in range(3)), compiled, first))
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+    return min(found, key=lambda form: form[0])[1:]
+
+
+def _seconds(function: Callable[..., Any], given: tuple) -> float:
+    start = time.perf_counter()
+    _wait(function(*given))
+    return time.perf_counter() - start
+
+
+def _wait(out: Any) -> None:
+    """Until the results are there: functions on CPUs may return before."""
+    for part in tf.nest.flatten(out):
+        part._numpy()  # without a copy

@@ -1,26 +1,24 @@
-"""The one work of the tour that scikit-learn has."""
-
-from collections.abc import Callable
-from typing import Any
+"""The one work that scikit-learn has: a step of its multi-layer perceptron."""
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
+from ._common import as_loss
 from ._peers import limit_blas
-
-DISTRIBUTION = "scikit-learn"
+from ._table import Work
 
 
 def set_threads(threads: int) -> str:
+    """It works through the BLAS of NumPy and SciPy."""
     return limit_blas(threads)
 
 
-def dense_step(x: np.ndarray, y: np.ndarray, hidden: int, classes: int) -> Callable[[], Any]:
-    """One batch of the 200 rows, which is its batch size: one step of Adam."""
-    model = MLPClassifier((hidden,), alpha=0.0, learning_rate_init=1e-4, batch_size=len(x))
-    model.partial_fit(x, y, classes=np.arange(classes))
-
-    def work() -> None:
-        model.partial_fit(x, y)
-
-    return work
+def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    hidden, classes = weights["hidden.weight"].shape[0], np.arange(len(weights["output.weight"]))
+    model = MLPClassifier(hidden, alpha=0, batch_size=len(x), learning_rate_init=lr, shuffle=False, epsilon=1e-8)
+    model.partial_fit(x, y, classes=classes)  # makes the weights
+    for ours, theirs in zip(("hidden", "output"), (0, 1), strict=True):
+        model.coefs_[theirs][:] = weights[f"{ours}.weight"].T
+        model.intercepts_[theirs][:] = weights[f"{ours}.bias"]
+    del model._optimizer  # the next step starts a new one
+    return Work(lambda: model.partial_fit(x, y).loss_, arrays=as_loss)

@@ -1,63 +1,138 @@
-"""The tour's work by thinc, on the kernels it brings."""
+"""The works in thinc, on the kernels it brings (its wrapped PyTorch layers would be PyTorch)."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from thinc import api
 from thinc.types import Padded
 
+from ._common import dropped, single, under
 from ._peers import limit_blas
+from ._table import Missing, Work
 
-DISTRIBUTION = "thinc"
-Work = Callable[[], Any]
-GATES = (1, 0, 3, 2)  # where its f, i, o, g stand in i, f, g, o
+GATES = (1, 0, 3, 2)  # where thinc's f, i, o, g stand in torch's i, f, g, o
+
+ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "L2": 0.0, "use_averages": False}
+FIRST_STEP = "thinc's backward leaves out the first time step, so its gradients are not compared"
 
 
 def set_threads(threads: int) -> str:
+    """Of BLAS; its products come from BLIS, which the environment bounds."""
     return limit_blas(threads)
 
 
-def lstm(x: np.ndarray, W_x: np.ndarray, W_h: np.ndarray, b: np.ndarray, dh: np.ndarray) -> Work:
-    """Its backward leaves out the first step, so that what it returns is not compared."""
-    layer = api.LSTM(W_h.shape[0], W_x.shape[0])
-    layer.initialize()
-    parts = [np.concatenate([np.split(part.T, 4)[gate].ravel() for gate in GATES])
-             for part in (W_x, b, W_h, np.zeros_like(b))]  # fmt: skip
-    layer.set_param("LSTM", np.concatenate(parts))
-    inputs, slopes = _padded(x), _padded(dh)
+def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
+    if kind != "LSTM":
+        raise Missing(kind)
+    layer = _lstm(single(weights))
+    lengths = np.full(x.shape[1], len(x)) if lengths is None else lengths
+    order = np.argsort(-lengths, kind="stable")
+    inputs, slopes = _padded(x[:, order], lengths[order]), _padded(dy[:, order], lengths[order])
+    back = np.argsort(order)
 
-    def work() -> None:
+    def run() -> Any:
         layer.set_grad("LSTM", np.zeros_like(layer.get_param("LSTM")))
-        _, backward = layer.begin_update(inputs)
-        backward(slopes)
+        y, backward = layer.begin_update(inputs)
+        return y.data, backward(slopes).data
 
-    return work
+    def arrays(out: Any) -> dict[str, np.ndarray]:
+        """With zeros after the longest sequence, which thinc cuts off."""
+        whole = [np.zeros(like.shape, like.dtype) for like in (dy, x)]
+        for array, part in zip(whole, out, strict=True):
+            array[: len(part)] = part[:, back]
+        return {"y": whole[0], "dx": whole[1]}
+
+    return Work(run, arrays=arrays, note=FIRST_STEP, loose=("dx",))
 
 
-def _padded(x: np.ndarray) -> Padded:
-    steps, batch = x.shape[:2]
-    return Padded(x, np.full(steps, batch, "i"), np.full(batch, steps, "i"), np.arange(batch, dtype="i"))
+def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    layer, out = _lstm(under("lstm", weights)), _dense(api.Softmax, weights, "linear")
+    embed: Any = api.Embed(*weights["embedding.weight"].shape[::-1]) if "embedding.weight" in weights else None
+    if embed:
+        embed.set_param("E", weights["embedding.weight"].copy())
+    T, B = x.shape[:2]
+    lengths, targets = np.full(B, T), y.ravel().astype("i")
+    loss, adam = api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=1.0, **ADAM)
+
+    def run() -> Any:
+        vectors, embed_backward = embed.begin_update(x.ravel()) if embed else (x, None)
+        h, backward = layer.begin_update(_padded(vectors.reshape(T, B, -1), lengths))
+        guesses, out_backward = out.begin_update(h.data.reshape(T * B, -1))
+        dh = out_backward(loss.get_grad(guesses, targets))
+        dx = backward(_padded(dh.reshape(T, B, -1), lengths)).data
+        if embed_backward:
+            embed_backward(dx.reshape(T * B, -1))
+            embed.finish_update(adam)
+        layer.finish_update(adam)
+        out.finish_update(adam)
+        return guesses
+
+    note = f"{FIRST_STEP}; every step starts from a state of zero, and each array's gradient is clipped by itself"
+    return Work(run, arrays=lambda guesses: _loss(guesses, targets), note=note, loose=("loss",))
 
 
-def dense_step(x: np.ndarray, y: np.ndarray, hidden: int, classes: int) -> Work:
-    model = api.chain(api.Relu(hidden, x.shape[1]), api.Softmax(classes, hidden))
-    model.initialize()
-    targets, loss = y.astype("i"), api.CategoricalCrossentropy()
-    optimizer = api.Adam(1e-4, L2=0.0, grad_clip=0.0, use_averages=False)
+def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+    model = api.chain(_dense(api.Relu, weights, "hidden"), _dense(api.Softmax, weights, "output"))
+    targets, loss, adam = y.astype("i"), api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=0.0, **ADAM)
 
-    def work() -> None:
+    def run() -> Any:
         guesses, backward = model.begin_update(x)
         backward(loss.get_grad(guesses, targets))
-        model.finish_update(optimizer)
+        model.finish_update(adam)
+        return guesses
 
-    return work
+    return Work(run, arrays=lambda guesses: _loss(guesses, targets))
 
 
-def dropout(x: np.ndarray) -> Work:
-    layer = api.Dropout(0.5)
+def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
+    if name not in ("Adam", "AdamW"):
+        raise Missing(name)
+    decay = {"L2": settings.get("weight_decay", 0.0), "L2_is_weight_decay": True}
+    adam = api.Adam(lr, grad_clip=0.0, **(ADAM | decay))
+    param = param.copy()
 
-    def work() -> None:
-        layer.begin_update(x)
+    def run() -> Any:
+        return adam((0, "param"), param, grad.copy())[0]
 
-    return work
+    return Work(
+        run, arrays=lambda out: {"param": out}, note="counts a copy of the gradient, which its step sets to zero"
+    )
+
+
+def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
+    layer = api.Dropout(p)
+
+    def run() -> Any:
+        y, backward = layer.begin_update(x)
+        return y, backward(dy)
+
+    return Work(run, arrays=lambda out: dropped(x, dy, out, p))
+
+
+def _lstm(weights: dict) -> Any:
+    W, R, b, c = (weights[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    hidden = R.shape[1]
+    layer = api.LSTM(hidden, W.shape[1])
+    layer.initialize()
+    parts = [np.concatenate([np.split(part, 4)[gate].ravel() for gate in GATES]) for part in (W, b, R, c)]
+    layer.set_param("LSTM", np.concatenate(parts))
+    return layer
+
+
+def _dense(kind: Any, weights: dict, name: str) -> Any:
+    layer = kind(*weights[f"{name}.weight"].shape)
+    layer.initialize()
+    layer.set_param("W", weights[f"{name}.weight"].copy())
+    layer.set_param("b", weights[f"{name}.bias"].copy())
+    return layer
+
+
+def _padded(x: np.ndarray, lengths: np.ndarray) -> Padded:
+    """Time first, the longest sequence first."""
+    size_at_t = (np.arange(lengths.max())[:, None] < lengths).sum(1)
+    return Padded(x[: lengths.max()], size_at_t.astype("i"), lengths.astype("i"), np.arange(len(lengths), dtype="i"))
+
+
+def _loss(guesses: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
+    """The cross-entropy, which thinc's training does not need and so does not take."""
+    return {"loss": -np.log(guesses[np.arange(len(targets)), targets]).mean()}

@@ -2,15 +2,23 @@
 
 A lesson says all that a run depends on but the library, the cell, the first values and the seed. Data are NumPy's, so
 every library is given the same batches for a seed.
+
+``python -m lessons LIBRARY`` runs lessons as told, line by line, on one thread. A request is ``{"task", "cell", "init",
+"seed", "limit", "seconds"}`` in JSON, the answer what ``learn`` gives: ``{"steps", "learnt", "loss"}``, or null where
+the seconds are over.
 """
 
 import functools
+import importlib
+import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import fastdl as fd
 from fastdl.text import Vocabulary, default_corpus
 
 Batch = tuple[np.ndarray, np.ndarray]  # inputs (T, B, ...), and the targets of the last steps
@@ -109,3 +117,74 @@ def learn(
         if learnt or not np.isfinite(mean):
             break
     return {"steps": taken, "learnt": learnt, "loss": mean}
+
+
+# ---- by each library ----------------------------------------------------------------------------------
+Step = Callable[[np.ndarray, np.ndarray], float]  # of training on a batch, which gives the loss
+
+
+def by_fastdl(lesson: Lesson, cell: str, init: str, seed: int) -> Step:
+    fd.set_num_threads(1)
+    rng = fd.random.Generator(seed)
+    layer = getattr(fd.nn, cell)(lesson.embedding or lesson.inputs, lesson.hidden, init=init, rng=rng)
+    layers = [layer, fd.nn.Linear(lesson.hidden, lesson.outputs, rng=rng)]
+    if lesson.embedding:
+        layers.insert(0, fd.nn.Embedding(lesson.outputs, lesson.embedding, rng=rng))
+    if lesson.loss == "sigmoid":
+        layers.append(fd.nn.Sigmoid())
+    model = fd.nn.Sequential(*layers)
+    optimizer = fd.optim.Adam(model.parameters(), lr=lesson.lr)
+    loss_of = fd.softmax_cross_entropy if lesson.loss == "cross-entropy" else fd.mse_loss
+
+    def step(x: np.ndarray, target: np.ndarray) -> float:
+        y = model.forward(x)
+        loss, gradient = loss_of(y[-len(target) :], target)
+        whole = np.zeros_like(y)
+        whole[-len(target) :] = gradient
+        model.backward(whole, input_gradient=False)
+        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return float(loss)
+
+    return step
+
+
+def by_torch(lesson: Lesson, cell: str, init: str, seed: int) -> Step:
+    """The first values are PyTorch's own."""
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    layer = getattr(torch.nn, cell)(lesson.embedding or lesson.inputs, lesson.hidden)
+    linear = torch.nn.Linear(lesson.hidden, lesson.outputs)
+    embed = torch.nn.Embedding(lesson.outputs, lesson.embedding) if lesson.embedding else torch.nn.Identity()
+    parameters = [*layer.parameters(), *linear.parameters(), *embed.parameters()]
+    adam = torch.optim.Adam(parameters, lr=lesson.lr, fused=True)
+
+    def loss_of(y: Any, target: Any) -> Any:
+        if lesson.loss == "cross-entropy":
+            return torch.nn.functional.cross_entropy(y.flatten(0, 1), target.flatten())
+        return torch.nn.functional.mse_loss(torch.sigmoid(y) if lesson.loss == "sigmoid" else y, target)
+
+    def step(x: np.ndarray, target: np.ndarray) -> float:
+        adam.zero_grad(set_to_none=True)
+        h, _ = layer(embed(torch.from_numpy(x)))
+        loss = loss_of(linear(h[-len(target) :]), torch.from_numpy(target))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        adam.step()
+        return loss.item()
+
+    return step
+
+
+def main(library: str) -> None:
+    learner = {"fastdl": by_fastdl, "PyTorch": by_torch}[library]
+    for line in sys.stdin:
+        asked = json.loads(line)
+        lesson = lessons()[asked["task"]]._replace(limit=asked["limit"])
+        step = learner(lesson, asked["cell"], asked["init"], asked["seed"])
+        print(json.dumps(learn(lesson, step, asked["seed"], asked["seconds"])), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

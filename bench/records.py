@@ -1,4 +1,8 @@
-"""The records a report is made of: where they lie, what one measurement is known by, and which machine took it."""
+"""What is measured, as records: where they lie, what one measurement is known by, and which machine took it.
+
+Records are lines of JSON, one measurement each, with the machine and the commit it was taken on: so a run that was
+stopped goes on, and a page can be made from the records of several machines.
+"""
 
 import json
 import statistics
@@ -7,11 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from limits import Limits, binding, share
+from measure import Limits
 
 import fastdl as fd
+from fastdl.cli._bench._table import Work
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "build" / "report" / "records.jsonl"
 PEERS = ROOT / "build" / "peers"
 BUILDS = ("baseline", "avx2", "avx512")
@@ -49,7 +54,7 @@ def settled(records: list[Record]) -> list[Record]:
     for record in records:
         if "limits" in record:
             seen = Limits(**record["limits"])
-            best[_setting(record)] = Limits(*map(max, seen, best.get(_setting(record), seen)))
+            best[_setting(record)] = seen.or_more(best.get(_setting(record), seen))
     return [_held_to(record, best[_setting(record)]) if "limits" in record else record for record in records]
 
 
@@ -58,9 +63,8 @@ def _setting(record: Record) -> tuple:
 
 
 def _held_to(record: Record, limits: Limits) -> Record:
-    work = record["read"], record["written"], record["multiply_adds"]
-    found = {"limit": binding(*work, limits), "share": share(*work, record["seconds"], limits)}
-    return {**record, **found, "limits": limits._asdict()}
+    work = Work(int, record["read"], record["written"], record["multiply_adds"])
+    return {**record, **limits.share(work, record["seconds"]), "limits": limits._asdict()}
 
 
 def append(path: Path, record: Record) -> None:
@@ -72,22 +76,8 @@ def append(path: Path, record: Record) -> None:
 
 def key(record: Record) -> tuple:
     """What makes a record the same measurement as another."""
-    names = (
-        "kind",
-        "machine",
-        "cores",
-        "commit",
-        "topic",
-        "build",
-        "threads",
-        "case",
-        "peer",
-        "dtype",
-        "size",
-        "sweep",
-        "axis",
-    )
-    return (*(record.get(name) for name in names), json.dumps(record.get("sizes")))
+    names = "kind machine cores commit topic build threads case peer dtype size sweep axis"
+    return (*(record.get(name) for name in names.split()), json.dumps(record.get("sizes")))
 
 
 def stamp() -> Record:
@@ -150,22 +140,29 @@ def limits_of(rows: list[Record]) -> dict[str, float]:
 
 
 def peers(folder: Path = PEERS) -> list[Record]:
-    """What ``make bench-peers`` left: a record for each peer and shape, with fastdl's seconds or bytes."""
-    from peers import PEERS as NAMES
-
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        file = json.loads(path.read_text(encoding="utf-8"))
-        for row in file["records"]:
-            shape = ", ".join(f"{name} {size:,}" for name, size in row["shape"].items())
-            about = {"kind": "peer", "peer": NAMES[row["peer"]].title, "case": row["work"], "sizes": row["shape"]}
-            amount = {"seconds" if row["unit"] == "s" else "bytes": row["fastdl_median"]}
-            kept = {name: row[name] for name in ("version", "work", "dtype", "threads", "ratio", "note")}
-            found.append({**kept, **about, **amount, "shape": shape, "of": file["commit"], "build": file["build"]})
-    return found
+    """What ``make bench-peers`` left: a record for each peer, case and shape."""
+    return [record for path in sorted(folder.glob("*.jsonl")) for record in read([path])]
 
 
 def counts(record: Record) -> bool:
     """Whether the share of a row says something: a limit of memory does only where the arrays do not fit a cache."""
     moved = record["read"] + record["written"]
     return record["limit"] == "multiply_adds" or (record["size"] == "large" and moved >= BEYOND_CACHES)
+
+
+# ---- in words ---------------------------------------------------------------------------------------
+def duration(seconds: float) -> str:
+    """Three digits and a unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{three(seconds / size)} {unit}"
+    return f"{three(seconds / 1e-9)} ns"
+
+
+def megabytes(size: float) -> str:
+    return f"{three(size / 1e6)} MB"
+
+
+def three(value: float) -> str:
+    """Three digits, but no powers of ten."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"

@@ -1,0 +1,272 @@
+"""The cases that other libraries have too: problems in plain NumPy, each the arguments of one function of an adapter.
+
+Kinds are ``recurrent``, ``language_model``, ``classifier``, ``optimizer``, ``dropout``, ``norm``, ``cross_entropy``,
+``ctc``, ``attention`` and ``hessian_product``. Weights have torch's names and layouts.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _fastdl
+from ._common import GATES, suffixes
+from ._table import DOUBLE, SINGLE, VECTORS, Case, Sizes, Work, enter, integers, normals
+
+Problem = dict[str, Any]
+TINY = {"T": 5, "B": 3, "I": 6, "H": 8, "layers": 2, "classes": 4, "embedding": 7, "n": 1003, "rows": 21, "columns": 30,
+        "S": 4, "vocabulary": 4}  # fmt: skip
+MATRICES = {
+    "small": {"rows": 17, "columns": 67},
+    "medium": {"rows": 211, "columns": 237},
+    "large": {"rows": 4096, "columns": 4096},
+}
+CLASSES = {
+    "small": {"rows": 11, "classes": 43},
+    "medium": {"rows": 501, "classes": 104},
+    "large": {"rows": 1 << 14, "classes": 1024},
+}
+LAYERS = [  # T, B, I, H
+    (1, 1, 32, 32),
+    (32, 1, 32, 32),
+    (16, 8, 64, 64),
+    (64, 16, 64, 64),
+    (64, 32, 128, 128),
+    (100, 64, 128, 256),
+    (64, 64, 256, 512),
+    (32, 128, 512, 512),
+    (200, 8, 64, 128),
+    (128, 1, 256, 256),
+]
+DECAYS = {"betas": (0.9, 0.999), "eps": 1e-8}
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by title the class; settings written out, for defaults differ
+    "SGD": ("SGD", {"momentum": 0.9}),
+    "Nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "AdaGrad": ("AdaGrad", {"eps": 1e-8}),
+    "RMSProp": ("RMSProp", {"rho": 0.9, "eps": 1e-8}),
+    "RMSProp, centered": ("RMSProp", {"rho": 0.9, "eps": 1e-8, "centered": True}),
+    "AdaDelta": ("AdaDelta", {"rho": 0.9, "eps": 1e-6}),
+    "Adam": ("Adam", DECAYS),
+    "AdamW": ("AdamW", DECAYS | {"weight_decay": 0.01}),
+    "AMSGrad": ("AMSGrad", DECAYS),
+    "NAdam": ("NAdam", DECAYS),
+    "RAdam": ("RAdam", DECAYS),
+    "Adamax": ("Adamax", DECAYS),
+}
+
+
+class User(NamedTuple):
+    """Layers as a program that people use has them, and the batch it is trained on."""
+
+    kind: str  # LSTM or GRU
+    T: int
+    B: int
+    I: int  # noqa: E741
+    H: int
+    layers: int = 1
+    bidirectional: bool = False
+
+
+USERS = {  # amplifier models, noise suppression, policies, forecasts, lines of text, rivers
+    "AIDA-X": User("LSTM", 2048, 8, 1, 16),
+    "NAM standard": User("LSTM", 512, 16, 1, 24),
+    "NAM lite": User("LSTM", 512, 16, 1, 8, layers=2),
+    "GuitarML Proteus": User("LSTM", 1024, 40, 1, 40),
+    "RNNoise": User("GRU", 200, 16, 128, 256, layers=3),
+    "recurrent PPO": User("LSTM", 128, 1, 64, 256),
+    "darts": User("LSTM", 24, 32, 1, 25),
+    "neuralforecast": User("LSTM", 72, 32, 1, 128, layers=2),
+    "tesseract": User("LSTM", 200, 1, 48, 96),
+    "kraken": User("LSTM", 300, 1, 400, 200, bidirectional=True),
+    "deep-river": User("LSTM", 1, 1, 4, 10),
+    "neuralhydrology": User("LSTM", 365, 32, 32, 256),
+}
+
+
+def compared(name: str, kind: str, problem: Callable[..., Problem], shapes: tuple[Sizes, ...], title: str,
+             sizes: dict[str, Sizes] | None = None, dtypes: tuple[np.dtype, ...] = (SINGLE,),
+             calls: int = 1) -> None:  # fmt: skip
+    """Enter a case that others have too, by its full name; without sizes of its own it is compared alone."""
+    topic, _, rest = name.partition(".")
+    function, _, variant = rest.removesuffix("]").partition("[")
+    own = sizes or {"small": {key: min(max(shape[key] for shape in shapes), TINY[key]) for key in shapes[0]}}
+
+    def build(dtype: np.dtype, **sizes: int) -> Work:
+        return getattr(_fastdl, kind)(**problem(dtype, **sizes))
+
+    enter(Case(topic, function, variant, build, own, dtypes, kind, problem, shapes, title, calls))
+
+
+# ---- problems -----------------------------------------------------------------------------------------
+def layers(kind: str, ragged: bool = False, bidirectional: bool = False) -> Callable[..., Problem]:
+    """Forward and backward with all gradients; ragged with lengths uniform in 1 to T."""
+
+    def problem(dtype: np.dtype, T: int, B: int, I: int, H: int, layers: int = 1) -> Problem:  # noqa: E741
+        rng, width = np.random.default_rng(0), H * (1 + bidirectional)
+        x, dy = (rng.uniform(-1, 1, (T, B, columns)).astype(dtype) for columns in (I, width))
+        weights: dict[str, np.ndarray] = {}
+        for at in range(layers):
+            for suffix in suffixes(at, bidirectional):
+                weights |= _cell(rng, kind, width if at else I, H, suffix)
+        lengths = rng.integers(1, T + 1, B) if ragged else None
+        if lengths is not None:
+            dy *= (np.arange(T)[:, None] < lengths)[:, :, None]
+        return {"kind": kind, "weights": weights, "x": x, "dy": dy, "lengths": lengths}
+
+    return problem
+
+
+def language_model(dtype: np.dtype, T: int, B: int, classes: int, H: int, embedding: int = 0, I: int = 0) -> Problem:  # noqa: E741
+    """A step of training: embedding (or none, with inputs of width `I`), LSTM, linear; cross-entropy, clip 1, Adam."""
+    rng = np.random.default_rng(0)
+    weights = {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
+    weights["lstm.bias_hh_l0"][:] = 0  # not trained: Keras and thinc have one bias
+    weights |= _linear(rng, "linear", H, classes)
+    if embedding:
+        weights["embedding.weight"] = rng.standard_normal((classes, embedding), np.float32)
+    x = rng.integers(0, classes, (T, B)) if embedding else rng.standard_normal((T, B, I), np.float32)
+    return {"weights": weights, "x": x, "y": rng.integers(0, classes, (T, B)), "lr": 1e-3}
+
+
+def classifier(dtype: np.dtype, B: int, I: int, H: int, classes: int) -> Problem:  # noqa: E741
+    """A step of training: linear, ReLU, linear; cross-entropy, Adam."""
+    rng = np.random.default_rng(0)
+    weights = _linear(rng, "hidden", I, H) | _linear(rng, "output", H, classes)
+    x, y = rng.standard_normal((B, I), np.float32), rng.integers(0, classes, B)
+    y[:classes] = np.arange(classes)[:B]
+    return {"weights": weights, "x": x, "y": y, "lr": 1e-3}
+
+
+def optimizer(title: str) -> Callable[..., Problem]:
+    name, settings = OPTIMIZERS[title]
+
+    def problem(dtype: np.dtype, n: int) -> Problem:
+        rng = np.random.default_rng(0)
+        # No gradient near zero: libraries put eps in different places, and then it does not matter.
+        grad = (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n)).astype(dtype)
+        return {"name": name, "settings": settings, "lr": 1e-3, "param": normals(dtype, n), "grad": grad}
+
+    return problem
+
+
+def norm(order: float) -> Callable[..., Problem]:
+    """Of a vector, or of the rows of a matrix."""
+
+    def problem(dtype: np.dtype, n: int = 0, rows: int = 0, columns: int = 0) -> Problem:
+        x = normals(dtype, n) if n else normals(dtype, rows, columns)
+        return {"x": x, "order": order, "axis": None if n else 1}
+
+    return problem
+
+
+def dropout(dtype: np.dtype, n: int) -> Problem:
+    """Forward and backward."""
+    return {"x": normals(dtype, n), "dy": normals(dtype, n, seed=1), "p": 0.5}
+
+
+def cross_entropy(dtype: np.dtype, rows: int, classes: int) -> Problem:
+    """Loss and gradient."""
+    return {"logits": normals(dtype, rows, classes), "targets": integers(classes, rows)}
+
+
+def ctc(dtype: np.dtype, T: int, B: int, classes: int, S: int) -> Problem:
+    """Loss and gradient; sequences of T / 2 to T steps and 1 to S labels."""
+    lengths = integers(T // 2 + 1, B, seed=1) + T - T // 2, integers(S, B, seed=2) + 1
+    return {"logits": normals(dtype, T, B, classes), "targets": 1 + integers(classes - 1, B, S),
+            "lengths": lengths[0], "target_lengths": np.minimum(lengths[1], lengths[0] // 2)}  # fmt: skip
+
+
+def attention(kind: str) -> Callable[..., Problem]:
+    """Forward and backward over sources of 1 to S steps, which are keys and values."""
+
+    def problem(dtype: np.dtype, T: int, B: int, S: int, H: int) -> Problem:
+        query, source, dy = (normals(dtype, steps, B, H, seed=seed) for seed, steps in enumerate((T, S, T)))
+        return {"kind": kind, "query": query, "source": source, "v": normals(dtype, H, seed=3) / math.sqrt(H),
+                "lengths": integers(S, B) + 1, "dy": dy}  # fmt: skip
+
+    return problem
+
+
+def hessian_product(dtype: np.dtype, T: int, B: int, H: int, layers: int, classes: int) -> Problem:
+    """Loss, gradient and the Hessian times a vector: embedding, LSTM, linear; cross-entropy."""
+    rng = np.random.default_rng(0)
+    weights = {"embedding.weight": _uniform(rng, 1, (classes, H))}
+    for at in range(layers):
+        weights |= {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", H, H, f"_l{at}").items()}
+    weights |= _linear(rng, "linear", H, classes)
+    along = {name: rng.standard_normal(array.shape, np.float32) for name, array in weights.items()}
+    x, y = rng.integers(0, classes, (2, T, B))
+    return {"weights": weights, "along": along, "x": x, "y": y}
+
+
+def _cell(rng: np.random.Generator, kind: str, inputs: int, hidden: int, suffix: str = "_l0") -> dict[str, np.ndarray]:
+    wide = GATES[kind] * hidden
+    shapes = {"weight_ih": (wide, inputs), "weight_hh": (wide, hidden), "bias_ih": (wide,), "bias_hh": (wide,)}
+    return {f"{name}{suffix}": _uniform(rng, hidden, shape) for name, shape in shapes.items()}
+
+
+def _linear(rng: np.random.Generator, name: str, inputs: int, outputs: int) -> dict[str, np.ndarray]:
+    return {
+        f"{name}.weight": _uniform(rng, inputs, (outputs, inputs)),
+        f"{name}.bias": _uniform(rng, inputs, (outputs,)),
+    }
+
+
+def _uniform(rng: np.random.Generator, width: int, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(-(width**-0.5), width**-0.5, shape).astype(np.float32)
+
+
+def _named(names: str, *shapes: tuple[int, ...]) -> tuple[Sizes, ...]:
+    return tuple(dict(zip(names.split(), shape, strict=True)) for shape in shapes)
+
+
+# ---- the table ------------------------------------------------------------------------------------------
+for _kind in GATES:
+    compared(f"recurrent.{_kind}", "recurrent", layers(_kind), _named("T B I H", *LAYERS, (64, 32, 64, 256)), _kind)
+compared("recurrent.LSTM[ragged]", "recurrent", layers("LSTM", ragged=True), _named("T B I H", (400, 32, 64, 128)),
+         "ragged LSTM")  # fmt: skip
+for _name, _user in USERS.items():
+    _large = {"T": _user.T, "B": _user.B, "I": _user.I, "H": _user.H, "layers": _user.layers}
+    _medium = _large | {"T": min(_user.T, 16)}
+    _small = _medium | {"T": min(_user.T, 3), "B": min(_user.B, 3), "I": min(_user.I, 5), "H": 7}
+    compared(f"recurrent.{_user.kind}[{_name}]", "recurrent", layers(_user.kind, bidirectional=_user.bidirectional),
+             (_large,), f"{_name}, {_user.kind}", {"small": _small, "medium": _medium, "large": _large})  # fmt: skip
+_character = {"T": 64, "B": 32, "classes": 96, "embedding": 64, "H": 256}
+compared("training.language_model[characters]", "language_model", language_model, (_character,),
+         "character model, a step", calls=3)  # fmt: skip
+compared("training.language_model[tiny]", "language_model", language_model,
+         ({"T": 1, "B": 1, "classes": 32, "I": 32, "H": 32},), "tiny model, a step", calls=3)  # fmt: skip
+compared("training.classifier", "classifier", classifier,
+         _named("B I H classes", (128, 784, 256, 10), (200, 784, 300, 10), (200, 64, 256, 10)),
+         "dense classifier, a step", calls=3)  # fmt: skip
+for _name in OPTIMIZERS:
+    compared(f"training.{_name}", "optimizer", optimizer(_name), ({"n": 1_000_000}, {"n": 1 << 24}), f"{_name}, a step",
+             calls=3)  # fmt: skip
+compared("training.dropout", "dropout", dropout, _named("n", (1 << 14,), (1_000_000,), (1 << 24,)), "dropout p=0.5")
+for _order in (1, 2, 3, math.inf):
+    _both, _vectors = (SINGLE, DOUBLE), ({"n": 1_000_000}, {"n": 1 << 24})
+    compared(f"norms.norm[ord={_order}]", "norm", norm(_order), _vectors, f"norm of order {_order:g}", VECTORS, _both)
+    compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],),
+             f"norm of order {_order:g} of rows", MATRICES, _both)  # fmt: skip
+compared("dense.softmax_cross_entropy", "cross_entropy", cross_entropy, _named("rows classes", (2048, 104), (32, 96)),
+         "softmax cross-entropy", CLASSES, (SINGLE, DOUBLE))  # fmt: skip
+compared("sequence.CTC", "ctc", ctc, _named("T B classes S", (100, 16, 30, 20), (50, 1, 30, 10), (400, 32, 64, 60),
+         (200, 64, 1000, 40)), "CTC")  # fmt: skip
+for _kind in ("dot", "additive"):
+    compared(f"sequence.attention[{_kind}]", "attention", attention(_kind),
+             _named("T B S H", (12, 32, 30, 128), (1, 32, 30, 128), (50, 32, 50, 256)),
+             f"attention, {_kind}")  # fmt: skip
+compared("curvature.product", "hessian_product", hessian_product,
+         _named("T B H layers classes", (16, 8, 64, 1, 32), (64, 16, 64, 1, 32), (32, 16, 64, 2, 32),
+                (32, 32, 128, 1, 32), (64, 16, 128, 2, 32), (50, 32, 256, 1, 32)), "Hessian product")  # fmt: skip
+
+TOUR = (  # of `fastdl bench`: the case, and which of its shapes
+    ("recurrent.LSTM", _named("T B I H", (64, 32, 64, 256), (16, 8, 64, 64), (128, 1, 256, 256))),
+    ("training.language_model[characters]", (_character,)),
+    ("training.classifier", _named("B I H classes", (200, 64, 256, 10))),
+    ("dense.softmax_cross_entropy", _named("rows classes", (2048, 104))),
+    ("training.Adam", ({"n": 1_000_000},)),
+    ("norms.norm[ord=2]", ({"n": 1_000_000},)),
+    ("training.dropout", ({"n": 1_000_000},)),
+)
