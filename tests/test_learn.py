@@ -56,6 +56,7 @@ def ran(request):
     """A page, what its code left behind, and its pictures."""
     before = fd.get_num_threads(), plt.get_backend()
     plt.switch_backend("Agg")
+    plt.close("all")  # what others left open
     fd.set_num_threads(1)  # the pages are small, and the machine may be busy
     names = {"__name__": "__main__"}
     with plt.rc_context():

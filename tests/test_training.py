@@ -354,6 +354,7 @@ def test_quiet(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.compiled_only("how many calls")
 def test_the_loop_adds_few_calls_to_a_step():
     class Nothing(fd.nn.Module):
         def __init__(self):
