@@ -208,7 +208,7 @@ REFUSED = {
         "another run's: optimizer class Adam, expected SGD",
     ),
     "other data": ({"corpus": 1}, None, "other data: crc32 "),
-    "other callbacks": ({"callbacks": []}, None, "another run's: callback classes"),
+    "other callbacks": ({"callbacks": []}, None, "another run's: callbacks"),
     "other accumulation": ({"accumulate": 2}, None, "another run's: accumulate 1, expected 2"),
     "no optimizer state": ({}, {"optimizer": None}, "'optimizer' is missing"),
     "a broken optimizer state": ({}, {"optimizer": {"dict": {"steps": 3}}}, "another run's or damaged"),

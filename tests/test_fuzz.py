@@ -79,6 +79,8 @@ def test_a_refusal_names_the_argument_as_the_caller_writes_it(monkeypatch):
         assert not named(message, "x"), message
     assert not named("y: got shape (2,), expected (3,)", "x", "str", ["x", "y"])
     assert named("y: got shape (2,), expected (3,)", "x", "extent 0 more", ["x", "y"])
+    assert named("run.safetensors: another run's: callbacks ['A'], expected []", "callbacks", "empty", ["model"])
+    assert not named("run.safetensors: damaged", "callbacks", "empty", ["model"])
     layer, wrapped = fd.nn.Zoneout(), fd.nn.DropConnect(fd.nn.DotAttention(), 0.5, names=())
     assert [verdict.written_as("nn.Zoneout.__call__", layer, "args", i) for i in range(3)] == ["new", "old", "args"]
     assert [verdict.written_as("nn.DropConnect.__call__", wrapped, "args", i) for i in (0, 2)] == ["x", "lengths"]

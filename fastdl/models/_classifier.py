@@ -168,4 +168,5 @@ class Classifier(nn.Module):
         """
         x = vectors("x", x, self.features)
         with evaluating(self):
-            return np.concatenate([np.empty(0, np.int64), *(predicted(self.forward(part)) for part in in_batches(x))])
+            found = [predicted(self.forward(part), "x") for part in in_batches(x)]
+        return np.concatenate([np.empty(0, np.int64), *found])

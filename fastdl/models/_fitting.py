@@ -100,9 +100,12 @@ def smoothed(label_smoothing: Any) -> Callable[[np.ndarray, np.ndarray], tuple[A
     return functools.partial(dense.softmax_cross_entropy, label_smoothing=share)
 
 
-def predicted(logits: np.ndarray) -> np.ndarray:
-    """The likeliest class of every row."""
-    return np.asarray(check_logits("logits", logits).argmax(-1))
+def predicted(logits: np.ndarray, name: str) -> np.ndarray:
+    """The likeliest class of every row of what the argument of that name led to."""
+    try:
+        return np.asarray(check_logits("logits", logits).argmax(-1))
+    except ValueError as error:
+        raise ValueError(f"{name}: the model's {error}") from None
 
 
 def padded(arrays: Sequence[np.ndarray], fill: float = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -188,4 +188,4 @@ class SequenceClassifier(nn.Module):
         """
         x = vector_sequences("x", x, self.features)
         with evaluating(self):
-            return np.concatenate([predicted(self.forward(padded(part))) for part in in_batches(x)])
+            return np.concatenate([predicted(self.forward(padded(part)), "x") for part in in_batches(x)])

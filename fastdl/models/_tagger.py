@@ -183,6 +183,6 @@ class Tagger(nn.Module):
         found = []
         with evaluating(self):
             for part in in_batches(token_sequences("sentences", sentences, self.tokens)):
-                best = predicted(self.forward(padded(part)))
+                best = predicted(self.forward(padded(part)), "sentences")
                 found += [best[: len(one), b] for b, one in enumerate(part)]
         return found

@@ -125,8 +125,10 @@ def apply_rule(
     step, grad_scale = check_call(rule, settings, step, grad_scale, dtype)
     needed = rule.states(settings)
     for name, state in states.items():
-        if state is not None and name not in needed:
-            raise ValueError(f"{name}: got an array, expected None with these settings")
+        if (state is None) == (name in needed):
+            got, expected = ("None", "an array") if state is None else ("an array", "None")
+            given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+            raise (TypeError if state is None else ValueError)(f"{name}: got {got}, expected {expected} with {given}")
     written = {"param": param}
     for name in needed:
         written[name] = out_array(name, states[name], param.shape, dtype)

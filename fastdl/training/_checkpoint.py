@@ -215,7 +215,8 @@ def _check_same(training: Mapping[str, Any], run: Run, fingerprint: Mapping[str,
     }
     for name, value in now.items():
         if training[name] != value:
-            raise ValueError(f"another run's: {name.replace('_', ' ')} {shown(training[name])}, expected {value}")
+            argument = {"callback_classes": "callbacks"}.get(name, name.replace("_class", " class"))
+            raise ValueError(f"another run's: {argument} {shown(training[name])}, expected {value}")
     for name in sorted(fingerprint.keys() | training["fingerprint"].keys()):
         stored, value = training["fingerprint"].get(name), fingerprint.get(name)
         if stored != value:

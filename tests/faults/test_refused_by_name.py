@@ -227,3 +227,19 @@ def test_rates_and_dampings_that_are_infinite(capfd):
     optimizer = curvature.LevenbergMarquardt([(b, np.empty(1))], damping=1e300)
     optimizer.step(lambda: curvature.Residuals(1e150 * (b - 2), np.array([[1e150]])))
     assert capfd.readouterr() == ("", "")  # LAPACK's complaint about a matrix with infinities
+
+
+def test_a_prediction_from_logits_that_are_not_finite_names_what_they_came_from():
+    model = fd.models.Classifier(2, 3, hidden=4, rng=0)
+    for parameter in model.parameters():
+        parameter.data = np.full_like(parameter.data, 3e38)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="^x: the model's logits"):
+        model.predict(np.full((1, 2), 3e38, np.float32))
+
+
+def test_a_state_too_many_or_too_few_is_refused_with_the_settings():
+    p, g = np.ones(3), np.ones(3)
+    with pytest.raises(TypeError, match="^velocity: got None, expected an array with .*momentum=0.9"):
+        fd.optim.sgd_update(p, g, None, lr=0.1, momentum=0.9)
+    with pytest.raises(ValueError, match="^velocity: got an array, expected None with .*momentum=0.0"):
+        fd.optim.sgd_update(p, g, np.zeros(3), lr=0.1, momentum=0.0)
