@@ -82,7 +82,7 @@ def mutate(rng: random.Random, value: Any, siblings: list[np.ndarray], depth: in
     """(what was done, the other value)."""
     if rng.random() < 0.15:
         done, other = _pick(rng, FOREIGN)  # of an array, another one may be right for itself
-        if done == "class" and callable(value):  # int would raise its own TypeError, called with anything
+        if done == "class" and (value is None or callable(value)):  # int, called, would raise a TypeError of its own
             return "raises", _raises
         return "extent, of another array" if done == "array" and isinstance(value, np.ndarray) else done, other
     if isinstance(value, np.ndarray):
