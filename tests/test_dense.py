@@ -29,7 +29,7 @@ def assert_close(one, other, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_linear_equals_the_reference_at_any_number_of_threads(level, shape, dtype, monkeypatch):
-    monkeypatch.setattr(dense, "_GRAIN_PRODUCT", 1)
+    monkeypatch.setattr(dense._grains, "PRODUCT", 1)
     rows, inputs, outputs = shape
     rng = np.random.default_rng(0)
     x, W, b, dy = (
@@ -133,7 +133,7 @@ def test_squared_error_on_awkward_arrays(level, dtype):
 
 
 def test_activations_give_the_same_bits_on_any_number_of_threads(level, monkeypatch):
-    monkeypatch.setattr(dense, "_GRAIN_ELEMENTS", 1)
+    monkeypatch.setattr(dense._grains, "ELEMENTS", 1)
     x, dy = np.random.default_rng(0).standard_normal((2, 5003)).astype(np.float32) * 5
     for function in (
         dense.sigmoid,

@@ -61,8 +61,10 @@ def test_our_names_of_a_table_exist(page):
 def test_the_names_of_a_peer_exist(peer):
     pytest.importorskip(peer)
     names = [theirs for page in COMING for theirs, _ in ROW.findall(page.read_text())]
-    for name in [name for name in names if name.split(".")[0] == peer]:
-        resolved(name)
+    own = [name for name in names if name.split(".")[0] == peer]
+    assert own, peer
+    for name in own:
+        assert resolved(name) is not None, name
 
 
 def test_every_equation_is_stated_in_its_topic_page(monkeypatch):

@@ -162,7 +162,7 @@ def slstm_backward_heads(dtype: np.dtype, **shape: int) -> Work:
 
 
 def _slstm(dtype: np.dtype, recurrence: str, **shape: int) -> tuple[Work, Callable[[], Work]]:
-    """Forward, and what makes the backward's work: from zero states, of which there are four."""
+    """The work of forward, and a function that makes that of backward. It begins with zeros for all four states."""
     made = _layer(dtype, 4, 4, True, **shape, recurrence=recurrence)
     x, h0, c0, *weights = made.arguments
     zero = np.zeros_like(c0)

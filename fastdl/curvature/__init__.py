@@ -5,6 +5,7 @@ Functions: :func:`gradient`, :func:`jacobian`, :func:`hessian`, :func:`check_gra
 :func:`trace`, :func:`diagonal`, :func:`spectral_density` and :func:`landscape` build on that, as do the optimizers.
 """
 
+from ._adahessian import AdaHessian
 from ._differences import GradientCheck, check_gradient, gradient, hessian, jacobian
 from ._function_point import FunctionPoint
 from ._gradient_flow import GradientFlow, gradient_flow
@@ -15,7 +16,7 @@ from ._linearization import linearize, register
 from ._losses import LossAt, register_loss
 from ._products import LossPoint, ModelPoint
 from ._residuals import Residuals
-from ._second_order import AdaHessian, LevenbergMarquardt, Newton, NewtonCG
+from ._second_order import LevenbergMarquardt, Newton, NewtonCG
 from ._spectrum import (
     Eigenpairs,
     Estimate,

@@ -8,12 +8,11 @@ from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._parameter import Parameter
 from ._sequential import Sequential
+from ._weight_dropout import DropConnect, EmbeddingDropout
 from ._xlstm_cells import sLSTM
 from .dropout import (
     AlphaDropout,
-    DropConnect,
     Dropout,
-    EmbeddingDropout,
     GaussianDropout,
     GaussianNoise,
     Zoneout,

@@ -9,19 +9,11 @@ from .._validate import flag
 from . import _state
 from ._arena import Arena, Changes
 from ._parameter import Parameter
-from ._tape import Tape, warn
+from ._tape import Tape
+from ._tree import Missing, check_replaces, shown_tree, uninitialised, warn_of_strangers
 from ._whole import whole
 
 _REGISTRIES = ("_parameters", "_buffers", "_children")
-
-
-class _Missing:
-    """What stands for an attribute that ``Module.__init__`` sets, until it does."""
-
-    def __get__(self, module: Any, kind: type) -> Any:
-        if module is None:
-            return self
-        raise AttributeError(_uninitialised(module))
 
 
 class Module:
@@ -67,7 +59,7 @@ class Module:
     """
 
     if not TYPE_CHECKING:  # a __getattr__ instead would slow down every attribute of every layer
-        _parameters = _buffers = _children = _arena = _tape = training = _Missing()
+        _parameters = _buffers = _children = _arena = _tape = training = Missing()
 
     training: bool
     _parameters: dict[str, Parameter]
@@ -92,10 +84,10 @@ class Module:
         own = self.__dict__
         if isinstance(value, (Parameter, Module)):
             if "_parameters" not in own:
-                raise AttributeError(_uninitialised(self))
+                raise AttributeError(uninitialised(self))
             place = "_parameters" if isinstance(value, Parameter) else "_children"
             if isinstance(value, Parameter):
-                self._check_replaces(name, value)
+                check_replaces(self, name, value)
             for registry in _REGISTRIES:
                 if registry != place:
                     own[registry].pop(name, None)
@@ -138,24 +130,6 @@ class Module:
     def _changed(self) -> None:
         """Called when a parameter or child came, went or was replaced."""
         Changes.count += 1
-
-    def _check_replaces(self, name: str, value: Parameter) -> None:
-        """Refuse a parameter that does not fit where another was: it would compute something else."""
-        had = self._parameters.get(name)
-        if had is None or had is value:
-            return
-        where = f"{type(self).__name__}.{name}"
-        tied = "; a head h @ E.T on an embedding is Linear(..., tied=embedding)"
-        if value.shape != had.shape:
-            raise ValueError(f"{where}: got a parameter of shape {value.shape}, expected {had.shape}{tied}")
-        if value.dtype != had.dtype:
-            raise ValueError(f"{where}: got a parameter of {value.dtype}, expected {had.dtype}")
-        if value.transposed != had.transposed:
-            kinds = {True: "transposed (inputs, outputs)", False: "as torch does"}
-            raise ValueError(
-                f"{where}: got a parameter stored {kinds[value.transposed]}, expected one stored "
-                f"{kinds[had.transposed]}{tied}"
-            )
 
     # ---- the two passes -----------------------------------------------------------------------------
     def forward(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
@@ -327,26 +301,11 @@ class Module:
             named = self.named_parameters()
             if arena is None or not arena._current or [id(p) for _, p in named] != [id(p) for p in arena]:
                 self._arena = arena = Arena(named)
-                self._warn_of_strangers()
+                warn_of_strangers(self, _REGISTRIES)
             arena.names = [name for name, _ in named]
             arena._tree_at = Changes.count
             arena._serve(self)
         return arena
-
-    def _warn_of_strangers(self) -> None:
-        """Say so where a list or dict holds layers that the model does not know: they would not be trained."""
-        known = {id(one) for module in self.modules() for one in (module, *module._parameters.values())}
-        for path, module in self.named_modules():
-            for name, held in vars(module).items():
-                if name in _REGISTRIES or not isinstance(held, (list, tuple, dict)):
-                    continue
-                for one in held.values() if isinstance(held, dict) else held:
-                    if isinstance(one, (Module, Parameter)) and id(one) not in known:
-                        warn(
-                            f"{path or type(self).__name__}.{name}: holds a {type(one).__name__} that is no part "
-                            "of the model and is not trained; assign it as an attribute too, or use Sequential"
-                        )
-                        break
 
     def zero_grad(self) -> None:
         """Forget the gradients: the next write to each overwrites it. Forwards wait for their backward as before."""
@@ -534,24 +493,4 @@ class Module:
         return f"{type(self).__name__}()"
 
     def __repr__(self) -> str:
-        rows: list[tuple[str, int]] = []
-        counted: set[Parameter] = set()
-
-        def visit(module: Module, label: str, depth: int) -> None:
-            own = sum(parameter.size for parameter in {*module._parameters.values()} - counted)
-            counted.update(module._parameters.values())
-            rows.append(("  " * depth + label + module._describe(), own))
-            for name, child in module._children.items():
-                visit(child, f"({name}) ", depth + 1)
-
-        visit(self, "", 0)
-        total = sum(parameter.size for _, parameter in self.named_parameters())
-        if len(rows) == 1:
-            return f"{rows[0][0]}  # {total:,} parameters"
-        width = max(len(text) for text, _ in rows)
-        lines = [f"{text:<{width}}  {count:>12,}" if count else text for text, count in rows]
-        return "\n".join([*lines, f"{'total':<{width}}  {total:>12,}"])
-
-
-def _uninitialised(module: Module) -> str:
-    return f"{type(module).__name__}: call super().__init__() first in its __init__"
+        return shown_tree(self)

@@ -15,8 +15,9 @@ from ._callbacks import Callback, EarlyStopping
 from ._checkpoint import load_checkpoint, save_checkpoint
 from ._history import History
 from ._interruption import Interruption
+from ._measured import Count, Loss, mean_loss
 from ._progress import make_progress
-from ._run import Count, Loss, Run, mean_loss
+from ._run import Run
 
 
 def fit(

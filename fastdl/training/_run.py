@@ -2,26 +2,21 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _validate, norms, optim
-from ..dense import LossValue
 from ..nn._backward import backward
-from ..nn._modes import evaluating
 from . import _checks
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched_loss
-from ._data import counted, not_finite, pair, scaled, size
+from ._data import not_finite, pair, scaled, size
 from ._history import History
 from ._interruption import Interruption
+from ._measured import Count, Loss, measured, of_batch, reason_of, warn_empty
 from ._progress import Progress
-
-Loss = Callable[[Any, Any], tuple[float, Any]]
-Count = Callable[[Any], float]
 
 
 class Run:
@@ -312,7 +307,7 @@ class Run:
                 reason = f"{found}, in batch {self.batch + number} of epoch {self.epoch + 1}"
                 break
         if reason is None:
-            reason = _reason(self.model, output)
+            reason = reason_of(self.model, output)
             if self.step > 0:
                 reason += "; a lower learning rate or a smaller max_norm may help"
         return FloatingPointError(f"{what} at step {self.step + 1}: {reason}")
@@ -416,106 +411,3 @@ class Run:
         if isinstance(self.schedule, optim.ReduceOnPlateau):
             self.schedule.step(watched_loss(self))
         return row
-
-
-def of_batch(name: str, number: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a model or a loss makes of a batch; where it refuses, the message says which of `name` it was."""
-    try:
-        return function(*arguments, **options)
-    except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError):  # somebody's own, made of other arguments
-            raise
-        raise type(error)(f"{name}: in batch {number}, {error}") from error
-
-
-def measured(result: Any, count: Count | None, y: Any) -> tuple[float, Any, float, bool]:
-    """Loss, its gradient, the targets that count, and whether the loss is a sum over them, of what a loss gave.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it or the count is not what it has to be.
-    """
-    if count is None and result.__class__ is tuple and len(result) == 2:
-        value, gradient = result  # the rule, and what most losses of one's own return
-        if value.__class__ is LossValue:
-            return float(value), gradient, counted("loss.count", value.count), value.reduction == "sum"
-        if value.__class__ is float:
-            return value, gradient, size(y), False
-    if not isinstance(result, (tuple, list)):
-        raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient with respect to the outputs)")
-    if len(result) != 2:
-        raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient with respect to the outputs)")
-    value, gradient = result
-    if isinstance(value, (str, bytes)) or value is None:
-        raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number")
-    if np.ndim(value) != 0:
-        raise ValueError(f"loss: got values of shape {np.shape(value)}, expected one number, a mean over the targets")
-    if count is not None:
-        number = counted("count(targets)", count(y))
-    else:
-        own = getattr(value, "count", None)
-        number = size(y) if own is None else counted("loss.count", own)
-    summed = getattr(value, "reduction", "mean") == "sum"
-    try:
-        return float(value), gradient, number, summed
-    except (TypeError, ValueError):
-        raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number") from None
-
-
-def warn_empty(name: str, place: int) -> None:
-    warnings.warn(f"{name}: no target of batch {place + 1} counts: such batches add nothing", stacklevel=2)
-
-
-def _reason(model: Any, output: Any) -> str:
-    bad = next((name for name, one in model.named_parameters() if not np.isfinite(one.data).all()), None)
-    if bad is not None:
-        return f"the parameter {bad} is not finite"
-    if output is not None and (found := not_finite("outputs", output)):
-        return f"inputs and targets are finite, but {found}"
-    return "inputs, targets and outputs are finite" if output is not None else "inputs and targets are finite"
-
-
-def mean_loss(
-    model: Any,
-    batches: Iterable[Batch],
-    loss: Loss,
-    carry_state: bool,
-    count: Count | None = None,
-    name: str = "batches",
-    run: Run | None = None,
-    interruption: Interruption | None = None,
-) -> float:
-    """Mean loss over all targets that count, in evaluation mode; the model's modes are restored.
-
-    For a `run`, one that is not finite is an error; otherwise it is what was measured.
-    """
-    targets: float = 0
-    total, state, warned = 0.0, None, run is not None and run.warned
-    with evaluating(model):
-        for place, batch in enumerate(batches):
-            x, y = pair(batch, name, place + 1)
-            if carry_state:
-                output, state = of_batch(name, place + 1, model.forward, x, state, return_state=True)
-            else:
-                output = of_batch(name, place + 1, model.forward, x)
-            result = of_batch(name, place + 1, loss, output, y)
-            value, _, number, summed = measured(result, count, y)
-            if number == 0:
-                if not warned:
-                    warned = True
-                    warn_empty(name, place)
-                continue
-            if run is not None and not math.isfinite(value):
-                found = not_finite("inputs", x) or not_finite("targets", y)
-                reason = f"{found}, in batch {place + 1}" if found else _reason(model, output)
-                raise FloatingPointError(f"the {name} loss became {value} in epoch {run.epoch + 1}: {reason}")
-            total += value if summed else value * number
-            targets += number
-            if interruption is not None and interruption.signum is not None:
-                return math.nan
-    if run is not None:
-        run.warned = warned
-    if targets == 0:
-        raise ValueError(f"{name}: gave no targets that count, expected some")
-    return total / targets

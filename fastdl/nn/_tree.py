@@ -1,0 +1,80 @@
+"""What is asked of a module's tree: whether a parameter fits, what it does not know, how it is shown."""
+
+from typing import TYPE_CHECKING, Any
+
+from ._parameter import Parameter
+from ._tape import warn
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+
+class Missing:
+    """What stands for an attribute that ``Module.__init__`` sets, until it does."""
+
+    def __get__(self, module: Any, kind: type) -> Any:
+        if module is None:
+            return self
+        raise AttributeError(uninitialised(module))
+
+
+def uninitialised(module: Any) -> str:
+    return f"{type(module).__name__}: call super().__init__() first in its __init__"
+
+
+def check_replaces(module: "Module", name: str, value: Parameter) -> None:
+    """Refuse a parameter that does not fit where another was: it would compute something else."""
+    had = module._parameters.get(name)
+    if had is None or had is value:
+        return
+    where = f"{type(module).__name__}.{name}"
+    tied = "; a head h @ E.T on an embedding is Linear(..., tied=embedding)"
+    if value.shape != had.shape:
+        raise ValueError(f"{where}: got a parameter of shape {value.shape}, expected {had.shape}{tied}")
+    if value.dtype != had.dtype:
+        raise ValueError(f"{where}: got a parameter of {value.dtype}, expected {had.dtype}")
+    if value.transposed != had.transposed:
+        kinds = {True: "transposed (inputs, outputs)", False: "as torch does"}
+        raise ValueError(
+            f"{where}: got a parameter stored {kinds[value.transposed]}, expected one stored "
+            f"{kinds[had.transposed]}{tied}"
+        )
+
+
+def warn_of_strangers(model: "Module", registries: tuple[str, ...]) -> None:
+    """Say so where a list or dict holds layers that the model does not know: they would not be trained."""
+    from ._module import Module  # which stands on this file
+
+    known = {id(one) for module in model.modules() for one in (module, *module._parameters.values())}
+    for path, module in model.named_modules():
+        for name, held in vars(module).items():
+            if name in registries or not isinstance(held, (list, tuple, dict)):
+                continue
+            for one in held.values() if isinstance(held, dict) else held:
+                if isinstance(one, (Module, Parameter)) and id(one) not in known:
+                    warn(
+                        f"{path or type(model).__name__}.{name}: holds a {type(one).__name__} that is no part "
+                        "of the model and is not trained; assign it as an attribute too, or use Sequential"
+                    )
+                    break
+
+
+def shown_tree(model: Any) -> str:
+    """A line a module, with how many parameters are its own, and their total."""
+    rows: list[tuple[str, int]] = []
+    counted: set[Parameter] = set()
+
+    def visit(module: "Module", label: str, depth: int) -> None:
+        own = sum(parameter.size for parameter in {*module._parameters.values()} - counted)
+        counted.update(module._parameters.values())
+        rows.append(("  " * depth + label + module._describe(), own))
+        for name, child in module._children.items():
+            visit(child, f"({name}) ", depth + 1)
+
+    visit(model, "", 0)
+    total = sum(parameter.size for _, parameter in model.named_parameters())
+    if len(rows) == 1:
+        return f"{rows[0][0]}  # {total:,} parameters"
+    width = max(len(text) for text, _ in rows)
+    lines = [f"{text:<{width}}  {count:>12,}" if count else text for text, count in rows]
+    return "\n".join([*lines, f"{'total':<{width}}  {total:>12,}"])
