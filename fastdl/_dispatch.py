@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import _tracing
 from .kernels.baseline import system as _system
 
 LEVELS = ("baseline", "avx2", "avx512")
@@ -207,6 +208,9 @@ def mirrored(function: _F) -> _F:
 
     @functools.wraps(function)
     def choose(*args: Any, **kwargs: Any) -> Any:
+        if _tracing.running and _tracing.current() is not None and _tracing.call is not None:
+            with _tracing.recording(None):
+                return _tracing.call(choose, args, kwargs)
         if _reference.get():
             return on_reference(args, kwargs)
         return function(*args, **kwargs)

@@ -18,9 +18,10 @@ FLOORS = [
     {"training"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
-    {"_config", "_products"},
+    {"_config", "_products", "_differences"},
     {"_validate", "_threads", "_memory", "_safetensors"},
     {"_dispatch", "_files"},
+    {"_tracing"},
     {"kernels"},
 ]
 # Between rooms of one floor: who may use whom.

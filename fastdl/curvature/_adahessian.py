@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._differences import check_finite
 from .._validate import number
 from ..optim._rule import check_betas
 from ..random import Generator, as_generator
 from ._closure_optimizer import ClosureOptimizer, gradient_at, point_of
-from ._finite import check_finite
 from ._spectrum import Point
 
 PointClosure = Callable[[], Point]

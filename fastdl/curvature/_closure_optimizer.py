@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._differences import NotFinite, check_finite
 from .._validate import check_shape, function, integer, is_one_of, number, plain_array, shown
 from ..optim._groups import Memory, check_keys
-from ._finite import NotFinite, check_finite
 
 
 class ClosureOptimizer:

@@ -6,10 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from .._differences import (
+    Function,
+    NotFinite,
+    check_finite,
+    checked_function,
+    gradient,
+    hessian,
+    one_number,
+    real_array,
+)
 from .._validate import choice, float_array, real_values, shown
-from ._differences import gradient, hessian
-from ._finite import NotFinite, check_finite
-from ._functions import Function, checked_function, one_number, real_array
 
 _MEANINGLESS = 0.1  # an estimated error above this share of the largest entry: not one digit is known
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .._differences import check_finite
 from .._files import name_of, save_picture
 from .._validate import float_array, integer, mapping
 from ..nn import Module
-from ._finite import check_finite
 from ._linearization import linearize
 from ._recurrent import Cell, Stack, Weights
 

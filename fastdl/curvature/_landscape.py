@@ -5,11 +5,11 @@ import os
 
 import numpy as np
 
+from .._differences import check_finite
 from .._files import name_of, save_picture
 from .._validate import integer, number
 from ..nn import Module
 from ._eigen import norm
-from ._finite import check_finite
 from ._losses import LossFunction
 from ._products import Data, LossPoint
 from ._spectrum import Point, eigenpairs, spectral_density

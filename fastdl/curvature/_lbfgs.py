@@ -6,9 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .._differences import NotFinite, check_finite
 from .._validate import check_shape, function, integer, number
 from ._closure_optimizer import ClosureOptimizer, loss_of
-from ._finite import NotFinite, check_finite
 
 
 class LBFGS(ClosureOptimizer):

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import dense
+from .._differences import NotFinite, real_array
 from .._validate import float_array, function, shown
-from ._finite import NotFinite
-from ._functions import real_array
 
 LossFunction = Callable[..., tuple[Any, np.ndarray]]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .._differences import NotFinite
 from .._memory import aligned_zeros
 from .._validate import choice, float_array, integer, parts, written_as
 from ..nn import Module
-from ._finite import NotFinite
 from ._layout import Layout
 from ._linearization import linearize
 from ._losses import LossFunction, loss_at

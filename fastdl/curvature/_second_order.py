@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._differences import NotFinite, check_finite, real_array
 from .._validate import check_shape, function, integer, number
 from ._closure_optimizer import ClosureOptimizer, backtrack, gradient_at, point_of
-from ._finite import NotFinite, check_finite
-from ._functions import real_array
 from ._residuals import Residuals
 from ._spectrum import Point
 from ._twins import refuse_twins

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .._differences import check_finite
 from .._validate import choice, integer, number
 from ..random import Generator, as_generator
 from ._eigen import ends, extreme, norm, symmetric_eigen, without
-from ._finite import check_finite
 
 _DENSE = 100  # up to so many parameters the matrix itself is built and decomposed
 

@@ -56,6 +56,8 @@ class CharLM(nn.Module):
     (5, 3, 5)
     """
 
+    _inline = True
+
     def __init__(
         self,
         vocabulary: Vocabulary,

@@ -47,6 +47,8 @@ class SequenceGenerator(nn.Module):
            [0, 1, 2]])
     """
 
+    _inline = True
+
     def __init__(
         self,
         classes: int,

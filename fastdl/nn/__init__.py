@@ -3,11 +3,15 @@
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
+from ._check import GradientChecks
+from ._derivatives import derivative
+from ._derived import detach
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._parameter import Parameter
 from ._sequential import Sequential
+from ._value_and_grad import value_and_grad
 from ._weight_dropout import DropConnect, EmbeddingDropout
 from ._xlstm_cells import sLSTM
 from .dropout import (
@@ -33,6 +37,7 @@ __all__ = [
     "EmbeddingDropout",
     "GaussianDropout",
     "GaussianNoise",
+    "GradientChecks",
     "IndRNN",
     "Linear",
     "MinGRU",
@@ -44,8 +49,11 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "Zoneout",
+    "derivative",
+    "detach",
     "monte_carlo",
     "sLSTM",
+    "value_and_grad",
 ]
 
 

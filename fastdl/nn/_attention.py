@@ -9,6 +9,7 @@ from .. import sequence
 from .._validate import flag, float_array, integer, lengths_array
 from ..random import Generator, as_generator
 from ._layers import Linear, float_dtype
+from ._links import Link, link_without_weights
 from ._module import Module
 from ._parameter import Parameter
 
@@ -98,6 +99,9 @@ class DotAttention(Module, alone=True):
         dx, dkeys, dvalues = sequence.dot_attention_backward(dy, weights, x, source, source, lengths, self.scaled)
         self._pop()
         return dx, dkeys + dvalues
+
+    def _link(self, args: Any, kwargs: Any, result: Any, backward: Any) -> Link:
+        return link_without_weights(self, args, kwargs, result, backward)
 
     def _describe(self) -> str:
         return f"DotAttention({'scaled=True' if self.scaled else ''})"
@@ -223,6 +227,9 @@ class AdditiveAttention(Module):
         dv_sum[...] = dv_sum + dv if accumulate else dv
         dsource += self.key.backward(dkeys)
         return self.query.backward(dquery), dsource
+
+    def _link(self, args: Any, kwargs: Any, result: Any, backward: Any) -> Link:
+        return link_without_weights(self, args, kwargs, result, backward)
 
     def _describe(self) -> str:
         return f"AdditiveAttention({self.query.in_features}, {self.key.in_features}, {self.size})"

@@ -1,6 +1,6 @@
 """What every layer is: parameters, buffers, children, modes, state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,15 +8,18 @@ import numpy as np
 from .._validate import flag
 from . import _state
 from ._arena import Arena, Changes
+from ._check import GradientChecks, check_gradients
+from ._derived import derived_backward, prepare
+from ._links import Link, link
 from ._parameter import Parameter
+from ._stateful import Stateful
 from ._tape import Tape
 from ._tree import Missing, check_replaces, shown_tree, uninitialised, warn_of_strangers
-from ._whole import whole
 
 _REGISTRIES = ("_parameters", "_buffers", "_children")
 
 
-class Module:
+class Module(Stateful):
     """Base of all layers: subclass it, assign parameters and children as attributes, write both passes.
 
     In training mode ``forward`` pushes what ``backward`` needs on ``self._tape`` (references, no copies) and
@@ -62,6 +65,8 @@ class Module:
         _parameters = _buffers = _children = _arena = _tape = training = Missing()
 
     training: bool
+    _derived = False  # whether backward is derived from forward
+    _inline = False  # whether a derived forward that hands it states records the calls of its layers instead of its own
     _parameters: dict[str, Parameter]
     _buffers: dict[str, None]  # names; the values are attributes
     _children: "dict[str, Module]"
@@ -75,10 +80,12 @@ class Module:
         self.training = True
 
     def __init_subclass__(cls, alone: bool = False, **kwargs: Any) -> None:
-        """Any class's own ``forward`` becomes all or nothing, but for `alone`: layers that call no others."""
+        """Any class's own ``forward`` becomes all or nothing, but for `alone`: layers that call no others.
+
+        Where the class writes no ``backward`` for it, that is derived.
+        """
         super().__init_subclass__(**kwargs)
-        if "forward" in cls.__dict__ and not alone:
-            cls.forward = whole(cls.forward)  # type: ignore[method-assign]
+        prepare(cls, Module, alone)
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
@@ -154,25 +161,49 @@ class Module:
         """
         raise TypeError(f"{type(self).__name__} defines no forward")
 
-    def backward(self, dy: np.ndarray) -> Any:
-        """Add to the gradients of the parameters; each layer writes its own.
+    if TYPE_CHECKING:  # a layer's own takes what it wants
 
-        Parameters
-        ----------
-        dy : ndarray
-            Gradient of the loss with respect to what the last forward without a backward returned.
+        def backward(self, dy: np.ndarray, *args: Any, **kwargs: Any) -> Any: ...
 
-        Returns
-        -------
-        ndarray, or what the layer says
-            Gradient with respect to that forward's input.
+    else:
 
-        Raises
-        ------
-        TypeError
-            Here, since a subclass has to define it.
-        """
-        raise TypeError(f"{type(self).__name__} defines no backward")
+        def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
+            """Add to the gradients of the parameters; derived from ``forward`` where a layer does not write its own.
+
+            Parameters
+            ----------
+            dy : ndarray, or tuple, list or dict of them
+                Gradient of the loss with respect to what the last forward without a backward returned, in its form. Where
+                there are several None stands for zeros.
+            input_gradient : bool, default True
+                Whether the gradient with respect to the input is wanted.
+
+            Returns
+            -------
+            ndarray, or tuple, list or dict of them
+                Gradient with respect to that forward's argument, in its form; of several arguments a tuple. None for what
+                is no array of floats, and with ``input_gradient=False``.
+
+            Raises
+            ------
+            TypeError, ValueError
+                If `dy` does not fit the outputs, or the module defines no forward; nothing is written then.
+            RuntimeError
+                If no forward in training mode waits for it.
+
+            Notes
+            -----
+            A derived backward that fails on its way empties the tapes and forgets the gradients of the module.
+            """
+            if not self._derived:
+                raise TypeError(f"{type(self).__name__} defines no backward")
+            return derived_backward(self, dy, flag("input_gradient", input_gradient))
+
+        backward.derives = True
+
+    def _link(self, args: Any, kwargs: Any, result: Any, backward: Any) -> Link:
+        """How a call within a derived forward is tied to its backward; layers with several ways in or out say so."""
+        return link(self, args, kwargs, result, backward)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
@@ -189,6 +220,51 @@ class Module:
     def _pop(self) -> Any:
         self._peek()
         return self._tape.pop()
+
+    def check_gradients(
+        self, *args: Any, entries: int = 8, rtol: float = 1e-5, rng: int | None = 0, **kwargs: Any
+    ) -> GradientChecks:
+        """Compare what ``backward`` gives with differences of ``forward``, in float64.
+
+        Parameters
+        ----------
+        *args, **kwargs : ndarray, or what forward takes
+            The inputs; arrays of floats are taken as float64.
+        entries : int, default 8
+            Of each parameter and input so many entries are compared, drawn where it has more.
+        rtol : float, default 1e-5
+            Largest relative difference that passes (:func:`fastdl.curvature.check_gradient`).
+        rng : None, int or fastdl.random.Generator, default 0
+            Decides the entries, and the weights under which all outputs become one number.
+
+        Returns
+        -------
+        fastdl.nn.GradientChecks
+            A verdict for each parameter and input, by name: true where all passed; it prints as a table.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the module refuses its inputs, or computes in float32 whatever its parameters are.
+
+        Notes
+        -----
+        A copy of the module is checked: the module keeps its values, gradients, tapes and random numbers. It runs in
+        training mode, with the same masks each time.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> class Wrong(fd.nn.Module):
+        ...     def forward(self, x):
+        ...         self._tape.append(x)
+        ...         return x * x
+        ...     def backward(self, dy):
+        ...         return dy * self._pop()
+        >>> Wrong().check_gradients(np.array([3.0]))
+        x  FAILED: worst entry [0]: given ..., expected ... +- ..., relative difference 0.5
+        """
+        return check_gradients(self, args, kwargs, entries, rtol, rng)
 
     # ---- modes --------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> "Module":
@@ -351,141 +427,6 @@ class Module:
     def requires_grad(self, value: bool) -> None:
         for _, parameter in self.named_parameters():
             parameter.requires_grad = value
-
-    # ---- buffers ------------------------------------------------------------------------------------
-    def register_buffer(self, name: str, value: Any) -> None:
-        """Keep an array or number with the parameters: saved and loaded with them, but not trained.
-
-        Parameters
-        ----------
-        name : str
-            The attribute under which it is found; without a dot, and not taken by anything but a buffer.
-        value : ndarray of real numbers or bool, or a number
-            An array is copied; a number becomes a float (float64). Assigning to the attribute later copies values of
-            the same shape in.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If the name is taken or the value neither.
-
-        Examples
-        --------
-        >>> import numpy as np, fastdl as fd
-        >>> layer = fd.nn.Linear(2, 1, rng=0)
-        >>> layer.register_buffer("mean", np.zeros(2))
-        >>> layer.mean = [3, 4]
-        >>> layer.state_dict()["mean"]
-        array([3., 4.])
-        """
-        if not isinstance(name, str):
-            raise TypeError(f"name: got {type(name).__name__}, expected str")
-        if "." in name or not name or (name not in self._buffers and hasattr(self, name)):
-            raise ValueError(f"name: got {name!r}, expected a name without a dot that no other attribute has")
-        kept = _state.new_buffer(value)
-        self._buffers[name] = None
-        self.__dict__[name] = kept
-
-    def named_buffers(self) -> list[tuple[str, Any]]:
-        """The buffers of the whole tree with qualified names.
-
-        Returns
-        -------
-        list of (str, ndarray or float)
-            In the order of registration, a module's own before its children's. The arrays themselves, not copies.
-        """
-        return [
-            (f"{path}.{name}" if path else name, getattr(module, name))
-            for path, module in self.named_modules()
-            for name in module._buffers
-        ]
-
-    # ---- state --------------------------------------------------------------------------------------
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers under torch's names and in torch's layouts.
-
-        ``torch_model.load_state_dict({k: torch.from_numpy(v) for k, v in model.state_dict().items()})`` works
-        for the model with the same layers. As there, a tied parameter has each of its names.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Copies: nothing that is done to them changes the model.
-        """
-        found = {}
-        for path, module in self.named_modules():
-            own = module._export() | {name: np.array(getattr(module, name)) for name in module._buffers}
-            found.update({f"{path}.{name}" if path else name: array for name, array in own.items()})
-        return found
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values in. If anything is refused or fails the model stays as it was.
-
-        Parameters
-        ----------
-        state : mapping of str to ndarray
-            As :meth:`state_dict` gives, or torch's with tensors turned to arrays. Names must be exactly the
-            model's. NaN is taken.
-
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown, a shape differs, or the names of a tied parameter have different values.
-        TypeError
-            If `state` is no mapping or a value is not an array of real numbers.
-        """
-        _state.load_arrays(self, state)
-
-    def random_state(self) -> dict[str, Any]:
-        """What decides the numbers to come, nested by attribute; layers that draw none are left out.
-
-        That is the state of every :class:`fastdl.random.Generator` (and NumPy's and Python's) that a module holds as
-        an attribute or in a list, tuple or dict, each once where several share it, and of the layers that draw masks.
-
-        Returns
-        -------
-        dict
-            What :meth:`load_random_state` takes: ints, lists and dicts of them.
-        """
-        return _state.random_state(self, set())
-
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`random_state` was taken.
-
-        Parameters
-        ----------
-        state : mapping
-            As :meth:`random_state` gives.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If it is not a state of this model; all generators and layers stay as they were.
-        """
-        _state.load_random_state(self, state)
-
-    def _gathers_random(self) -> bool:
-        """Whether this module's random state is gathered by its parent's, having no method of its own."""
-        return type(self).random_state is Module.random_state
-
-    def _own_random_state(self) -> dict[str, Any]:
-        """What a layer that draws masks adds to its generators and children."""
-        return {}
-
-    def _load_own_random_state(self, state: Mapping[str, Any]) -> None:
-        """Take up what :meth:`_own_random_state` gave, from among the rest."""
-
-    def _export(self) -> dict[str, np.ndarray]:
-        """This module's own parameters in torch's layout."""
-        return {
-            name: parameter.data.T.copy() if parameter.transposed else parameter.data.copy()
-            for name, parameter in self._parameters.items()
-        }
-
-    def _import(self, arrays: dict[str, np.ndarray]) -> None:
-        """Undo :meth:`_export`; shapes have been checked."""
-        for name, parameter in self._parameters.items():
-            parameter.data = arrays[name].T if parameter.transposed else arrays[name]
 
     # ---- what a reader sees -------------------------------------------------------------------------
     def _describe(self) -> str:

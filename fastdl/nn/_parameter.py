@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _tracing
 from .._memory import aligned_zeros
 from .._validate import check_shape, flag, float_array, index_array, real_values
 
@@ -109,6 +110,10 @@ class Parameter:
     @property
     def data(self) -> np.ndarray:
         """The values: a view into the arena's buffer. Assigning copies values in."""
+        if _tracing.running:
+            trace = _tracing.current()
+            if trace is not None:
+                return trace.read(self)
         return self._data
 
     @data.setter

@@ -38,6 +38,8 @@ class Sequential(Module):
     total                         58
     """
 
+    _inline = True
+
     def __init__(self, *layers: Module) -> None:
         super().__init__()
         for index, layer in enumerate(layers):

@@ -17,6 +17,7 @@ from ._ends import Directions, Ends, State
 from ._initial import Initial, checked_init
 from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, shapes_of
 from ._layers import float_dtype
+from ._links import Link, link_recurrent
 from ._module import Module
 from ._parameter import Parameter
 from ._tape import warn
@@ -356,6 +357,10 @@ class Stack(Module):
 
     def _without_cells(self) -> str:
         return "has no cell state" if self._cell.states == 1 else "has one that means nothing without n and m"
+
+    def _link(self, args: Any, kwargs: Any, result: Any, backward: Any) -> Link:
+        """The input and the initial states; the outputs, final states and cells (nn/_links.py)."""
+        return link_recurrent(self._cell.states, args, kwargs, result, backward)
 
     # ---- small parts ----------------------------------------------------------------------------------------
     def _taken(self, state: State | None, batch: int) -> tuple[np.ndarray, ...]:

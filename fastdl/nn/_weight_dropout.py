@@ -9,6 +9,7 @@ import numpy as np
 from .. import dropout as functional
 from .._validate import choice, flag, float_array, integer, members
 from ._backward import backward
+from ._links import Link
 from ._module import Module
 from .dropout import Drawn
 
@@ -218,6 +219,10 @@ class DropConnect(Drawn):
             if earlier is not None:
                 gradient += earlier[0]
         return dx if wanted else None
+
+    def _link(self, args: Any, kwargs: Any, result: Any, backward: Any) -> Link:
+        """As the layer's own, whose gradient this one's backward takes alone."""
+        return self.layer._link(args, kwargs, result, backward)
 
     @contextlib.contextmanager
     def _masked(self, where: dict[str, Any]) -> Iterator[None]:

@@ -38,6 +38,11 @@ def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
     return all_or_nothing
 
 
+def tapes_of(module: "Module") -> list[Tape]:
+    """The tapes of a module and of all below it."""
+    return [module._tape, *_below(module)[0]] if module._children else [module._tape]
+
+
 def _below(module: "Module") -> tuple[list[Tape], list["Module"]]:
     """The tapes of all modules below one, and which of these draw; found anew after any change of any model.
 

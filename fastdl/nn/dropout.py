@@ -175,6 +175,8 @@ class Dropout(Drawn, alone=True):
             return functional.dropout_forward(x, self.p, scaling="classic", training=False)
         return super().forward(x)
 
+    backward = Drawn.backward  # which undoes this forward too
+
     def _apply(self, x: np.ndarray, where: dict[str, Any]) -> np.ndarray:
         return functional.dropout_forward(x, self.p, **where, scaling=self.scaling, broadcast_axes=self.broadcast_axes)
 

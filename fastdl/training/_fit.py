@@ -58,7 +58,8 @@ def fit(
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with
         respect to the outputs. The losses of this library return a :class:`fastdl.dense.LossValue`, which says how
-        many targets count; so may yours.
+        many targets count; so may yours. One that returns the value alone, computed by NumPy's functions, gets its
+        gradient derived (:func:`fastdl.nn.value_and_grad`).
     count : callable, optional
         ``count(targets) -> number`` of the targets that count in a batch, where the loss does not say it (or does
         not say what you mean). By default a loss that is a plain float counts all numbers in the targets.

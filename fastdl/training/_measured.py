@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dense import LossValue
+from ..nn import value_and_grad
 from ..nn._modes import evaluating
 from ._batches import Batch
 from ._data import counted, not_finite, pair, size
@@ -45,7 +46,9 @@ def measured(result: Any, count: Count | None, y: Any) -> tuple[float, Any, floa
         if value.__class__ is float:
             return value, gradient, size(y), False
     if not isinstance(result, (tuple, list)):
-        raise TypeError(f"loss: got {type(result).__name__}, expected (value, gradient with respect to the outputs)")
+        raise TypeError(
+            f"loss: got {type(result).__name__}, expected a number, or (value, gradient with respect to the outputs)"
+        )
     if len(result) != 2:
         raise ValueError(f"loss: got {len(result)} values, expected two, (value, gradient with respect to the outputs)")
     value, gradient = result
@@ -63,6 +66,31 @@ def measured(result: Any, count: Count | None, y: Any) -> tuple[float, Any, floa
         return float(value), gradient, number, summed
     except (TypeError, ValueError):
         raise TypeError(f"loss: got a value of type {type(value).__name__}, expected a number") from None
+
+
+class Differentiated:
+    """A loss as a run calls it: of one that gives a number alone the gradient is derived (fd.nn.value_and_grad)."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self._derived: Callable[..., tuple[Any, Any]] | None = None
+        self._counts = False  # whether the number says how many targets it stands for, which a derived one does not
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        plain: Any = None
+        if self._derived is None or self._counts:
+            plain = self.loss(outputs, targets)
+            if not is_number(plain):
+                return plain
+            self._counts = isinstance(plain, LossValue)
+            self._derived = self._derived or value_and_grad(self.loss)
+        value, gradient = self._derived(outputs, targets)
+        return (plain if self._counts else float(value)), gradient
+
+
+def is_number(result: Any) -> bool:
+    """Whether a loss gave a value without a gradient."""
+    return isinstance(result, (float, np.floating)) or (isinstance(result, np.ndarray) and result.shape == ())
 
 
 def warn_empty(name: str, place: int) -> None:
@@ -102,6 +130,8 @@ def mean_loss(
             else:
                 output = of_batch(name, place + 1, model.forward, x)
             result = of_batch(name, place + 1, loss, output, y)
+            if is_number(result):
+                result = (result if isinstance(result, LossValue) else float(result)), None
             value, _, number, summed = measured(result, count, y)
             if number == 0:
                 if not warned:

@@ -15,7 +15,7 @@ from ._callbacks import Callback, watched_loss
 from ._data import not_finite, pair, scaled, size
 from ._history import History
 from ._interruption import Interruption
-from ._measured import Count, Loss, measured, of_batch, reason_of, warn_empty
+from ._measured import Count, Differentiated, Loss, measured, of_batch, reason_of, warn_empty
 from ._progress import Progress
 
 
@@ -81,6 +81,7 @@ class Run:
         self.max_norm, self.accumulate = _checks.step_settings(max_norm, accumulate)
         self.carry_state = _checks.carries(model, carry_state)
         self._model, self._optimizer, self.loss_function, self.count = model, optimizer, loss, count
+        self._differentiated = Differentiated(loss)
         # A Scheduler, moved on every step, or a ReduceOnPlateau, every epoch.
         made = schedule is None or hasattr(schedule, "step")
         self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
@@ -211,7 +212,7 @@ class Run:
         loss, summed = 0.0, False
         for place, (x, y) in enumerate(group):
             output = of_batch(name, first + place, self.forward, x)
-            result = of_batch(name, first + place, self.loss_function, output, y)
+            result = of_batch(name, first + place, self._differentiated, output, y)
             value, gradient, number, summed = measured(result, self.count, y)
             if number == 0:
                 model.train()  # forgets this forward

@@ -1,0 +1,51 @@
+"""Whether a derived forward is at work (nn/_trace.py): asked wherever a call may have to be recorded.
+
+``running`` counts the traces that are open in all threads: whoever traces nothing pays for one look at a number.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+running = 0
+call: Callable[..., Any] | None = None  # how a public function is called within a trace; set by nn/_derivatives
+_lock = threading.Lock()
+
+
+class _Here(threading.local):
+    trace: Any = None
+
+
+_here = _Here()
+
+
+def _after_fork() -> None:
+    """A child has one thread, which traces nothing; nobody in it would open the lock again."""
+    global running, _lock
+    running, _lock, _here.trace = 0, threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def current() -> Any:
+    """The trace that this thread records on, or None."""
+    return _here.trace
+
+
+@contextlib.contextmanager
+def recording(trace: Any) -> Iterator[None]:
+    """Let this thread record on `trace` inside, or on none (None); outside it goes on as before."""
+    global running
+    before = _here.trace
+    with _lock:
+        running += trace is not None
+    _here.trace = trace
+    try:
+        yield
+    finally:
+        _here.trace = before
+        with _lock:
+            running -= trace is not None

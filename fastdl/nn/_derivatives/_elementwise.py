@@ -1,0 +1,127 @@
+"""Elementwise functions: dy times the derivative, with respect to each argument."""
+
+import math
+
+import numpy as np
+
+from ._table import composed, constant, row
+
+
+def _times(factor):
+    """The rule of a function of one argument whose derivative is factor(x, y)."""
+    return lambda dy, y, x: dy * factor(x, y)
+
+
+def _pass(dy, y, *args):
+    return dy
+
+
+def _minus(dy, y, *args):
+    return -dy
+
+
+row(np.add, _pass, _pass, linear=True)
+row(np.subtract, _pass, _minus, linear=True)
+row(np.negative, _minus, linear=True)
+row(np.positive, _pass, linear=True)
+row(np.multiply, lambda dy, y, a, b: dy * b, lambda dy, y, a, b: dy * a)
+row(np.true_divide, lambda dy, y, a, b: dy / b, lambda dy, y, a, b: -dy * y / b)
+row(np.reciprocal, _times(lambda x, y: -y * y))
+row(np.square, _times(lambda x, y: 2 * x))
+
+
+def _power_base(dy, y, a, b):
+    """b a^(b - 1), 0 for b = 0."""
+    if np.ndim(b) == 0:
+        return dy * (b * a ** (b - 1)) if b != 0 else np.zeros_like(dy)
+    with np.errstate(all="ignore"):
+        return dy * np.where(b == 0, 0, b * np.power(a, np.where(b == 0, 1, b - 1)))
+
+
+def _power_exponent(dy, y, a, b):
+    """y log(a), 0 for a = 0."""
+    return dy * y * np.log(np.where(a == 0, 1, a))
+
+
+row(np.power, _power_base, _power_exponent)
+row(np.float_power, _power_base, _power_exponent)
+
+# ---- exponentials and logarithms, roots ---------------------------------------------------------------------
+row(np.exp, _times(lambda x, y: y))
+row(np.exp2, _times(lambda x, y: y * math.log(2)))
+row(np.expm1, _times(lambda x, y: y + 1))
+row(np.log, lambda dy, y, x: dy / x)
+row(np.log2, lambda dy, y, x: dy / (x * math.log(2)))
+row(np.log10, lambda dy, y, x: dy / (x * math.log(10)))
+row(np.log1p, lambda dy, y, x: dy / (1 + x))
+row(np.sqrt, lambda dy, y, x: dy / (2 * y))
+row(np.cbrt, lambda dy, y, x: dy / (3 * y * y))
+row(np.logaddexp, lambda dy, y, a, b: dy * np.exp(a - y), lambda dy, y, a, b: dy * np.exp(b - y))
+row(np.logaddexp2, lambda dy, y, a, b: dy * np.exp2(a - y), lambda dy, y, a, b: dy * np.exp2(b - y))
+
+# ---- circle and hyperbola -----------------------------------------------------------------------------------
+row(np.sin, _times(lambda x, y: np.cos(x)))
+row(np.cos, _times(lambda x, y: -np.sin(x)))
+row(np.tan, _times(lambda x, y: 1 + y * y))
+row(np.arcsin, lambda dy, y, x: dy / np.sqrt(1 - x * x))
+row(np.arccos, lambda dy, y, x: -dy / np.sqrt(1 - x * x))
+row(np.arctan, lambda dy, y, x: dy / (1 + x * x))
+row(np.sinh, _times(lambda x, y: np.cosh(x)))
+row(np.cosh, _times(lambda x, y: np.sinh(x)))
+row(np.tanh, _times(lambda x, y: 1 - y * y))
+row(np.arcsinh, lambda dy, y, x: dy / np.sqrt(x * x + 1))
+row(np.arccosh, lambda dy, y, x: dy / np.sqrt(x * x - 1))
+row(np.arctanh, lambda dy, y, x: dy / (1 - x * x))
+row(np.arctan2, lambda dy, y, a, b: dy * b / (a * a + b * b), lambda dy, y, a, b: -dy * a / (a * a + b * b))
+row(np.hypot, lambda dy, y, a, b: dy * a / y, lambda dy, y, a, b: dy * b / y)
+for _degrees in (np.deg2rad, np.radians):
+    row(_degrees, lambda dy, y, x: dy * (math.pi / 180), linear=True)
+for _radians in (np.rad2deg, np.degrees):
+    row(_radians, lambda dy, y, x: dy * (180 / math.pi), linear=True)
+
+# ---- with a kink: the gradient is shared where arguments tie, 0 for the modulus at 0 ------------------------
+row(np.absolute, _times(lambda x, y: np.sign(x)))
+row(np.fabs, _times(lambda x, y: np.sign(x)))
+
+
+def _share(own, other):
+    """1 where `own` is the result, one half where both are."""
+    return lambda dy, y, a, b: dy * np.where(a == b, 0.5, own(a, b)).astype(y.dtype, copy=False)
+
+
+for _greatest in (np.maximum, np.fmax):
+    row(_greatest, _share(np.greater, np.less), _share(np.less, np.greater))
+for _least in (np.minimum, np.fmin):
+    row(_least, _share(np.less, np.greater), _share(np.greater, np.less))
+row(np.remainder, _pass, lambda dy, y, a, b: -dy * np.floor_divide(a, b))
+row(np.fmod, _pass, lambda dy, y, a, b: -dy * np.trunc(a / b))
+row(np.copysign, lambda dy, y, a, b: dy * np.sign(a) * np.sign(y), None)
+
+
+def _clip(x, a_min=None, a_max=None, **options):
+    """x within bounds, which are plain numbers or arrays; the gradient is 0 outside."""
+    low, high = options.pop("min", a_min), options.pop("max", a_max)
+    return _CLIP(x, low, high, **options)
+
+
+def _inside(dy, y, a, a_min, a_max):
+    within = np.ones(np.shape(y), bool)
+    if a_min is not None:
+        within &= a >= a_min
+    if a_max is not None:
+        within &= a <= a_max
+    return dy * within
+
+
+_CLIP = row(np.clip, _inside)
+composed(np.clip, _clip)
+row(np.nan_to_num, lambda dy, y, x: dy * np.isfinite(x))
+row(np.sinc, lambda dy, y, x: dy * np.where(x == 0, 0, (np.cos(np.pi * x) - y) / np.where(x == 0, 1, x)))
+
+# ---- of which the gradient is 0, or that answer a question --------------------------------------------------
+constant(
+    np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix, np.floor_divide, np.heaviside,
+    np.signbit, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.array_equiv, np.equal,
+    np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.logical_and, np.logical_or, np.logical_not,
+    np.logical_xor, np.isposinf, np.isneginf, np.iscomplexobj, np.isrealobj, np.spacing,
+)  # fmt: skip

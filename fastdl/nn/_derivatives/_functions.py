@@ -1,0 +1,244 @@
+"""Functions of this library that have a backward: within a derived forward each is one operation of its record.
+
+Each row says which arguments have a gradient, which results, and how the backward is called.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ... import _tracing, dense, dropout, norms, recurrent, sequence
+from .._trace import Call, Trace
+from .._traced import TABLE, Traced, check_open, plain, refuse_other, traced_in, unknown
+
+# How to go back: from the gradients of the results (zeros where one of several has none), the results and all arguments
+# by name, to the gradients by argument.
+Back = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], Mapping[str, Any]]
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A public function called while some thread traces: on the record if it has stand-ins among its arguments."""
+    trace = traced_in(args) or traced_in(kwargs)
+    if trace is None:
+        return function(*args, **kwargs)
+    known = TABLE.get(function)
+    if known is None:
+        raise unknown(f"fd.{function.__name__}")
+    return known(*args, **kwargs)
+
+
+class Several:
+    """A row for a function with a backward of its own.
+
+    Parameters
+    ----------
+    function : callable
+        As users call it.
+    differentiated : str
+        Names of the arguments that have a gradient.
+    results : int
+        How many results have one, from the first on; what follows (a tape) is handed out as it is.
+    back : callable
+        See above.
+    """
+
+    def __init__(self, function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
+        self.function, self.differentiated, self.results, self.back = function, differentiated.split(), results, back
+        self.signature = inspect.signature(function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        trace = _one_trace(list(given.values()))
+        for name, one in given.items():
+            if name not in self.differentiated and traced_in(one) is not None:
+                raise unknown(f"fd.{self.function.__name__} with respect to {name}")
+        values = {name: plain(one) for name, one in given.items()}
+        with _tracing.recording(None):
+            found = self.function(**values)
+        results = list(found) if isinstance(found, tuple) else [found]
+        parents = [one._at if isinstance(one := given.get(name), Traced) else None for name in self.differentiated]
+        trains = any(at is not None and trace.trains[at] for at in parents)
+        numbers: list[int | None] = []
+        shown = list(results)
+        for k in range(self.results):
+            if results[k] is not None:
+                value = np.asarray(results[k])
+                numbers.append(trace.number(value, trains))
+                shown[k] = Traced(trace, numbers[k], value if np.ndim(value) else value[()])  # type: ignore[arg-type]
+            else:
+                numbers.append(None)
+
+        def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+            full = [
+                np.zeros_like(result) if dy is None and result is not None else dy
+                for dy, result in zip(gradients, results, strict=False)
+            ]
+            by_name = self.back(full, results, values)
+            return [by_name.get(name) for name in self.differentiated]
+
+        trace.operations.append(Call(parents, numbers, undo))
+        if not isinstance(found, tuple):
+            return shown[0]
+        return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
+
+
+def _one_trace(values: list[Any]) -> Trace:
+    trace: Trace | None = None
+    for one in values:
+        found = traced_in(one)
+        if found is not None and trace is not None and found is not trace:
+            refuse_other(trace, found)
+        trace = found or trace
+    assert trace is not None
+    check_open(trace)
+    return trace
+
+
+def several(function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
+    TABLE[function] = Several(function, differentiated, results, back)
+
+
+def _whole(dy: Any) -> np.ndarray:
+    return np.ascontiguousarray(dy)
+
+
+# ---- dense ------------------------------------------------------------------------------------------------------
+def _linear(dys, results, a):
+    dx, dW, db = dense.linear_backward(_whole(dys[0]), a["x"], a["W"])
+    return {"x": dx, "W": dW, "b": None if a["b"] is None else db}
+
+
+several(dense.linear_forward, "x W b", 1, _linear)
+several(
+    dense.embedding_forward, "W", 1,
+    lambda dys, results, a: {"W": dense.embedding_backward(_whole(dys[0]), a["x"], a["W"])},
+)  # fmt: skip
+
+
+def _from_output(function: Callable[..., Any], back: Callable[..., Any]) -> None:
+    """A row for an activation whose derivative is known from its output."""
+    several(function, "x", 1, lambda dys, results, a: {"x": back(_whole(dys[0]), results[0])})
+
+
+_from_output(dense.tanh, dense.tanh_backward)
+_from_output(dense.sigmoid, dense.sigmoid_backward)
+_from_output(dense.relu, dense.relu_backward)
+
+
+def loss(function: Callable[..., Any], argument: str) -> None:
+    """A row for a loss, which gives its gradient with respect to that argument along with the value."""
+
+    def back(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        gradient = results[1]
+        dy = np.asarray(dys[0], gradient.dtype)
+        if dy.ndim:  # reduction="none": a value for each target
+            dy = dy.reshape(dy.shape + (1,) * (gradient.ndim - dy.ndim))
+        return {argument: gradient * dy}
+
+    several(function, argument, 1, back)
+
+
+loss(dense.softmax_cross_entropy, "logits")
+loss(dense.mse_loss, "prediction")
+loss(sequence.ctc_loss, "logits")
+
+
+# ---- recurrent: h, what is carried beside it, a tape ------------------------------------------------------------
+def _cell(forward: Callable[..., Any], back: Callable[..., Any], states: int, names: str) -> None:
+    """`names` are the arguments in the order of the gradients that `back` returns."""
+    order = names.split()
+    own = inspect.signature(forward).parameters
+
+    def through(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        dys = [_whole(one) for one in dys]
+        tape = results[-1]
+        if tape is None:
+            raise TypeError(f"fd.{forward.__name__}: got training=False within a derived forward, expected True")
+        gradients = back(*dys[:2], tape) if states == 2 else back(dys[0], tape)
+        return dict(zip(order, gradients, strict=True))
+
+    several(forward, " ".join(name for name in order if name in own), states, through)
+
+
+_cell(recurrent.rnn_forward, recurrent.rnn_backward, 1, "x h0 W_x W_h b gains")
+_cell(recurrent.gru_forward, recurrent.gru_backward, 1, "x h0 W_x W_h b gains")
+_cell(recurrent.lstm_forward, recurrent.lstm_backward, 2, "x h0 c0 W_x W_h b projection peepholes gains")
+_cell(recurrent.indrnn_forward, recurrent.indrnn_backward, 1, "x h0 W_x u b")
+_cell(recurrent.mingru_forward, recurrent.mingru_backward, 1, "x h0 W_x b")
+_cell(recurrent.minlstm_forward, recurrent.minlstm_backward, 1, "x h0 W_x b")
+_cell(recurrent.slstm_forward, recurrent.slstm_backward, 1, "x h0 c0 n0 W_x W_h b")
+several(
+    recurrent.last_step, "h", 1,
+    lambda dys, results, a: {
+        "h": recurrent.last_step_backward(_whole(dys[0]), len(a["h"]), a["lengths"], a["reverse"])
+    },
+)  # fmt: skip
+
+
+# ---- sequence ---------------------------------------------------------------------------------------------------
+def _attention(back: Callable[..., Any], *names: str) -> Back:
+    """Of the context; the weights beside it have no gradient."""
+
+    def through(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        given = {name: one for name, one in a.items() if name not in names}
+        arrays = [a[name] for name in names]
+        return dict(zip(names, back(_whole(dys[0]), results[1], *arrays, **given), strict=True))
+
+    return through
+
+
+several(
+    sequence.dot_attention_forward, "query keys values", 1,
+    _attention(sequence.dot_attention_backward, "query", "keys", "values"),
+)  # fmt: skip
+several(
+    sequence.additive_attention_forward, "query keys values v", 1,
+    _attention(sequence.additive_attention_backward, "query", "keys", "values", "v"),
+)  # fmt: skip
+
+
+# ---- dropout: linear, with the same masks -------------------------------------------------------------------------
+def _masked(forward: Callable[..., Any], back: Callable[..., Any], *leave: str) -> None:
+    def through(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"x": back(_whole(dys[0]), **{name: one for name, one in a.items() if name not in ("x", *leave)})}
+
+    several(forward, "x", 1, through)
+
+
+_masked(dropout.dropout_forward, dropout.dropout_backward, "out", "return_mask")
+_masked(dropout.alpha_dropout_forward, dropout.alpha_dropout_backward)
+_masked(dropout.gaussian_dropout_forward, dropout.gaussian_dropout_backward)
+_masked(dropout.gaussian_noise, lambda dy, **given: dy)
+_masked(dropout.embedding_dropout, dropout.embedding_dropout)
+
+
+def _zoneout(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+    where = {name: one for name, one in a.items() if name not in ("new", "old")}
+    return dict(zip(("new", "old"), dropout.zoneout_backward(_whole(dys[0]), **where), strict=True))
+
+
+several(dropout.zoneout_forward, "new old", 1, _zoneout)
+
+
+# ---- norms --------------------------------------------------------------------------------------------------------
+def _norm(function: Callable[..., Any], order: Callable[[Mapping[str, Any]], float]) -> None:
+    def through(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        dy = np.asarray(dys[0])
+        if not a["keepdims"] and a["axis"] is not None:
+            dy = np.expand_dims(dy, a["axis"])
+        return {"x": dy * norms.norm_gradient(a["x"], order(a), a["axis"])}
+
+    several(function, "x", 1, through)
+
+
+_norm(norms.norm, lambda a: 2 if a["ord"] is None else a["ord"])
+_norm(norms.l1, lambda a: 1)
+_norm(norms.l2, lambda a: 2)
+_norm(norms.linf, lambda a: np.inf)
+_norm(norms.lp, lambda a: a["p"])
+
+_tracing.call = call

@@ -1,0 +1,184 @@
+"""Products of arrays, and functions of matrices."""
+
+import numpy as np
+
+from ._table import composed, row, row_of_many
+
+
+def _left(dy, y, a, b):
+    """The gradient of a @ b with respect to a: dy b^T."""
+    if b.ndim == 1:
+        return dy[..., None] * b
+    if a.ndim == 1:
+        return (b @ dy[..., None])[..., 0]
+    return dy @ b.swapaxes(-1, -2)
+
+
+def _right(dy, y, a, b):
+    """The gradient of a @ b with respect to b: a^T dy."""
+    if a.ndim == 1:
+        return dy[..., None, :] * a[:, None] if b.ndim > 1 else dy * a
+    if b.ndim == 1:
+        return (a.swapaxes(-1, -2) @ dy[..., None])[..., 0]
+    if b.ndim == 2:
+        return a.reshape(-1, a.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
+    return a.swapaxes(-1, -2) @ dy
+
+
+row(np.matmul, _left, _right)
+
+
+def _dot(a, b):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(b) <= 2:
+        return np.matmul(a, b)
+    return np.tensordot(a, b, (-1, -2))
+
+
+composed(np.dot, _dot)
+composed(np.inner, lambda a, b: np.tensordot(a, b, (-1, -1)) if np.ndim(a) and np.ndim(b) else np.multiply(a, b))
+composed(np.vdot, lambda a, b: np.matmul(np.reshape(a, -1), np.reshape(b, -1)))
+composed(np.outer, lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
+if hasattr(np, "vecdot"):
+    composed(np.vecdot, lambda x1, x2, axis=-1: np.sum(x1 * x2, axis))
+
+
+def _tensordot(a, b, axes=2):
+    """As NumPy does it: the summed axes last of a and first of b, then one product of matrices."""
+    if np.ndim(axes) == 0:
+        axes = list(range(-axes, 0)), list(range(axes))
+    first, second = ([one] if np.ndim(one) == 0 else list(one) for one in axes)
+    first, second = [k % np.ndim(a) for k in first], [k % np.ndim(b) for k in second]
+    left = [k for k in range(np.ndim(a)) if k not in first]
+    right = [k for k in range(np.ndim(b)) if k not in second]
+    shape = [np.shape(a)[k] for k in left] + [np.shape(b)[k] for k in right]
+    size = int(np.prod([np.shape(a)[k] for k in first]))
+    rows, columns = int(np.prod(shape[: len(left)])), int(np.prod(shape[len(left) :]))
+    a = np.reshape(np.transpose(a, left + first), (rows, size))
+    b = np.reshape(np.transpose(b, second + right), (size, columns))
+    return np.reshape(np.matmul(a, b), shape)
+
+
+composed(np.tensordot, _tensordot)
+
+# ---- Einstein's sums ----------------------------------------------------------------------------------------
+
+
+def _einsum(subscripts, *operands, optimize=False):
+    if not isinstance(subscripts, str):
+        raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
+    inputs, output = _explicit(subscripts, [np.ndim(one) for one in operands])
+    return _EINSUM(*operands, inputs=inputs, output=output, optimize=optimize)
+
+
+def _explicit(subscripts, ndims):
+    """The labels of each operand and of the result, ``...`` and what is left out spelled out."""
+    given, arrow, output = subscripts.replace(" ", "").partition("->")
+    inputs = given.split(",")
+    free = [label for label in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if label not in given]
+    longest = max((ndim - len(one) + 3 for one, ndim in zip(inputs, ndims, strict=True) if "..." in one), default=0)
+    spelled = "".join(free[:longest])
+    full = []
+    for one, ndim in zip(inputs, ndims, strict=True):
+        count = ndim - len(one) + 3
+        full.append(one.replace("...", spelled[longest - count :] if count else ""))
+    if not arrow:
+        own = sorted(label for label in set(given.replace("...", "").replace(",", "")) if given.count(label) == 1)
+        output = spelled + "".join(own)
+    return full, output.replace("...", spelled)
+
+
+def _einsum_of(place, dy, y, *operands, inputs, output, optimize):
+    """The same sum with dy in the operand's place."""
+    own, shape = inputs[place], np.shape(operands[place])
+    labels = "".join(dict.fromkeys(own))
+    others = [(inputs[k], one) for k, one in enumerate(operands) if k != place]
+    known = set(output).union(*[set(one) for one, _ in others])
+    summed = "".join(label for label in labels if label in known)
+    terms = ",".join([output, *[one for one, _ in others]])
+    gradient = np.einsum(f"{terms}->{summed}", dy, *[one for _, one in others], optimize=optimize)
+    sizes = dict(zip(own, shape, strict=True))
+    if summed != labels:  # summed over with nothing beside it: dy at each of its elements
+        index = tuple(slice(None) if label in known else None for label in labels)
+        sizes |= dict(zip(summed, gradient.shape, strict=True))
+        gradient = np.broadcast_to(gradient[index], [sizes[label] for label in labels])
+    if labels == own:
+        return gradient
+    total = np.zeros(shape, dy.dtype)  # a label twice: the diagonal
+    np.einsum(f"{own}->{labels}", total)[...] = gradient
+    return total
+
+
+_EINSUM = row_of_many(
+    lambda *operands, inputs, output, optimize: np.einsum(
+        f"{','.join(inputs)}->{output}", *operands, optimize=optimize
+    ),
+    _einsum_of,
+    "inputs", "output", "optimize",
+)  # fmt: skip
+composed(np.einsum, _einsum)
+
+# ---- of matrices --------------------------------------------------------------------------------------------
+
+
+def _t(a):
+    return np.swapaxes(a, -1, -2)
+
+
+row(np.linalg.inv, lambda dy, y, a: -_t(y) @ dy @ _t(y))
+row(np.linalg.det, lambda dy, y, a: (dy * y)[..., None, None] * _t(np.linalg.inv(a)))
+
+
+def _solved(dy, y, a, b):
+    """The gradient of solve(a, b) with respect to b: a^-T dy."""
+    one = b.ndim == 1
+    found = np.linalg.solve(_t(a), dy[..., None] if one else dy)
+    return found[..., 0] if one else found
+
+
+def _solving(dy, y, a, b):
+    db = _solved(dy, y, a, b)
+    return -np.multiply.outer(db, y) if b.ndim == 1 and a.ndim == 2 else -db @ _t(y)
+
+
+row(np.linalg.solve, _solving, _solved)
+
+
+def _cholesky(dy, y, a):
+    """L^-T Phi(L^T dL) L^-1, symmetric; Phi takes the lower triangle and halves the diagonal (Murray 2016)."""
+    inner = np.tril(_t(y) @ np.tril(dy))
+    inner = inner - np.eye(a.shape[-1], dtype=a.dtype) * inner / 2
+    inverse = np.linalg.inv(y)
+    whole = _t(inverse) @ inner @ inverse
+    return (whole + _t(whole)) / 2
+
+
+row(np.linalg.cholesky, _cholesky)
+
+
+def _norm(x, ord=None, axis=None, keepdims=False):
+    """Of vectors, and Frobenius' of matrices; the gradient at 0 is 0."""
+    if ord not in (None, 2, "fro", 1, np.inf) or (ord in (2, 1, np.inf) and _is_matrix(x, axis)):
+        raise TypeError(
+            f"np.linalg.norm: got ord={ord!r} of a traced array, expected None, 'fro', or 1, 2, inf of vectors"
+        )
+    if ord == 1:
+        return np.sum(np.abs(x), axis, keepdims=keepdims)
+    if ord == np.inf:
+        return np.max(np.abs(x), axis, keepdims=keepdims)
+    return _EUCLID(x, ord, axis, keepdims)
+
+
+def _is_matrix(x, axis):
+    return np.ndim(x) == 2 if axis is None else np.ndim(axis) == 1 and len(axis) == 2
+
+
+def _euclid(dy, y, x, ord=None, axis=None, keepdims=False):
+    if not keepdims and axis is not None:
+        dy, y = np.expand_dims(dy, axis), np.expand_dims(y, axis)
+    return dy * np.where(y == 0, 0, x / np.where(y == 0, 1, y))
+
+
+_EUCLID = row(np.linalg.norm, _euclid)
+composed(np.linalg.norm, _norm)

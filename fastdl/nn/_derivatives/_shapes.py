@@ -1,0 +1,288 @@
+"""Functions that move elements: the gradient moves back."""
+
+import numpy as np
+
+from .._traced import TABLE, Traced, plain
+from ._table import composed, constant, row, row_of_many
+
+
+def _back(dy, y, a, *args, **options):
+    """In the shape of before."""
+    return np.reshape(dy, a.shape)
+
+
+for _shaper in (np.reshape, np.ravel, np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    row(_shaper, _back)
+
+
+def _reshape(a, /, shape=None, order="C", *, newshape=None):
+    if order != "C":
+        raise ValueError(f"order: got {order!r}, expected 'C' of a traced array")
+    return _RESHAPE(a, newshape if shape is None else shape)
+
+
+_RESHAPE = TABLE[np.reshape]
+composed(np.reshape, _reshape)
+
+
+def _transpose(dy, y, a, axes=None):
+    return dy.transpose() if axes is None else dy.transpose(np.argsort([axis % a.ndim for axis in axes]))
+
+
+row(np.transpose, _transpose)
+composed(np.permute_dims, TABLE[np.transpose])
+row(np.matrix_transpose, lambda dy, y, x: dy.swapaxes(-1, -2))
+row(np.swapaxes, lambda dy, y, a, axis1, axis2: dy.swapaxes(axis1, axis2))
+row(np.moveaxis, lambda dy, y, a, source, destination: np.moveaxis(dy, destination, source))
+composed(np.rollaxis, lambda a, axis, start=0: np.moveaxis(a, axis, start - (axis % a.ndim < start)))
+row(np.broadcast_to, lambda dy, y, array, shape: dy)
+row(np.flip, lambda dy, y, m, axis=None: np.flip(dy, axis))
+composed(np.fliplr, lambda m: np.flip(m, 1))
+composed(np.flipud, lambda m: np.flip(m, 0))
+
+
+def _roll(dy, y, a, shift, axis=None):
+    return np.roll(dy, -np.asarray(shift), axis)
+
+
+row(np.roll, _roll)
+row(np.tril, lambda dy, y, m, k=0: np.tril(dy, k))
+row(np.triu, lambda dy, y, m, k=0: np.triu(dy, k))
+
+
+def _repeat(dy, y, a, repeats, axis=None):
+    """The sum over what was made of each element."""
+    if axis is None:
+        return _repeat(dy, y, a.reshape(-1), repeats, 0).reshape(a.shape)
+    counts = np.broadcast_to(repeats, a.shape[axis])
+    total = np.zeros_like(np.moveaxis(a, axis, 0), dtype=dy.dtype)
+    np.add.at(total, np.repeat(np.arange(a.shape[axis]), counts), np.moveaxis(dy, axis, 0))
+    return np.moveaxis(total, 0, axis)
+
+
+row(np.repeat, _repeat)
+
+
+def _tile(dy, y, A, reps):
+    """The sum over the copies."""
+    reps = np.atleast_1d(reps)
+    ndim = max(reps.size, A.ndim)
+    reps, shape = [1] * (ndim - reps.size) + [int(one) for one in reps], (1,) * (ndim - A.ndim) + A.shape
+    apart = [size for pair in zip(reps, shape, strict=True) for size in pair]
+    return dy.reshape(apart).sum(axis=tuple(range(0, 2 * ndim, 2))).reshape(A.shape)
+
+
+row(np.tile, _tile)
+
+
+def _pad(dy, y, array, pad_width, mode="constant", constant_values=0):
+    if mode != "constant":
+        raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected 'constant'")
+    if isinstance(pad_width, dict):
+        pad_width = [pad_width.get(axis, pad_width.get(axis - array.ndim, (0, 0))) for axis in range(array.ndim)]
+    pairs = np.broadcast_to(pad_width, (array.ndim, 2))
+    return dy[tuple(slice(before, before + size) for (before, _), size in zip(pairs, array.shape, strict=True))]
+
+
+row(np.pad, _pad)
+_PAD = TABLE[np.pad]
+
+
+def _padded(array, pad_width, mode="constant", **options):
+    if mode != "constant":
+        raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected 'constant'")
+    return _PAD(array, pad_width, mode, **options)
+
+
+composed(np.pad, _padded)
+
+# ---- what is read from where --------------------------------------------------------------------------------
+
+
+def _take(dy, y, a, indices, axis=None):
+    total = np.zeros(a.shape, dy.dtype)
+    if axis is None:
+        np.add.at(total.reshape(-1), indices, dy)
+        return total
+    into = np.moveaxis(total, axis, 0)
+    count, at = np.ndim(indices), axis % a.ndim
+    np.add.at(into, indices, np.moveaxis(dy, range(at, at + count), range(count)))
+    return total
+
+
+row(np.take, _take)
+
+
+def _take_along(dy, y, arr, indices, axis=-1):
+    if axis is None:
+        return _take_along(dy, y, arr.reshape(-1), indices, 0).reshape(arr.shape)
+    total = np.zeros(arr.shape, dy.dtype)
+    places = list(np.indices(np.shape(indices), sparse=True))
+    places[axis] = indices
+    np.add.at(total, tuple(places), dy)
+    return total
+
+
+row(np.take_along_axis, _take_along)
+
+
+def _diagonal(dy, y, a, offset=0, axis1=0, axis2=1):
+    total = np.zeros(a.shape, dy.dtype)
+    rows = np.moveaxis(total, (axis1, axis2), (0, 1))
+    steps = np.arange(dy.shape[-1])
+    rows[steps + max(-offset, 0), steps + max(offset, 0)] = np.moveaxis(dy, -1, 0)
+    return total
+
+
+row(np.diagonal, _diagonal)
+row(np.diag, lambda dy, y, v, k=0: np.diag(dy, k) if v.ndim == 1 else _diagonal(dy, y, v, k))
+composed(np.trace, lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), -1))
+
+
+def _where(condition, *given):
+    if not given:
+        return np.where(plain(condition))
+    return _CHOICE(plain(condition), *given)
+
+
+_CHOICE = row(
+    np.where,
+    None,
+    lambda dy, y, condition, x, y_: dy * _as(condition, dy),
+    lambda dy, y, condition, x, y_: dy * _as(np.logical_not(condition), dy),
+)
+_CHOICE.most = 3
+composed(np.where, _where)
+
+
+def _as(mask, dy):
+    return np.asarray(mask, bool).astype(dy.dtype)
+
+
+# ---- several arrays into one, one into several --------------------------------------------------------------
+def _part(place, dy, y, *arrays, axis=0):
+    """What of dy stands where an array went."""
+    if axis is None:
+        start = sum(np.size(one) for one in arrays[:place])
+        return dy[start : start + np.size(arrays[place])].reshape(np.shape(arrays[place]))
+    start = sum(np.shape(one)[axis] for one in arrays[:place])
+    size = np.shape(arrays[place])[axis]
+    return dy[(slice(None),) * (axis % dy.ndim) + (slice(start, start + size),)]
+
+
+def _layer(place, dy, y, *arrays, axis=0):
+    return dy[(slice(None),) * (axis % dy.ndim) + (place,)]
+
+
+_JOIN = row_of_many(lambda *arrays, axis=0: np.concatenate(arrays, axis), _part, "axis")
+_STACK = row_of_many(lambda *arrays, axis=0: np.stack(arrays, axis), _layer, "axis")
+_JOIN.names = _STACK.names = ("axis",)
+composed(np.concatenate, lambda arrays, axis=0: _JOIN(*arrays, axis=axis))
+composed(np.stack, lambda arrays, axis=0: _STACK(*arrays, axis=axis))
+composed(np.vstack, lambda tup: np.concatenate([np.atleast_2d(one) for one in tup]))
+
+
+def _hstack(tup):
+    arrays = [np.atleast_1d(one) for one in tup]
+    return np.concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
+
+
+composed(np.hstack, _hstack)
+composed(np.dstack, lambda tup: np.concatenate([np.atleast_3d(one) for one in tup], 2))
+composed(
+    np.column_stack,
+    lambda tup: np.concatenate([one if np.ndim(one) > 1 else np.reshape(one, (-1, 1)) for one in tup], 1),
+)
+composed(np.append, lambda arr, values, axis=None: _appended(arr, values, axis))
+
+
+def _appended(arr, values, axis):
+    if axis is None:
+        return np.concatenate([np.reshape(arr, -1), np.reshape(values, -1)])
+    return np.concatenate([arr, values], axis)
+
+
+def _pieces(a, ends, axis):
+    starts = [0, *ends]
+    stops = [*ends, a.shape[axis]]
+    lead = (slice(None),) * (axis % a.ndim)
+    return [a[(*lead, slice(start, stop))] for start, stop in zip(starts, stops, strict=True)]
+
+
+def _array_split(ary, indices_or_sections, axis=0):
+    if np.ndim(indices_or_sections):
+        return _pieces(ary, list(indices_or_sections), axis)
+    each, more = divmod(ary.shape[axis], indices_or_sections)
+    sizes = [each + (k < more) for k in range(indices_or_sections)]
+    return _pieces(ary, list(np.cumsum(sizes)[:-1]), axis)
+
+
+def _split(ary, indices_or_sections, axis=0):
+    if not np.ndim(indices_or_sections) and ary.shape[axis] % indices_or_sections:
+        raise ValueError("array split does not result in an equal division")
+    return _array_split(ary, indices_or_sections, axis)
+
+
+composed(np.array_split, _array_split)
+composed(np.split, _split)
+composed(np.hsplit, lambda ary, sections: _split(ary, sections, 0 if ary.ndim == 1 else 1))
+composed(np.vsplit, lambda ary, sections: _split(ary, sections, 0))
+composed(np.dsplit, lambda ary, sections: _split(ary, sections, 2))
+composed(np.unstack, lambda x, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
+composed(np.diff, lambda a, n=1, axis=-1: _differences(a, n, axis))
+
+
+def _differences(a, n, axis):
+    for _ in range(n):
+        lead = (slice(None),) * (axis % a.ndim)
+        a = a[(*lead, slice(1, None))] - a[(*lead, slice(None, -1))]
+    return a
+
+
+def _broadcast_arrays(*arrays):
+    shape = np.broadcast_shapes(*[np.shape(one) for one in arrays])
+    return tuple(np.broadcast_to(one, shape) for one in arrays)
+
+
+composed(np.broadcast_arrays, _broadcast_arrays)
+_COPY = row(np.copy, lambda dy, y, a: dy, linear=True)
+
+constant(
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type,
+    np.shares_memory, np.may_share_memory, np.iscomplex, np.isreal, np.min_scalar_type, np.common_type,
+)  # fmt: skip
+
+
+# ---- an array's methods -------------------------------------------------------------------------------------
+def _method(function):
+    return lambda self, *args, **options: function(self, *args, **options)
+
+
+def _of_shape(self, *shape, **options):
+    return np.reshape(self, shape[0] if len(shape) == 1 else shape, **options)
+
+
+def _of_axes(self, *axes):
+    return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+
+_CAST = row(lambda x, dtype: x.astype(dtype), lambda dy, y, x, dtype: dy)
+
+
+def _astype(self, dtype, copy=True):
+    """Of another type of real numbers; what is none has no gradient."""
+    if np.dtype(dtype).kind != "f":
+        return self._value.astype(dtype)
+    return _CAST(self, dtype)
+
+
+for _name in (
+    "sum", "mean", "var", "std", "prod", "max", "min", "cumsum", "clip", "squeeze", "swapaxes", "repeat", "take",
+    "diagonal", "trace", "argmax", "argmin", "argsort", "any", "all", "nonzero", "round", "copy", "ravel",
+):  # fmt: skip
+    setattr(Traced, _name, _method(getattr(np, _name)))
+Traced.flatten = _method(np.ravel)  # type: ignore[attr-defined]
+Traced.dot = _method(np.dot)  # type: ignore[attr-defined]
+Traced.reshape = _of_shape  # type: ignore[attr-defined]
+Traced.transpose = _of_axes  # type: ignore[attr-defined]
+Traced.astype = _astype  # type: ignore[attr-defined]

@@ -1,0 +1,230 @@
+"""Forwards from which the backward is derived: they run on stand-ins that record what happens to them.
+
+A class is derived where its ``forward`` is defined further down than its nearest ``backward``: it wrote a forward
+alone, or another forward than the one its backward undoes.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import _tracing
+from ._backward import backward_of
+from ._links import leaves, refilled, template
+from ._trace import Call, Trace
+from ._traced import DETACHED, Traced, check_open, plain, traced_in
+from ._whole import tapes_of, whole
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+
+class Derived(NamedTuple):
+    """What a derived forward leaves on its tape: the record, and the numbers of what went in and came out."""
+
+    trace: Trace
+    inputs: list[Any]  # by argument, each as it was given, with a number in the place of an array of floats
+    outputs: Any
+
+
+def prepare(cls: type["Module"], base: type["Module"], alone: bool) -> None:
+    """Make a new class's forward all or nothing, recorded where another forward calls it, and derive its backward."""
+    at, forward = _nearest(cls, "forward", base)
+    if at is None:
+        return
+    above, _ = _nearest(cls, "backward", base)
+    cls._derived = above is None or at < above
+    if (at == 0 or not issubclass(cls.__mro__[at], base)) and callable(forward):
+        cls.forward = _called(cls, forward, alone)  # type: ignore[method-assign]
+    if cls._derived and above is not None:
+        cls.backward = base.backward  # type: ignore[method-assign]
+
+
+def _nearest(cls: type, name: str, base: type) -> tuple[int | None, Any]:
+    """Where in the order of resolution a method is written by hand, and the method; None where it is the base's."""
+    for at, one in enumerate(cls.__mro__):
+        found = vars(one).get(name)
+        if found is not None and found is not vars(base)[name]:
+            return at, found
+    return None, None
+
+
+def _called(cls: type["Module"], forward: Callable[..., Any], alone: bool) -> Callable[..., Any]:
+    """`forward` as it is called: `alone` says that it calls no other layers."""
+    derived = whole(functools.wraps(forward)(lambda self, *args, **kwargs: _derive(self, forward, args, kwargs)))
+    by_hand = forward if alone else whole(forward)
+
+    @functools.wraps(forward)
+    def call(self: "Module", *args: Any, **kwargs: Any) -> Any:
+        if _tracing.running:
+            trace = _tracing.current()
+            if trace is not None:
+                return _record(trace, self, call, args, kwargs)
+        if cls._derived and self.training and type(self).forward is call:
+            return derived(self, *args, **kwargs)
+        return by_hand(self, *args, **kwargs)
+
+    call._of = cls  # type: ignore[attr-defined]
+    return call
+
+
+def _derive(module: "Module", forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run a forward on stand-ins; what it returns are plain arrays again."""
+    trace = Trace(module, f"{type(module).__name__}.forward")
+    inputs = [template(one, lambda array: trace.number(array, False)) for one in (*args, *kwargs.values())]
+    given = [stood_in(trace, one, numbers) for one, numbers in zip((*args, *kwargs.values()), inputs, strict=True)]
+    try:
+        with _tracing.recording(trace):
+            result = forward(module, *given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+        outputs = _numbers(result, trace)
+    except BaseException:
+        drop_calls(trace)
+        raise
+    finally:
+        trace.close()
+    module._tape.append(Derived(trace, inputs, outputs))
+    return plain(result)
+
+
+def stood_in(trace: Trace, value: Any, numbers: Any) -> Any:
+    """What was given, with stand-ins in the place of the arrays that have a number."""
+    return refilled(numbers, lambda at, array: array if at is None else Traced(trace, at, array), value)
+
+
+def _numbers(result: Any, trace: Trace) -> Any:
+    """The numbers of a result's stand-ins, in its form."""
+
+    def number(one: Any) -> int | None:
+        if one.__class__ is not Traced:
+            return None
+        if one._trace is not trace:
+            check_open(one._trace)
+        return one._at
+
+    return refilled(result, number)
+
+
+def drop_calls(trace: Trace) -> None:
+    """Take back what the layers called so far have left on their tapes."""
+    for operation in reversed(trace.operations):
+        if operation.__class__ is Call and operation.drop is not None:
+            operation.drop()
+
+
+def derived_backward(module: "Module", dy: Any, input_gradient: bool) -> Any:
+    """The way back through the last derived forward."""
+    entry = module._peek()
+    if entry.__class__ is not Derived:
+        raise RuntimeError(f"{type(module).__name__}.backward: the last forward was not derived")
+    seeds = _seeds(dy, entry.outputs, entry.trace)
+    module._pop()
+    try:
+        walk = entry.trace.backward(seeds, input_gradient)
+    except BaseException:  # half of the gradients are written, half of the tapes are empty: none of it may stay
+        for one in module.modules():
+            one._tape.clear()
+        module.zero_grad()
+        raise
+    if not input_gradient:
+        return None
+    found = [refilled(one, lambda at: None if at is None else walk.place(at)) for one in entry.inputs]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _seeds(dy: Any, outputs: Any, trace: Trace) -> list[tuple[int, np.ndarray]]:
+    """The gradients by number; refused where they do not fit the outputs."""
+    seeds = []
+    for name, at, gradient in leaves("dy", outputs, dy):
+        if at is None or gradient is None:
+            continue
+        shape, dtype = trace.shapes[at], trace.dtypes[at]
+        array = gradient if isinstance(gradient, (np.ndarray, np.generic)) else None
+        if array is None and shape == () and isinstance(gradient, (int, float)):
+            array = np.asarray(gradient, dtype)
+        if array is None:
+            raise TypeError(f"{name}: got {type(gradient).__name__}, expected an array of shape {shape}")
+        if array.dtype != dtype:
+            raise TypeError(f"{name}: got dtype {array.dtype}, expected {dtype}")
+        if array.shape != shape:
+            raise ValueError(f"{name}: got shape {array.shape}, expected {shape}")
+        seeds.append((at, np.asarray(array)))
+    return seeds
+
+
+# ---- layers that a derived forward calls ------------------------------------------------------------------------
+def _record(
+    trace: Trace, module: "Module", call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """One call of a layer's forward within a derived one, as one operation of its record."""
+    check_open(trace)
+    forward, backward = call, module.backward
+    if module is trace.owner and type(module).forward is not call:  # super().forward
+        forward, own = call.__wrapped__, call._of  # type: ignore[attr-defined]
+        if own._derived:
+            return forward(module, *args, **kwargs)
+        backward = backward_of(own).__get__(module)
+    if module._inline and (kwargs.get("return_state") or len(args) > 1 or kwargs.get("state") is not None):
+        return forward.__wrapped__(module, *args, **kwargs)  # type: ignore[attr-defined]
+    if not module.training:
+        if traced_in(args) is not None or traced_in(kwargs) is not None:
+            raise TypeError(
+                f"{type(module).__name__}: called in evaluation mode within {trace.name}, where it keeps nothing for a "
+                f"backward: call train(), and freeze() what is not to be trained; {DETACHED}"
+            )
+        with _tracing.recording(None):
+            return forward(module, *args, **kwargs)
+    tapes = tapes_of(module)
+    lengths = [len(tape) for tape in tapes]
+    with _tracing.recording(None):
+        result = forward(module, *plain(args), **plain(kwargs))
+
+    def drop() -> None:
+        for tape, length in zip(tapes, lengths, strict=True):
+            del tape[length:]
+
+    link = module._link(args, kwargs, result, backward)
+    parents = [one._at if one.__class__ is Traced else None for one in link.inputs]
+    trains = any(at is not None and trace.trains[at] for at in parents)
+    trains = trains or any(one._parameters for one in module.modules())
+    numbers = [trace.number(array, trains) for array in link.outputs]
+    trace.operations.append(Call(parents, numbers, link.undo, drop))
+    standing = {id(array): Traced(trace, at, array) for array, at in zip(link.outputs, numbers, strict=True)}
+    return refilled(result, lambda one: standing.get(id(one), one))
+
+
+def detach(x: Any) -> Any:
+    """An array as a constant: nothing that is computed from it has a gradient through it (docs/nn.md).
+
+    Parameters
+    ----------
+    x : ndarray, or tuple, list or dict of them
+        Within a forward that is derived, what stands for arrays there; anywhere else arrays.
+
+    Returns
+    -------
+    ndarray, or the same of them
+        Read-only views within a derived forward; outside it `x` as it is.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> class Normalized(fd.nn.Module):
+    ...     def forward(self, x):
+    ...         return x / fd.nn.detach(np.abs(x).max())
+    >>> layer = Normalized()
+    >>> layer.backward(np.ones_like(layer.forward(np.array([1.0, 4.0]))))
+    array([0.25, 0.25])
+    """
+    return refilled(x, _constant)
+
+
+def _constant(one: Any) -> Any:
+    if one.__class__ is not Traced:
+        return one
+    if one._value.__class__ is not np.ndarray:
+        return one._value
+    view = one._value.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,193 @@
+"""How a layer's arguments and results are tied to its backward, and what is nested in tuples, lists and dicts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._backward import names_input_gradient
+from ._trace import Undo
+from ._traced import Traced
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+
+def refilled(value: Any, function: Callable[..., Any], *others: Any) -> Any:
+    """The same tuples, lists and dicts with function(leaf) in the place of each leaf; `others` have the same form."""
+    kind = value.__class__
+    if kind is tuple or kind is list:
+        return kind(refilled(*_swapped(parts, function)) for parts in zip(value, *others, strict=True))
+    if kind is dict:
+        return {name: refilled(one, function, *[other[name] for other in others]) for name, one in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return kind(*[refilled(*_swapped(parts, function)) for parts in zip(value, *others, strict=True)])
+    return function(value, *others)
+
+
+def _swapped(parts: Sequence[Any], function: Callable[..., Any]) -> tuple[Any, ...]:
+    return parts[0], function, *parts[1:]
+
+
+def template(value: Any, number: Callable[[np.ndarray], int]) -> Any:
+    """The form of what was given, with a number for each array of floats and None for all else."""
+    return refilled(value, lambda one: number(one) if is_float(one) else None)
+
+
+def is_float(value: Any) -> bool:
+    """Whether a value is an array that has a gradient."""
+    kind = value.__class__
+    return (kind is np.ndarray or kind is np.memmap) and value.dtype.kind == "f"
+
+
+def leaves(name: str, form: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The leaves of `form` with what `value`, of the same form, has in their places; refused where it has another."""
+    kind = form.__class__
+    if isinstance(form, (tuple, list)):
+        if value is None:
+            return
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{name}: got {type(value).__name__}, expected {len(form)} gradients, as forward's results")
+        if len(value) != len(form):
+            raise ValueError(f"{name}: got {len(value)} gradients, expected {len(form)}, as forward's results")
+        for place, one in enumerate(form):
+            yield from leaves(f"{name}[{place}]", one, value[place])
+    elif kind is dict:
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            raise TypeError(f"{name}: got {type(value).__name__}, expected a dict, as forward's results")
+        strange = [key for key in value if key not in form]
+        if strange:
+            raise ValueError(f"{name}: got {strange[0]!r}, expected some of {', '.join(map(repr, form))}")
+        for key, one in form.items():
+            yield from leaves(f"{name}[{key!r}]", one, value.get(key))
+    else:
+        yield name, form, value
+
+
+class Link(NamedTuple):
+    """Of one call of a layer: the arguments and results that have gradients, and how the ones come from the others."""
+
+    inputs: Sequence[Any]  # as they were given: stand-ins among them
+    outputs: Sequence[np.ndarray]
+    undo: Undo
+
+
+def link(module: "Module", args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
+    """What holds where a layer says nothing else: ``backward`` takes gradients in the form of the results, and returns
+    one for each argument that is an array of floats, in their order."""
+    inputs, outputs = floats_of((args, kwargs)), floats_of(result)
+    form = template(result, lambda array: array.dtype)  # type: ignore[arg-type, return-value]
+    shapes = [array.shape for array in outputs]
+    name = type(module).__name__
+
+    def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        given = iter(zip(gradients, shapes, strict=True))
+
+        def filled(dtype: Any) -> Any:
+            if dtype is None:
+                return None
+            dy, shape = next(given)
+            return np.zeros(shape, dtype) if dy is None else dy
+
+        return spread(name, back(backward, refilled(form, filled), any(wanted)), wanted)
+
+    return Link(inputs, outputs, undo)
+
+
+def back(backward: Callable[..., Any], dy: Any, wanted: bool, **options: Any) -> Any:
+    """Call a backward, without the input's gradient where nobody wants it and it can leave it out."""
+    if not wanted and names_input_gradient(backward):
+        return backward(dy, input_gradient=False, **options)
+    return backward(dy, **options)
+
+
+def spread(name: str, found: Any, wanted: Sequence[bool]) -> Sequence[Any]:
+    """What a backward returned, by argument; refused where the gradient of one that is wanted is missing."""
+    if not any(wanted):
+        return [None] * len(wanted)
+    gradients = list(floats_of(found, nones=True))
+    if len(gradients) != len(wanted) or any(one is None and want for one, want in zip(gradients, wanted, strict=True)):
+        raise TypeError(
+            f"{name}.backward: got {sum(one is not None for one in gradients)} gradients of its {len(wanted)} inputs, "
+            f"expected one for each that a derived forward has computed"
+        )
+    return gradients
+
+
+def floats_of(value: Any, nones: bool = False) -> list[Any]:
+    """The arrays of floats among the leaves, and what stands for them; on request the leaves that are None, too."""
+    found: list[Any] = []
+
+    def look(one: Any) -> None:
+        if one.__class__ is Traced or is_float(one) or (nones and one is None):
+            found.append(one)
+
+    refilled(value, look)
+    return found
+
+
+def link_recurrent(states: int, args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
+    """Of a stack of recurrent layers: x and the initial states; y, the final states and the cells, where they are asked
+    for. Of four states the last, m, has no gradient: it is a constant that scales the others."""
+    given, asked = _recurrent(*args, **kwargs)
+    initial = _states(given, states)
+    parts = list(result) if isinstance(result, tuple) and any(asked) else [result]
+    final = _states(parts[1], states) if asked[0] else []
+    cells = parts[-1:] if asked[1] else []
+
+    def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        dy, dstates, dcells = gradients[0], gradients[1 : 1 + len(final)], gradients[1 + len(final) :]
+        dy = np.zeros(y_shape, dtype) if dy is None else np.ascontiguousarray(dy)
+        dstate: Any = None
+        if any(one is not None for one in dstates):
+            dstate = [np.zeros(shape, dtype) if one is None else np.ascontiguousarray(one)
+                      for one, shape in zip(dstates, shapes, strict=True)]  # fmt: skip
+            dstate = dstate[0] if states == 1 else tuple(dstate)
+        dcell = np.ascontiguousarray(dcells[0]) if cells and dcells[0] is not None else None
+        found = backward(dy, dstate, dcell, return_state=bool(initial), input_gradient=wanted[0])
+        if not initial:
+            return [found]
+        return [found[0], *([found[1]] if states == 1 else found[1])]
+
+    y_shape, dtype, shapes = parts[0].shape, parts[0].dtype, [one.shape for one in final]
+    return Link([_x_of(*args, **kwargs), *initial], [parts[0], *final, *cells], undo)
+
+
+def _recurrent(
+    x: Any, state: Any = None, *, lengths: Any = None, return_state: bool = False, return_cells: bool = False
+) -> tuple[Any, tuple[bool, bool]]:
+    """The initial states, and whether states and cells are returned, of a call's arguments."""
+    return state, (return_state, return_cells)
+
+
+def _x_of(x: Any, *others: Any, **options: Any) -> Any:
+    return x
+
+
+def _states(state: Any, count: int) -> list[Any]:
+    """Those that have a gradient."""
+    if state is None:
+        return []
+    return [state] if count == 1 else list(state[:3])
+
+
+def link_without_weights(
+    module: "Module", args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]
+) -> Link:  # fmt: skip
+    """Of attention: the context alone has a gradient, its weights, where they are asked for, have none."""
+    context = result[0] if isinstance(result, tuple) else result
+    plain_link = link(module, args, kwargs, context, backward)
+    if context is result:
+        return plain_link
+
+    def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        if gradients[1] is not None:
+            raise TypeError(
+                f"{type(module).__name__}: the context alone has a gradient, its weights are for reading: "
+                "fd.nn.detach(weights) says so"
+            )
+        return plain_link.undo(gradients[:1], wanted)
+
+    return Link(plain_link.inputs, [*plain_link.outputs, result[1]], undo)

@@ -1,0 +1,189 @@
+"""What a forward did, recorded as it ran: the operations in order, and the way back through them.
+
+A number of the record stands for each array: of an input, a parameter or a result. Backward goes through the operations
+strictly in reverse, so that layers which were called several times find their forwards on their tapes in order.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._parameter import Parameter
+
+DETACHED = "fd.nn.detach(x) gives it as a constant"
+
+
+class Operation:
+    """One call on the record: how to go back through it, by which numbers its result and arguments are known."""
+
+    __slots__ = ("at", "given", "options", "parents", "result", "row")
+
+    def __init__(
+        self, row: Any, at: int, parents: Sequence[tuple[int, int]], given: Any, options: Any, result: Any
+    ) -> None:
+        self.row, self.at, self.parents, self.given, self.options, self.result = (
+            row,
+            at,
+            parents,
+            given,
+            options,
+            result,
+        )
+
+    def back(self, walk: "Walk") -> None:
+        """Hand the gradient with respect to the result on to the arguments: rows[k](dy, y, *arguments) each."""
+        gradients = walk.gradients
+        dy = gradients[self.at]
+        if dy is None:
+            return
+        gradients[self.at] = None
+        for place, parent in self.parents:
+            if walk.needed[parent]:
+                walk.add(parent, self.row[place](dy, self.result, *self.given, **self.options))
+
+
+class Trace:
+    """The record of one forward.
+
+    Attributes
+    ----------
+    owner : Module or None
+        Whose forward runs; None once it has ended.
+    operations : list
+        In the order in which they ran.
+    """
+
+    stand_in: Callable[..., Any]  # the class of _traced.py, which stands on this file
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner, self.name, self.open = owner, name, True
+        self.operations: list[Any] = []
+        self.shapes: list[tuple[int, ...]] = []
+        self.dtypes: list[np.dtype] = []
+        self.trains: list[bool] = []  # whether it depends on what is trained, so that its gradient is always wanted
+        self._parameters: dict[int, tuple[Parameter, int]] = {}
+
+    def number(self, value: Any, trains: bool) -> int:
+        """A new number, for an array that is about to be known."""
+        self.shapes.append(value.shape)
+        self.dtypes.append(value.dtype)
+        self.trains.append(trains)
+        return len(self.shapes) - 1
+
+    def read(self, parameter: Parameter) -> Any:
+        """The stand-in of a parameter's values: one number for all the places that read it."""
+        found = self._parameters.get(id(parameter))
+        if found is None:
+            found = parameter, self.number(parameter._data, not parameter.frozen)
+            self._parameters[id(parameter)] = found
+        return self.stand_in(self, found[1], parameter._data)
+
+    def close(self) -> None:
+        """The forward has ended: what still holds one of its stand-ins is told so."""
+        self.owner, self.open = None, False
+
+    def backward(self, seeds: Sequence[tuple[int, np.ndarray]], input_gradient: bool) -> "Walk":
+        """Go back from the gradients of some numbers; add to the gradients of the parameters."""
+        walk = Walk(self, input_gradient)
+        for at, dy in seeds:
+            walk.add(at, dy)
+        for operation in reversed(self.operations):
+            operation.back(walk)
+        for parameter, at in self._parameters.values():
+            gradient = walk.gradients[at]
+            if gradient is not None and not parameter.frozen:
+                place, accumulate = parameter.claim_grad()
+                if accumulate:
+                    place += gradient
+                else:
+                    place[...] = gradient
+        return walk
+
+
+class Walk:
+    """One way back through a trace: the gradients found so far, by number."""
+
+    def __init__(self, trace: Trace, input_gradient: bool) -> None:
+        count = len(trace.shapes)
+        self.gradients: list[Any] = [None] * count
+        self.needed: Sequence[bool] = [True] * count if input_gradient else trace.trains
+        self.input_gradient = input_gradient
+        self._shapes, self._dtypes = trace.shapes, trace.dtypes
+        self._own = bytearray(count)  # whether the gradient is an array that nobody else holds
+
+    def add(self, at: int, gradient: Any) -> None:
+        """Add to the gradient of a number; what was spread out by broadcasting is summed."""
+        if gradient is None:
+            return
+        if gradient.__class__ is not np.ndarray:
+            gradient = np.asarray(gradient)
+        if gradient.shape != self._shapes[at]:
+            gradient = unbroadcast(gradient, self._shapes[at])
+        if gradient.dtype is not self._dtypes[at]:
+            gradient = gradient.astype(self._dtypes[at], copy=False)
+        had = self.gradients[at]
+        if had is None:
+            self.gradients[at] = gradient
+        elif self._own[at]:
+            had += gradient
+        else:
+            self.gradients[at] = np.asarray(had + gradient)
+            self._own[at] = True
+
+    def place(self, at: int) -> np.ndarray:
+        """The gradient of a number as an array to add to."""
+        had = self.gradients[at]
+        if had is None:
+            had = self.gradients[at] = np.zeros(self._shapes[at], self._dtypes[at])
+        elif not self._own[at]:
+            had = self.gradients[at] = had.copy()
+        self._own[at] = True
+        return had
+
+
+def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The sum over the axes along which an array of that shape was repeated."""
+    extra = gradient.ndim - len(shape)
+    if extra < 0:
+        return np.broadcast_to(gradient, shape)
+    axes = tuple(range(extra)) + tuple(
+        extra + k for k, size in enumerate(shape) if size == 1 and gradient.shape[extra + k] != 1
+    )
+    total = gradient.sum(axis=axes, keepdims=True) if axes else gradient
+    total = total.reshape(total.shape[extra:])
+    return total if total.shape == shape else np.broadcast_to(total, shape)
+
+
+Undo = Callable[[Sequence[Any], Sequence[bool]], Sequence[Any]]
+
+
+class Call:
+    """A call on the record that has several results, or a backward of its own: a layer's, or a function's with a tape.
+
+    `undo` takes the gradients of the results, None where there is none, and says which arguments' are wanted. Where
+    no result has one it is not called: `drop` takes back what the call has left.
+    """
+
+    __slots__ = ("drop", "parents", "results", "undo")
+
+    def __init__(
+        self, parents: Sequence[int | None], results: Sequence[int | None], undo: Undo,
+        drop: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.parents, self.results, self.undo, self.drop = parents, results, undo, drop
+
+    def back(self, walk: Walk) -> None:
+        gradients = [None if at is None else walk.gradients[at] for at in self.results]
+        if all(one is None for one in gradients):
+            if self.drop is not None:
+                self.drop()
+            return
+        for at in self.results:
+            if at is not None:
+                walk.gradients[at] = None
+        wanted = [at is not None and walk.needed[at] for at in self.parents]
+        found = self.undo(gradients, wanted)
+        for at, want, gradient in zip(self.parents, wanted, found, strict=True):
+            if want and at is not None:
+                walk.add(at, gradient)

@@ -1,0 +1,73 @@
+"""A number and its gradient, of a function written in NumPy."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import _tracing
+from .._validate import function as checked_function
+from ._derived import drop_calls, stood_in
+from ._links import refilled, template
+from ._trace import Trace
+from ._traced import Traced, plain
+
+
+def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Of a function that gives one number, the function that gives it with its gradient (docs/nn.md).
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x, *args, **kwargs)`` computes a number from `x` by NumPy's functions and operators, by functions of
+        this library that have a gradient, and by layers in training mode. `x` is an array of floats, or a tuple, list
+        or dict of arrays.
+
+    Returns
+    -------
+    callable
+        With the same arguments it returns (value, gradient). The gradient is that with respect to `x`, in its form.
+        Those of parameters that the function reads are added to them, as a backward adds.
+
+    Raises
+    ------
+    TypeError
+        If `function` is not callable. The returned function raises it where the result is no number, or something is
+        called that has no derivative.
+    ValueError
+        From the returned function, if the result has several elements.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> def loss(outputs, targets):
+    ...     return np.mean(np.abs(outputs - targets) ** 1.5)
+    >>> value, gradient = fd.nn.value_and_grad(loss)(np.array([1.0, 5.0]), np.array([0.0, 1.0]))
+    >>> float(value), gradient
+    (4.5, array([0.75, 1.5 ]))
+    """
+    checked_function("function", function, "a function that gives a number")
+    name = getattr(function, "__name__", type(function).__name__)
+
+    @functools.wraps(function)
+    def both(x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        trace = Trace(None, name)
+        numbers = template(x, lambda array: trace.number(array, True))
+        try:
+            with _tracing.recording(trace):
+                value = function(stood_in(trace, x, numbers), *args, **kwargs)
+            if np.shape(plain(value)) != ():
+                raise ValueError(f"{name}: got values of shape {np.shape(plain(value))}, expected one number")
+            if not isinstance(plain(value), (int, float, np.number, np.ndarray)):
+                raise TypeError(f"{name}: got {type(plain(value)).__name__}, expected one number")
+        except BaseException:
+            drop_calls(trace)
+            raise
+        finally:
+            trace.close()
+        seeds = [(value._at, np.ones((), value.dtype))] if value.__class__ is Traced else []
+        walk = trace.backward(seeds, True)
+        return plain(value), refilled(numbers, lambda at: None if at is None else walk.place(at))
+
+    return both
