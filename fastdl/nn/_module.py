@@ -173,16 +173,16 @@ class Module(Stateful):
             Parameters
             ----------
             dy : ndarray, or tuple, list or dict of them
-                Gradient of the loss with respect to what the last forward without a backward returned, in its form. Where
-                there are several None stands for zeros.
+                Gradient of the loss with respect to what the last forward without a backward returned, in its form.
+                Where there are several None stands for zeros.
             input_gradient : bool, default True
                 Whether the gradient with respect to the input is wanted.
 
             Returns
             -------
             ndarray, or tuple, list or dict of them
-                Gradient with respect to that forward's argument, in its form; of several arguments a tuple. None for what
-                is no array of floats, and with ``input_gradient=False``.
+                Gradient with respect to that forward's argument, in its form; of several arguments a tuple. None for
+                what is no array of floats, and with ``input_gradient=False``.
 
             Raises
             ------

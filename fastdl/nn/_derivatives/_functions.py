@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
 from .._trace import Call, Trace
+from .._links import is_float
 from .._traced import TABLE, Traced, check_open, plain, refuse_other, traced_in, unknown
 
 # How to go back: from the gradients of the results (zeros where one of several has none), the results and all arguments
@@ -39,7 +40,8 @@ class Several:
     differentiated : str
         Names of the arguments that have a gradient.
     results : int
-        How many results have one, from the first on; what follows (a tape) is handed out as it is.
+        How many results have one, from the first on. Arrays that follow are for reading: what is made of them has no
+        gradient, and says so.
     back : callable
         See above.
     """
@@ -64,18 +66,20 @@ class Several:
         trains = any(at is not None and trace.trains[at] for at in parents)
         numbers: list[int | None] = []
         shown = list(results)
-        for k in range(self.results):
-            if results[k] is not None:
-                value = np.asarray(results[k])
-                numbers.append(trace.number(value, trains))
-                shown[k] = Traced(trace, numbers[k], value if np.ndim(value) else value[()])  # type: ignore[arg-type]
-            else:
-                numbers.append(None)
+        for k, one in enumerate(results):
+            at = None
+            if k < self.results or is_float(one):
+                value = np.asarray(one)
+                at = trace.number(value, trains)
+                shown[k] = Traced(trace, at, value if value.ndim else value[()])
+            numbers.append(at)
 
         def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+            if any(dy is not None for dy in gradients[self.results :]):
+                raise unknown(f"fd.{self.function.__name__}, its result {self.results + 1} or a later one,")
             full = [
-                np.zeros_like(result) if dy is None and result is not None else dy
-                for dy, result in zip(gradients, results, strict=False)
+                np.zeros_like(result) if dy is None else dy
+                for dy, result in zip(gradients[: self.results], results, strict=False)
             ]
             by_name = self.back(full, results, values)
             return [by_name.get(name) for name in self.differentiated]
@@ -115,7 +119,7 @@ def _linear(dys, results, a):
 several(dense.linear_forward, "x W b", 1, _linear)
 several(
     dense.embedding_forward, "W", 1,
-    lambda dys, results, a: {"W": dense.embedding_backward(_whole(dys[0]), a["x"], a["W"])},
+    lambda dys, results, a: {"W": dense.embedding_backward(_whole(dys[0]), a["index"], a["W"])},
 )  # fmt: skip
 
 

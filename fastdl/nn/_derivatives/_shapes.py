@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._traced import TABLE, Traced, plain
+from .._traced import TABLE, Function, Traced, plain
 from ._table import composed, constant, row, row_of_many
 
 
@@ -266,7 +266,7 @@ def _of_axes(self, *axes):
     return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
-_CAST = row(lambda x, dtype: x.astype(dtype), lambda dy, y, x, dtype: dy)
+_CAST = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
 def _astype(self, dtype, copy=True):

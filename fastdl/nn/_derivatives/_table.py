@@ -70,8 +70,12 @@ def derivative(function: Callable[..., Any], *rules: Rule | None) -> Callable[..
 
 def row(function: Callable[..., Any], *rules: Rule | None, linear: bool = False) -> Function:
     """Put a function into the table, with a derivative for each of its arguments."""
-    own = next(_names(rule)[2:] for rule in rules if rule is not None)
-    names = _names(function) if not isinstance(function, np.ufunc) else own
+    rule = next(rule for rule in rules if rule is not None)
+    names, own = _names(function), _names(rule)[2:]
+    if isinstance(function, np.ufunc):
+        names = own
+    elif _takes_any(rule):
+        own = names
     apart = [at for at, (name, other) in enumerate(zip(own, names, strict=False)) if name != other]
     most = apart[0] if apart else len(own)  # by its place an argument may be given as far as both count alike
     TABLE[function] = one = Function(function, rules, own, max(most, len(rules)), linear)
@@ -107,6 +111,11 @@ def constant(*functions: Callable[..., Any]) -> None:
 
 def _plainly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return function(*plain(args), **plain(kwargs))
+
+
+def _takes_any(rule: Rule) -> bool:
+    """Whether a rule takes whatever the function was called with."""
+    return any(one.kind is one.VAR_POSITIONAL for one in inspect.signature(rule).parameters.values())
 
 
 def _names(function: Callable[..., Any]) -> list[str]:
