@@ -38,6 +38,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
+def _kind(value: Any) -> str:
+    """What a value is, and what the class says of how an array is made of it."""
+    return f"{type(value).__name__}{getattr(type(value), 'as_array', '')}"
+
+
 def plain_array(name: str, value: Any, expected: str = "a numpy array") -> np.ndarray:
     """`value` as an ndarray itself: a view of the memory of a subclass (a memmap, one of the caller's own).
 
@@ -46,7 +51,7 @@ def plain_array(name: str, value: Any, expected: str = "a numpy array") -> np.nd
     if value.__class__ is np.ndarray:
         return value
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected {expected}")
+        raise TypeError(f"{name}: got {_kind(value)}, expected {expected}")
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: got a masked array, expected {expected} without a mask")
     if isinstance(value, np.matrix):
@@ -276,7 +281,7 @@ def real_values(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # ragged lists; a tensor that is not in this memory
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an array of real numbers") from None
+        raise TypeError(f"{name}: got {_kind(value)}, expected an array of real numbers") from None
     if array.dtype.kind not in kinds:
         what = f"dtype {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name}: got {what}, expected real numbers")

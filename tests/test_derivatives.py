@@ -80,9 +80,7 @@ def test_every_function_with_a_backward_has_a_row():
     topics = (fd.dense, fd.dropout, fd.recurrent, fd.sequence)
     public = {name: getattr(topic, name) for topic in topics for name in topic.__all__}
     differentiable = [name.removesuffix("_backward") for name in public if name.endswith("_backward")]
-    missing = [
-        name for name in differentiable if public.get(f"{name}_forward", public.get(name)) not in TABLE
-    ]
+    missing = [name for name in differentiable if public.get(f"{name}_forward", public.get(name)) not in TABLE]
     losses = [name for name in public if "loss" in name.lower() and callable(public[name]) and name != "LossValue"]
     missing += [name for name in [*losses, "softmax_cross_entropy"] if public[name] not in TABLE]
     assert missing == []
@@ -121,7 +119,12 @@ def test_at_the_edges_of_a_domain():
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (1,), (1, 1)])
 def test_empty_and_single(shape):
     x = np.zeros(shape)
-    for f in (lambda x: x.sum(), lambda x: (x * x).sum(), lambda x: np.concatenate([x, x]).sum(), lambda x: x[:0].sum()):
+    for f in (
+        lambda x: x.sum(),
+        lambda x: (x * x).sum(),
+        lambda x: np.concatenate([x, x]).sum(),
+        lambda x: x[:0].sum(),
+    ):
         assert fd.nn.value_and_grad(f)(x)[1].shape == shape
 
 

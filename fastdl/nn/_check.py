@@ -9,6 +9,7 @@ import numpy as np
 from .._differences import GradientCheck, check_gradient
 from .._validate import integer, number
 from ..random import as_generator
+from ._derived import plain_float
 from ._links import floats_of, is_float, leaves, refilled
 from ._parameter import Parameter
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class GradientChecks(Mapping[str, GradientCheck]):
     """What :meth:`fastdl.nn.Module.check_gradients` found: by parameter or input, in their order.
 
-    It is true where all passed, and prints as a table.
+    It is true where all passed, and prints as a table (docs/nn.md).
 
     Parameters
     ----------
@@ -62,7 +63,9 @@ def check_gradients(
     model = in_float64(module)
     model.train()
     drawn, buffers = model.random_state(), {name: np.array(one) for name, one in model.named_buffers()}
-    args, kwargs = refilled(args, _double), refilled(dict(kwargs), _double)
+    named = {**{f"args[{place}]": one for place, one in enumerate(args)}, **kwargs}
+    listed = [refilled(one, lambda part, name=name: _double(plain_float(name, part))) for name, one in named.items()]
+    args, kwargs = tuple(listed[: len(args)]), dict(zip(kwargs, listed[len(args) :], strict=True))
 
     def run() -> Any:
         """A forward, with the masks and the running averages of the first."""

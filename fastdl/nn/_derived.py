@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _tracing
+from .._validate import plain_array
 from ._backward import backward_of
-from ._links import leaves, refilled, template
+from ._links import is_float, leaves, refilled, template
 from ._trace import Call, Trace
 from ._traced import DETACHED, Traced, check_open, plain, traced_in
 from ._whole import tapes_of, whole
@@ -73,11 +74,14 @@ def _called(cls: type["Module"], forward: Callable[..., Any], alone: bool) -> Ca
 def _derive(module: "Module", forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a forward on stand-ins; what it returns are plain arrays again."""
     trace = Trace(module, f"{type(module).__name__}.forward")
-    inputs = [template(one, lambda array: trace.number(array, False)) for one in (*args, *kwargs.values())]
-    given = [stood_in(trace, one, numbers) for one, numbers in zip((*args, *kwargs.values()), inputs, strict=True)]
+    named = zip((*_names_of(forward, len(args)), *kwargs), (*args, *kwargs.values()), strict=True)
+    values = [refilled(one, functools.partial(plain_float, name)) for name, one in named]
+    inputs = [template(one, lambda array: trace.number(array, False)) for one in values]
+    given = [stood_in(trace, one, numbers) for one, numbers in zip(values, inputs, strict=True)]
     try:
         with _tracing.recording(trace):
             result = forward(module, *given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+        trace.check_carried()
         outputs = _numbers(result, trace)
     except BaseException:
         drop_calls(trace)
@@ -86,6 +90,18 @@ def _derive(module: "Module", forward: Callable[..., Any], args: tuple[Any, ...]
         trace.close()
     module._tape.append(Derived(trace, inputs, outputs))
     return plain(result)
+
+
+def _names_of(forward: Callable[..., Any], count: int) -> list[str]:
+    """What forward calls its arguments, self left out."""
+    code = getattr(forward, "__code__", None)
+    names = list(code.co_varnames[1 : code.co_argcount]) if code else []
+    return names[:count] + [f"args[{place}]" for place in range(len(names), count)]
+
+
+def plain_float(name: str, one: Any) -> Any:
+    """An array of floats as a plain one; matrices and masked arrays are refused."""
+    return plain_array(name, one) if is_float(one) and one.__class__ is not np.ndarray else one
 
 
 def stood_in(trace: Trace, value: Any, numbers: Any) -> Any:
@@ -140,6 +156,7 @@ def _seeds(dy: Any, outputs: Any, trace: Trace) -> list[tuple[int, np.ndarray]]:
         if at is None or gradient is None:
             continue
         shape, dtype = trace.shapes[at], trace.dtypes[at]
+        gradient = plain_float(name, gradient)
         array = gradient if isinstance(gradient, (np.ndarray, np.generic)) else None
         if array is None and shape == () and isinstance(gradient, (int, float)):
             array = np.asarray(gradient, dtype)
@@ -189,6 +206,7 @@ def _record(
     trains = any(at is not None and trace.trains[at] for at in parents)
     trains = trains or any(one._parameters for one in module.modules())
     numbers = [trace.number(array, trains) for array in link.outputs]
+    trace.carried.update({numbers[place]: type(module).__name__ for place in link.carried})
     trace.operations.append(Call(parents, numbers, link.undo, drop))
     standing = {id(array): Traced(trace, at, array) for array, at in zip(link.outputs, numbers, strict=True)}
     return refilled(result, lambda one: standing.get(id(one), one))

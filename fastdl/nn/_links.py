@@ -36,8 +36,7 @@ def template(value: Any, number: Callable[[np.ndarray], int]) -> Any:
 
 def is_float(value: Any) -> bool:
     """Whether a value is an array that has a gradient."""
-    kind = value.__class__
-    return (kind is np.ndarray or kind is np.memmap) and value.dtype.kind == "f"
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def leaves(name: str, form: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -72,6 +71,7 @@ class Link(NamedTuple):
     inputs: Sequence[Any]  # as they were given: stand-ins among them
     outputs: Sequence[np.ndarray]
     undo: Undo
+    carried: Sequence[int] = ()  # results that mean nothing by themselves: they may only be handed on
 
 
 def link(module: "Module", args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
@@ -107,7 +107,9 @@ def spread(name: str, found: Any, wanted: Sequence[bool]) -> Sequence[Any]:
     """What a backward returned, by argument; refused where the gradient of one that is wanted is missing."""
     if not any(wanted):
         return [None] * len(wanted)
-    gradients = list(floats_of(found, nones=True))
+    gradients = floats_of(found, nones=True)
+    if len(gradients) != len(wanted):  # None for what is no array, too
+        gradients = [one for one in gradients if one is not None]
     if len(gradients) != len(wanted) or any(one is None and want for one, want in zip(gradients, wanted, strict=True)):
         raise TypeError(
             f"{name}.backward: got {sum(one is not None for one in gradients)} gradients of its {len(wanted)} inputs, "
@@ -152,7 +154,8 @@ def link_recurrent(states: int, args: Any, kwargs: Any, result: Any, backward: C
         return [found[0], *([found[1]] if states == 1 else found[1])]
 
     y_shape, dtype, shapes = parts[0].shape, parts[0].dtype, [one.shape for one in final]
-    return Link([_x_of(*args, **kwargs), *initial], [parts[0], *final, *cells], undo)
+    carried = (2, 3) if states == 4 and final else ()  # c and n, whose scale is m's
+    return Link([_x_of(*args, **kwargs), *initial], [parts[0], *final, *cells], undo, carried)
 
 
 def _recurrent(

@@ -62,6 +62,7 @@ class Trace:
         self.shapes: list[tuple[int, ...]] = []
         self.dtypes: list[np.dtype] = []
         self.trains: list[bool] = []  # whether it depends on what is trained, so that its gradient is always wanted
+        self.carried: dict[int, str] = {}  # what may only be handed on to a layer, with the layer it came from
         self._parameters: dict[int, tuple[Parameter, int]] = {}
 
     def number(self, value: Any, trains: bool) -> int:
@@ -78,6 +79,21 @@ class Trace:
             found = parameter, self.number(parameter._data, not parameter.frozen)
             self._parameters[id(parameter)] = found
         return self.stand_in(self, found[1], parameter._data)
+
+    def check_carried(self) -> None:
+        """Refuse arithmetic with states that mean nothing by themselves."""
+        if not self.carried:
+            return
+        for operation in self.operations:
+            if operation.__class__ is Call:
+                continue
+            parents = [at for _, at in operation.parents] if operation.__class__ is Operation else [operation.parent]
+            for at in parents:
+                if at in self.carried:
+                    raise TypeError(
+                        f"{self.carried[at]}: its final c and n are scaled by m and mean nothing by themselves: hand "
+                        f"them on as a state; {DETACHED}"
+                    )
 
     def close(self) -> None:
         """The forward has ended: what still holds one of its stand-ins is told so."""

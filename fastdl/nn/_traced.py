@@ -19,6 +19,7 @@ class Traced:
     """
 
     __slots__ = ("_at", "_trace", "_value")
+    as_array = f" ({DETACHED})"  # in the words of those who expect an array
     __hash__ = None  # type: ignore[assignment]  # as an array has none
 
     def __init__(self, trace: Trace, at: int, value: Any) -> None:

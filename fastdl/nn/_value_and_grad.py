@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _tracing
 from .._validate import function as checked_function
-from ._derived import drop_calls, stood_in
+from ._derived import drop_calls, plain_float, stood_in
 from ._links import refilled, template
 from ._trace import Trace
 from ._traced import Traced, plain
@@ -34,7 +34,7 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
     ------
     TypeError
         If `function` is not callable. The returned function raises it where the result is no number, or something is
-        called that has no derivative.
+        called that has no derivative, and where the result does not depend on `x`.
     ValueError
         From the returned function, if the result has several elements.
 
@@ -48,26 +48,31 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
     (4.5, array([0.75, 1.5 ]))
     """
     checked_function("function", function, "a function that gives a number")
-    name = getattr(function, "__name__", type(function).__name__)
+    return differentiated(getattr(function, "__name__", type(function).__name__), function)
+
+
+def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """The body of :func:`value_and_grad`; errors call the function by that name."""
 
     @functools.wraps(function)
     def both(x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         trace = Trace(None, name)
+        x = refilled(x, functools.partial(plain_float, "x"))
         numbers = template(x, lambda array: trace.number(array, True))
         try:
             with _tracing.recording(trace):
                 value = function(stood_in(trace, x, numbers), *args, **kwargs)
+            trace.check_carried()
             if np.shape(plain(value)) != ():
                 raise ValueError(f"{name}: got values of shape {np.shape(plain(value))}, expected one number")
-            if not isinstance(plain(value), (int, float, np.number, np.ndarray)):
-                raise TypeError(f"{name}: got {type(plain(value)).__name__}, expected one number")
+            if value.__class__ is not Traced:
+                raise TypeError(f"{name}: got {type(value).__name__} that does not depend on x, expected one that does")
         except BaseException:
             drop_calls(trace)
             raise
         finally:
             trace.close()
-        seeds = [(value._at, np.ones((), value.dtype))] if value.__class__ is Traced else []
-        walk = trace.backward(seeds, True)
+        walk = trace.backward([(value._at, np.ones((), value.dtype))], True)
         return plain(value), refilled(numbers, lambda at: None if at is None else walk.place(at))
 
     return both

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dense import LossValue
-from ..nn import value_and_grad
 from ..nn._modes import evaluating
+from ..nn._value_and_grad import differentiated
 from ._batches import Batch
 from ._data import counted, not_finite, pair, size
 from ._interruption import Interruption
@@ -83,7 +83,7 @@ class Differentiated:
             if not is_number(plain):
                 return plain
             self._counts = isinstance(plain, LossValue)
-            self._derived = self._derived or value_and_grad(self.loss)
+            self._derived = self._derived or differentiated("loss", self.loss)
         value, gradient = self._derived(outputs, targets)
         return (plain if self._counts else float(value)), gradient
 

@@ -60,8 +60,8 @@ CASES = {
     "batches of dicts": ({"batches": [{"x": X, "y": Y}]}, TypeError, "batches: got dict as batch 1"),
     "numbers": ({"batches": [1, 2]}, TypeError, "batches: got int as batch 1"),
     "a tensor elsewhere": ({"batches": [(Remote(X), Y)]}, TypeError, "batches: got a Remote that is no array: on another device"),
-    "a number as loss": ({"loss": lambda z, y: 1.0}, TypeError, r"loss: got float, expected \(value, gradient"),
-    "no loss": ({"loss": lambda z, y: None}, TypeError, r"loss: got NoneType, expected \(value, gradient"),
+    "a constant as loss": ({"loss": lambda z, y: 1.0}, TypeError, r"batches: in batch 1, loss: got float that does not depend on x"),
+    "no loss": ({"loss": lambda z, y: None}, TypeError, r"loss: got NoneType, expected a number, or \(value, gradient"),
     "three of loss": ({"loss": lambda z, y: (1.0, z, y)}, ValueError, r"loss: got 3 values, expected two"),
     "losses": ({"loss": lambda z, y: fd.mse_loss(z, y, "none")}, ValueError, r"loss: got values of shape \(8, 1\), expected one number"),
     "a loss's name": ({"loss": "mse"}, TypeError, "loss: got 'mse', expected a function such as fastdl.mse_loss"),
@@ -119,7 +119,7 @@ def test_evaluate_names_its_arguments():
         ((model, (X, Y)), {}, "batches: got two arrays"),
         ((model, 3), {}, "batches: got int"),
         ((model, [(X, Y)]), {"loss": "mse"}, "loss: got 'mse'"),
-        ((model, [(X, Y)]), {"loss": lambda z, y: 1.0}, "loss: got float"),
+        ((model, [(X, Y)]), {"loss": lambda z, y: "1.0"}, "loss: got str"),
     ):
         with pytest.raises(TypeError, match=f"^{reason}"):
             evaluate(*arguments, **options)

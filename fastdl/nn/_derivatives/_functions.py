@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
-from .._trace import Call, Trace
 from .._links import is_float
+from .._trace import Call, Trace
 from .._traced import TABLE, Traced, check_open, plain, refuse_other, traced_in, unknown
 
 # How to go back: from the gradients of the results (zeros where one of several has none), the results and all arguments
