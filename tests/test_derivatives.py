@@ -30,7 +30,8 @@ def check(function, arrays, rtol=1e-6):
     given = sum(float((g * v).sum()) for g, v in zip(gradient, direction, strict=True))
     assert given == pytest.approx(expected, rel=rtol, abs=1e-8 * (1 + np.abs(dy).sum()))
     for one, g in zip(arrays, gradient, strict=True):
-        assert g.shape == np.shape(one) and g.dtype == np.float64
+        assert g.shape == np.shape(one)
+        assert g.dtype == np.float64
 
 
 @pytest.mark.parametrize("function", cases.UFUNCS, ids=lambda one: one.__name__)
