@@ -13,6 +13,7 @@ from .. import dense, nn
 from .._validate import float_array, function, index_array
 from ..nn import Module
 from ._affine import add_outer, sum_of_products
+from ._by_differences import ByDifferences
 from ._guard import Arrays, Guard, Linearization
 
 
@@ -83,7 +84,12 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
     Raises
     ------
     TypeError
-        If the layer, or one in it, is of a type that has no jvp.
+        If the layer, or one in it, is of a type that has no jvp; or its backward is derived, and it draws masks or has
+        buffers.
+
+    Notes
+    -----
+    Of a module whose backward is derived the gradients are exact; its tangents are differences of its passes in float64.
 
     Examples
     --------
@@ -94,7 +100,7 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
     """
     if not isinstance(layer, Module):
         raise TypeError(f"layer: got {type(layer).__name__}, expected a fastdl.nn layer")
-    make = _makers.get(type(layer))
+    make = _makers.get(type(layer)) or (ByDifferences if layer._derived else None)
     if make is None:
         raise TypeError(f"model: {type(layer).__name__} has no jvp, so a model with it has no curvature products")
     return Guard(layer, x, make)
