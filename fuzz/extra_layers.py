@@ -24,6 +24,7 @@ def _through(layer: Any, *inputs: Any) -> None:
         one.grad = np.zeros(one.shape, np.float32)
     layer.load_state_dict(layer.state_dict())
     layer.load_random_state(layer.random_state())
+    layer.check_gradients(*inputs, entries=1)
 
 
 @recipe
@@ -165,6 +166,7 @@ def own_module() -> None:
 
     _through(Own(), normals(4, 3))
     fd.nn.Module()
+    fd.nn.GradientChecks({"x": fd.curvature.check_gradient(lambda x: (x * x).sum(), np.ones(2), np.full(2, 0.5))})
 
 
 # ---- models
@@ -229,6 +231,7 @@ def characters() -> None:
     model = fd.models.CharLM(vocabulary, 3, 4, 2, 0.1, rng=0)
     for x, _ in model.batches("abc abc abc abc", 2, 2):
         model.backward(np.ones_like(model(x)))
+        model.check_gradients(x, entries=1)
         break
     model.save("model.safetensors")
     fd.models.CharLM.load("model.safetensors")

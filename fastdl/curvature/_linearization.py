@@ -89,7 +89,7 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
 
     Notes
     -----
-    Of a module whose backward is derived the gradients are exact; its tangents are differences of its passes in float64.
+    Where a backward is derived the gradients are exact, and the tangents differences of its passes in float64.
 
     Examples
     --------

@@ -78,7 +78,7 @@ class Forecaster(nn.Module):
         TypeError, ValueError
             If `x` is of another type or width.
         """
-        x = float_array("x", x, (None, self.window), np.dtype(np.float32))
+        x = float_array("x", x, (None, self.window), self.linear.weight.dtype)
         last = self.lstm.forward(np.ascontiguousarray(x.T[:, :, None]))
         return self.linear.forward(self.dropout.forward(last))
 

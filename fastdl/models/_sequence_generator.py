@@ -96,8 +96,8 @@ class SequenceGenerator(nn.Module):
         before = index_array("x[1]", before, self.levels, (None, None, self.features))
         T, B, _ = before.shape
         labels = index_array("x[0]", labels, self.classes, (B,))
-        inputs = np.zeros((T, B, self.features + self.classes), np.float32)
-        inputs[..., : self.features] = before / np.float32(self.levels - 1)
+        inputs = np.zeros((T, B, self.features + self.classes), self.linear.weight.dtype)
+        inputs[..., : self.features] = before / inputs.dtype.type(self.levels - 1)
         inputs[:, np.arange(B), self.features + labels] = 1
         h, state = self.lstm.forward(inputs, state, return_state=True)
         logits = self.linear.forward(self.dropout.forward(h)).reshape(T, B, self.features, self.levels)

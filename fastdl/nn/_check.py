@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._differences import GradientCheck, check_gradient
-from .._validate import integer, number
+from .._validate import integer, mapping, number
 from ..random import as_generator
 from ._derived import plain_float
 from ._links import floats_of, is_float, leaves, refilled
@@ -27,6 +27,11 @@ class GradientChecks(Mapping[str, GradientCheck]):
     found : mapping of str to fastdl.curvature.GradientCheck
         By name.
 
+    Raises
+    ------
+    TypeError
+        If `found` is something else.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -36,7 +41,11 @@ class GradientChecks(Mapping[str, GradientCheck]):
     """
 
     def __init__(self, found: Mapping[str, GradientCheck]) -> None:
-        self._found = dict(found)
+        checked = mapping("found", found, "names to fastdl.curvature.GradientCheck")
+        for name, one in checked.items():
+            if not isinstance(one, GradientCheck):
+                raise TypeError(f"found[{name!r}]: got {type(one).__name__}, expected a fastdl.curvature.GradientCheck")
+        self._found = dict(checked)
 
     def __getitem__(self, name: str) -> GradientCheck:
         return self._found[name]
@@ -114,10 +123,14 @@ def _checked(
 
 
 def _of_inputs(args: tuple[Any, ...], dx: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The inputs that are arrays of floats, each with its gradient."""
+    """The inputs that are arrays of floats, each with its gradient; none where backward returns none."""
     form = args[0] if len(args) == 1 else args
-    pairs = [pair for pair in leaves("x", form, dx) if isinstance(pair[1], np.ndarray) and pair[1].dtype.kind == "f"]
-    return {name: (array, gradient) for name, array, gradient in pairs if gradient is not None}
+    named = [(name, one) for name, one, _ in leaves("x", form, form) if is_float(one)]
+    gradients = floats_of(dx, nones=True)
+    if len(gradients) != len(named):  # None for what is no array, too
+        gradients = [one for one in gradients if one is not None]
+    pairs = zip(named, gradients, strict=len(gradients) > 0)
+    return {name: (array, gradient) for (name, array), gradient in pairs if gradient is not None}
 
 
 def _double(one: Any) -> Any:

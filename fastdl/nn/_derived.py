@@ -37,7 +37,9 @@ def prepare(cls: type["Module"], base: type["Module"], alone: bool) -> None:
         return
     above, _ = _nearest(cls, "backward", base)
     cls._derived = above is None or at < above
+    cls._forwards = cls.__mro__[at]
     if (at == 0 or not issubclass(cls.__mro__[at], base)) and callable(forward):
+        cls._forwards = cls
         cls.forward = _called(cls, forward, alone)  # type: ignore[method-assign]
     if cls._derived and above is not None:
         cls.backward = base.backward  # type: ignore[method-assign]
@@ -63,7 +65,7 @@ def _called(cls: type["Module"], forward: Callable[..., Any], alone: bool) -> Ca
             trace = _tracing.current()
             if trace is not None:
                 return _record(trace, self, call, args, kwargs)
-        if cls._derived and self.training and type(self).forward is call:
+        if cls._derived and self.training and type(self)._forwards is cls:
             return derived(self, *args, **kwargs)
         return by_hand(self, *args, **kwargs)
 
@@ -177,7 +179,7 @@ def _record(
     """One call of a layer's forward within a derived one, as one operation of its record."""
     check_open(trace)
     forward, backward = call, module.backward
-    if module is trace.owner and type(module).forward is not call:  # super().forward
+    if module is trace.owner and type(module)._forwards is not call._of:  # type: ignore[attr-defined]  # super()
         forward, own = call.__wrapped__, call._of  # type: ignore[attr-defined]
         if own._derived:
             return forward(module, *args, **kwargs)

@@ -66,6 +66,7 @@ class Module(Stateful):
 
     training: bool
     _derived = False  # whether backward is derived from forward
+    _forwards: type  # the class whose forward is called
     _inline = False  # whether a derived forward that hands it states records the calls of its layers instead of its own
     _parameters: dict[str, Parameter]
     _buffers: dict[str, None]  # names; the values are attributes
