@@ -15,7 +15,7 @@ from .._validate import plain_array
 from ._backward import backward_of
 from ._links import is_float, leaves, refilled, template
 from ._trace import Call, Trace
-from ._traced import DETACHED, Traced, check_open, plain, traced_in
+from ._traced import DETACHED, Traced, check_open, plain, refuse_other, traced_in
 from ._whole import tapes_of, whole
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _numbers(result: Any, trace: Trace) -> Any:
         if one.__class__ is not Traced:
             return None
         if one._trace is not trace:
-            check_open(one._trace)
+            refuse_other(trace, one._trace)
         return one._at
 
     return refilled(result, number)
