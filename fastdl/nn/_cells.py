@@ -16,7 +16,7 @@ from ..recurrent._run import (
 from ..recurrent._run import LSTM as LSTM_PLAIN
 from . import _formats
 from ._call import Cell
-from ._stack import Stack
+from ._stack import Stack, shared
 
 
 class RNN(Stack):
@@ -117,15 +117,10 @@ class RNN(Stack):
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "nonlinearity")
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("tanh", "relu"))
         cell = Cell(RNN_RELU if nonlinearity == "relu" else RNN_TANH, "rnn", {"nonlinearity": nonlinearity})
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
-            weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng,
-            dtype=dtype,
-        )  # fmt: skip
+        super().__init__(cell, **given)
 
     def _describe(self) -> str:
         return f"RNN({listed(self, nonlinearity='tanh')})"
@@ -223,18 +218,12 @@ weight_dropout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "coupled", "forget_bias")
         self.coupled = flag("coupled", coupled)
         if self.coupled and forget_bias is not None:
             raise ValueError(f"forget_bias: got {forget_bias} with coupled=True, which has no forget gate")
         cell = Cell(LSTM_COUPLED if self.coupled else LSTM_PLAIN, "lstm", {"coupled": self.coupled})
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
-            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout,
-            zoneout_cell=zoneout_cell, truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
-            cell_clip=cell_clip, peepholes=peepholes, proj_size=proj_size,
-        )  # fmt: skip
+        super().__init__(cell, **given)
         if forget_bias is not None:
             self._set_forget_bias(forget_bias)
 
@@ -324,15 +313,10 @@ weight_dropout, zoneout, truncate, checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "reset_after")
         self.reset_after = flag("reset_after", reset_after)
         cell = Cell(GRU_AFTER if self.reset_after else GRU_BEFORE, "gru", {"reset_after": self.reset_after})
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=bias, init=init,
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            layer_norm=layer_norm, clip=clip, input_dropout=input_dropout, state_dropout=state_dropout,
-            candidate_dropout=candidate_dropout, weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
+        super().__init__(cell, **given)
 
     def _describe(self) -> str:
         return f"GRU({listed(self, reset_after=True)})"

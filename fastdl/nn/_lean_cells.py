@@ -9,7 +9,7 @@ from ..random import Generator
 from ..recurrent._run import INDRNN_RELU, INDRNN_TANH, MINGRU, MINGRU_POSITIVE, MINLSTM
 from ._call import Cell
 from ._cells import listed
-from ._stack import Stack
+from ._stack import Stack, shared
 
 
 class IndRNN(Stack):
@@ -79,15 +79,11 @@ rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "nonlinearity")
         self.nonlinearity = choice("nonlinearity", nonlinearity, ("relu", "tanh"))
         number = INDRNN_RELU if nonlinearity == "relu" else INDRNN_TANH
-        super().__init__(
-            Cell(number, "indrnn", {"nonlinearity": nonlinearity}), input_size, hidden_size, num_layers, dropout,
-            batch_first, bias=flag("bias", bias), bidirectional=bidirectional, merge=merge, reverse=reverse,
-            output=output, learned_state=learned_state, clip=clip, input_dropout=input_dropout,
-            state_dropout=state_dropout, weight_dropout=weight_dropout, zoneout=zoneout, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
+        given["bias"] = flag("bias", bias)
+        super().__init__(Cell(number, "indrnn", {"nonlinearity": nonlinearity}), **given)
 
     def _describe(self) -> str:
         return f"IndRNN({listed(self, nonlinearity='relu')})"
@@ -155,14 +151,11 @@ class MinGRU(Stack):
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "positive")
         self.positive = flag("positive", positive)
         cell = Cell(MINGRU_POSITIVE if positive else MINGRU, "mingru", {"positive": self.positive})
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias),
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            input_dropout=input_dropout, candidate_dropout=candidate_dropout, zoneout=zoneout, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
+        given["bias"] = flag("bias", bias)
+        super().__init__(cell, **given)
 
     def _describe(self) -> str:
         return f"MinGRU({listed(self, positive=False)})"
@@ -233,15 +226,12 @@ class MinLSTM(Stack):
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "positive", "normalized")
         self.positive, self.normalized = flag("positive", positive), flag("normalized", normalized)
         own = {"positive": self.positive, "normalized": self.normalized}
         cell = Cell(MINLSTM + self.positive + 2 * (not self.normalized), "minlstm", own)
-        super().__init__(
-            cell, input_size, hidden_size, num_layers, dropout, batch_first, bias=flag("bias", bias),
-            bidirectional=bidirectional, merge=merge, reverse=reverse, output=output, learned_state=learned_state,
-            input_dropout=input_dropout, candidate_dropout=candidate_dropout, zoneout=zoneout, truncate=truncate,
-            checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
+        given["bias"] = flag("bias", bias)
+        super().__init__(cell, **given)
 
     def _describe(self) -> str:
         return f"MinLSTM({listed(self, positive=False, normalized=True)})"

@@ -24,6 +24,11 @@ from ._tape import warn
 from .dropout import Dropout
 
 
+def shared(given: Mapping[str, Any], *own: str) -> dict[str, Any]:
+    """Of a constructor's arguments, its ``locals()`` before anything else is done, those that every stack has."""
+    return {name: value for name, value in given.items() if name not in ("self", "__class__", *own)}
+
+
 class Stack(Module):
     """Base of the recurrent layers of _cells.py and _lean_cells.py; their docstrings say what the arguments are."""
 

@@ -9,7 +9,7 @@ from ..random import Generator
 from ..recurrent._run import SLSTM, SLSTM_EXP
 from ._call import Cell
 from ._cells import listed
-from ._stack import Stack
+from ._stack import Stack, shared
 
 
 class sLSTM(Stack):
@@ -88,18 +88,16 @@ checkpoint, rng, dtype
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
+        given = shared(locals(), "heads", "forget_gate")
         self.forget_gate = choice("forget_gate", forget_gate, ("sigmoid", "exp"))
         self.heads, hidden_size = integer("heads", heads, 1), integer("hidden_size", hidden_size, 1)
         if hidden_size % self.heads:
             raise ValueError(f"heads: got {heads}, expected a divisor of hidden_size, {hidden_size}")
         own = {"forget_gate": self.forget_gate}
+        given["bias"] = flag("bias", bias)
         super().__init__(
-            Cell(SLSTM_EXP if forget_gate == "exp" else SLSTM, "slstm", own, self.heads), input_size, hidden_size,
-            num_layers, dropout, batch_first, bias=flag("bias", bias), init=init, bidirectional=bidirectional,
-            merge=merge, reverse=reverse, output=output, learned_state=False, input_dropout=input_dropout,
-            state_dropout=state_dropout, candidate_dropout=candidate_dropout, weight_dropout=weight_dropout,
-            zoneout=zoneout, truncate=truncate, checkpoint=checkpoint, rng=rng, dtype=dtype,
-        )  # fmt: skip
+            Cell(SLSTM_EXP if forget_gate == "exp" else SLSTM, "slstm", own, self.heads), learned_state=False, **given
+        )
 
     def _describe(self) -> str:
         return f"sLSTM({listed(self, heads=1, forget_gate='sigmoid', init='xlstm')})"
