@@ -301,7 +301,7 @@ class Module:
             named = self.named_parameters()
             if arena is None or not arena._current or [id(p) for _, p in named] != [id(p) for p in arena]:
                 self._arena = arena = Arena(named)
-                warn_of_strangers(self, _REGISTRIES)
+                warn_of_strangers(self, _REGISTRIES, (Module, Parameter))
             arena.names = [name for name, _ in named]
             arena._tree_at = Changes.count
             arena._serve(self)

@@ -20,7 +20,7 @@ from .._validate import (
 )
 from ..reference.dense import counted
 
-# Lattice cells below which a second thread costs more than it brings (measured).
+# Lattice cells below which a second thread costs more than it brings (docs/profiling.md).
 _GRAIN = 2_000
 
 
