@@ -145,7 +145,7 @@ class Module:
         Returns
         -------
         ndarray, or what the layer says
-            In training mode the layer keeps what its backward needs.
+            In training mode the layer saves what its backward needs.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Module:
         return self
 
     def eval(self) -> "Module":
-        """Switch this module and all below it to evaluation: dropout is the identity and nothing is kept for backward.
+        """Switch this module and all below it to evaluation: dropout is the identity and nothing is saved for backward.
 
         Returns
         -------

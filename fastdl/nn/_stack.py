@@ -236,7 +236,7 @@ class Stack(Module):
         return y, cells, finals, passes
 
     def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
-        """One time step, for generation: nothing is kept for backward, and nothing dropped.
+        """One time step, for generation: nothing is saved for backward, and nothing dropped.
 
         Parameters
         ----------

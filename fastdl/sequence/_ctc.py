@@ -169,7 +169,7 @@ def ctc_beam_search(
         All T by default.
     blank : int, default 0
     width : int, default 16
-        Prefixes that are kept from step to step.
+        Prefixes that go on from step to step.
 
     Returns
     -------

@@ -15,7 +15,7 @@ class Callback:
 
     Every hook gets the :class:`Run`, whose ``model``, ``optimizer``, ``history``, ``epoch``, ``step`` and
     ``loss`` are there to read, and whose ``stop()`` ends the run after this step or epoch. (A learning-rate schedule
-    is given to :func:`fit` as `schedule`, which keeps it in the checkpoint.)
+    is given to :func:`fit` as `schedule`, which puts it into the checkpoint.)
 
     What a callback changes from hook to hook and needs again belongs into :meth:`state_dict`. One that has none, and
     holds a scheduler, a generator or an average, is refused where there is a checkpoint.
