@@ -27,9 +27,10 @@ extensions = [
     "sphinx-mathjax-offline",  # pages need no network
     "equations",
     "gallery",
+    "notebooks",
     "reference",
 ]
-exclude_patterns = ["_ext", "check", "_build", "_static", "_templates"]
+exclude_patterns = ["_ext", "check", "_build", "_static", "_templates", "learn/*.ipynb"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 templates_path = ["_templates"]
 

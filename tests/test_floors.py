@@ -1,6 +1,7 @@
 """The shape of the house: imports point downward, kernels do not call each other, files stay readable."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def test_no_module_takes_part_in_a_circle_of_imports():
         waiting = {own: others for own, others in waiting.items() if own not in done}
     circles = {own: sorted(others & waiting.keys()) for own, others in waiting.items()}
     assert not circles, "these import each other, or stand on those that do"
+
+
+def test_the_picture_shows_these_floors():
+    picture = HOUSE.parent / "docs" / "how" / "architecture.svg"
+    if not picture.exists():  # absent from an installed package
+        pytest.skip("no documentation here")
+    shown = [re.split(", ", names) for names in re.findall(r"monospace[^>]*>([^<|]+)</text>", picture.read_text())]
+    levels = [[floor(name) for name in names] for names in shown if names != ["fastdl.reference"]]
+    assert None not in sum(levels, [])
+    assert all(max(upper) < min(lower) for upper, lower in itertools.pairwise(levels))
 
 
 def test_only_the_waist_touches_kernels():
