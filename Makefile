@@ -78,7 +78,7 @@ lint: $(STAMP)  ## ruff, cython-lint and mypy
 
 DOCS_STAMP := $(VENV)/.installed-docs
 $(DOCS_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 # LINKS=1 tries the links to the network too. Kept from one build to the next: what notebooks and examples gave (build/docs).
