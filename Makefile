@@ -51,7 +51,7 @@ TASKS ?=
 SEEDS ?= 12
 MINUTES ?= 60
 JOBS ?= 2
-learning: $(STAMP)  ## Learn small lessons from every kind of first values (TASKS=copying SEEDS=3 MINUTES=10): docs/learning.md
+learning: $(STAMP)  ## Learn small lessons from every kind of first values (TASKS=copying SEEDS=3 MINUTES=10): docs/initial-weights.md
 	$(BIN)/python bench/learning.py --tasks $(TASKS) --seeds $(SEEDS) --minutes $(MINUTES) --jobs $(JOBS)
 
 BASE ?=
@@ -78,7 +78,7 @@ lint: $(STAMP)  ## ruff, cython-lint and mypy
 
 DOCS_STAMP := $(VENV)/.installed-docs
 $(DOCS_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 # LINKS=1 tries the links to the network too. Kept from one build to the next: what notebooks and examples gave (build/docs).

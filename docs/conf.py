@@ -7,6 +7,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Of notebooks: no settings of the user's, and no warning that a kernel on this machine is not encrypted.
+PROFILE = ROOT / "build/docs/ipython/profile_default"
+PROFILE.mkdir(parents=True, exist_ok=True)
+(PROFILE / "ipython_kernel_config.py").write_text("c = get_config()\nc.IPKernelApp.log_level = 40\n")
+os.environ["IPYTHONDIR"] = str(PROFILE.parent)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # of notebooks
 sys.path.insert(0, str(ROOT))
 
@@ -27,9 +32,10 @@ extensions = [
     "sphinx-mathjax-offline",  # pages need no network
     "equations",
     "gallery",
+    "notebooks",
     "reference",
 ]
-exclude_patterns = ["_ext", "check", "_build", "_static", "_templates"]
+exclude_patterns = ["_ext", "check", "_build", "_static", "_templates", "learn/*.ipynb"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 templates_path = ["_templates"]
 

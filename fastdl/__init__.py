@@ -12,13 +12,12 @@ from . import dense, dropout, nn, norms, optim, random, recurrent, sequence
 from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
+from ._version import __version__ as __version__
 from .dense import *
 from .dropout import *
 from .norms import *
 from .recurrent import *
 from .sequence import *
-
-__version__ = "0.1.0"
 
 __all__ = [
     "backend",

@@ -10,6 +10,7 @@ import numpy as np
 from ._dispatch import get_backend, kernels
 from ._threads import get_num_threads
 from ._validate import choice
+from ._version import __version__
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
@@ -50,8 +51,6 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 
 def _config() -> dict[str, Any]:
-    from . import __version__
-
     return {
         "fastdl": __version__,
         "build": kernels.level,

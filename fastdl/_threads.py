@@ -125,7 +125,7 @@ def set_num_threads(num_threads: int) -> None:
 
 
 def threads_for(work: float, grain: float) -> int:
-    """Threads for `work` units, of which each thread should get at least `grain` (measured per kernel)."""
+    """Threads for `work` units, of which each thread should get at least `grain` (docs/profiling.md)."""
     if work < 2 * grain:
         return 1
     return max(1, min(get_num_threads(), int(work / grain)))

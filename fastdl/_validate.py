@@ -139,7 +139,7 @@ def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
         return True
     if len(shape) != len(wanted):
         return False
-    for got, want in zip(shape, wanted, strict=True):  # noqa: SIM110  (a generator costs three times as much)
+    for got, want in zip(shape, wanted, strict=True):  # noqa: SIM110  (a generator takes longer)
         if want is not None and want != got:
             return False
     return True

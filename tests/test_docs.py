@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fastdl as fd
 
 DOCS = Path(__file__).parents[1] / "docs"
+README = DOCS.parent / "README.md"
 COMING = sorted(page for page in (DOCS / "coming").glob("*.md") if page.stem != "index")
 PEERS = ("torch", "keras", "sklearn", "optax", "jax")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \|", re.MULTILINE)
@@ -23,8 +25,8 @@ def code(page, languages):
         yield "\n" * (text[: match.start()].count("\n") + 1) + cell
 
 
-@pytest.mark.parametrize("page", [*COMING, DOCS / "start.md"], ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs(page, monkeypatch):
+@pytest.mark.parametrize("page", [*COMING, DOCS / "start.md", README], ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page):
     if page.stem == "start":
         pytest.importorskip("matplotlib").use("Agg")
     blocks, names = list(code(page, r"python|\{code-cell\} ipython3")), {}
@@ -75,6 +77,22 @@ def test_every_equation_is_stated_in_its_topic_page(monkeypatch):
         lines = (DOCS / f"{page}.md").read_text()
         for number in numbers:
             assert equations.bracketed(lines, number), f"docs/{page}.md does not state ({number})"
+
+
+def test_the_address_of_the_repository_is_set_in_one_place():
+    urls = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["urls"]
+    own = urls["Repository"].removeprefix("https://github.com/")
+    named = re.compile(r"github(?:usercontent)?\.com/([\w.-]+/fastdl)\b")
+    found = {
+        path: set(named.findall(path.read_text())) for path in [README, *DOCS.parent.glob("*.md"), *DOCS.rglob("*.md")]
+    }
+    assert found[README] == {own}
+    assert set().union(*found.values()) == {own}
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text()):
+        assert (DOCS.parent / link).exists(), link
 
 
 def test_the_reference_lists_every_public_name(monkeypatch):

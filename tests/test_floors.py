@@ -1,6 +1,7 @@
 """The shape of the house: imports point downward, kernels do not call each other, files stay readable."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -68,6 +69,24 @@ def imported_rooms(path):
                 yield target[1]
 
 
+def imports():
+    """Every module of the package, with those of its modules that it imports at any place, for its types alone too."""
+    names = {path: ("fastdl", *path.relative_to(HOUSE).with_suffix("").parts) for path in HOUSE.rglob("*.py")}
+    modules = {path: ".".join(name).removesuffix(".__init__") for path, name in names.items()}
+    for path, own in modules.items():
+        package = ("fastdl", *path.relative_to(HOUSE).parts[:-1])
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                whole = ".".join((*base, node.module) if node.module else base)
+                deeper = [f"{whole}.{alias.name}" for alias in node.names]
+                found |= {one if one in modules.values() else whole for one in deeper}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        yield own, (found & set(modules.values())) - {own}
+
+
 def floor(name):
     for index, rooms in enumerate(FLOORS):
         if name in rooms:
@@ -86,6 +105,24 @@ def test_imports_point_downward(path):
             below = floor(other) > floor(own)
             beside = floor(other) == floor(own) and (own, other) in NEIGHBOURS
             assert below or beside, f"{path.relative_to(HOUSE)} imports {other}, which is not below it"
+
+
+def test_no_module_takes_part_in_a_circle_of_imports():
+    waiting = dict(imports())
+    while done := {own for own, others in waiting.items() if not others & waiting.keys()}:
+        waiting = {own: others for own, others in waiting.items() if own not in done}
+    circles = {own: sorted(others & waiting.keys()) for own, others in waiting.items()}
+    assert not circles, "these import each other, or stand on those that do"
+
+
+def test_the_picture_shows_these_floors():
+    picture = HOUSE.parent / "docs" / "how" / "architecture.svg"
+    if not picture.exists():  # absent from an installed package
+        pytest.skip("no documentation here")
+    shown = [re.split(", ", names) for names in re.findall(r"monospace[^>]*>([^<|]+)</text>", picture.read_text())]
+    levels = [[floor(name) for name in names] for names in shown if names != ["fastdl.reference"]]
+    assert None not in sum(levels, [])
+    assert all(max(upper) < min(lower) for upper, lower in itertools.pairwise(levels))
 
 
 def test_only_the_waist_touches_kernels():

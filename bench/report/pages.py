@@ -53,7 +53,7 @@ are compared before anything is timed, and numbers are medians. A limit of the m
 in registers) is measured in the same run, on the same build and threads; the share of the limit is the least time in
 which the machine could have done the work over the time it took. Where memory is the limit only large arrays count:
 what fits a cache may be faster than memory. `make bench-peers` and then `make bench-report` measure and write this
-page; `fastdl bench` takes a minute for some of it. How to add a row: [CONTRIBUTING](../CONTRIBUTING.md).
+page; `fastdl bench` takes a minute for some of it. How to add a row: [Contribute](contribute/index.md).
 """
 NO_PEERS = "There are no records of other libraries here: `make bench-peers`, then `make bench-report`.\n"
 RATIOS = """\

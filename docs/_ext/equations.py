@@ -17,7 +17,7 @@ SPECIFIED = {  # page, and the numbers that it states
     "curvature": [f"2.{i}" for i in range(1, 8)],
     "optim": [f"3.{i}" for i in range(1, 12)],
     "dropout": [f"4.{i}" for i in range(1, 7)],
-    "recurrent": [f"5.{i}" for i in (1, *range(3, 12))],
+    "recurrent": [f"5.{i}" for i in (1, *range(3, 13))],
     "models": ["5.2"],
     "dense": [f"6.{i}" for i in range(1, 5)],
     "sequence": ["6.5", "6.6"],

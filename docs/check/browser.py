@@ -1,7 +1,8 @@
 """Reads the built site in Chromium: `make docs-check`.
 
-Every page, at 375 and 1,440 pixels: it loads, the console shows no error, no request fails, no picture is broken, and
-nothing is wider than the screen. Some pages are pictured, dark and light. The search finds a name.
+Every page, at 375 and 1,440 pixels: it loads, the console shows no error, no request fails, no picture is broken,
+nothing is wider than the screen, and text stands out from its ground, dark and light. Some pages are pictured. The
+search finds a name.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 WIDTHS = (375, 1440)
+LOOKS = ((375, "light"), (1440, "light"), (1440, "dark"))
 PICTURED = ("index", "start", "norms", "learn/lstm", "gallery/many_to_one_sunspots", "api/optim", "coming/pytorch",
             "how/index", "api/generated/fastdl.optim.Adam")  # fmt: skip
 WIDER = """() => {
@@ -22,6 +24,34 @@ WIDER = """() => {
     if (document.documentElement.scrollWidth <= wide) return null;
     const all = [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > wide + 1);
     return all.length ? all[0].outerHTML.slice(0, 120) : "something outside the text";
+}"""
+# Text whose contrast with what is behind it is below 4.5, or 3 where it is large (WCAG 2.2, 1.4.3).
+FAINT = """() => {
+    const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = (rgb) => {
+        const [r, g, b] = rgb.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const over = (top, ground) => ground.map((v, k) => top[k] * (top[3] ?? 1) + v * (1 - (top[3] ?? 1)));
+    const behind = (one) => {
+        if (!one) return [255, 255, 255];
+        const own = parts(getComputedStyle(one).backgroundColor);
+        return (own[3] ?? 1) === 1 ? own.slice(0, 3) : over(own, behind(one.parentElement));
+    };
+    const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT), seen = new Set();
+    while (walker.nextNode()) {
+        const one = walker.currentNode.parentElement;
+        if (seen.has(one) || !walker.currentNode.data.trim()) continue;
+        if (!one.checkVisibility({visibilityProperty: true})) continue;
+        if (one.closest("mjx-assistive-mml, svg, script, style, button")) continue;
+        seen.add(one);
+        const style = getComputedStyle(one), ground = behind(one), size = parseFloat(style.fontSize);
+        const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+        const [low, high] = [light(over(parts(style.color), ground)), light(ground)].sort((a, b) => a - b);
+        if ((high + 0.05) / (low + 0.05) < (large ? 3 : 4.5))
+            return `${((high + 0.05) / (low + 0.05)).toFixed(2)}: ${one.outerHTML.slice(0, 120)}`;
+    }
+    return null;
 }"""
 BROKEN = """() => [...document.images].filter((one) => one.complete && !one.naturalWidth).map((one) => one.src)"""
 
@@ -55,14 +85,16 @@ def watch(page, found):
 
 
 def read(browser, address, names, found):
-    for width in WIDTHS:
-        page = browser.new_page(viewport={"width": width, "height": 900})
+    for width, theme in LOOKS:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
         watch(page, found)
         for name in names:
             page.goto(address + name, wait_until="load")
             page.evaluate("() => window.MathJax?.startup?.promise")  # formulas have their width only then
             if wider := page.evaluate(WIDER):
                 found.append(f"{name} at {width}: wider than the screen: {wider}")
+            if faint := page.evaluate(FAINT):
+                found.append(f"{name}, {theme}: too little contrast, {faint}")
             found.extend(f"{name}: broken picture {source}" for source in page.evaluate(BROKEN))
         page.close()
 

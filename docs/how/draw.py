@@ -4,8 +4,8 @@ from pathlib import Path
 
 FLOORS = [  # name, what it does, what is in it; from the roof down
     ("command line", "fastdl train, generate, evaluate, bench", "cli"),
-    ("training, curvature", "fit, checkpoints; Hessian products, spectrum", "training, curvature"),
-    ("models", "one for each way of mapping sequences", "models"),
+    ("models, curvature", "each way of mapping sequences; Hessian products, spectrum", "models, text, curvature"),
+    ("training", "fit, callbacks, checkpoints", "training"),
     ("layers", "forward, backward, tapes; one arena of parameters", "nn"),
     (
         "topics",
@@ -15,7 +15,7 @@ FLOORS = [  # name, what it does, what is in it; from the roof down
     (
         "guards",
         "what input is refused; threads; memory; which build",
-        "_validate, _threads, _memory, _dispatch, _files",
+        "_validate, _threads, _memory, _safetensors, _dispatch, _files",
     ),
 ]
 LOWEST = [

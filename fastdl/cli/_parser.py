@@ -1,13 +1,12 @@
 """The arguments of every command, and their help."""
 
 import argparse
-import math
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from .. import __version__
 from .._files import shown
+from .._version import __version__
+from ._settings import MOST, TRAINING_SETTINGS, number, path
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,7 +69,7 @@ def make_parser() -> Parser:
         "scikit-learn where they are installed. Takes about a minute; run it on an idle machine. 'make bench' in the "
         "source tree runs the full set.",
     )
-    bench.add_argument("--json", type=_path, metavar="FILE", help="also write the result there, for programs")
+    bench.add_argument("--json", type=path, metavar="FILE", help="also write the result there, for programs")
     _add_threads(bench)
     bench.set_defaults(run=_run_bench)
     return parser
@@ -95,13 +94,13 @@ def _add_train_text(kinds: Any) -> None:
         "files",
         nargs="*",
         default=[],
-        type=_path,
+        type=path,
         metavar="FILE",
         help="UTF-8 text in any alphabet, - for stdin; several are joined. Default: the English help texts that come "
         "with Python",
     )
     parser.add_argument(
-        "--out", type=_path, default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
+        "--out", type=path, default="runs/text", metavar="DIR", help="folder for the results (%(default)s)"
     )
     # None here means the default below or, with --resume, what the run began with.
     settings = parser.add_argument_group("the model and its training (a resumed run keeps its own)")
@@ -112,7 +111,7 @@ def _add_train_text(kinds: Any) -> None:
     running.add_argument("--resume", action="store_true", help="go on from the checkpoint in the --out folder")
     running.add_argument(
         "--checkpoint-every",
-        type=_number(int, 1, _MOST),
+        type=number(int, 1, MOST),
         metavar="N",
         help="write the checkpoint every N steps too, not only after every epoch",
     )
@@ -131,31 +130,31 @@ def _add_generate(commands: Any) -> None:
     parser.add_argument("--prompt", default="", metavar="TEXT", help="beginning of the text (none)")
     parser.add_argument(
         "--length",
-        type=_number(int, 0, _MOST),
+        type=number(int, 0, MOST),
         default=500,
         metavar="N",
         help="characters after the prompt (%(default)s)",
     )
     parser.add_argument(
         "--temperature",
-        type=_number(float, 0),
+        type=number(float, 0),
         default=0.8,
         metavar="X",
         help="below 1 safer, above 1 wilder, 0 always the likeliest character (%(default)s)",
     )
     parser.add_argument(
         "--top-k",
-        type=_number(int, 1, _MOST),
+        type=number(int, 1, MOST),
         metavar="K",
         help="choose among the K likeliest characters only (all)",
     )
     parser.add_argument(
         "--top-p",
-        type=_number(float, 0, 1, open_low=True),
+        type=number(float, 0, 1, open_low=True),
         metavar="P",
         help="choose among the fewest likeliest characters that together have probability P (all)",
     )
-    parser.add_argument("--seed", type=_number(int, 0, _MOST), metavar="N", help="repeatable text (another every time)")
+    parser.add_argument("--seed", type=number(int, 0, MOST), metavar="N", help="repeatable text (another every time)")
     _add_threads(parser)
     parser.set_defaults(run=_run_generate)
 
@@ -171,7 +170,7 @@ def _add_evaluate(commands: Any) -> None:
         "files",
         nargs="*",
         default=[],
-        type=_path,
+        type=path,
         metavar="FILE",
         help="UTF-8 text, - for stdin. Default: the last tenth of Python's help texts, which 'train text' holds out",
     )
@@ -181,66 +180,13 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _add_model(parser: Any) -> None:
-    parser.add_argument(
-        "model", type=_path, metavar="MODEL", help="the --out folder of 'train text', or a file from it"
-    )
+    parser.add_argument("model", type=path, metavar="MODEL", help="the --out folder of 'train text', or a file from it")
 
 
 def _add_threads(parser: Any) -> None:
     parser.add_argument(
-        "--threads", type=_number(int, 1, _MOST), metavar="N", help="threads to use, at most four a core (all cores)"
+        "--threads", type=number(int, 1, MOST), metavar="N", help="threads to use, at most four a core (all cores)"
     )
-
-
-def _path(word: str) -> str:
-    """An argparse type: the name of a file or folder."""
-    if not word or "\0" in word:
-        raise argparse.ArgumentTypeError(f"got {word!r}, expected the name of a file or folder")
-    return word
-
-
-def _number(
-    kind: type, low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
-) -> Callable[[str], Any]:
-    """An argparse type: a finite number of a kind, in a range."""
-
-    def parse(word: str) -> Any:
-        try:
-            value = kind(word)
-        except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"got {word!r:.80}, expected {wanted}") from None
-        inside = (value > low if open_low else value >= low) and (value < high if open_high else value <= high)
-        if not inside or (kind is float and not math.isfinite(value)):
-            wanted = f"{'more than' if open_low else 'at least'} {low}"
-            if high < math.inf:
-                wanted += f" and {'less than' if open_high else 'at most'} {high}"
-            raise argparse.ArgumentTypeError(f"got {word:.80}, expected {wanted}")
-        return value
-
-    return parse
-
-
-_MOST = 2**63 - 1
-
-# Name: (default, type, help).
-TRAINING_SETTINGS: dict[str, tuple[Any, Callable[[str], Any], str]] = {
-    "epochs": (8, _number(int, 1, _MOST), "passes over the text; --resume may give more"),
-    "embedding": (64, _number(int, 1, 2**31 - 1), "size of a character's vector"),
-    "hidden": (256, _number(int, 1, 2**31 - 1), "size of the LSTM's state"),
-    "layers": (1, _number(int, 1, 1000), "LSTM layers"),
-    "dropout": (0.0, _number(float, 0, 1, open_high=True), "probability of dropping an LSTM output"),
-    "seq-len": (64, _number(int, 1, 2**31 - 1), "characters that gradients go back"),
-    "batch": (32, _number(int, 1, 2**31 - 1), "stretches of text read side by side"),
-    "lr": (2e-3, _number(float, 0, open_low=True), "Adam's learning rate"),
-    "clip": (1.0, _number(float, 0), "largest norm of the gradient; 0 for no clipping"),
-    "patience": (
-        0,
-        _number(int, 0, _MOST),
-        "end after N epochs without improvement; 0 for never; --resume may give more",
-    ),
-    "seed": (0, _number(int, 0, _MOST), "start of all randomness"),
-}
 
 
 # A command's module is imported when the command runs: '--help' need not wait for the kernels.

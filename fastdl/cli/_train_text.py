@@ -13,7 +13,7 @@ from typing import Any
 from .. import _safetensors, models, optim, text, training
 from .._files import memory_bytes
 from ._folder import RunFolder
-from ._parser import TRAINING_SETTINGS
+from ._settings import TRAINING_SETTINGS
 from ._shared import CommandError, Stopped, bad_input, held_out_batches, is_stream, read_corpus, use_threads
 from ._streams import note
 

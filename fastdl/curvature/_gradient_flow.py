@@ -89,7 +89,7 @@ class GradientFlow:
     def plot(self, path: str | os.PathLike[str], others: Mapping[str, "GradientFlow"] | None = None) -> None:
         """Draw the singular values over the lag, those of other layers beside them.
 
-        Needs matplotlib (the extra ``fastdl[plot]``).
+        Needs matplotlib.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class GradientFlow:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError:
-            raise ImportError("plot needs matplotlib: pip install 'fastdl[plot]'") from None
+            raise ImportError("plot needs matplotlib: pip install matplotlib") from None
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()

@@ -159,7 +159,7 @@ class Landscape:
     def plot(self, path: str | os.PathLike[str], *, radius: float = 1.0, points: int = 25) -> None:
         """Draw the loss along the eigenvectors of both ends, and the density of the spectrum.
 
-        Needs matplotlib (the extra ``fastdl[plot]``).
+        Needs matplotlib.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class Landscape:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
         except ImportError:
-            raise ImportError("plot needs matplotlib: pip install 'fastdl[plot]'") from None
+            raise ImportError("plot needs matplotlib: pip install matplotlib") from None
         figure = Figure(figsize=(11, 4.4), layout="constrained")
         FigureCanvasAgg(figure)
         surface, spectrum = figure.subplots(1, 2)

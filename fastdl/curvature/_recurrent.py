@@ -49,7 +49,7 @@ class Cell:
     h, c : ndarray (T + 1, B, H)
         The states, slot 0 the initial one; c is None without a cell state.
     gates : ndarray, or None
-        Gate values as the forward kernel keeps them. GRU: n, r, z and u = h W_hn + b_n; others: in the order of W_x.
+        Gate values as the forward kernel saves them. GRU: n, r, z and u = h W_hn + b_n; others: in the order of W_x.
         None for cells of one gate, whose value is h.
     """
 

@@ -13,7 +13,7 @@ class Residuals(NamedTuple):
     values : ndarray (m,)
         The residuals.
     jacobian : ndarray (m, N), or a function without arguments that returns it
-        Their derivatives by the parameters. A function is called only where it is needed.
+        Their derivatives with respect to the parameters. A function is called only where it is needed.
     """
 
     values: np.ndarray

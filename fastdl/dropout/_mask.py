@@ -11,7 +11,7 @@ from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty
 from .._threads import threads_for
 
-GRAIN = 1 << 15  # elements per thread below which a second thread costs more than it brings
+GRAIN = 1 << 15  # elements per thread below which a second thread costs more than it brings (docs/profiling.md)
 _PAST_CACHES = 1 << 24  # bytes from which results are written past the caches
 _CHUNK = 1 << 20  # mask elements drawn at a time where the result is bits or floats
 

@@ -181,13 +181,13 @@ class Arena(Sequence[Parameter]):
             self._complete_at = Changes.count
         return found
 
-    def runs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def stretches(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """What is trained, as flat arrays.
 
         Returns
         -------
         list of (ndarray, ndarray)
-            (values, gradient to add to): all in one, or the stretches between frozen parameters.
+            (values, gradient to add to): all in one, or what lies between frozen parameters.
         """
         whole = self._data, self.grad
         if not self._frozen:

@@ -9,7 +9,7 @@ b of a GRU with the reset after the product has H numbers more, in the end: the 
 last part of bias_hh, which is added to nothing, and neither is the last part of bias_ih.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,3 +75,24 @@ def as_two(b: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     second = np.zeros(width, b.dtype)
     second[2 * width - b.size :] = b[width:]
     return b[:width].copy(), second
+
+
+def to_torch(arrays: Mapping[str, np.ndarray], width: int) -> dict[str, np.ndarray]:
+    """A state of parameters with single biases as torch has it: each as two."""
+    found: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        two = zip(_torch_names(name), as_two(array, width), strict=True) if name.startswith("bias") else [(name, array)]
+        found.update(two)
+    return found
+
+
+def from_torch(arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Undo `to_torch`: two biases are added. sizes: of the single ones, by name."""
+    return dict(arrays) | {
+        name: joined([arrays[one] for one in _torch_names(name)], size) for name, size in sizes.items()
+    }
+
+
+def _torch_names(name: str) -> tuple[str, str]:
+    """What torch calls the two biases that `name`, our single one, stands for."""
+    return name.replace("bias_", "bias_ih_"), name.replace("bias_", "bias_hh_")

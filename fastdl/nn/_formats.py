@@ -13,17 +13,15 @@ torch's is that of ``state_dict``. Sources: keras.layers.LSTM and GRU; ONNX oper
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._validate import choice, integer, mapping, real_values
 from ._biases import as_two, joined
 from ._layer import Layer
+from ._stack import Stack
 from ._state import all_or_none
-
-if TYPE_CHECKING:
-    from ._stack import Stack
 
 # Where gate g of fastdl's order stands in theirs.
 _ORDER = {
@@ -37,27 +35,7 @@ _ORDER = {
 }
 
 
-def to_torch(stack: "Stack", arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A state of parameters as torch has it: a single bias as two."""
-    if stack.bias != "single":
-        return arrays
-    found: dict[str, np.ndarray] = {}
-    width = stack._cell.gates * stack.hidden_size
-    for name, array in arrays.items():
-        two = zip(_torch_names(name), as_two(array, width), strict=True) if name.startswith("bias") else [(name, array)]
-        found.update(two)
-    return found
-
-
-def from_torch(stack: "Stack", arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Undo `to_torch`, where two biases are added."""
-    if stack.bias != "single":
-        return arrays
-    ours = {name: one.size for name, one in stack._parameters.items() if name.startswith("bias")}
-    return arrays | {name: joined([arrays[one] for one in _torch_names(name)], size) for name, size in ours.items()}
-
-
-def export_weights(self: "Stack", layout: str, layer: int = 0) -> dict[str, np.ndarray]:
+def export_weights(self: Stack, layout: str, layer: int = 0) -> dict[str, np.ndarray]:
     """One layer's weights in another framework's layout.
 
     Parameters
@@ -101,7 +79,7 @@ def export_weights(self: "Stack", layout: str, layer: int = 0) -> dict[str, np.n
     return arrays
 
 
-def import_weights(self: "Stack", layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
+def import_weights(self: Stack, layout: str, arrays: Mapping[str, Any], layer: int = 0) -> None:
     """Copy one layer's weights in from another framework's layout.
 
     Parameters
@@ -133,7 +111,7 @@ def import_weights(self: "Stack", layout: str, arrays: Mapping[str, Any], layer:
         _write(self, layout, layer, given)
 
 
-def _write(stack: "Stack", layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
+def _write(stack: Stack, layout: str, layer: int, given: Mapping[str, np.ndarray]) -> None:
     order, layers = _chosen(stack, layout, layer)
     H = stack.hidden_size
     back = np.concatenate([np.arange(at * H, (at + 1) * H) for at in order])
@@ -156,7 +134,7 @@ def _write(stack: "Stack", layout: str, layer: int, given: Mapping[str, np.ndarr
             parameter.data = bias
 
 
-def _chosen(stack: "Stack", layout: str, layer: int) -> tuple[tuple[int, ...], list[Layer]]:
+def _chosen(stack: Stack, layout: str, layer: int) -> tuple[tuple[int, ...], list[Layer]]:
     """Where the gates stand, and the layer in each direction."""
     choice("layout", layout, ("keras", "onnx"))
     kind = stack._cell.function
@@ -170,7 +148,7 @@ def _chosen(stack: "Stack", layout: str, layer: int) -> tuple[tuple[int, ...], l
     return order, stack._layers[layer * D : layer * D + D]
 
 
-def _keeps_two(stack: "Stack") -> bool:
+def _keeps_two(stack: Stack) -> bool:
     """Whether Keras' layer has two biases."""
     return bool(getattr(stack, "reset_after", False))
 
@@ -188,8 +166,3 @@ def _placed(ours: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     gates = np.split(ours, len(order), axis=-1)
     empty = np.zeros_like(gates[0])
     return np.concatenate([gates[order.index(at)] if at in order else empty for at in range(max(order) + 1)], axis=-1)
-
-
-def _torch_names(name: str) -> tuple[str, str]:
-    """What torch calls the two biases that `name`, our single one, stands for."""
-    return name.replace("bias_", "bias_ih_"), name.replace("bias_", "bias_hh_")

@@ -273,7 +273,7 @@ class _Activation(Module, alone=True):
         Returns
         -------
         y : ndarray
-            Of the shape and type of `x`. It is kept for backward: do not write to it before.
+            Of the shape and type of `x`. It is saved for backward: do not write to it before.
 
         Raises
         ------

@@ -153,7 +153,7 @@ class Module(Stateful):
         Returns
         -------
         ndarray, or what the layer says
-            In training mode the layer keeps what its backward needs.
+            In training mode the layer saves what its backward needs.
 
         Raises
         ------
@@ -293,7 +293,7 @@ class Module(Stateful):
         return self
 
     def eval(self) -> "Module":
-        """Switch this module and all below it to evaluation: dropout is the identity and nothing is kept for backward.
+        """Switch this module and all below it to evaluation: dropout is the identity and nothing is saved for backward.
 
         Returns
         -------
@@ -378,7 +378,7 @@ class Module(Stateful):
             named = self.named_parameters()
             if arena is None or not arena._current or [id(p) for _, p in named] != [id(p) for p in arena]:
                 self._arena = arena = Arena(named)
-                warn_of_strangers(self, _REGISTRIES)
+                warn_of_strangers(self, _REGISTRIES, (Module, Parameter))
             arena.names = [name for name, _ in named]
             arena._tree_at = Changes.count
             arena._serve(self)

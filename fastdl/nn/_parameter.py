@@ -1,7 +1,7 @@
 """Parameters: named arrays with their gradients, alone or as views into an arena (_arena.py)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,8 +9,14 @@ from .. import _tracing
 from .._memory import aligned_zeros
 from .._validate import check_shape, flag, float_array, index_array, real_values
 
-if TYPE_CHECKING:
-    from ._arena import Arena
+
+class _Holder(Protocol):
+    """What a parameter asks of the arena in which it lies."""
+
+    _current: bool
+    _written: "dict[Parameter, list[np.ndarray] | None]"
+
+    def _refreeze(self) -> None: ...
 
 
 class Parameter:
@@ -72,7 +78,7 @@ class Parameter:
     _data: np.ndarray
     _grad: np.ndarray
     _ledger: "dict[Parameter, list[np.ndarray] | None]"
-    _arena: "Arena | None"
+    _arena: _Holder | None
 
     def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False, by_rows: bool = False) -> None:
         if not isinstance(name, str):
@@ -243,7 +249,7 @@ class Parameter:
             self._grad[...] = 0
             self._ledger[self] = [np.zeros(0, np.int64)]
 
-    def _move(self, arena: "Arena", data: np.ndarray, grad: np.ndarray) -> None:
+    def _move(self, arena: _Holder, data: np.ndarray, grad: np.ndarray) -> None:
         data[...] = self._data
         grad[...] = self._grad
         self._data, self._grad = data, grad

@@ -10,8 +10,7 @@ import numpy as np
 
 from .._validate import choice, flag, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
-from . import _formats
-from ._biases import Form, checked_form
+from ._biases import Form, checked_form, from_torch, to_torch
 from ._call import Cell
 from ._ends import Directions, Ends, State
 from ._initial import Initial, checked_init
@@ -243,7 +242,7 @@ class Stack(Module):
         return y, cells, finals, passes
 
     def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
-        """One time step, for generation: nothing is kept for backward, and nothing dropped.
+        """One time step, for generation: nothing is saved for backward, and nothing dropped.
 
         Parameters
         ----------
@@ -377,10 +376,14 @@ class Stack(Module):
 
     # ---- other frameworks' layouts --------------------------------------------------------------------------
     def _export(self) -> dict[str, np.ndarray]:
-        return _formats.to_torch(self, super()._export())
+        arrays = super()._export()
+        return to_torch(arrays, self._cell.gates * self.hidden_size) if self.bias == "single" else arrays
 
     def _import(self, arrays: dict[str, np.ndarray]) -> None:
-        super()._import(_formats.from_torch(self, arrays))
+        if self.bias == "single":
+            sizes = {name: one.size for name, one in self._parameters.items() if name.startswith("bias")}
+            arrays = from_torch(arrays, sizes)
+        super()._import(arrays)
 
     # ---- what is drawn --------------------------------------------------------------------------------------
     def _own_random_state(self) -> dict[str, Any]:

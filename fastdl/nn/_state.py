@@ -3,16 +3,14 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._validate import check_shape, mapping, number, plain_array, real_values, same_names
 from ..random import Generator
+from ._node import Node
 from ._tape import Tape
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 Buffer = np.ndarray | float
 
@@ -57,7 +55,7 @@ def fitting_buffer(name: str, value: Any, like: Buffer) -> np.ndarray:
 
 
 # ---- arrays by name -------------------------------------------------------------------------------------------
-def load_arrays(model: "Module", state: Any) -> None:
+def load_arrays(model: Node, state: Any) -> None:
     """The body of :meth:`Module.load_state_dict`: everything is checked first, and a failure undoes what was done."""
     expected = model.state_dict()
     same_names("state", mapping("state", state, "names to arrays"), expected)
@@ -82,7 +80,7 @@ def load_arrays(model: "Module", state: Any) -> None:
 
 
 @contextlib.contextmanager
-def all_or_none(model: "Module") -> Iterator[None]:
+def all_or_none(model: Node) -> Iterator[None]:
     """What fails inside (an overflow made an error, a layer's own method) leaves parameters and buffers alone."""
     parameters = [(one, one._data.copy()) for _, one in model.named_parameters()]
     buffers = [
@@ -98,7 +96,7 @@ def all_or_none(model: "Module") -> Iterator[None]:
         raise
 
 
-def _check_ties(parts: list[tuple[str, "Module"]], arrays: Mapping[str, np.ndarray]) -> None:
+def _check_ties(parts: list[tuple[str, Node]], arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse other values for one name of a parameter than for its other names."""
     first: dict[int, str] = {}
     for path, module in parts:
@@ -116,7 +114,7 @@ def _joined(path: str, name: str) -> str:
 
 
 # ---- generators -----------------------------------------------------------------------------------------------
-def random_state(module: "Module", seen: set[int]) -> dict[str, Any]:
+def random_state(module: Node, seen: set[int]) -> dict[str, Any]:
     """States of a module's generators by attribute, its children's by name, its own; `seen` are left out."""
     states: dict[str, Any] = {name: _state_of(one) for name, one in _generators(module, seen)}
     for name, child in module._children.items():
@@ -126,7 +124,7 @@ def random_state(module: "Module", seen: set[int]) -> dict[str, Any]:
     return states | module._own_random_state()
 
 
-def load_random_state(module: "Module", state: Any) -> None:
+def load_random_state(module: Node, state: Any) -> None:
     """The body of :meth:`Module.load_random_state`: where anything does not fit, all stays as it was."""
     before = random_state(module, set())
     _check_fits("state", state, before, module)
@@ -137,7 +135,7 @@ def load_random_state(module: "Module", state: Any) -> None:
         raise
 
 
-def _load_random(module: "Module", state: Mapping[str, Any], seen: set[int]) -> None:
+def _load_random(module: Node, state: Mapping[str, Any], seen: set[int]) -> None:
     for name, one in _generators(module, seen):
         _load_one(one, state[name])
     for name, child in module._children.items():
@@ -149,7 +147,7 @@ def _load_random(module: "Module", state: Mapping[str, Any], seen: set[int]) -> 
     module._load_own_random_state(state)
 
 
-def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: "Module") -> None:
+def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: Node) -> None:
     """Refuse a state without exactly these keys, down to the leaves."""
     given = mapping(name, state, "names to states")
     if given.keys() != like.keys():
@@ -160,7 +158,7 @@ def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: "Module"
             _check_fits(f"{name}[{key!r}]", given[key], one, child)
 
 
-def _generators(module: "Module", seen: set[int]) -> list[tuple[str, Any]]:
+def _generators(module: Node, seen: set[int]) -> list[tuple[str, Any]]:
     """A module's generators by attribute and place in a container; those in `seen` are left out, and added to it."""
     return [found for name, one in vars(module).items() for found in _within(name, one, seen)]
 

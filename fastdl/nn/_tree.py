@@ -1,12 +1,10 @@
 """What is asked of a module's tree: whether a parameter fits, what it does not know, how it is shown."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ._node import Node
 from ._parameter import Parameter
 from ._tape import warn
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 class Missing:
@@ -22,7 +20,7 @@ def uninitialised(module: Any) -> str:
     return f"{type(module).__name__}: call super().__init__() first in its __init__"
 
 
-def check_replaces(module: "Module", name: str, value: Parameter) -> None:
+def check_replaces(module: Node, name: str, value: Parameter) -> None:
     """Refuse a parameter that does not fit where another was: it would compute something else."""
     had = module._parameters.get(name)
     if had is None or had is value:
@@ -41,17 +39,15 @@ def check_replaces(module: "Module", name: str, value: Parameter) -> None:
         )
 
 
-def warn_of_strangers(model: "Module", registries: tuple[str, ...]) -> None:
-    """Say so where a list or dict holds layers that the model does not know: they would not be trained."""
-    from ._module import Module  # which stands on this file
-
+def warn_of_strangers(model: Node, registries: tuple[str, ...], kinds: tuple[type, ...]) -> None:
+    """Say so where a list or dict holds layers or parameters (`kinds`) that the model does not know, nor trains."""
     known = {id(one) for module in model.modules() for one in (module, *module._parameters.values())}
     for path, module in model.named_modules():
         for name, held in vars(module).items():
             if name in registries or not isinstance(held, (list, tuple, dict)):
                 continue
             for one in held.values() if isinstance(held, dict) else held:
-                if isinstance(one, (Module, Parameter)) and id(one) not in known:
+                if isinstance(one, kinds) and id(one) not in known:
                     warn(
                         f"{path or type(model).__name__}.{name}: holds a {type(one).__name__} that is no part "
                         "of the model and is not trained; assign it as an attribute too, or use Sequential"
@@ -64,7 +60,7 @@ def shown_tree(model: Any) -> str:
     rows: list[tuple[str, int]] = []
     counted: set[Parameter] = set()
 
-    def visit(module: "Module", label: str, depth: int) -> None:
+    def visit(module: Node, label: str, depth: int) -> None:
         own = sum(parameter.size for parameter in {*module._parameters.values()} - counted)
         counted.update(module._parameters.values())
         rows.append(("  " * depth + label + module._describe(), own))

@@ -2,13 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._arena import Changes
+from ._node import Node
 from ._tape import Tape
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,7 +18,7 @@ def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(forward)
-    def all_or_nothing(self: "Module", *args: Any, **kwargs: Any) -> Any:
+    def all_or_nothing(self: Node, *args: Any, **kwargs: Any) -> Any:
         if not (self._children and self.training):
             return forward(self, *args, **kwargs)
         tapes, drawing = _below(self)
@@ -38,12 +36,12 @@ def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
     return all_or_nothing
 
 
-def tapes_of(module: "Module") -> list[Tape]:
+def tapes_of(module: Node) -> list[Tape]:
     """The tapes of a module and of all below it."""
     return [module._tape, *_below(module)[0]] if module._children else [module._tape]
 
 
-def _below(module: "Module") -> tuple[list[Tape], list["Module"]]:
+def _below(module: Node) -> tuple[list[Tape], list[Node]]:
     """The tapes of all modules below one, and which of these draw; found anew after any change of any model.
 
     The module itself is left out: its tape keeps the answer, and would keep itself alive.

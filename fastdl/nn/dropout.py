@@ -15,7 +15,7 @@ from ._module import Module
 class Drawn(Module, alone=True):
     """A layer whose training output is a function of (seed, step): the seed is drawn once, steps are counted.
 
-    In evaluation mode it is the identity, unless ``sampling`` is set: then it draws, and keeps nothing.
+    In evaluation mode it is the identity, unless ``sampling`` is set: then it draws, and saves nothing.
     """
 
     def __init__(self, p: float, rng: Any, open_high: bool = False) -> None:

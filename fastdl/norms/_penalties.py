@@ -384,7 +384,7 @@ def _pair(w: Any, grad: Any) -> tuple[np.ndarray, np.ndarray]:
 def _pairs(parameters: Any, flat: bool = False) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """(values, gradient to add to) of each parameter; of the whole arena in one if `flat`. Not of frozen ones."""
     if flat and hasattr(parameters, "settle_gradients"):
-        return parameters.runs()
+        return parameters.stretches()
     given = members("parameters", parameters, "parameters or pairs of arrays")
     # All are looked at before the first gradient is claimed.
     for i, one in enumerate(given):

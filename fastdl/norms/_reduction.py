@@ -20,7 +20,7 @@ COUNT, ABS, SQUARE, CUBE, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH, WHOLE, POWER, Q
 LARGEST, SMALLEST = 14, 15
 TIMES, DIVIDE, SIGN, SOFT, HARD, CLIP, SIGN_AT, SLOPE, POSITIVE = range(9)
 
-GRAIN = 1 << 16  # elements that pay for one more thread (measured)
+GRAIN = 1 << 16  # elements that pay for one more thread (docs/profiling.md)
 BLOCK = kernels.norms.BLOCK_SIZE
 SMALL = kernels.norms.SMALL_SIZE
 # Each term rounds by at most 2^-1075 once it is subnormal, so a sum above n * 2^-1000 is exact to 2^-75.

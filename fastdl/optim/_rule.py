@@ -20,7 +20,7 @@ LARGEST = {kind: float(np.finfo(kind).max) for kind in FLOATS}
 LEAST = {kind: float(np.finfo(kind).smallest_subnormal) for kind in FLOATS}
 LAST_STEP = 2**63 - 1
 NO_OPTIONS = (1.0, 0.0, 1.0, 0.0)  # as `options_of` gives them
-GRAIN = 16384  # elements a thread should get at least: below, starting the team costs more than it saves
+GRAIN = 16384  # elements a thread should get at least (docs/profiling.md)
 
 Settings = Mapping[str, Any]
 

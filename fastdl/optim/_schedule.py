@@ -15,7 +15,9 @@ LONGEST = 2**63 - 1  # steps, and what counts them
 class _Made:
     """A schedule of this module: checks the step and the factor, and can be pickled, copied and read."""
 
-    def __init__(self, maker: str, args: tuple[Any, ...], kwargs: dict[str, Any], factor: Schedule) -> None:
+    def __init__(
+        self, maker: Callable[..., Schedule], args: tuple[Any, ...], kwargs: dict[str, Any], factor: Schedule
+    ) -> None:
         self._maker, self._args, self._kwargs, self._factor = maker, args, kwargs, factor
 
     def __call__(self, step: int) -> float:
@@ -33,13 +35,11 @@ class _Made:
 
     def __repr__(self) -> str:
         given = [repr(one) for one in self._args] + [f"{name}={one!r}" for name, one in self._kwargs.items()]
-        return f"{self._maker}({', '.join(given)})"
+        return f"{self._maker.__name__}({', '.join(given)})"
 
 
-def _make(maker: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schedule:
-    from . import schedules
-
-    return getattr(schedules, maker)(*args, **kwargs)
+def _make(maker: Callable[..., Schedule], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Schedule:
+    return maker(*args, **kwargs)
 
 
 def readable(make: _F) -> _F:
@@ -49,7 +49,7 @@ def readable(make: _F) -> _F:
     def made(*args: Any, **kwargs: Any) -> Schedule:
         args = tuple(_kept(one) for one in args)
         kwargs = {name: _kept(one) for name, one in kwargs.items()}
-        return _Made(make.__name__, args, kwargs, make(*args, **kwargs))
+        return _Made(made, args, kwargs, make(*args, **kwargs))
 
     return made  # type: ignore[return-value]
 

@@ -68,7 +68,7 @@ def gru_forward(
     b : ndarray (4 H,), or (3 H,) with the reset before the product
         Biases of r, z, n, and, after them, that of n's recurrent product, which the reset gate multiplies.
     training : bool, default True
-        Whether to keep what the backward needs. False saves memory, and the tape is None.
+        Whether to save what the backward needs. False takes less memory, and the tape is None.
     reset_after : bool, default True
         Whether the reset gate is applied after the product with W_h (torch, Keras' default, ONNX's
         ``linear_before_reset``) or to the state before it (Cho 2014).

@@ -62,7 +62,7 @@ def indrnn_forward(
     b : ndarray (H,)
         Bias.
     training : bool, default True
-        Whether to keep what the backward needs. False saves memory, and the tape is None.
+        Whether to save what the backward needs. False takes less memory, and the tape is None.
     nonlinearity : {"relu", "tanh"}, default "relu"
         The function f.
     lengths : array of int (B,), optional

@@ -81,7 +81,7 @@ def lstm_forward(
     b : ndarray (4 H,)
         Bias.
     training : bool, default True
-        Whether to keep what the backward needs. False saves memory, and the tape is None.
+        Whether to save what the backward needs. False takes less memory, and the tape is None.
     lengths : array of int (B,), optional
         True lengths, 0 to T, in any order. The work is proportional to their sum; outputs past the end are 0, and a
         reversed layer starts at the true end. None: all are T.
@@ -187,7 +187,7 @@ def lstm_backward(
     Parameters
     ----------
     dh : ndarray (T, B, R)
-        Gradient of the loss by every hidden state. What lies past a sequence's end is not used.
+        Gradient with respect to every hidden state. What lies past a sequence's end is not used.
     dc : ndarray (B, H) or (T, B, H), or None
         Gradient with respect to each sequence's final cell state, or by all of them; None for zero.
     tape : RecurrentTape

@@ -60,7 +60,7 @@ def minlstm_forward(
     b : ndarray (3 H,)
         Bias.
     training : bool, default True
-        Whether to keep what the backward needs. False saves memory, and the tape is None.
+        Whether to save what the backward needs. False takes less memory, and the tape is None.
     positive : bool, default False
         Whether n is ``g(a_n)`` with g(a) = a + 1/2 for a >= 0 and sigma(a) below, as the paper trains it, and not a_n
         itself. h stays positive then if h0 is.

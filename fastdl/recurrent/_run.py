@@ -21,8 +21,8 @@ CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), stri
 _WIDTH_OF = {"dense": ("W_h", 2), "heads": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
-# Multiply-adds below which a second thread costs more than it brings (measured: docs/recurrent.md): in all, and of a
-# step's recurrent product for each thread, which may wait for the others after it.
+# Multiply-adds below which a second thread costs more than it brings (docs/profiling.md): in all, and of a step's
+# recurrent product for each thread, which may wait for the others after it.
 GRAIN = 1_000_000
 STEP_GRAIN = 8_192
 

@@ -72,7 +72,7 @@ def slstm_forward(
     b : ndarray (4 H,)
         Bias.
     training : bool, default True
-        Whether to keep what the backward needs. False saves memory, and the tape is None.
+        Whether to save what the backward needs. False takes less memory, and the tape is None.
     forget_gate : {"sigmoid", "exp"}, default "sigmoid"
         The forget gate: sigma(a_f), as in the authors' code, or exp(a_f).
     lengths : array of int (B,), optional

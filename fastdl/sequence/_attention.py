@@ -10,7 +10,7 @@ from .._memory import aligned_empty, aligned_zeros, scratch
 from .._threads import threads_for
 from .._validate import flag, float_array, lengths_array
 
-# Multiply-adds, and tanh's, below which a second thread costs more than it brings (measured).
+# Multiply-adds, and tanh's, below which a second thread costs more than it brings (docs/profiling.md).
 _GRAIN_PRODUCT = 200_000
 _GRAIN_TANH = 10_000
 

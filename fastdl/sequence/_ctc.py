@@ -20,7 +20,7 @@ from .._validate import (
 )
 from ..reference.dense import counted
 
-# Lattice cells below which a second thread costs more than it brings (measured).
+# Lattice cells below which a second thread costs more than it brings (docs/profiling.md).
 _GRAIN = 2_000
 
 
@@ -169,7 +169,7 @@ def ctc_beam_search(
         All T by default.
     blank : int, default 0
     width : int, default 16
-        Prefixes that are kept from step to step.
+        Prefixes that go on from step to step.
 
     Returns
     -------

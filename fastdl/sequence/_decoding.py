@@ -153,7 +153,7 @@ def beam_search(
     width: int = 5,
     length_penalty: float = 0.0,
 ) -> list[list[tuple[np.ndarray, float]]]:
-    """The likeliest sequences, as far as `width` of them kept at every step can find them.
+    """The likeliest sequences, as far as the best `width` of every step lead to them.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def beam_search(
     end : int, optional
         The token that ends a sequence.
     width : int, default 5
-        Sequences kept at every step, ended ones included.
+        Sequences that go on at every step, ended ones included.
     length_penalty : float, default 0
         Sequences are compared by log P / ((5 + n) / 6)^length_penalty, n tokens with `end`: 0 compares
         probabilities, which favours short ones.

@@ -1,7 +1,7 @@
 """What may happen between steps and epochs."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,16 +9,13 @@ from .. import _files, _safetensors
 from .._validate import entry, integer, number
 from ._history import History
 
-if TYPE_CHECKING:
-    from ._run import Run
-
 
 class Callback:
     """Base of all callbacks: override the hooks you need, the others cost nothing.
 
     Every hook gets the :class:`Run`, whose ``model``, ``optimizer``, ``history``, ``epoch``, ``step`` and
     ``loss`` are there to read, and whose ``stop()`` ends the run after this step or epoch. (A learning-rate schedule
-    is given to :func:`fit` as `schedule`, which keeps it in the checkpoint.)
+    is given to :func:`fit` as `schedule`, which puts it into the checkpoint.)
 
     What a callback changes from hook to hook and needs again belongs into :meth:`state_dict`. One that has none, and
     holds a scheduler, a generator or an average, is refused where there is a checkpoint.
@@ -31,7 +28,7 @@ class Callback:
     ...         run.optimizer.lr /= 2
     """
 
-    def on_train_begin(self, run: "Run") -> None:
+    def on_train_begin(self, run: Any) -> None:
         """Before the first step, and after a checkpoint was read.
 
         Parameters
@@ -40,7 +37,7 @@ class Callback:
             The state of the run.
         """
 
-    def on_step_end(self, run: "Run") -> None:
+    def on_step_end(self, run: Any) -> None:
         """After every optimizer step.
 
         Parameters
@@ -49,7 +46,7 @@ class Callback:
             The state of the run; ``run.stop()`` ends it now.
         """
 
-    def on_epoch_end(self, run: "Run") -> None:
+    def on_epoch_end(self, run: Any) -> None:
         """After every epoch and its validation; the epoch's row is ``run.history.epochs[-1]``.
 
         Parameters
@@ -58,7 +55,7 @@ class Callback:
             The state of the run; ``run.stop()`` ends it now.
         """
 
-    def on_train_end(self, run: "Run") -> None:
+    def on_train_end(self, run: Any) -> None:
         """After the last step, also of an interrupted run; not after an error.
 
         Parameters
@@ -126,7 +123,7 @@ class EarlyStopping(Callback):
         """Whether the patience is at its end."""
         return self.waited >= self.patience
 
-    def on_train_begin(self, run: "Run") -> None:
+    def on_train_begin(self, run: Any) -> None:
         """Begin with the whole patience, unless the run is resumed.
 
         Parameters
@@ -142,7 +139,7 @@ class EarlyStopping(Callback):
         if checked_run(run).step == 0:  # a new run; a resumed one goes on with what the checkpoint had
             self.best, self.waited = float("inf"), 0
 
-    def on_epoch_end(self, run: "Run") -> None:
+    def on_epoch_end(self, run: Any) -> None:
         """Compare the epoch's loss with the best, and end the run when the patience is at its end.
 
         Parameters
@@ -229,7 +226,7 @@ class SaveBest(Callback):
         self.path = _files.name_of(path)
         self.best = float("inf")
 
-    def on_train_begin(self, run: "Run") -> None:
+    def on_train_begin(self, run: Any) -> None:
         """Try whether the file can be written, and forget an earlier run's best loss unless the run is resumed.
 
         Parameters
@@ -249,7 +246,7 @@ class SaveBest(Callback):
         if run.step == 0:
             self.best = float("inf")
 
-    def on_epoch_end(self, run: "Run") -> None:
+    def on_epoch_end(self, run: Any) -> None:
         """Save the model where the epoch's loss is below the best.
 
         Parameters
@@ -299,18 +296,18 @@ class SaveBest(Callback):
         self.best = number("state['best']", entry("state", state, "best"))
 
 
-def checked_run(run: Any) -> "Run":
+def checked_run(run: Any) -> Any:
     """Refuse what is no run, by its learning curve."""
     if not isinstance(getattr(run, "history", None), History):
         raise TypeError(f"run: got {type(run).__name__}, expected a fastdl.training.Run")
-    checked: Run = run
-    return checked
+    return run
 
 
-def watched_loss(run: "Run") -> float:
+def watched_loss(run: Any) -> float:
     """The last epoch's validation loss, or training loss where there is no other."""
     epochs = checked_run(run).history.epochs
     if not epochs:
         raise ValueError("run: got one without an epoch in its history, expected one after an epoch's end")
     row = epochs[-1]
-    return row["loss"] if row["validation_loss"] is None else row["validation_loss"]
+    loss: float = row["loss"] if row["validation_loss"] is None else row["validation_loss"]
+    return loss

@@ -77,7 +77,7 @@ def fit(
         one's initial state, gradients stay within a batch. Every epoch, and every validation, starts with
         zeros. The batches must be successive windows (T, B) of the same B sequences.
     schedule : callable, Scheduler or ReduceOnPlateau, optional
-        What sets the learning rates, kept in the checkpoint. A function of the step, such as
+        What sets the learning rates; it is in the checkpoint. A function of the step, such as
         ``fd.optim.schedules.cosine(n)``: after step k the rates are those at the start times ``schedule(k)``. A
         :class:`fastdl.optim.Scheduler` over this optimizer is moved on after every step. A
         :class:`fastdl.optim.ReduceOnPlateau` takes in the validation loss (or the training loss where there is no
@@ -124,7 +124,7 @@ def fit(
         Before the first step, if the checkpoint cannot be written.
     FloatingPointError
         If a loss, gradient or validation loss is not finite, before it is stepped on or saved; it says whether
-        inputs or targets were not finite. The last checkpoint is kept.
+        inputs or targets were not finite. The last checkpoint stays.
     KeyboardInterrupt
         After Ctrl-C, once the checkpoint is written. A second Ctrl-C does not wait for that.
 

@@ -77,7 +77,7 @@ class History:
     def plot(self, path: str | os.PathLike[str], *, scale: float = 1.0, label: str = "loss") -> None:
         """Draw the learning curve: every step, the epochs' means, and the validation loss.
 
-        Needs matplotlib (the extra ``fastdl[plot]``).
+        Needs matplotlib.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from ._batches import Batch
 from ._data import counted, not_finite, pair, size
 from ._interruption import Interruption
 
-if TYPE_CHECKING:
-    from ._run import Run
-
 Loss = Callable[[Any, Any], tuple[float, Any]]
 Count = Callable[[Any], float]
+
+
+class Measuring(Protocol):
+    """The run for which something is measured."""
+
+    epoch: int
+    warned: bool  # that a batch had no targets
 
 
 def of_batch(name: str, number: int, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -113,7 +117,7 @@ def mean_loss(
     carry_state: bool,
     count: Count | None = None,
     name: str = "batches",
-    run: "Run | None" = None,
+    run: Measuring | None = None,
     interruption: Interruption | None = None,
 ) -> float:
     """Mean loss over all targets that count, in evaluation mode; the model's modes are restored.

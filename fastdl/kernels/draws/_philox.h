@@ -1,7 +1,7 @@
 /* Philox4x32-10, many blocks side by side.
  *
- * gcc has no vector form of the 32 x 32 -> 64 bit product on which the cipher lives (for AVX-512 it takes the
- * 64-bit product, three times dearer), so the product is named here; everything else is a plain loop. A word sits
+ * A compiler may not find the vector form of the 32 x 32 -> 64 bit product on which the cipher lives, and take the
+ * dearer 64-bit product (docs/profiling.md), so the product is named here; everything else is a plain loop. A word sits
  * in the low half of a 64-bit lane. The high half may hold anything: the product does not look at it. */
 #ifndef FASTDL_PHILOX_H
 #define FASTDL_PHILOX_H

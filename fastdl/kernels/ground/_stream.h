@@ -41,8 +41,8 @@ static inline void fd_stream_end(void) {}
 
 /* Asks for 8 of the next lines of memory: line `line` of each of 8 places, `apart` bytes from each other, which makes
  * them lie on 8 pages where that is 4 KB. A core's prefetcher follows each page by itself, so that many more lines are
- * under way at once than when they are asked for in a row (measured: 14.9 GB/s a core where plain reading gives
- * 11.5). Always inlined: gcc takes a function that only prefetches for one without effect, and drops calls of it. */
+ * under way at once than when they are asked for in a row (docs/profiling.md). Always inlined: a compiler may take a
+ * function that only prefetches for one without effect, and drop calls of it. */
 #ifdef __GNUC__
 __attribute__((always_inline))
 #endif

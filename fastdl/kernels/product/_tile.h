@@ -5,11 +5,10 @@
  *   avx2      16 x 32 bytes     6 x 16       6 x  8       12             2 x 32, 2 x 16
  *   baseline  16 x 16 bytes     4 x  8       4 x  4        8             2 x 16, 2 x  8
  *
- * One width for all would spill float64 and the SSE build to memory and run ten times slower. Six rows of two panels
- * need 10 loads for 24 multiply-adds, twelve rows of one need 14, and addresses of twelve rows that no longer fit into
- * registers. AVX2 has too few registers for that. This is the one place
- * where vectors are spelled out: as plain loops, whether they became vectors hung on the compiler's unrolling
- * limits (gcc 12 made scalars of the 16-wide AVX2 tile: 20 times slower). The rest is in _tile.pxd.
+ * One width for all would spill float64 and the SSE build to memory. Six rows of two panels need 10 loads for 24
+ * multiply-adds, twelve rows of one need 14, and addresses of twelve rows that no longer fit into registers. AVX2 has
+ * too few registers for that. This is the one place where vectors are spelled out: of plain loops a compiler may make
+ * scalars, as its unrolling limits fall (docs/profiling.md). The rest is in _tile.pxd.
  */
 #ifndef FASTDL_TILE_H
 #define FASTDL_TILE_H
@@ -41,8 +40,8 @@ typedef float fd_loose_float __attribute__((vector_size(FD_VECTOR_BYTES), aligne
 typedef double fd_vec_double __attribute__((vector_size(FD_VECTOR_BYTES)));
 typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), aligned(8), may_alias));
 
-/* sum += a * b. In AVX's own words: given the choice, gcc 12 renames accumulators when a loop is unrolled, and copies or
- * spills them. */
+/* sum += a * b. In AVX's own words: given the choice, a compiler renames accumulators when a loop is unrolled, and
+ * copies or spills them (docs/profiling.md). */
 #if defined(__AVX2__)
 #define FD_ADD_PRODUCT_float(sum, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
 #define FD_ADD_PRODUCT_double(sum, a, b) __asm__("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
@@ -58,8 +57,8 @@ typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), alig
 /* The compiler may no longer know how a pointer came about: else it keeps an address for every element in a loop. */
 #define FD_OPAQUE(pointer) __asm__("" : "+r"(pointer))
 
-/* The vector is in a register and stays there: gcc 12 read it from memory again for every row, rather than use more than
- * 16 registers. */
+/* The vector is in a register and stays there: else it may be read from memory again for every row, so that no more
+ * than 16 registers are in use (docs/profiling.md). */
 #if defined(__AVX512F__)
 #define FD_LOADED(vector) __asm__("" : "+v"(vector))
 #else

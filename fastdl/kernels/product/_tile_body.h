@@ -26,7 +26,7 @@ static inline FD_IN_LINE void FD_JOIN(fd_step_, FD_REAL)(
         const FD_REAL *from = r < mr / 2 ? a + r * a_row : lower + (r - mr / 2) * a_row;
         const FD_VEC value = *from - (FD_VEC){0}; /* in every lane */
         FD_UNROLL
-        for (int q = 0; q < wide; q += 2) { /* by two: gcc 12 moved the sums of one at a time between registers */
+        for (int q = 0; q < wide; q += 2) { /* by two: sums stay in their registers (docs/profiling.md) */
             FD_JOIN(FD_ADD_PRODUCT_, FD_REAL)(sum[r * wide + q], value, row[q]);
             if (q + 1 < wide) FD_JOIN(FD_ADD_PRODUCT_, FD_REAL)(sum[r * wide + q + 1], value, row[q + 1]);
         }

@@ -198,7 +198,7 @@ cdef inline double in_float(
     const float* x, const float* ahead, Py_ssize_t at, Py_ssize_t n, int kind, double p
 ) noexcept nogil:
     """The sum of |x|^p with terms in float."""
-    cdef uint64_t mode = fd_flush_subnormals()  # a subnormal product takes a hundred times as long
+    cdef uint64_t mode = fd_flush_subnormals()  # subnormal products are slow (docs/profiling.md)
     cdef double total
     if kind == CUBE:
         total = float_powers_of(x, ahead, at, n, 3, p)

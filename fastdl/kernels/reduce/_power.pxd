@@ -104,8 +104,8 @@ cdef inline void mild_powers(const float* x, double p, float* raised) noexcept n
     """|x|^p of FOUR numbers, without `quick_float`'s questions: 0 below 2^-127 and infinite from 2^128 on.
 
     For blocks that are mild, or for p >= 1 where the sum shows that neither mattered (a zero is taken for 2^-127, an
-    infinity and a NaN for 2^128 or above). One step for all numbers, then the next: a power is a chain of 150 cycles,
-    and a core holds too few instructions at a time to work on several chains."""
+    infinity and a NaN for 2^128 or above). One step for all numbers, then the next: a power is a long chain, each link
+    of which waits for the one before, and a core holds too few instructions at a time to work on several chains."""
     cdef float e[FOUR]
     cdef float s[FOUR]
     cdef Py_ssize_t j

@@ -77,7 +77,7 @@ cdef size_t _kept_bytes = 0
 cdef class Block:
     """Aligned memory behind an array. When the last array over it is gone, the pool keeps it for the next.
 
-    Fresh memory costs a page fault and a page of zeros every 4 KiB: a tenth of an LSTM's whole time.
+    Fresh memory costs a page fault and a page of zeros every 4 KiB (docs/profiling.md).
     """
     cdef void* memory
     cdef size_t size
