@@ -41,6 +41,13 @@ def _recurrent(kind, dtype, **options):
     )
 
 
+def _both_ways(kind, dtype, **options):
+    return fd.nn.Sequential(
+        getattr(fd.nn, kind)(INPUTS, H, num_layers=2, bidirectional=True, rng=0, dtype=dtype, **options),
+        fd.nn.Linear(H * (1 if "merge" in options else 2), C, rng=1, dtype=dtype),
+    )
+
+
 def _words(dtype):
     return fd.nn.Sequential(
         fd.nn.Embedding(6, INPUTS, rng=0, dtype=dtype),
@@ -61,12 +68,17 @@ LAYERS = {  # every cell, by its layer and what tells it from others of that lay
     "MinLSTM positive": ("MinLSTM", {"positive": True}),
     "MinLSTM free": ("MinLSTM", {"normalized": False}),
     "MinLSTM free positive": ("MinLSTM", {"positive": True, "normalized": False}),
+    "sLSTM": ("sLSTM", {"init": "torch"}),
+    "sLSTM exp": ("sLSTM", {"init": "torch", "forget_gate": "exp"}),
+    "sLSTM heads": ("sLSTM", {"init": "torch"}),
 }
 
 
-def layer_of(name, *sizes, **options):
+def layer_of(name, inputs, hidden, *layers, **options):
     kind, own = LAYERS[name]
-    return getattr(fd.nn, kind)(*sizes, **own, **options)
+    if name.endswith("heads"):  # as few as can be
+        own = own | {"heads": next(n for n in range(2, hidden + 1) if hidden % n == 0)}
+    return getattr(fd.nn, kind)(inputs, hidden, *layers, **own, **options)
 
 
 CASES = {  # model of a dtype, loss, inputs, targets, batch axis
@@ -85,6 +97,14 @@ CASES = {  # model of a dtype, loss, inputs, targets, batch axis
     "minlstm positive": (partial(_recurrent, "MinLSTM", positive=True, bias=False), fd.mse_loss, X, Y, 1),
     "minlstm free": (partial(_recurrent, "MinLSTM", normalized=False), fd.mse_loss, X, Y, 1),
     "minlstm free positive": (partial(_recurrent, "MinLSTM", positive=True, normalized=False), fd.mse_loss, X, Y, 1),
+    "slstm": (partial(_recurrent, "sLSTM", init="torch"), fd.mse_loss, X, Y, 1),
+    "slstm exp": (partial(_recurrent, "sLSTM", forget_gate="exp", output="last"), fd.mse_loss, X, Y[0], 0),
+    "slstm heads": (partial(_recurrent, "sLSTM", init="torch", heads=H, batch_first=True), fd.mse_loss, X, Y, 0),
+    "two directions": (partial(_both_ways, "LSTM", batch_first=True), fd.mse_loss, X, Y, 0),
+    "two directions, last": (partial(_both_ways, "GRU", merge="mean", output="last"), fd.mse_loss, X, Y[0], 0),
+    "two directions, heads": (partial(_both_ways, "sLSTM", init="torch", heads=H), fd.mse_loss, X, Y, 1),
+    "backwards": (partial(_recurrent, "MinLSTM", reverse=True), fd.mse_loss, X, Y, 1),
+    "backwards, last": (partial(_recurrent, "RNN", reverse=True, output="last"), fd.mse_loss, X, Y[0], 0),
     "words": (_words, smoothed, INDEX, TARGETS, 1),
 }
 
@@ -158,9 +178,29 @@ def _jax_minimal(jax, one, own):
     return step
 
 
+def _jax_slstm(jax, one, own):
+    """With a derivative of m, which the library leaves out."""
+
+    def step(state, x):
+        h, c, n, m = state
+        heads, D = one.heads, one.hidden_size // one.heads
+        of_h = jax.numpy.einsum(
+            "bjd,jdgk->bgjk", h.reshape(-1, heads, D), own["weight_hh"].reshape(heads, D, 4, D)
+        ).reshape(-1, 4 * heads * D)
+        a_i, a_f, a_z, a_o = jax.numpy.split(x @ own["weight_ih"] + of_h + own["bias"], 4, axis=1)
+        seen = (a_f if one.forget_gate == "exp" else jax.nn.log_sigmoid(a_f)) + m
+        m = jax.numpy.where(n > 0, jax.numpy.maximum(seen, a_i), a_i)
+        i, f = jax.numpy.exp(a_i - m), jax.numpy.where(n > 0, jax.numpy.exp(seen - m), 0)
+        c, n = f * c + i * jax.numpy.tanh(a_z), f * n + i
+        h = jax.nn.sigmoid(a_o) * c / n
+        return (h, c, n, m), h
+
+    return step
+
+
 STEPS = {
     "LSTM": _jax_lstm, "GRU": _jax_gru, "RNN": _jax_rnn, "IndRNN": _jax_indrnn, "MinGRU": _jax_minimal,
-    "MinLSTM": _jax_minimal,
+    "MinLSTM": _jax_minimal, "sLSTM": _jax_slstm,
 }  # fmt: skip
 
 
@@ -188,14 +228,28 @@ def jax_loss(model, loss, data):
             return {"Tanh": jnp.tanh, "Sigmoid": jax.nn.sigmoid, "ReLU": jax.nn.relu}[kind](x)
         x = x.swapaxes(0, 1) if one.batch_first else x
         for k in range(one.num_layers):
-            x = cell(one, kind, {name[: -len(f"_l{k}")]: v for name, v in own.items() if name.endswith(f"_l{k}")}, x)
+            outputs = []
+            for suffix, backwards in one.directions:
+                end, way = f"_l{k}{suffix}", slice(None, None, -1 if backwards else 1)
+                named = {name.removesuffix(end): v for name, v in own.items() if name.endswith(end)}
+                outputs.append(cell(one, kind, named, x[way])[way])
+            last = merged(
+                one, [h[0 if backwards else -1] for h, (_, backwards) in zip(outputs, one.directions, strict=True)]
+            )
+            x = merged(one, outputs)
         if one.output == "last":
-            return x[-1]
+            return last
         return x.swapaxes(0, 1) if one.batch_first else x
+
+    def merged(one, outputs):
+        if one.merge == "concat":
+            return jnp.concatenate(outputs, axis=-1)
+        return sum(outputs) / (len(outputs) if one.merge == "mean" else 1)
 
     def cell(one, kind, own, x):
         state = jnp.zeros((x.shape[1], one.hidden_size))
-        return jax.lax.scan(STEPS[kind](jax, one, own), (state, state) if kind == "LSTM" else state, x)[1]
+        states = {"LSTM": 2, "sLSTM": 4}.get(kind)
+        return jax.lax.scan(STEPS[kind](jax, one, own), (state,) * states if states else state, x)[1]
 
     def views(flat):
         return {

@@ -4,13 +4,14 @@ import functools
 
 import numpy as np
 import pytest
-from curvature_cases import CASES, LAYERS, case, jax_loss, layer_of
+from curvature_cases import CASES, LAYERS, X, case, jax_loss, layer_of
 
 import fastdl as fd
 from fastdl.curvature import LossPoint, ModelPoint, _affine, _recurrent
 
 TOLERANCE = 1e-9
-LEAN = [name for name in CASES if name.startswith(("indrnn", "mingru", "minlstm"))]  # without a matrix for h
+DIRECTIONS = ["two directions", "two directions, last", "backwards"]
+NEWER = [name for name in CASES if name.startswith(("indrnn", "mingru", "minlstm", "slstm"))]  # torch has none of them
 
 
 def loss_point(name, dtype=np.float64):
@@ -109,6 +110,40 @@ def test_shares_of_gates_near_zero_have_tangents(level, positive):
         found.append([point.jvp(v), point.gradient, point.hvp(v)])
     for wide, narrow in zip(*found, strict=True):
         np.testing.assert_allclose(narrow, wide, rtol=0, atol=5e-5 * np.abs(wide).max())
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "exp"])
+def test_large_exponential_gates_have_tangents(level, gate):
+    """Where the stabilizer keeps exp(a_i) finite, whichever gate is the greater; in float32 as in float64."""
+    a_i, a_f = [500.0, -300.0, 90.0, 0.0, -90.0], [2.0, 1.0, 95.0, -200.0, -1.0]
+    x, weights = np.random.default_rng(0).standard_normal((6, 2, 2)), np.random.default_rng(2).standard_normal((7, 20))
+    found = []
+    for dtype in (np.float64, np.float32):
+        layer = fd.nn.sLSTM(2, 5, forget_gate=gate, rng=0, dtype=dtype)
+        layer.weight_ih_l0.data[...], layer.weight_hh_l0.data[...] = weights[:2], weights[2:] / 2
+        layer.bias_l0.data[...] = [*a_i, *a_f, *np.linspace(-1, 1, 10)]
+        point = LossPoint(layer, fd.mse_loss, (x.astype(dtype), np.ones((6, 2, 5), dtype)))
+        v = direction(point)
+        found.append([point.jvp(v), point.gradient, point.hvp(v)])
+    for wide, narrow in zip(*found, strict=True):
+        assert np.isfinite(wide).all()
+        np.testing.assert_allclose(narrow, wide, rtol=0, atol=1e-3 * np.abs(wide).max())
+
+
+def test_at_the_kink_of_the_stabilizer_there_is_none_of_the_loss(level):
+    """With a_i = log f + m at every step each gate is the greater one on one side, and the Hessian the same on both."""
+    layer = fd.nn.sLSTM(2, 5, forget_gate="exp", init="torch", rng=0, dtype=np.float64)
+    layer.weight_ih_l0.data[:, :10], layer.weight_hh_l0.data[:, :10], layer.bias_l0.data[:10] = 0, 0, 0
+    point = LossPoint(layer, fd.mse_loss, (X, np.ones((*X.shape[:2], 5))))
+    values, v = point.layout.values(), direction(point)
+
+    def gradient(step):
+        point.layout.assign(values + 0.01 * step[0] * v)
+        return LossPoint(layer, fd.mse_loss, (X, np.ones((*X.shape[:2], 5)))).gradient
+
+    expected, error = fd.curvature.jacobian(gradient, np.zeros(1), "central", return_error=True)
+    assert error.max() < 1e-11
+    np.testing.assert_allclose(point.hvp(v), expected[:, 0] / 0.01, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -223,20 +258,15 @@ def test_what_has_no_derivative_is_named():
         LossPoint(fd.nn.Sequential(Scale()), fd.mse_loss, (x, y))
     with pytest.raises(TypeError, match="model: Zoneout has no jvp"):
         ModelPoint(fd.nn.Zoneout(0.5, rng=0), x)
-    for options in (
-        {"bidirectional": True},
-        {"layer_norm": True},
-        {"zoneout": 0.1},
-        {"reverse": True},
-        {"truncate": 2},
-    ):
+    for options in ({"layer_norm": True}, {"zoneout": 0.1}, {"truncate": 2}):
         with pytest.raises(TypeError, match=f"model: GRU has no jvp with {next(iter(options))}"):
             ModelPoint(fd.nn.GRU(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
     for kind, options in (
         ("IndRNN", {"clip": 0.5}),
         ("IndRNN", {"zoneout": 0.1}),
         ("MinGRU", {"learned_state": True}),
-        ("MinLSTM", {"reverse": True}),
+        ("MinLSTM", {"truncate": 2}),
+        ("sLSTM", {"zoneout": 0.1}),
     ):
         with pytest.raises(TypeError, match=f"model: {kind} has no jvp with {next(iter(options))}"):
             ModelPoint(getattr(fd.nn, kind)(3, 2, rng=0, dtype=np.float64, **options), np.zeros((4, 2, 3)))
@@ -278,7 +308,9 @@ def test_losses_that_are_no_number_are_refused():
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["dense", "batch first", "words", "relu", "last", *LEAN])  # every layer once
+@pytest.mark.parametrize(
+    "name", ["dense", "batch first", "words", "relu", "last", *DIRECTIONS, *NEWER]
+)  # each layer once
 def test_equals_jax(name):
     jax = pytest.importorskip("jax")
     with jax.enable_x64(True):

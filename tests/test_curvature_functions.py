@@ -230,6 +230,21 @@ def test_gradient_flow_where_each_unit_goes_by_itself(kind):
     np.testing.assert_allclose(flow.values[0, 0], expected, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+def test_gradient_flow_of_a_recurrence_by_heads(heads):
+    layer = fd.nn.sLSTM(3, 4, heads=heads, init="torch", rng=0, dtype=np.float64)
+    x = np.random.default_rng(0).standard_normal((6, 2, 3))
+    flow = fd.curvature.gradient_flow(layer, x, samples=(1,))
+    rest = [np.zeros((1, 2, 4))] * 3
+
+    def states(h):
+        return layer.eval().forward(x, (np.stack([np.zeros(4), h])[None], *rest))[:, 1]
+
+    J = jacobian(states, np.zeros(4), "central")
+    expected = [np.linalg.svd(one, compute_uv=False) for one in J]
+    np.testing.assert_allclose(flow.values[0, 0], expected, rtol=1e-8, atol=1e-10)
+
+
 def test_a_forget_gate_near_one_keeps_the_gradient():
     x = np.random.default_rng(0).standard_normal((40, 1, 3)).astype(np.float32)
     rates = []

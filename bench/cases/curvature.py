@@ -5,6 +5,7 @@ the gradient of the loss, on the same parameters.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,7 @@ CELLS = {  # the layer, its gates, and what multiplies its state
     "indrnn": (fd.nn.IndRNN, 1, "vector"),
     "mingru": (fd.nn.MinGRU, 2, "nothing"),
     "minlstm": (fd.nn.MinLSTM, 3, "nothing"),
+    "slstm": (partial(fd.nn.sLSTM, init="torch"), 4, "matrix"),
 }
 STEP = 1e-5  # of the differences: their error is below a millionth of the result
 

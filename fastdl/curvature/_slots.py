@@ -16,6 +16,11 @@ class Slot:
     def __init__(self, rows: np.ndarray, start: int, size: int) -> None:
         self.rows, self.start, self.columns = rows, start, rows[:, start : start + size]
 
+    def split(self, count: int) -> list["Slot"]:
+        """The same of each of `count` matrices of one size that the parameter is."""
+        size = self.columns.shape[1] // count
+        return [Slot(self.rows, self.start + j * size, size) for j in range(count)]
+
     def add_products(self, x: np.ndarray, dy: np.ndarray) -> None:
         """Add x[:, b]^T dy[:, b] to row b; x is (T, samples, I), dy (T, samples, O)."""
         _check_products(x, dy, self.columns)

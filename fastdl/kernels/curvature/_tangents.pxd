@@ -8,11 +8,10 @@ every line of the third is the tangent of one of backward.
 A step's gradient or tangent of pre-activations has no padding: its gates are w.hidden numbers apart, and all its
 registers are loaded and stored by their width. Gate values have that of their tape, w.wide registers.
 """
-cimport cython
-
-from ..ground._vec cimport every, load, positive, shift, store, tanh, vdouble, vec, vfloat
-from ..recurrent._cells cimport candidate_slope
-from ..recurrent._walk cimport DIAGONAL, GRU_POINT, LSTM_POINT, MINGRU_POINT, RNN_POINT, units, Walk
+from ..ground._vec cimport decay, every, load, positive, shift, store, tanh, vec
+from ..product._tile cimport out_of_line
+from ..recurrent._cells cimport candidate_slope, forget_share, input_share
+from ..recurrent._walk cimport units, Walk
 from ._passes cimport Passes
 
 
@@ -350,88 +349,82 @@ cdef inline void minlstm_adjoint_tangent(const Walk* w, const Passes* s, vec* td
     store(<vec*> s.tdh + q, tdh * of_f + dh * tof_f, width)
 
 
-# ---- A row of any cell: registers q0 to q1 -------------------------------------------------------------------------
+# ---- sLSTM -------------------------------------------------------------------------------------------------------
 
 
-cdef inline void _tangent_row(
-    const Walk* w, const Passes* s, vec* ta, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    cdef Py_ssize_t q
-    for q in range(q0, q1):
-        if w.cell.recurrence == DIAGONAL:
-            diagonal_tangent(w, s, ta + q, q)
-        if w.cell.point == LSTM_POINT:
-            lstm_tangent(w, s, ta + q, q)
-        elif w.cell.point == RNN_POINT:
-            rnn_tangent(w, s, <const vec*> ta + q, q)
-        elif w.cell.point == GRU_POINT:
-            gru_tangent(w, s, ta + q, q)
-        elif w.cell.point == MINGRU_POINT:
-            mingru_tangent(w, s, ta + q, q)
-        else:
-            minlstm_tangent(w, s, ta + q, q)
+cdef inline out_of_line slstm_tangent(const Walk* w, const Passes* s, vec* ta, Py_ssize_t q) noexcept nogil:
+    """The last parts of ta become the tangents of z and o, those of i and f stay as they are; writes tc, tn and th. m
+    is a number: h is the same for any."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* before = <const vec*> s.c_before + q
+    cdef const vec* after = <const vec*> s.c + q
+    cdef const vec* tbefore = <const vec*> s.tc_before + q
+    cdef vec d = v[0], least = decay(d), i = input_share(d, least), f = forget_share(d, least)
+    cdef vec z = v[2 * w.wide], o = v[3 * w.wide], ti, tf, tz, to, tc, tn
+    cdef vec n = load(shift(after, H), width), y = load(after, width) / n
+    ti = i * load(ta, width)                                         # i = exp(a_i - m)
+    tf = f * v[w.wide] * load(shift(ta, H), width)                   # f = exp(log f(a_f) + m_before - m)
+    tz = load(shift(ta, 2 * H), width) * tanh_slope(z)               # z = tanh(a_z)
+    to = load(shift(ta, 3 * H), width) * slope(o)
+    tc = f * load(tbefore, width) + tf * load(before, width) + i * tz + ti * z  # c = f c_before + i z
+    tn = f * load(shift(tbefore, H), width) + tf * load(shift(before, H), width) + ti  # n = f n_before + i
+    store(<vec*> s.th + q, to * y + o * ((tc - y * tn) / n), width)  # h = o y, y = c / n
+    store(<vec*> s.tc + q, tc, width)
+    store(shift(<vec*> s.tc + q, H), tn, width)
+    store(shift(ta, 2 * H), tz, width)
+    store(shift(ta, 3 * H), to, width)
 
 
-cdef inline void tangent_row(
-    const Walk* w, const Passes* s, cython.floating* ta, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    if cython.floating is float:
-        _tangent_row[vfloat](w, s, <vfloat*> ta, q0, q1)
-    else:
-        _tangent_row[vdouble](w, s, <vdouble*> ta, q0, q1)
+cdef inline out_of_line slstm_adjoint(const Walk* w, const Passes* s, vec* da, Py_ssize_t q) noexcept nogil:
+    """(5.12): dc and dn become those of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* before = <const vec*> s.c_before + q
+    cdef const vec* after = <const vec*> s.c + q
+    cdef vec* of_c = <vec*> s.dc + q
+    cdef vec d = v[0], least = decay(d), i = input_share(d, least), f = forget_share(d, least)
+    cdef vec z = v[2 * w.wide], o = v[3 * w.wide], n = load(shift(after, H), width), y = load(after, width) / n
+    cdef vec dh = load(<const vec*> s.dy + q, width) + load(<const vec*> s.dh + q, width), dy_n = dh * o / n
+    cdef vec dc = load(of_c, width) + dy_n, dn = load(shift(of_c, H), width) - dy_n * y  # h = o y, y = c / n
+    store(<vec*> s.kept_dh + q, dh, width)
+    store(<vec*> s.kept_dc + q, dc, width)
+    store(shift(<vec*> s.kept_dc + q, H), dn, width)
+    store(da, (dc * z + dn) * i, width)                              # c = f c_before + i z, n = f n_before + i
+    store(shift(da, H), (dc * load(before, width) + dn * load(shift(before, H), width)) * f * v[w.wide], width)
+    store(shift(da, 2 * H), dc * i * tanh_slope(z), width)
+    store(shift(da, 3 * H), dh * y * slope(o), width)                # h = o y
+    store(of_c, dc * f, width)                                       # c = f c_before + i z, n = f n_before + i
+    store(shift(of_c, H), dn * f, width)
 
 
-cdef inline void _adjoint_row(
-    const Walk* w, const Passes* s, vec* da, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    cdef Py_ssize_t q
-    for q in range(q0, q1):
-        if w.cell.point == LSTM_POINT:
-            lstm_adjoint(w, s, da + q, q)
-        elif w.cell.point == RNN_POINT:
-            rnn_adjoint(w, s, da + q, q)
-        elif w.cell.point == GRU_POINT:
-            gru_adjoint(w, s, da + q, q)
-        elif w.cell.point == MINGRU_POINT:
-            mingru_adjoint(w, s, da + q, q)
-        else:
-            minlstm_adjoint(w, s, da + q, q)
-        if w.cell.recurrence == DIAGONAL:
-            diagonal_adjoint(w, s, da + q, <vec*> s.dh + q, q)
-
-
-cdef inline void adjoint_row(
-    const Walk* w, const Passes* s, cython.floating* da, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    if cython.floating is float:
-        _adjoint_row[vfloat](w, s, <vfloat*> da, q0, q1)
-    else:
-        _adjoint_row[vdouble](w, s, <vdouble*> da, q0, q1)
-
-
-cdef inline void _adjoint_tangent_row(
-    const Walk* w, const Passes* s, vec* tda, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    cdef Py_ssize_t q
-    for q in range(q0, q1):
-        if w.cell.point == LSTM_POINT:
-            lstm_adjoint_tangent(w, s, tda + q, q)
-        elif w.cell.point == RNN_POINT:
-            rnn_adjoint_tangent(w, s, tda + q, q)
-        elif w.cell.point == GRU_POINT:
-            gru_adjoint_tangent(w, s, tda + q, q)
-        elif w.cell.point == MINGRU_POINT:
-            mingru_adjoint_tangent(w, s, tda + q, q)
-        else:
-            minlstm_adjoint_tangent(w, s, tda + q, q)
-        if w.cell.recurrence == DIAGONAL:
-            diagonal_adjoint(w, s, tda + q, <vec*> s.tdh + q, q)
-
-
-cdef inline void adjoint_tangent_row(
-    const Walk* w, const Passes* s, cython.floating* tda, Py_ssize_t q0, Py_ssize_t q1,
-) noexcept nogil:
-    if cython.floating is float:
-        _adjoint_tangent_row[vfloat](w, s, <vfloat*> tda, q0, q1)
-    else:
-        _adjoint_tangent_row[vdouble](w, s, <vdouble*> tda, q0, q1)
+cdef inline out_of_line slstm_adjoint_tangent(const Walk* w, const Passes* s, vec* tda, Py_ssize_t q) noexcept nogil:
+    """The tangent of every line of `slstm_adjoint`; tdc and tdn become those of t - 1."""
+    cdef Py_ssize_t width = units(w, q), H = w.hidden
+    cdef const vec* v = <const vec*> s.gates + q
+    cdef const vec* t = <const vec*> s.ta + q
+    cdef const vec* before = <const vec*> s.c_before + q
+    cdef const vec* tbefore = <const vec*> s.tc_before + q
+    cdef vec* of_c = <vec*> s.tdc + q
+    cdef vec d = v[0], least = decay(d), i = input_share(d, least), f = forget_share(d, least), f_slope = v[w.wide]
+    cdef vec z = v[2 * w.wide], o = v[3 * w.wide], tz = load(shift(t, 2 * H), width), to = load(shift(t, 3 * H), width)
+    cdef vec ti = i * load(t, width), tf = f * f_slope * load(shift(t, H), width)
+    cdef vec c = load(<const vec*> s.c + q, width), n = load(shift(<const vec*> s.c + q, H), width), y = c / n
+    cdef vec tn = load(shift(<const vec*> s.tc + q, H), width), ty = (load(<const vec*> s.tc + q, width) - y * tn) / n
+    cdef vec c_before = load(before, width), n_before = load(shift(before, H), width)
+    cdef vec dh = load(<const vec*> s.kept_dh + q, width), dc = load(<const vec*> s.kept_dc + q, width)
+    cdef vec dn = load(shift(<const vec*> s.kept_dc + q, H), width), dy_n = dh * o / n
+    cdef vec tdh, tdy_n, tdc, tdn, of_f, tof_f
+    tdh = load(<const vec*> s.tdy + q, width) + load(<const vec*> s.tdh + q, width)
+    tdy_n = (tdh * o + dh * to - dy_n * tn) / n
+    tdc = load(of_c, width) + tdy_n
+    tdn = load(shift(of_c, H), width) - tdy_n * y - dy_n * ty
+    store(tda, (tdc * z + dc * tz + tdn) * i + (dc * z + dn) * ti, width)
+    of_f = dc * c_before + dn * n_before
+    tof_f = tdc * c_before + dc * load(tbefore, width) + tdn * n_before + dn * load(shift(tbefore, H), width)
+    # f f_slope has the tangent tf f_slope - f f_slope (1 - f_slope) ta_f
+    store(shift(tda, H), tof_f * f * f_slope + of_f * tf * (2 * f_slope - 1), width)
+    store(shift(tda, 2 * H), (tdc * i + dc * ti) * tanh_slope(z) + dc * i * tanh_tslope(z, tz), width)
+    store(shift(tda, 3 * H), (tdh * y + dh * ty) * slope(o) + dh * y * tslope(o, to), width)
+    store(of_c, tdc * f + dc * tf, width)
+    store(shift(of_c, H), tdn * f + dn * tf, width)

@@ -18,11 +18,12 @@ from ..ground._build cimport (
     fd_barrier, FD_BARRIER_WORDS, fd_flush_subnormals, FD_LEVEL, fd_restore_subnormals, fd_team_size,
 )
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
-from ..product._tile cimport FD_MR, offset, pack_panel, pack_panel_transposed, pack_rows, product, strided
+from ..product._tile cimport FD_MR, offset, pack_panel, pack_rows, product, strided
 from ..recurrent._call cimport numbers
-from ..recurrent._walk cimport DENSE, Share, splits_units, state_weights, up, Walk
-from ._passes cimport apart, itemsize_of, moved, on, Passes, row_of, take_passes
-from ._tangents cimport adjoint_row, adjoint_tangent_row, tangent_row
+from ..recurrent._walk cimport multiplies, parts_units, Share, splits_units, state_weights, up, Walk
+from ._passes cimport after, apart, itemsize_of, moved, Passes, row_of, take_passes
+from ._products cimport add_state_products, pack_matrix, pack_state_weights, state_gradient
+from ._rows cimport adjoint_row, adjoint_tangent_row, tangent_row
 
 cnp.import_array()
 LEVEL = FD_LEVEL.decode()
@@ -122,7 +123,7 @@ cdef void _affine_member(
     cdef int i
     for i in range(s.terms):
         packed[i] = panels
-        _pack_matrix[cython.floating](numbers(panels, s.W[i]), s.inputs[i], s.columns, s.transposed, panels, me, team)
+        pack_matrix[cython.floating](numbers(panels, s.W[i]), s.inputs[i], s.columns, s.transposed, panels, me, team)
         panels += s.inputs[i] * padded
     fd_barrier(barrier, team)
     while m < end:  # rows few enough that y's stay in the second-level cache from one matrix to the next
@@ -134,20 +135,6 @@ cdef void _affine_member(
                                      strided(packed[i], nr, k * nr), strided(from_, from_row, 1), rows, k, s.columns)
             from_, from_row = y, s.columns
         m += rows
-
-
-cdef void _pack_matrix(
-    const cython.floating* W, Py_ssize_t k, Py_ssize_t columns, bint transposed, cython.floating* panels,
-    Py_ssize_t me, Py_ssize_t team,
-) noexcept nogil:
-    """W (k, columns), or transposed from (columns, k), into panels; this thread's share of them."""
-    cdef Py_ssize_t nr = panel_width(W), j, count = up(columns, nr), width
-    for j in range(count * me // team, count * (me + 1) // team):
-        width = min(nr, columns - j * nr)
-        if transposed:
-            pack_panel_transposed(W + j * nr * k, k, k, width, panels + j * k * nr)
-        else:
-            pack_panel[cython.floating](W + j * nr, columns, k, width, panels + j * k * nr)
 
 
 def outer_size(list inputs, Py_ssize_t itemsize, int num_threads):
@@ -249,7 +236,7 @@ cdef inline Share _share(const Walk* w, Py_ssize_t me, Py_ssize_t team, Py_ssize
     cdef Share mine
     cdef Py_ssize_t panels = w.hidden // w.nr
     mine.row0, mine.row1, mine.q0, mine.q1 = 0, w.batch, 0, w.wide
-    mine.by_units = team > 1 and w.hidden % w.nr == 0 and panels >= team and splits_units(
+    mine.by_units = team > 1 and w.hidden % w.nr == 0 and panels >= team and parts_units(w) and splits_units(
         w.batch, 1, state_weights(w) * item, team)
     if mine.by_units:
         mine.q0, mine.q1 = panels * me // team * 2, panels * (me + 1) // team * 2
@@ -283,7 +270,7 @@ cdef void _walk(cython.floating* panels, const Walk* w, const Passes* p, int wal
 
 def tangent_walk(tuple point, tuple tangents, work, int num_threads):
     """th[1:], tc[1:] from th[0], tc[0] and ta, which comes in without th W_h and leaves as what the tangent of
-    backward reads: tangents of the gates' values, of the MinLSTM's f and i as it came.
+    backward reads: tangents of the gates' values, of the MinLSTM's and the sLSTM's f and i as it came.
 
     point: as `take_passes`. tangents: th, tc (None without a cell state), ta, and tax, for the GRU the products of the
     input, which stay apart; else None.
@@ -292,12 +279,12 @@ def tangent_walk(tuple point, tuple tangents, work, int num_threads):
     cdef Walk w
     cdef Passes p
     take_passes(&w, &p, point, ta, work)
-    cdef Py_ssize_t states = (w.rows + w.batch) * w.hidden, wide = w.rows * w.gates * w.hidden
-    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states)
-    p.th = on(&w, p.th_before, p.kind)
-    if w.cell.states == 2:
-        p.tc_before = writes(tc, p.kind, states)
-        p.tc = on(&w, p.tc_before, p.kind)
+    cdef Py_ssize_t steps = w.rows + w.batch, wide = w.rows * w.row
+    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, steps * w.hidden)
+    p.th = after(&w, p.th_before, w.hidden, p.kind)
+    if w.beside > 0:
+        p.tc_before = writes(tc, p.kind, steps * w.beside)
+        p.tc = after(&w, p.tc_before, w.beside, p.kind)
     if apart(&w):
         p.tax = writes(tax, p.kind, wide)
     _run(&w, &p, TANGENT, num_threads)
@@ -306,40 +293,24 @@ def tangent_walk(tuple point, tuple tangents, work, int num_threads):
 cdef void _forward_member(
     cython.floating* panels, const Walk* w, const Passes* p, Py_ssize_t me, Py_ssize_t team, int64_t* barrier,
 ) noexcept nogil:
-    cdef Py_ssize_t t, r, wide = w.gates * w.hidden
-    cdef bint dense = w.cell.recurrence == DENSE
+    cdef Py_ssize_t t, r
+    cdef bint product_first = multiplies(w)
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    if dense:
-        _pack_matrix[cython.floating](numbers(panels, p.W_h), w.hidden, wide, False, panels, me, team)
+    if product_first:
+        pack_state_weights[cython.floating](w, numbers(panels, p.W_h), False, panels, me, team)
         fd_barrier(barrier, team)
     for t in range(w.steps):
-        if dense:
-            _add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
-                                                 panels, numbers(panels, p.ta) + t * w.batch * wide)
+        if product_first:
+            add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
+                                                 panels, numbers(panels, p.ta) + t * w.batch * w.row)
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
             tangent_row(w, &row, numbers(panels, row.ta), mine.q0, mine.q1)
-        if dense and mine.by_units:
+        if product_first and mine.by_units:
             fd_barrier(barrier, team)  # th of all units, before any thread multiplies by it
     fd_restore_subnormals(mode)
-
-
-cdef inline void _add_state_products(
-    const Walk* w, const Share* mine, const cython.floating* th, const cython.floating* panels, cython.floating* ta,
-) noexcept nogil:
-    """ta of a step += th W_h, for own rows and units."""
-    cdef Py_ssize_t g, column, H = w.hidden, wide = w.gates * H
-    if not mine.by_units:
-        ta += mine.row0 * wide
-        product[cython.floating](ta, wide, strided(th + mine.row0 * H, H, 1), strided(panels, w.nr, H * w.nr),
-                                 strided(ta, wide, 1), mine.row1 - mine.row0, H, wide)
-        return
-    for g in range(w.gates):
-        column = g * H + mine.q0 * w.lanes
-        product[cython.floating](ta + column, wide, strided(th, H, 1), strided(panels + column * H, w.nr, H * w.nr),
-                                 strided(ta + column, wide, 1), w.batch, H, (mine.q1 - mine.q0) * w.lanes)
 
 
 # ---- The backward pass, keeping what its tangent needs, and the direction through it ----------------------------
@@ -356,11 +327,11 @@ def adjoint_walk(tuple point, dy, tuple last, tuple gradients, work, int num_thr
     cdef Walk w
     cdef Passes p
     take_passes(&w, &p, point, da, work)
-    cdef Py_ssize_t first = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
-    p.dy, p.dh, p.da = reads(dy, p.kind, states), writes(dh, p.kind, first), writes(da, p.kind, wide)
+    cdef Py_ssize_t states = w.rows * w.hidden, wide = w.rows * w.row
+    p.dy, p.dh, p.da = reads(dy, p.kind, states), writes(dh, p.kind, w.batch * w.hidden), writes(da, p.kind, wide)
     p.kept_dh = writes(kept_dh, p.kind, states)
-    if w.cell.states == 2:
-        p.dc, p.kept_dc = writes(dc, p.kind, first), writes(kept_dc, p.kind, states)
+    if w.beside > 0:
+        p.dc, p.kept_dc = writes(dc, p.kind, w.batch * w.beside), writes(kept_dc, p.kind, w.rows * w.beside)
     if apart(&w):
         p.dax = writes(dax, p.kind, wide)
     _run(&w, &p, ADJOINT, num_threads)
@@ -377,13 +348,13 @@ def adjoint_tangent_walk(
     cdef Walk w
     cdef Passes p
     take_passes(&w, &p, point, tda, work)
-    cdef Py_ssize_t first = w.batch * w.hidden, states = w.rows * w.hidden, wide = w.gates * states
-    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, states + first)
-    p.th, p.kept_dh = on(&w, p.th_before, p.kind), writes(kept_dh, p.kind, states)
-    p.tdy, p.tdh, p.tda = reads(tdy, p.kind, states), writes(tdh, p.kind, first), writes(tda, p.kind, wide)
-    if w.cell.states == 2:
-        p.tc_before, p.kept_dc = writes(tc, p.kind, states + first), writes(kept_dc, p.kind, states)
-        p.tc, p.tdc = on(&w, p.tc_before, p.kind), writes(tdc, p.kind, first)
+    cdef Py_ssize_t H = w.hidden, steps = w.rows + w.batch, wide = w.rows * w.row
+    p.ta, p.th_before = writes(ta, p.kind, wide), writes(th, p.kind, steps * H)
+    p.th, p.kept_dh = after(&w, p.th_before, H, p.kind), writes(kept_dh, p.kind, w.rows * H)
+    p.tdy, p.tdh, p.tda = reads(tdy, p.kind, w.rows * H), writes(tdh, p.kind, w.batch * H), writes(tda, p.kind, wide)
+    if w.beside > 0:
+        p.tc_before, p.kept_dc = writes(tc, p.kind, steps * w.beside), writes(kept_dc, p.kind, w.rows * w.beside)
+        p.tc, p.tdc = after(&w, p.tc_before, w.beside, p.kind), writes(tdc, p.kind, w.batch * w.beside)
     if apart(&w):
         p.tax, p.tdax = writes(tax, p.kind, wide), writes(tdax, p.kind, wide)
     _run(&w, &p, ADJOINT_TANGENT, num_threads)
@@ -394,15 +365,15 @@ cdef void _backward_member(
     int64_t* barrier,
 ) noexcept nogil:
     """tangent: of the backward pass, else the backward pass itself."""
-    cdef Py_ssize_t t, r, wide = w.gates * w.hidden
-    cdef bint dense = w.cell.recurrence == DENSE
+    cdef Py_ssize_t t, r
+    cdef bint product_last = multiplies(w)
     cdef Share mine = _share(w, me, team, sizeof(cython.floating))
     cdef cython.floating* da = numbers(panels, p.tda if tangent else p.da)
     cdef cython.floating* dh = numbers(panels, p.tdh if tangent else p.dh)
     cdef Passes row
     cdef uint64_t mode = fd_flush_subnormals()
-    if dense:
-        _pack_matrix[cython.floating](numbers(panels, p.W_h), wide, w.hidden, True, panels, me, team)
+    if product_last:
+        pack_state_weights[cython.floating](w, numbers(panels, p.W_h), True, panels, me, team)
         fd_barrier(barrier, team)
     for t in range(w.steps - 1, -1, -1):
         for r in range(mine.row0, mine.row1):
@@ -411,23 +382,11 @@ cdef void _backward_member(
                 adjoint_tangent_row(w, &row, numbers(panels, row.tda), mine.q0, mine.q1)
             else:
                 adjoint_row(w, &row, numbers(panels, row.da), mine.q0, mine.q1)
-        if dense:
+        if product_last:
             if mine.by_units:
                 fd_barrier(barrier, team)  # da of all units, before any thread multiplies by it
-            _state_gradient[cython.floating](w, &mine, da + t * w.batch * wide, panels, dh)
+            state_gradient[cython.floating](w, &mine, da + t * w.batch * w.row, panels, dh)
     fd_restore_subnormals(mode)
-
-
-cdef inline void _state_gradient(
-    const Walk* w, const Share* mine, const cython.floating* da, const cython.floating* panels, cython.floating* dh,
-) noexcept nogil:
-    """dh of t - 1 = da W_h^T for own rows and units, added to what passes the product by, which is there."""
-    cdef Py_ssize_t column = mine.q0 * w.lanes, wide = w.gates * w.hidden
-    cdef cython.floating* own = dh + mine.row0 * w.hidden + column
-    product[cython.floating](own, w.hidden, strided(da + mine.row0 * wide, wide, 1),
-                             strided(panels + column * wide, w.nr, wide * w.nr),
-                             strided(own if w.cell.carries else NULL, w.hidden, 1),
-                             mine.row1 - mine.row0, wide, min(mine.q1 * w.lanes, w.hidden) - column)
 
 
 # ---- Gradients of every sample ----------------------------------------------------------------------------------

@@ -59,6 +59,14 @@ cdef inline int _check_steps(const int64_t* first, Py_ssize_t steps, Py_ssize_t 
     return 0
 
 
+cdef inline int take_heads(Walk* w, object W_h) except -1:
+    """How many matrices W_h is; their parts of h are of one size."""
+    w.heads = extent(W_h, 0) if w.cell.recurrence == HEADS and W_h.ndim == 3 else 1
+    fits(w.heads, 1)
+    fits(w.hidden % w.heads == 0, 1)
+    return 0
+
+
 cdef inline int take_shape(Walk* w, object tape) except -1:
     """The walk of a tape: cell, steps, rows and widths, from the arrays themselves."""
     cdef object x = tape.x, options = tape.options, rows = tape.rows, offsets = None, places = None
@@ -88,9 +96,7 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     w.normed = options.gains is not None
     w.outputs = extent(options.projection, 1) if w.projected else w.hidden
     fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # which no other has
-    w.heads = extent(tape.W_h, 0) if w.cell.recurrence == HEADS and tape.W_h.ndim == 3 else 1
-    fits(w.heads, 1)
-    fits(w.hidden % w.heads == 0, 1)
+    take_heads(w, tape.W_h)
     describe(w, 4 if kind == cnp.NPY_FLOAT else 8)
     return kind
 
