@@ -125,9 +125,9 @@ class Listed(Module):
         TypeError, IndexError
             If the index is no integer, or there is none such.
         """
-        layer = item("index", integer("index", index), list(self._children.values()))
+        layer: Module = item("index", integer("index", index), list(self._children.values()))
         del self[index]
-        return layer  # type: ignore[no-any-return]
+        return layer
 
     def _like(self, layers: list[Module]) -> Any:
         """The same kind of list, of some of the layers."""

@@ -253,11 +253,11 @@ class BatchNorm1d(_Affine, alone=True):
                 f"x: got shape {x.shape}, expected (N, {self.num_features}) or (T, B, {self.num_features})"
             )
         tracks, (weight, bias) = self.track_running_stats, self._values()
-        running = (self.running_mean, self.running_var) if tracks else (None, None)
+        mean, var = (self.running_mean, self.running_var) if tracks else (None, None)
         training = self.training or not tracks
         share = 1 / (int(self.num_batches_tracked) + 1) if tracks and self.momentum is None else self.momentum
-        y, tape = dense.batch_norm_forward(x, weight, bias, *running, training, share or 0.0, self.eps, lengths)
-        if self.training:
+        y, tape = dense.batch_norm_forward(x, weight, bias, mean, var, training, share or 0.0, self.eps, lengths)
+        if self.training and tape is not None:
             if tracks and tape.count:
                 self.num_batches_tracked += 1
             self._tape.append((tape, x.shape))

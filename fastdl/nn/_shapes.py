@@ -128,7 +128,7 @@ class Flatten(Module, alone=True):
 
 
 class Identity(Module, alone=True):
-    """The input as it is: what stands where a layer may be left out.
+    """The input as it is: what stands where a layer may be left out (docs/nn.md).
 
     Examples
     --------

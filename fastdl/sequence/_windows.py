@@ -52,7 +52,7 @@ def checked_lengths(lengths: Any, shape: tuple[int, ...], after: Callable[[Any],
     """None, or the lengths (B,) before and after."""
     if lengths is None:
         return None
-    before = lengths_array("lengths", lengths, *shape[:2])
+    before = lengths_array("lengths", lengths, shape[0], shape[1])
     return before, np.require(after(before), np.int64, ["C"])
 
 
