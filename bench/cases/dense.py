@@ -72,3 +72,33 @@ for _name in ("tanh", "sigmoid", "relu"):
 
 
 of_arrays("dense", fd.mse_loss, arrays=2, read=2, written=1)
+
+
+FEATURES = {
+    "small": {"rows": 9, "features": 67},
+    "medium": {"rows": 131, "features": 259},
+    "large": {"rows": 1 << 15, "features": 512},
+}
+
+
+def _norm(name: str) -> None:
+    forward, backward = getattr(fd, f"{name}_forward"), getattr(fd, f"{name}_backward")
+
+    def arguments(dtype: np.dtype, rows: int, features: int) -> list[np.ndarray]:
+        weight, bias = (normals(dtype, features, seed=seed) for seed in (1, 2))
+        return [normals(dtype, rows, features), weight, bias]
+
+    @case("dense", f"{name}_forward", **FEATURES)
+    def run_forward(dtype: np.dtype, rows: int, features: int) -> Work:
+        given = arguments(dtype, rows, features)
+        return Work(lambda: forward(*given)[0], read=given[0].nbytes, written=given[0].nbytes, tolerance=1e-4)
+
+    @case("dense", f"{name}_backward", **FEATURES)
+    def run_backward(dtype: np.dtype, rows: int, features: int) -> Work:
+        given = arguments(dtype, rows, features)
+        tape, dy = forward(*given)[1], normals(dtype, rows, features, seed=3)
+        return Work(lambda: backward(dy, tape), read=2 * dy.nbytes, written=dy.nbytes, tolerance=1e-4)
+
+
+for _name in ("layer_norm", "batch_norm"):
+    _norm(_name)

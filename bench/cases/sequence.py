@@ -1,4 +1,4 @@
-"""Connectionist temporal classification, and attention. (Decoding has no kernel, so it has no case.)"""
+"""CTC, attention, convolution and pools over time. (Decoding has no kernel, so it has no case.)"""
 
 from collections.abc import Callable
 from typing import Any
@@ -75,3 +75,73 @@ def _attention(kind: str) -> None:
 
 _attention("dot")
 _attention("additive")
+
+
+STEPS = {
+    "small": {"steps": 11, "batch": 3, "inputs": 5, "outputs": 19},
+    "medium": {"steps": 70, "batch": 5, "inputs": 40, "outputs": 67},
+    "large": {"steps": 512, "batch": 32, "inputs": 256, "outputs": 256},
+}
+TAPS = 3
+
+
+def _convolution(variant: str, **options: Any) -> None:
+    depthwise = variant == "depthwise"
+
+    def arguments(dtype: np.dtype, steps: int, batch: int, inputs: int, outputs: int) -> list[Any]:
+        wide, columns = (1, inputs) if depthwise else (inputs, outputs)
+        return [normals(dtype, steps, batch, inputs), normals(dtype, TAPS, wide, columns, seed=1)]
+
+    def settings(x: np.ndarray) -> dict[str, Any]:
+        return options | ({"groups": x.shape[2]} if depthwise else {})
+
+    @case("sequence", "conv1d_forward", variant, **STEPS)
+    def run_forward(dtype: np.dtype, **shape: int) -> Work:
+        x, W = arguments(dtype, **shape)
+        bias = normals(dtype, W.shape[2], seed=2)
+        y = fd.conv1d_forward(x, W, bias, **settings(x))
+        return Work(
+            lambda: fd.conv1d_forward(x, W, bias, **settings(x)),
+            read=x.nbytes + W.nbytes,
+            written=y.nbytes,
+            multiply_adds=y.shape[0] * y.shape[1] * W.size,
+            tolerance=1e-4,
+        )
+
+    @case("sequence", "conv1d_backward", variant, **STEPS)
+    def run_backward(dtype: np.dtype, **shape: int) -> Work:
+        x, W = arguments(dtype, **shape)
+        dy = normals(dtype, *fd.conv1d_forward(x, W, **settings(x)).shape, seed=2)
+        return Work(
+            lambda: fd.conv1d_backward(dy, x, W, **settings(x)),
+            read=x.nbytes + W.nbytes + dy.nbytes,
+            written=x.nbytes + W.nbytes,
+            multiply_adds=2 * dy.shape[0] * dy.shape[1] * W.size,
+            tolerance=1e-4,
+        )
+
+
+_convolution("", padding="same")
+_convolution("dilated", padding="causal", dilation=2)
+_convolution("depthwise", padding="same")
+
+
+def _pool(name: str) -> None:
+    forward, backward = getattr(fd, f"{name}_pool1d_forward"), getattr(fd, f"{name}_pool1d_backward")
+    sizes = {size: {key: n for key, n in shape.items() if key != "outputs"} for size, shape in STEPS.items()}
+
+    @case("sequence", f"{name}_pool1d_forward", **sizes)
+    def run_forward(dtype: np.dtype, steps: int, batch: int, inputs: int) -> Work:
+        x = normals(dtype, steps, batch, inputs)
+        return Work(lambda: forward(x, 2)[0], read=x.nbytes, written=x.nbytes // 2)
+
+    @case("sequence", f"{name}_pool1d_backward", **sizes)
+    def run_backward(dtype: np.dtype, steps: int, batch: int, inputs: int) -> Work:
+        x = normals(dtype, steps, batch, inputs)
+        y, tape = forward(x, 2)
+        dy = normals(dtype, *y.shape, seed=1)
+        return Work(lambda: backward(dy, tape), read=dy.nbytes, written=x.nbytes)
+
+
+_pool("max")
+_pool("avg")

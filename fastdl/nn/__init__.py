@@ -6,12 +6,16 @@ from ._cells import GRU, LSTM, RNN
 from ._check import GradientChecks
 from ._derivatives import derivative
 from ._derived import detach
+from ._containers import ModuleDict, ModuleList, Residual
+from ._convolution import AvgPool1d, Conv1d, MaxPool1d
 from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
 from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
+from ._normalization import BatchNorm1d, LayerNorm
 from ._parameter import Parameter
 from ._sequential import Sequential
 from ._value_and_grad import value_and_grad
+from ._shapes import Flatten, Identity
 from ._weight_dropout import DropConnect, EmbeddingDropout
 from ._xlstm_cells import sLSTM
 from .dropout import (
@@ -30,21 +34,31 @@ __all__ = [
     "AdditiveAttention",
     "AlphaDropout",
     "Arena",
+    "AvgPool1d",
+    "BatchNorm1d",
+    "Conv1d",
     "DotAttention",
     "DropConnect",
     "Dropout",
     "Embedding",
     "EmbeddingDropout",
+    "Flatten",
     "GaussianDropout",
     "GaussianNoise",
     "GradientChecks",
+    "Identity",
     "IndRNN",
+    "LayerNorm",
     "Linear",
+    "MaxPool1d",
     "MinGRU",
     "MinLSTM",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Parameter",
     "ReLU",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Tanh",

@@ -1,23 +1,24 @@
 """The chain of layers."""
 
-import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .._validate import flag, item, shown
+from .._validate import flag
 from ._backward import backward, needs_gradient
+from ._handing import check_lengths, check_state, lengths_after, parted, run
+from ._listed import Listed, layers_of
 from ._module import Module
 
 
-class Sequential(Module):
+class Sequential(Listed):
     """Layers one after the other (docs/nn.md).
 
     Parameters
     ----------
-    *layers : Module
-        Each layer's output is the next one's input. Children are named "0", "1", ... as in torch.
+    *layers : Module, or one list of them
+        Each layer's output is the next one's input. Children are named "0", "1", ... as in torch. A slice is a
+        Sequential of the same layers.
 
     Raises
     ------
@@ -38,34 +39,33 @@ class Sequential(Module):
     total                         58
     """
 
+    _hands_on = True
     _inline = True
 
-    def __init__(self, *layers: Module) -> None:
+    def __init__(self, *layers: Any) -> None:
         super().__init__()
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(f"layers[{index}]: got {type(layer).__name__}, expected a fastdl.nn layer")
+        given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
+        for index, layer in enumerate(layers_of("layers", given)):
             setattr(self, str(index), layer)
 
-    def __len__(self) -> int:
-        return len(self._children)
+    def _like(self, layers: list[Module]) -> "Sequential":
+        return Sequential(*layers)
 
-    def __getitem__(self, index: int) -> Module:
-        return item("index", index, list(self._children.values()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._children.values())
-
-    def forward(self, x: np.ndarray, state: list[Any] | None = None, *, return_state: bool = False) -> Any:
+    def forward(
+        self, x: Any, state: list[Any] | None = None, *, lengths: Any = None, return_state: bool = False
+    ) -> Any:
         """Run the chain.
 
         Parameters
         ----------
         x : ndarray
-            Input of the first layer.
+            Input of the first layer; or (x, lengths), as :func:`fastdl.training.fit` gives inputs of two parts.
         state : list, optional
             One entry per layer, as returned with ``return_state=True``: initial states of the recurrent
             layers (None for zeros and for all others).
+        lengths : ndarray of int (B,), optional
+            True lengths of the sequences, for all layers that take them. After a layer that changes them, as
+            :class:`Conv1d`, the next ones get what they are then (:meth:`lengths_after`).
         return_state : bool, default False
             Whether to return (y, final states) instead of y.
 
@@ -74,32 +74,53 @@ class Sequential(Module):
         y : ndarray
             Output of the last layer.
         states : list, with ``return_state=True``
-            One entry per layer: a recurrent layer's final states, None for all others. Then it is (y, states).
+            One entry per layer: a recurrent layer's final states, a list of a Sequential in this one, None for all
+            others. Then it is (y, states).
 
         Raises
         ------
         TypeError, ValueError
-            If `state` is no list of so many entries, or a layer refuses its input.
+            If `state` is no list of so many entries, no layer takes lengths, or a layer refuses its input.
         """
         return_state = flag("return_state", return_state)
+        if x.__class__ is not np.ndarray:
+            x, lengths = parted(self, x, lengths)
+        check_lengths(self, lengths)
         if state is not None and not isinstance(state, (list, tuple)):
             raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
         states = [None] * len(self) if state is None else state
         if len(states) != len(self):
             raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
         for place, (layer, initial) in enumerate(zip(self._children.values(), states, strict=True)):
-            if initial is not None and "return_state" not in inspect.signature(layer.forward).parameters:
-                what = f"expected None, since {type(layer).__name__} carries no state"
-                raise TypeError(f"state[{place}]: got {shown(initial)}, {what}")
+            check_state(f"state[{place}]", layer, initial)
         final: list[Any] = []
         for layer, initial in zip(self._children.values(), states, strict=True):
-            if initial is not None or (return_state and hasattr(layer, "initial_state")):
-                x, after = layer.forward(x, initial, return_state=True)
-                final.append(after)
-            else:
-                x = layer.forward(x)
-                final.append(None)
+            x, after = run(layer, x, initial, lengths, return_state)
+            lengths = lengths_after(layer, lengths)
+            final.append(after)
         return (x, final) if return_state else x
+
+    def lengths_after(self, lengths: Any) -> Any:
+        """How long sequences are behind the chain.
+
+        Parameters
+        ----------
+        lengths : array of int (B,)
+            How long they are before it.
+
+        Returns
+        -------
+        ndarray of int (B,), or None
+            None where it leaves no steps, as a recurrent layer with ``output="last"``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a layer refuses them.
+        """
+        for layer in self._children.values():
+            lengths = lengths_after(layer, lengths)
+        return lengths
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """Run the chain backwards.

@@ -267,6 +267,21 @@ class Stack(Module):
         y, _, finals, _ = self._through(x[None], self._taken(state, len(x)), None, False, True)
         return y[0], self._ends.stacked(finals)
 
+    def lengths_after(self, lengths: Any) -> Any:
+        """How long sequences are behind the layer.
+
+        Parameters
+        ----------
+        lengths : array of int (B,)
+            How long they are before it.
+
+        Returns
+        -------
+        The same, or None
+            None with ``output="last"``, which leaves no steps.
+        """
+        return lengths if self.output == "sequence" else None
+
     # ---- backward -------------------------------------------------------------------------------------------
     def backward(
         self,

@@ -50,7 +50,7 @@ def warn_of_strangers(model: Node, registries: tuple[str, ...], kinds: tuple[typ
                 if isinstance(one, kinds) and id(one) not in known:
                     warn(
                         f"{path or type(model).__name__}.{name}: holds a {type(one).__name__} that is no part "
-                        "of the model and is not trained; assign it as an attribute too, or use Sequential"
+                        "of the model and is not trained; assign it as an attribute, or use ModuleList or ModuleDict"
                     )
                     break
 

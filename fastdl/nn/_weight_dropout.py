@@ -146,6 +146,8 @@ class DropConnect(Drawn):
     True
     """
 
+    _hands_on = True
+
     def __init__(self, layer: Module, p: float = 0.5, *, names: Sequence[str] = ("weight",), rng: Any = None) -> None:
         super().__init__(p, rng)
         if not isinstance(layer, Module):

@@ -13,16 +13,17 @@ def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
     """The same forward, all or nothing.
 
     A layer pushes on its tape once nothing can be refused any more. One of several layers cannot keep to that: the
-    second may refuse what the first has made. So their tapes and places in the random streams go back to where they
-    were, whatever ended it.
+    second may refuse what the first has made. So their tapes, places in the random streams and running averages go
+    back to where they were, whatever ended it.
     """
 
     @functools.wraps(forward)
     def all_or_nothing(self: Node, *args: Any, **kwargs: Any) -> Any:
         if not (self._children and self.training):
             return forward(self, *args, **kwargs)
-        tapes, drawing = _below(self)
+        tapes, drawing, averaging = _below(self)
         lengths, drawn = [len(tape) for tape in tapes], [one._own_random_state() for one in drawing]
+        averages = [one._averages() for one in averaging]
         own_length, own_drawn = len(self._tape), self._own_random_state()
         try:
             return forward(self, *args, **kwargs)
@@ -31,6 +32,8 @@ def whole(forward: Callable[..., Any]) -> Callable[..., Any]:
                 del tape[length:]
             for one, state in zip((*drawing, self), (*drawn, own_drawn), strict=True):
                 one._load_own_random_state(state)
+            for one, before in zip(averaging, averages, strict=True):
+                one._restore_averages(before)
             raise
 
     return all_or_nothing
@@ -41,8 +44,9 @@ def tapes_of(module: Node) -> list[Tape]:
     return [module._tape, *_below(module)[0]] if module._children else [module._tape]
 
 
-def _below(module: Node) -> tuple[list[Tape], list[Node]]:
-    """The tapes of all modules below one, and which of these draw; found anew after any change of any model.
+def _below(module: Node) -> tuple[list[Tape], list[Node], list[Any]]:
+    """The tapes of all modules below one, which of these draw, and which keep averages of what goes through them; found
+    anew after any change of any model.
 
     The module itself is left out: its tape keeps the answer, and would keep itself alive.
     """
@@ -50,5 +54,6 @@ def _below(module: Node) -> tuple[list[Tape], list[Node]]:
     if found is None or found[0] != Changes.count:
         modules = [one for one in module.modules() if one is not module]
         drawing = [one for one in modules if one._own_random_state()]
-        found = module._tape.below = Changes.count, [one._tape for one in modules], drawing
-    return found[1], found[2]
+        averaging = [one for one in modules if hasattr(one, "_averages")]
+        found = module._tape.below = Changes.count, [one._tape for one in modules], drawing, averaging
+    return found[1], found[2], found[3]

@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from ._normalization import (  # noqa: F401
+    BatchNormTape,
+    LayerNormTape,
+    batch_norm_backward,
+    batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
+)
+
 
 class LossValue(float):
     """A loss: a float that says how many targets it stands for (docs/dense.md).

@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from ._convolution import (  # noqa: F401
+    PoolTape,
+    avg_pool1d_backward,
+    avg_pool1d_forward,
+    conv1d_backward,
+    conv1d_forward,
+    max_pool1d_backward,
+    max_pool1d_forward,
+)
 from .dense import LossValue
 
 

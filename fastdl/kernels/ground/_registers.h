@@ -12,6 +12,12 @@ enum { FD_NR_FLOAT = 8, FD_NR_DOUBLE = 4 };
 #endif
 #define FD_VECTOR_BYTES (FD_NR_FLOAT * 2) /* of one register, for either type */
 
+/* A register of them: `vec` is aligned, `loose` is how one lies in memory. */
+typedef float fd_vec_float __attribute__((vector_size(FD_VECTOR_BYTES)));
+typedef float fd_loose_float __attribute__((vector_size(FD_VECTOR_BYTES), aligned(4), may_alias));
+typedef double fd_vec_double __attribute__((vector_size(FD_VECTOR_BYTES)));
+typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), aligned(8), may_alias));
+
 #define FD_IN_LINE __attribute__((always_inline))
 
 /* a * b + c, fused wherever the level has the instruction. Said outright: left to the compiler, some tiles were

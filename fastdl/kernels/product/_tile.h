@@ -34,12 +34,6 @@ enum { FD_MR = 4, FD_PAIR_MR = 2 };
 /* A tile inlined into its caller competes with it for registers and keeps its counters in memory. */
 #define FD_OUT_OF_LINE __attribute__((noinline))
 
-/* The same for a register of them: `vec` is aligned, `loose` is how one lies in memory. */
-typedef float fd_vec_float __attribute__((vector_size(FD_VECTOR_BYTES)));
-typedef float fd_loose_float __attribute__((vector_size(FD_VECTOR_BYTES), aligned(4), may_alias));
-typedef double fd_vec_double __attribute__((vector_size(FD_VECTOR_BYTES)));
-typedef double fd_loose_double __attribute__((vector_size(FD_VECTOR_BYTES), aligned(8), may_alias));
-
 /* sum += a * b. In AVX's own words: given the choice, a compiler renames accumulators when a loop is unrolled, and
  * copies or spills them (docs/profiling.md). */
 #if defined(__AVX2__)

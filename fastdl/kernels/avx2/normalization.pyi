@@ -1,0 +1,2 @@
+from ..baseline.normalization import *
+from ..baseline.normalization import LEVEL as LEVEL

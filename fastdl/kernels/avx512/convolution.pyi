@@ -1,0 +1,2 @@
+from ..baseline.convolution import *
+from ..baseline.convolution import LEVEL as LEVEL

@@ -1,0 +1,2 @@
+from ..baseline.pooling import *
+from ..baseline.pooling import LEVEL as LEVEL

@@ -1,0 +1,6 @@
+from numpy import ndarray
+
+LEVEL: str
+
+def pool_forward(x: ndarray, best: ndarray | None, geometry: tuple[int, int, int, int, bool], lengths: tuple[ndarray, ndarray] | None, y: ndarray, num_threads: int) -> None: ...
+def pool_backward(dy: ndarray, best: ndarray | None, geometry: tuple[int, int, int, int, bool], lengths: tuple[ndarray, ndarray] | None, dx: ndarray, num_threads: int) -> None: ...
