@@ -1,9 +1,11 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_arena`` what the arena is."""
 
+from . import _activations
+from ._activations import *
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
-from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
+from ._layers import Embedding, Linear
 from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._parameter import Parameter
@@ -39,13 +41,11 @@ __all__ = [
     "MinLSTM",
     "Module",
     "Parameter",
-    "ReLU",
     "Sequential",
-    "Sigmoid",
-    "Tanh",
     "Zoneout",
     "monte_carlo",
     "sLSTM",
+    *_activations.__all__,
 ]
 
 
