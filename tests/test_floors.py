@@ -36,7 +36,7 @@ NEIGHBOURS = {
 # The kernels' rooms, from the top: a room imports from those further down.
 KERNEL_ROOMS = [
     {"curvature"},
-    {"recurrent", "sequence", "update", "system"},
+    {"recurrent", "sequence", "update", "system", "pointwise"},
     {"product"},
     {"reduce", "draws"},
     {"ground"},

@@ -19,7 +19,7 @@ SPECIFIED = {  # page, and the numbers that it states
     "dropout": [f"4.{i}" for i in range(1, 7)],
     "recurrent": [f"5.{i}" for i in (1, *range(3, 13))],
     "models": ["5.2"],
-    "dense": [f"6.{i}" for i in range(1, 5)],
+    "dense": [f"6.{i}" for i in (*range(1, 5), *range(7, 14), 15, 16)],
     "sequence": ["6.5", "6.6"],
 }
 PAGE_OF = {number: page for page, numbers in SPECIFIED.items() for number in numbers}

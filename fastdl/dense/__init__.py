@@ -1,16 +1,29 @@
-"""Dense layers and losses: linear, embedding, activations, softmax cross-entropy, mean squared error.
+"""Dense layers and losses: linear maps, embedding, activations, and losses with their gradients.
 
-Functions that end in ``_backward`` take the gradient of the loss with respect to the forward's output. Derivatives
-of activations are written in terms of the output. Equations: docs/dense.md.
+Functions that end in ``_backward`` take the gradient of the loss with respect to the forward's output, and with it what the
+forward took or, where that says as much, gave. Losses return (value, gradient). Equations: docs/dense.md.
 """
 
 # One type for both: the reference imports nothing of fastdl.
 from ..reference.dense import BatchNormTape, LayerNormTape, LossValue
-from ._activations import relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
-from ._losses import mse_loss, softmax_cross_entropy
+from . import _activations
+from ._activations import *
+from ._class_losses import nll_loss, softmax_cross_entropy
+from ._losses import (
+    binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    quantile_loss,
+    smooth_l1_loss,
+)
 from ._normalization import batch_norm_backward, batch_norm_forward, layer_norm_backward, layer_norm_forward
 from ._products import Apart as Apart
 from ._products import embedding_backward, embedding_forward, linear_backward, linear_forward
+from ._signal_losses import cosine_embedding_loss, error_to_signal_ratio
 
 __all__ = [
     "BatchNormTape",
@@ -18,20 +31,26 @@ __all__ = [
     "LossValue",
     "batch_norm_backward",
     "batch_norm_forward",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
     "embedding_backward",
     "embedding_forward",
+    "error_to_signal_ratio",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "layer_norm_backward",
     "layer_norm_forward",
     "linear_backward",
     "linear_forward",
     "mse_loss",
-    "relu",
-    "relu_backward",
-    "sigmoid",
-    "sigmoid_backward",
+    "nll_loss",
+    "poisson_nll_loss",
+    "quantile_loss",
+    "smooth_l1_loss",
     "softmax_cross_entropy",
-    "tanh",
-    "tanh_backward",
+    *_activations.__all__,
 ]
 
 

@@ -1,195 +1,174 @@
-"""Activations, and their derivatives in terms of the output."""
+"""Activations: each from one definition, of which `_pointwise` makes the function and its gradient, and fd.nn the layer.
+
+A definition says which row of the kernels' table it is (kernels/pointwise/_activations_body.h).
+"""
 
 import numpy as np
 
-from .._dispatch import kernels, mirrored
-from .._memory import aligned_empty
-from .._threads import threads_for
-from .._validate import (
-    float_array,
-)
-from . import _grains
+from .._validate import choice, number
+from ._pointwise import ACTIVATIONS, Along, Row, activation, gradient_of
 
 
-def _elementwise(name: str, **arrays: np.ndarray) -> np.ndarray:
-    """The kernel's result for one array, or for two of one shape."""
-    (name_of_first, first), *others = arrays.items()
-    first = float_array(name_of_first, first)
-    out = aligned_empty(first.shape, first.dtype)
-    checked = [first, *[float_array(label, one, first.shape, first.dtype) for label, one in others], out]
-    if out.size:
-        flat = [one.reshape(-1) for one in checked]
-        getattr(kernels.dense, name)(*flat, threads_for(out.size, _grains.ELEMENTS))
-    return out
-
-
-@mirrored
-def sigmoid(x: np.ndarray) -> np.ndarray:
+@activation("1 / (1 + e^-x)", "y (1 - y)", kept="y", examples=("[0.0, 2.0]", "[0.5   , 0.8808]", "[0.25 , 0.105]"))
+def sigmoid(x: np.ndarray) -> Row:
     """Logistic function 1 / (1 + exp(-x)), elementwise (6.4).
 
-    Parameters
-    ----------
-    x : ndarray, float32 or float64
-
-    Returns
-    -------
-    y : ndarray
-        Within 3 units in the last place where the result is a normal number.
-
-    Raises
-    ------
-    TypeError
-        If `x` is not an array of float32 or float64.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.sigmoid(np.array([0.0, 2.0])).round(4)
-    array([0.5   , 0.8808])
+    Within 3 units in the last place where the result is a normal number.
     """
-    return _elementwise("sigmoid", x=x)
+    return Row("sigmoid")
 
 
-@mirrored
-def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Gradient of :func:`sigmoid`, from the forward's output y (6.4).
+@activation("(e^2x - 1) / (e^2x + 1)", "1 - y^2", kept="y", examples=("[0.0, np.inf]", "[0., 1.]", "[1., 0.]"))
+def tanh(x: np.ndarray) -> Row:
+    """Hyperbolic tangent, elementwise, within 3 units in the last place (6.4)."""
+    return Row("tanh")
+
+
+@activation("max(x, 0)", "1 where y > 0, else 0", kept="y", examples=("[-1.0, 2.0]", "[0., 2.]", "[0., 1.]"))
+def relu(x: np.ndarray) -> Row:
+    """max(x, 0), elementwise; NaN stays, and the gradient at the kink is 0, as torch's (6.4)."""
+    return Row("relu")
+
+
+@activation(
+    "x where x > 0, else s x", "1 where x > 0, else s", kept="x",
+    examples=("[-1.0, 2.0]", "[-0.01,  2.  ]", "[0.01, 1.  ]"),
+)  # fmt: skip
+def leaky_relu(x: np.ndarray, negative_slope: float = 0.01) -> Row:
+    """x, or `negative_slope` times x where it is negative, elementwise (6.4; Maas 2013).
 
     Parameters
     ----------
-    dy : ndarray, float32 or float64
-        Gradient with respect to y.
-    y : ndarray
-        What :func:`sigmoid` returned, of the shape and type of `dy`.
-
-    Returns
-    -------
-    dx : ndarray
-        dy y (1 - y), of the same shape and type.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no float array, or the shapes or dtypes differ.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.sigmoid_backward(np.ones(1), np.full(1, 0.5))
-    array([0.25])
+    x : ndarray
+    negative_slope : float, default 0.01
+        s. The gradient at 0 is s, as torch's.
     """
-    return _elementwise("sigmoid_backward", dy=dy, y=y)
+    return Row("leaky_relu", number("negative_slope", negative_slope))
 
 
-@mirrored
-def tanh(x: np.ndarray) -> np.ndarray:
-    """Hyperbolic tangent, elementwise (6.4).
+@activation(
+    "x where x > 0, else a (e^x - 1)", "1 where x > 0, else a e^x", kept="x",
+    examples=("[-1.0, 2.0]", "[-0.6321,  2.    ]", "[0.3679, 1.    ]"),
+)  # fmt: skip
+def elu(x: np.ndarray, alpha: float = 1.0) -> Row:
+    """Exponential linear unit, elementwise (6.4; Clevert 2015).
 
     Parameters
     ----------
-    x : ndarray, float32 or float64
-
-    Returns
-    -------
-    y : ndarray
-        Within 3 units in the last place.
-
-    Raises
-    ------
-    TypeError
-        If `x` is not an array of float32 or float64.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.tanh(np.array([0.0, np.inf]))
-    array([0., 1.])
+    x : ndarray
+    alpha : float, default 1.0
+        a: -a is the limit far to the left.
     """
-    return _elementwise("tanh", x=x)
+    return Row("elu", number("alpha", alpha))
 
 
-@mirrored
-def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Gradient of :func:`tanh`, from the forward's output y (6.4).
+@activation(
+    "min(max(x, l), h)", "1 where l < y < h, else 0", kept="y",
+    examples=("[-2.0, 0.5]", "[-1. ,  0.5]", "[0., 1.]"),
+)  # fmt: skip
+def hardtanh(x: np.ndarray, min_val: float = -1.0, max_val: float = 1.0) -> Row:
+    """x, but no less than `min_val` and no more than `max_val`, elementwise (6.4).
 
     Parameters
     ----------
-    dy : ndarray, float32 or float64
-        Gradient with respect to y.
-    y : ndarray
-        What :func:`tanh` returned, of the shape and type of `dy`.
-
-    Returns
-    -------
-    dx : ndarray
-        dy (1 - y^2), of the same shape and type.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no float array, or the shapes or dtypes differ.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.tanh_backward(np.ones(1), np.full(1, 0.5))
-    array([0.75])
+    x : ndarray
+    min_val : float, default -1.0
+        l, below `max_val`.
+    max_val : float, default 1.0
+        h.
     """
-    return _elementwise("tanh_backward", dy=dy, y=y)
+    low, high = number("min_val", min_val), number("max_val", max_val)
+    if low >= high:
+        raise ValueError(f"min_val: got {low:g}, expected less than max_val, {high:g}")
+    return Row("hardtanh", low, high)
 
 
-@mirrored
-def relu(x: np.ndarray) -> np.ndarray:
-    """max(x, 0), elementwise; NaN stays (6.4).
+@activation(
+    "log(1 + e^(b x)) / b; x where b x > t", "1 / (1 + e^(-b x)); 1 where b x > t", kept="x",
+    examples=("[-1.0, 30.0]", "[ 0.3133, 30.    ]", "[0.2689, 1.    ]"),
+)  # fmt: skip
+def softplus(x: np.ndarray, beta: float = 1.0, threshold: float = 20.0) -> Row:
+    """log(1 + exp(beta x)) / beta, a smooth relu, elementwise (6.4; Dugas 2001).
 
     Parameters
     ----------
-    x : ndarray, float32 or float64
-        Any shape.
-
-    Returns
-    -------
-    y : ndarray
-        Of the shape and type of `x`.
-
-    Raises
-    ------
-    TypeError
-        If `x` is not an array of float32 or float64.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.relu(np.array([-1.0, 2.0]))
-    array([0., 2.])
+    x : ndarray
+    beta : float, default 1.0
+        b, above 0: how sharp the bend is.
+    threshold : float, default 20.0
+        t: where b x is above it the result is x, as torch's.
     """
-    return _elementwise("relu", x=x)
+    return Row("softplus", number("beta", beta, 0.0, open_low=True), number("threshold", threshold))
 
 
-@mirrored
-def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Gradient of :func:`relu`, from the forward's output y (6.4).
+@activation(
+    "x s, s = 1 / (1 + e^-x)", "s (1 + x (1 - s))", kept="x",
+    examples=("[-1.0, 2.0]", "[-0.2689,  1.7616]", "[0.0723, 1.0908]"),
+)  # fmt: skip
+def silu(x: np.ndarray) -> Row:
+    """Sigmoid linear unit x sigmoid(x), or swish, elementwise; at minus infinity it is 0 (6.4; Elfwing 2017)."""
+    return Row("silu")
+
+
+@activation(
+    "x Phi(x)", "Phi(x) + x phi(x)", kept="x", examples=("[-1.0, 2.0]", "[-0.1587,  1.9545]", "[-0.0833,  1.0852]")
+)
+def gelu(x: np.ndarray, approximate: str = "none") -> Row:
+    """Gaussian error linear unit x Phi(x), elementwise; at minus infinity it is 0 (6.4; Hendrycks and Gimpel 2016).
+
+    Phi is the distribution function of the normal distribution, phi its density.
 
     Parameters
     ----------
-    dy : ndarray, float32 or float64
-        Gradient with respect to y.
-    y : ndarray
-        What :func:`relu` returned, of the shape and type of `dy`.
-
-    Returns
-    -------
-    dx : ndarray
-        dy where y is positive, else 0: so 0 at the kink, as torch.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is no float array, or the shapes or dtypes differ.
-
-    Examples
-    --------
-    >>> import numpy as np, fastdl as fd
-    >>> fd.relu_backward(np.ones(2), np.array([0.0, 2.0]))
-    array([0., 1.])
+    x : ndarray
+    approximate : {"none", "tanh"}, default "none"
+        "tanh" takes (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 for Phi(x), and its derivative for phi.
     """
-    return _elementwise("relu_backward", dy=dy, y=y)
+    return Row("gelu" if choice("approximate", approximate, ("none", "tanh")) == "none" else "gelu_tanh")
+
+
+@activation(
+    "e^x / sum e^x", "dx = y (dy - sum dy y)", kept="y",
+    examples=("[0.0, 0.0, 1.0]", "[0.2119, 0.2119, 0.5761]", "[0., 0., 0.]"),
+)  # fmt: skip
+def softmax(x: np.ndarray, axis: int = -1) -> Along:
+    """exp(x) over its sum along an axis; no exponential overflows (6.7).
+
+    Parameters
+    ----------
+    x : ndarray
+    axis : int, default -1
+        Along which the result sums to 1.
+    """
+    return Along(axis, False)
+
+
+@activation(
+    "x - log sum e^x", "dx = dy - e^y sum dy", kept="y",
+    examples=("[0.0, 0.0, 1.0]", "[-1.5514, -1.5514, -0.5514]", "[ 0.3643,  0.3643, -0.7286]"),
+)  # fmt: skip
+def log_softmax(x: np.ndarray, axis: int = -1) -> Along:
+    """Logarithm of the softmax along an axis, x - log sum exp(x), without its rounding to 0 (6.7).
+
+    Parameters
+    ----------
+    x : ndarray
+    axis : int, default -1
+        Along which the exponentials of the result sum to 1.
+    """
+    return Along(axis, True)
+
+
+sigmoid_backward = gradient_of(sigmoid)
+tanh_backward = gradient_of(tanh)
+relu_backward = gradient_of(relu)
+leaky_relu_backward = gradient_of(leaky_relu)
+elu_backward = gradient_of(elu)
+hardtanh_backward = gradient_of(hardtanh)
+softplus_backward = gradient_of(softplus)
+silu_backward = gradient_of(silu)
+gelu_backward = gradient_of(gelu)
+softmax_backward = gradient_of(softmax)
+log_softmax_backward = gradient_of(log_softmax)
+
+__all__ = [f"{name}{end}" for name in ACTIVATIONS for end in ("", "_backward")]

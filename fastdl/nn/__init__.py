@@ -1,21 +1,23 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_arena`` what the arena is."""
 
+from . import _activations
+from ._activations import *
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
 from ._check import GradientChecks
-from ._derivatives import derivative
-from ._derived import detach
 from ._containers import ModuleDict, ModuleList, Residual
 from ._convolution import AvgPool1d, Conv1d, MaxPool1d
-from ._layers import Embedding, Linear, ReLU, Sigmoid, Tanh
+from ._derivatives import derivative
+from ._derived import detach
+from ._layers import Embedding, Linear
 from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
 from ._normalization import BatchNorm1d, LayerNorm
 from ._parameter import Parameter
 from ._sequential import Sequential
-from ._value_and_grad import value_and_grad
 from ._shapes import Flatten, Identity
+from ._value_and_grad import value_and_grad
 from ._weight_dropout import DropConnect, EmbeddingDropout
 from ._xlstm_cells import sLSTM
 from .dropout import (
@@ -57,17 +59,15 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "Parameter",
-    "ReLU",
     "Residual",
     "Sequential",
-    "Sigmoid",
-    "Tanh",
     "Zoneout",
     "derivative",
     "detach",
     "monte_carlo",
     "sLSTM",
     "value_and_grad",
+    *_activations.__all__,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Dense layers: products with a weight matrix, activations, embedding and softmax cross-entropy."""
+"""Dense layers: products with a weight matrix, embedding and softmax cross-entropy."""
 cimport cython
 cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
 from ..ground._build cimport fd_barrier, FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
-from ..ground._math cimport exp_, sigmoid_, tanh_
+from ..ground._math cimport exp_
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
 from ..reduce._softmax cimport exponentials
 from ._tile cimport dot, FD_MR, pack_panel, pack_panel_transposed, pack_rows, product, strided
@@ -18,10 +18,6 @@ LEVEL = FD_LEVEL.decode()
 cdef enum:
     BLOCK_ROWS = 256    # rows of one block of the sum over the batch
     FEW_ROWS = 4        # up to so many rows packing the weights would cost more than it saves
-    CHUNK = 1024        # elements of an elementwise loop that one thread takes at a time
-    LANES = 16          # sums side by side
-
-CHUNK_SIZE = CHUNK
 
 
 cdef inline Py_ssize_t _up(Py_ssize_t value, Py_ssize_t unit) noexcept nogil:
@@ -231,72 +227,6 @@ cdef void _few_outer_products(
                     dW[i * outputs + j] = dW[i * outputs + j] + value * dy[r * outputs + j]
 
 
-# ---- Activations: fixed chunks, so that an element's bits do not depend on the thread that has it --------------
-
-
-def sigmoid(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
-    cdef Py_ssize_t chunk, i, size = x.shape[0]
-    fits(y.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            y[i] = sigmoid_(x[i])
-
-
-def tanh(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
-    cdef Py_ssize_t chunk, i, size = x.shape[0]
-    fits(y.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            y[i] = tanh_(x[i])
-
-
-def relu(const cython.floating[::1] x, cython.floating[::1] y, int num_threads):
-    cdef Py_ssize_t chunk, i, size = x.shape[0]
-    fits(y.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            y[i] = 0 if x[i] <= 0 else x[i]  # NaN stays
-
-
-def sigmoid_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
-                     int num_threads):
-    cdef Py_ssize_t chunk, i, size = y.shape[0]
-    fits(dy.shape[0], size)
-    fits(dx.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            dx[i] = dy[i] * (y[i] * (1 - y[i]))
-
-
-def tanh_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
-                  int num_threads):
-    cdef Py_ssize_t chunk, i, size = y.shape[0]
-    fits(dy.shape[0], size)
-    fits(dx.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            dx[i] = dy[i] * (1 - y[i] * y[i])
-
-
-def relu_backward(const cython.floating[::1] dy, const cython.floating[::1] y, cython.floating[::1] dx,
-                  int num_threads):
-    cdef Py_ssize_t chunk, i, size = y.shape[0]
-    fits(dy.shape[0], size)
-    fits(dx.shape[0], size)
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        for i in range(chunk * CHUNK, min(size, (chunk + 1) * CHUNK)):
-            dx[i] = dy[i] if y[i] > 0 else 0
-
-
-def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
-    """The exponential as softmax uses it: for x <= 0."""
-    cdef Py_ssize_t i
-    fits(y.shape[0], x.shape[0])
-    with nogil:
-        for i in range(x.shape[0]):
-            y[i] = exp_(x[i])
-
-
 # ---- Embedding ----------------------------------------------------------------------------------------------
 
 
@@ -315,6 +245,15 @@ def embedding_backward(const cython.floating[:, ::1] dy, const int64_t[::1] inde
 
 
 # ---- Softmax cross-entropy ----------------------------------------------------------------------------------
+
+
+def exp_nonpositive(const cython.floating[::1] x, cython.floating[::1] y):
+    """The exponential as softmax uses it: for x <= 0."""
+    cdef Py_ssize_t i
+    fits(y.shape[0], x.shape[0])
+    with nogil:
+        for i in range(x.shape[0]):
+            y[i] = exp_(x[i])
 
 
 cdef double _row_loss(
@@ -397,43 +336,3 @@ cdef void _losses(cython.floating* gradient, const Losses* o) noexcept nogil:
     for r in prange(o.rows, num_threads=o.num_threads, schedule="static"):
         o.losses[r] = _row_loss(logits + r * classes, classes, o.targets[r], o.ignore, smoothing, scale,
                                 gradient + r * classes)
-
-
-# ---- Squared error --------------------------------------------------------------------------------------------
-
-
-def squared_error(const cython.floating[::1] prediction, const cython.floating[::1] target, double scale,
-                  double[::1] sums, cython.floating[::1] gradient, int num_threads):
-    """(6.3): the sum of the squares of every CHUNK, in order of the lanes, and gradient = 2 scale difference."""
-    cdef Py_ssize_t chunk, size = prediction.shape[0]
-    cdef cython.floating twice = <cython.floating> (2 * scale)
-    fits(target.shape[0], size)
-    fits(gradient.shape[0], size)
-    fits(sums.shape[0], _up(size, CHUNK))
-    for chunk in prange(_up(size, CHUNK), nogil=True, num_threads=num_threads, schedule="static"):
-        sums[chunk] = _squares(&prediction[chunk * CHUNK], &target[chunk * CHUNK], min(CHUNK, size - chunk * CHUNK),
-                               twice, &gradient[chunk * CHUNK])
-
-
-cdef double _squares(const cython.floating* prediction, const cython.floating* target, Py_ssize_t size,
-                     cython.floating twice, cython.floating* gradient) noexcept nogil:
-    cdef double[LANES] lanes
-    cdef double total = 0
-    cdef Py_ssize_t i = 0, lane
-    cdef cython.floating difference
-    for lane in range(LANES):
-        lanes[lane] = 0
-    while i + LANES <= size:
-        for lane in range(LANES):
-            difference = prediction[i + lane] - target[i + lane]
-            gradient[i + lane] = difference * twice
-            lanes[lane] += <double> difference * <double> difference
-        i += LANES
-    while i < size:
-        difference = prediction[i] - target[i]
-        gradient[i] = difference * twice
-        total += <double> difference * <double> difference
-        i += 1
-    for lane in range(LANES):
-        total += lanes[lane]
-    return total

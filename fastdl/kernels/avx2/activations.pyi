@@ -1,0 +1,2 @@
+from ..baseline.activations import *
+from ..baseline.activations import LEVEL as LEVEL

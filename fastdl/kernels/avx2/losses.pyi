@@ -1,0 +1,2 @@
+from ..baseline.losses import *
+from ..baseline.losses import LEVEL as LEVEL
