@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._validate import check_shape, function, integer, is_one_of, number, plain_array, shown
-from ..optim._groups import Memory, check_keys
+from ..optim._parameters import Memory
+from ..optim._states import check_keys
 from ._finite import NotFinite, check_finite
 
 

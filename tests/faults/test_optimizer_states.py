@@ -197,7 +197,7 @@ def test_states_of_averages_fit_or_are_refused(average):
 
 def test_a_repr_says_what_it_is():
     optimizer = fd.optim.AdamW(pairs(), lr=0.5, groups=[{"params": [0], "weight_decay": 0.0}], clip_norm=1.0)
-    for part in ("AdamW", "lr=0.5", "parameters=2 (6 elements)", "weight_decay=0.0", "clip_norm=1.0", "steps=0"):
+    for part in ("AdamW", "lr=0.5", "0: 2 (6 elements)", "weight_decay=0.0", "clip_norm=1.0", "steps=0"):
         assert part in repr(optimizer)
     assert repr(fd.optim.Scheduler(optimizer, s.cosine(9, end=0.1))) == "Scheduler(AdamW, cosine(9, end=0.1), step 0)"
     assert "updates=0" in repr(fd.optim.StochasticAverage(pairs()))
