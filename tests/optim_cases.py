@@ -60,7 +60,6 @@ ROWS = [
     Case("adadelta", fd.optim.AdaDelta, lr=1.0),
     Case("adamw", fd.optim.AdamW, {"weight_decay": 1e-4, "decoupled_weight_decay": True}),
     Case("lion", fd.optim.Lion, lr=0.001),
-    Case("rprop", fd.optim.Rprop, {"step_sizes": (1e-6, 0.1)}),
     Case("asgd averaging", fd.optim.ASGD, {"t0": 2.0, "lambd": 1e-5}),
 ]
 NAMED = {case.name for case in ROWS}

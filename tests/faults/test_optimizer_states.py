@@ -6,16 +6,13 @@ import pickle
 
 import numpy as np
 import pytest
+from optim_cases import FOR_MODELS, optimizers
 
 import fastdl as fd
 from fastdl.optim import schedules as s
 
 OPTIONS = {"SGD": {"momentum": 0.9}, "RMSProp": {"centered": True, "momentum": 0.5}}
-CLASSES = sorted(
-    (one for one in vars(fd.optim).values() if isinstance(one, type) and issubclass(one, fd.optim.Optimizer)),
-    key=lambda one: one.__name__,
-)
-RULES = [one for one in CLASSES if one is not fd.optim.Optimizer]
+RULES = optimizers()
 AVERAGES = [fd.optim.ExponentialAverage, fd.optim.StochasticAverage]
 
 
@@ -28,7 +25,8 @@ def pairs():
 
 
 def make(rule, arrays, **settings):
-    return rule(arrays, groups=[{"params": [0], "lr": 0.02}], **OPTIONS.get(rule.__name__, {}), **settings)
+    groups = [{"params": [0], "lr": 0.02}, *FOR_MODELS.get(rule.__name__, {"groups": []})["groups"]]
+    return rule(arrays, groups=groups, **OPTIONS.get(rule.__name__, {}), **settings)
 
 
 def go(optimizer, arrays, steps):
@@ -121,7 +119,7 @@ def test_the_state_of_another_class_is_refused(rule, other):
     if rule is other:
         return
     with pytest.raises(ValueError, match=f"got the state of {rule.__name__}, expected that of {other.__name__}"):
-        other(pairs()).load_state_dict(rule(pairs()).state_dict())
+        make(other, pairs()).load_state_dict(make(rule, pairs()).state_dict())
 
 
 def test_the_state_of_another_model_is_refused():
