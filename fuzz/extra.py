@@ -209,29 +209,22 @@ def second_order() -> None:
 # ---- optimizers
 @recipe
 def optimizers() -> None:
-    for name in (
-        "SGD",
-        "AdaGrad",
-        "RMSProp",
-        "AdaDelta",
-        "Adam",
-        "AdamW",
-        "Adamax",
-        "AMSGrad",
-        "NAdam",
-        "RAdam",
-        "Lion",
-    ):
+    kinds = [getattr(fd.optim, name) for name in fd.optim.__all__]
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, fd.optim.Optimizer) and hasattr(kind, "rule")):
+            continue
         parameters = _mlp()[0].parameters()
-        groups = [{"params": ["0.weight"], "lr": 0.1, "weight_decay": 0.01}]
-        optimizer = getattr(fd.optim, name)(
-            parameters, 0.01, groups=groups, clip_norm=1.0, nonfinite="raise", accumulate=2
-        )
+        groups = [
+            {"params": ["0.weight"], "lr": 0.1, "weight_decay": 0.01},
+            {"params": lambda name, one: one.ndim != 2, "optimizer": fd.optim.AdamW},
+        ]
+        optimizer = kind(parameters, 0.01, groups=groups, clip_norm=1.0, nonfinite="raise", accumulate=2)
         for one in parameters:
             one.grad = normals(*one.shape)
         optimizer.step(grad_scale=2.0)
         optimizer.step()
         optimizer.lr = 0.02
+        optimizer.add_group({"params": "2.", "optimizer": fd.optim.SGD})
         optimizer.load_state_dict(optimizer.state_dict())
         optimizer.zero_grad()
         pickle.loads(pickle.dumps(optimizer.state_dict()))

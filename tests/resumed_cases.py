@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+from optim_cases import FOR_MODELS, optimizers
 
 import fastdl as fd
 from fastdl.optim import schedules
@@ -101,19 +102,13 @@ def plain(seed, optimizer=fd.optim.SGD, **options):
     return model, optimizer(model.parameters(), lr=0.05), options
 
 
-OPTIMIZERS = {
+FURTHER = {
     "SGD": {"momentum": 0.9, "nesterov": True},
-    "AMSGrad": {},
-    "AdaDelta": {},
-    "AdaGrad": {},
-    "Adam": {},
     "AdamW": {"clip_norm": 0.5},
-    "Adamax": {},
-    "Lion": {},
-    "NAdam": {},
-    "RAdam": {},
+    "ASGD": {"t0": 2.0},
     "RMSProp": {"momentum": 0.5, "centered": True},
 }
+OPTIMIZERS = {one.__name__: FOR_MODELS.get(one.__name__, {}) | FURTHER.get(one.__name__, {}) for one in optimizers()}
 GATHERING = {"Adam": {"accumulate": 4}, "SGD": {"accumulate": 5}}  # in the middle of an optimizer's own group
 SCHEDULES = {
     "constant": lambda: schedules.constant(0.5),

@@ -125,6 +125,16 @@ def test_newton_cg_stops_on_negative_curvature_and_else_converges_fast():
     np.testing.assert_allclose(x, 1, atol=1e-7)
 
 
+def test_newton_cg_on_rosenbrock():
+    # Some forty steps creep along the valley, where the inner loop meets negative curvature in its second direction and
+    # takes the first alone. SciPy's Newton-CG does the same, and needs 85 steps.
+    x = np.array([-1.2, 1.0])
+    optimizer = NewtonCG([(x, np.empty(2))])
+    while rosenbrock(x) > 1e-20:
+        optimizer.step(lambda: FunctionPoint(rosenbrock, x))
+    assert optimizer.steps <= 65
+
+
 def test_lbfgs_on_rosenbrock_and_its_line_search():
     x, grad, calls = np.tile([-1.2, 1.0], 10), np.empty(20), []
 

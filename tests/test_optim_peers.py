@@ -80,6 +80,8 @@ TORCH = [
     ("RAdam", "RAdam", {}, {}),
     ("RAdam", "RAdam", {"betas": (0.9, 0.9)}, {"betas": (0.9, 0.9)}),
     ("Adamax", "Adamax", DECAY, DECAY),
+    ("Rprop", "Rprop", {}, {}),
+    ("Rprop", "Rprop", *[{"etas": (0.4, 1.5), "step_sizes": (1e-3, 0.1)}] * 2),
 ]
 
 
@@ -103,6 +105,25 @@ def test_torch(level, ours, theirs, settings, their_settings, maximize, dtype):
     finally:
         torch.set_default_dtype(torch.float32)
     assert_close(path, expected, dtype)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "settings", [{}, {"t0": 5.0, "lambd": 0.1, "alpha": 0.5}, {"t0": 0.0, "maximize": True, "weight_decay": 0.05}]
+)
+def test_torch_asgd(level, settings, dtype):
+    torch = pytest.importorskip("torch")  # which goes by the rate of the step before: the rate is constant here
+    ours, grad = start(dtype), np.empty(N, dtype)
+    optimizer = fd.optim.ASGD([(ours, grad)], 0.1, **settings)
+    theirs = torch.nn.Parameter(torch.from_numpy(start(dtype)))
+    other = torch.optim.ASGD([theirs], lr=0.1, **settings)
+    for g in gradients(dtype):
+        grad[:], theirs.grad = g, torch.from_numpy(g)
+        optimizer.step()
+        other.step()
+        average = optimizer.groups[0].runs[0].states["average"]
+        assert_close([ours, average], [theirs.detach().numpy(), other.state[theirs]["ax"].numpy()], dtype)
 
 
 @pytest.mark.peer
@@ -139,6 +160,7 @@ OPTAX = [
     ("RAdam", {}, lambda o, lr: o.radam(lr)),
     ("Adamax", {}, lambda o, lr: o.adamax(lr)),
     ("Lion", {}, lambda o, lr: o.lion(lr, weight_decay=0.0)),
+    ("Rprop", {}, lambda o, lr: o.rprop(0.022)),
     (
         "Lion",
         {"weight_decay": 0.05, "decoupled_weight_decay": True},

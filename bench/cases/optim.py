@@ -19,13 +19,21 @@ TABLES = {
 }
 
 
-def _rule(function: Callable[..., None], states: str, variant: str = "", **settings: Any) -> None:
-    """A rule with these states."""
+MATRICES = {
+    "small": {"rows": 41, "columns": 37},
+    "medium": {"rows": 301, "columns": 67},
+    "large": {"rows": 2048, "columns": 1024},
+}
+
+
+def _rule(kind: type, variant: str = "", **settings: Any) -> None:
+    """A class of optimizer's rule with these settings."""
+    function, rule = kind.update, kind.rule
 
     @case("optim", function.__name__, variant, **VECTORS)
     def build(dtype: np.dtype, n: int) -> Work:
         param, grad = normals(dtype, n), normals(dtype, n, seed=1)
-        held = {name: _state(name, normals(dtype, n, seed=2)) for name in states.split()}
+        held = {name: _state(name, normals(dtype, n, seed=2)) for name in rule.states(rule.settings | settings)}
         signs = itertools.cycle((False, True))
 
         def run() -> tuple[np.ndarray, ...]:
@@ -36,28 +44,41 @@ def _rule(function: Callable[..., None], states: str, variant: str = "", **setti
         return Work(run, read=changed + grad.nbytes, written=changed)
 
 
+def _matrix_rule(kind: type) -> None:
+    """The rule of a class of optimizer that takes a matrix as a whole."""
+    function = kind.update
+
+    @case("optim", function.__name__, **MATRICES)
+    def build(dtype: np.dtype, rows: int, columns: int) -> Work:
+        param, grad = normals(dtype, rows, columns), normals(dtype, rows, columns, seed=1)
+        held = {name: np.ones(shape, dtype) for name, shape in kind.rule.shapes({}, param.shape).items()}
+        signs = itertools.cycle((False, True))
+
+        def run() -> tuple[np.ndarray, ...]:
+            function(param, grad, **held, maximize=next(signs), step=10, lr=1e-4)
+            return param, *held.values()
+
+        return Work(run, read=param.nbytes + grad.nbytes, written=param.nbytes)
+
+
 def _state(name: str, values: np.ndarray) -> np.ndarray:
     """Means of gradients, or of their squares: these nowhere less than the squares of those."""
-    return values / 2 if name in ("velocity", "m", "grad_avg") else values * values
+    return values / 2 if name in ("velocity", "m", "grad_avg", "average", "prev") else values * values
 
 
-_rule(fd.optim.sgd_update, "")
-_rule(fd.optim.sgd_update, "velocity", "momentum", momentum=0.9)
-_rule(fd.optim.sgd_update, "velocity", "nesterov", momentum=0.9, nesterov=True)
-_rule(fd.optim.adagrad_update, "square_sum")
-_rule(fd.optim.rmsprop_update, "square_avg")
-_rule(fd.optim.rmsprop_update, "square_avg velocity", "momentum", momentum=0.9)
-_rule(fd.optim.rmsprop_update, "square_avg grad_avg", "centered", centered=True)
-_rule(fd.optim.rmsprop_update, "square_avg grad_avg velocity", "centered,momentum", centered=True, momentum=0.9)
-_rule(fd.optim.adadelta_update, "square_avg delta_avg")
-_rule(fd.optim.adam_update, "m v")
-_rule(fd.optim.adam_update, "m v", "decoupled decay", weight_decay=0.01, decoupled_weight_decay=True)
-_rule(fd.optim.amsgrad_update, "m v v_max")
-_rule(fd.optim.nadam_update, "m v")
-_rule(fd.optim.radam_update, "m v")
-_rule(fd.optim.radam_update, "m v", "first steps", step=1)
-_rule(fd.optim.adamax_update, "m u")
-_rule(fd.optim.lion_update, "m")
+for _kind in vars(fd.optim).values():
+    if isinstance(_kind, type) and issubclass(_kind, fd.optim.Optimizer) and hasattr(_kind, "rule"):
+        if _kind.rule.whole is not None:
+            _matrix_rule(_kind)
+        elif _kind is not fd.optim.AdamW:
+            _rule(_kind)
+_rule(fd.optim.SGD, "momentum", momentum=0.9)
+_rule(fd.optim.SGD, "nesterov", momentum=0.9, nesterov=True)
+_rule(fd.optim.RMSProp, "momentum", momentum=0.9)
+_rule(fd.optim.RMSProp, "centered", centered=True)
+_rule(fd.optim.RMSProp, "centered,momentum", centered=True, momentum=0.9)
+_rule(fd.optim.Adam, "decoupled decay", weight_decay=0.01, decoupled_weight_decay=True)
+_rule(fd.optim.RAdam, "first steps", step=1)
 
 
 @case("optim", "average_update", **VECTORS)

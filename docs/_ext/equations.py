@@ -5,6 +5,7 @@ A number is stated where its topic's page first names it in brackets. A number t
 """
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -12,10 +13,11 @@ from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
 LOGGER = logging.getLogger(__name__)
+DOCS = Path(__file__).parents[1]
 SPECIFIED = {  # page, and the numbers that it states
     "norms": [f"1.{i}" for i in range(1, 13)],
     "curvature": [f"2.{i}" for i in range(1, 8)],
-    "optim": [f"3.{i}" for i in range(1, 12)],
+    "optim": sorted(set(re.findall(r"^\| \((3\.\d+)\)", (DOCS / "optim.md").read_text(), re.M))),
     "dropout": [f"4.{i}" for i in range(1, 7)],
     "recurrent": [f"5.{i}" for i in (1, *range(3, 13))],
     "models": ["5.2"],

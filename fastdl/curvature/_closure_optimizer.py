@@ -9,7 +9,8 @@ import numpy as np
 
 from .._differences import NotFinite, check_finite
 from .._validate import check_shape, function, integer, is_one_of, number, plain_array, shown
-from ..optim._groups import Memory, check_keys
+from ..optim._parameters import Memory
+from ..optim._states import check_keys
 
 
 class ClosureOptimizer:

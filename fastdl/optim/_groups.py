@@ -1,70 +1,17 @@
-"""The memory an optimizer works on: an arena or a list of arrays, cut into groups of contiguous runs."""
+"""Groups of parameters that share settings, and the runs of memory that the kernels update."""
 
-import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .._memory import aligned_zeros
-from .._validate import (
-    FLOATS,
-    is_one_of,
-    mapping,
-    number,
-    out_array,
-    plain_number,
-    real_values,
-    same_names,
-    shown,
-    written_as,
-)
+from .._validate import FLOATS, integer, is_one_of, mapping, number, plain_number, same_names, shown, written_as
+from ._parameters import Part, Piece
 from ._pieces import pieces_of
 from ._rule import LARGEST, Rule, check_scalars, check_settings, options_of
-
-Pair = tuple[np.ndarray, np.ndarray]
-Choice = Callable[[str, Any], bool] | Collection[str | int]
-
-
-class Piece(NamedTuple):
-    """Where a contiguous piece of parameters and gradients lies: in an arena, or in one pair of arrays.
-
-    It outlasts copying and pickling, which views of the memory do not.
-    """
-
-    source: Any  # the arena, or the pair
-    start: int = 0
-    stop: int = 0
-    members: tuple[tuple[Any, int, int], ...] = ()  # of an arena: the parameters, and where they begin and end
-    table: Any = None  # the parameter, where it is updated by rows
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Parameters and gradients, flat."""
-        if not self.members:
-            param, grad = self.source
-            return param.reshape(-1), grad.reshape(-1)
-        place = slice(self.start, self.stop)
-        return self.source._data[place], self.source._grad[place]
-
-    def trained(self) -> list[tuple[int, int]]:
-        """The stretches without frozen parameters, counted from `start`."""
-        found: list[tuple[int, int]] = []
-        for parameter, start, stop in self.members:
-            if parameter.frozen:
-                continue
-            if found and found[-1][1] == start - self.start:
-                found[-1] = (found[-1][0], stop - self.start)
-            else:
-                found.append((start - self.start, stop - self.start))
-        return found if self.members else [(0, self.source[0].size)]
-
-
-class Part(NamedTuple):
-    """The parameters of one group: where they lie, and what they are called."""
-
-    pieces: list[Piece]
-    names: list[str]
-    shapes: list[tuple[int, ...]]
+from ._states import check_array, check_keys, check_members
 
 
 class Run:
@@ -81,6 +28,11 @@ class Run:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Run, (self.piece, self.states)  # a copy's views are of the copied memory
+
+    def shaped(self) -> tuple[np.ndarray, np.ndarray]:
+        """Parameter and gradient in the shape of the one parameter that it is."""
+        shape = self.piece.shape
+        return self.param.reshape(shape), self.grad.reshape(shape)
 
     def parts(self) -> list["Run"]:
         """This run; of one that holds frozen parameters, the stretches between them."""
@@ -113,31 +65,63 @@ class Group:
 
     Attributes
     ----------
+    optimizer : type
+        The class of optimizer whose rule moves them.
     settings : mapping
         What the rule takes; assigning to an entry checks it.
     lr : float
         The learning rate, one of the settings.
     names, shapes : list
         Of its parameters.
+    since : int
+        The optimizer's steps when the group was added: its own steps are counted from there.
     """
 
-    def __init__(self, part: "Part", owner: Any, settings: dict[str, Any], kind: np.dtype) -> None:
-        self.names, self.shapes = part.names, part.shapes
-        self._owner, self._kind, self._values = owner, kind, settings  # the owner is a class, so it can be pickled
+    def __init__(self, part: Part, optimizer: Any, settings: dict[str, Any], kind: np.dtype, since: int = 0) -> None:
+        self.names, self.shapes, self.since = part.names, part.shapes, since
+        self.optimizer, self._kind, self._values = optimizer, kind, settings
         self._values = self.checked(settings)
+        first = self.rule.initial(self._values)
         self.runs = []
-        for piece in part.pieces:
-            param = piece.arrays()[0]
-            states = {name: aligned_zeros(param.size, param.dtype) for name in self._rule.states(settings)}
+        for i, piece in enumerate(part.pieces):
+            states = {}
+            with written_as(param=f"parameters[{self.names[i]!r}]"):  # the rules that refuse shapes keep them apart
+                shapes = self._shapes(piece)
+            for name, shape in shapes.items():
+                states[name] = aligned_zeros(shape, piece.arrays()[0].dtype)
+                states[name][...] = first.get(name, 0)
             self.runs.append(Run(piece, states))
         self.gather()
+
+    def _shapes(self, piece: Piece) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of the states of a piece, by name."""
+        return self.rule.shapes(self._values, piece.shape if self.rule.whole else piece.arrays()[0].shape)
+
+    def recut(self, part: Part) -> "Group":
+        """A group of these of its parameters, with their states."""
+        twin = object.__new__(Group)
+        runs = [Run(piece, self._states_of(piece)) for piece in part.pieces]
+        own = {"runs": runs, "names": part.names, "shapes": part.shapes, "_values": dict(self._values)}
+        twin.__setstate__(self.__getstate__() | own)
+        return twin
+
+    def _states_of(self, piece: Piece) -> dict[str, np.ndarray]:
+        place = (piece.start, piece.stop)
+        around = [run for run in self.runs if run.piece.holds(piece)]
+        run = next((run for run in around if (run.piece.start, run.piece.stop) == place), None)
+        if run is not None:
+            return {name: array.copy() for name, array in run.states.items()}
+        run = around[0]
+        inside = slice(piece.start - run.piece.start, piece.stop - run.piece.start)
+        return {name: array[inside].copy() for name, array in run.states.items()}
 
     def gather(self) -> None:
         """Make the batches: at first, after a copy, and when a parameter was frozen or unfrozen."""
         parts = [part for run in self.runs for part in run.parts() if part.param.size]
         whole = [part for part in parts if part.table is None]
         of_a_type = [[part for part in whole if part.param.dtype == kind] for kind in FLOATS]
-        self.batches = [Batch(runs) for runs in of_a_type if runs]
+        together = [[part] for part in whole] if self.rule.whole else of_a_type
+        self.batches = [Batch(runs) for runs in together if runs]
         self.tables = [Batch([part]) for part in parts if part.table is not None]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,8 +140,9 @@ class Group:
         return twin
 
     @property
-    def _rule(self) -> Rule:
-        return self._owner.rule
+    def rule(self) -> Rule:
+        """The update rule of its class of optimizer."""
+        return self.optimizer.rule
 
     @property
     def settings(self) -> "Settings":
@@ -183,12 +168,12 @@ class Group:
     def checked(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values` in plain numbers, refused where the rule cannot take them or they need other states than these."""
         values = {key: plain_number(value) for key, value in values.items()}
-        check_settings(self._rule, values, self._kind)
-        check_scalars(self._rule.plan(1, values)[1] + options_of(values, 1.0), self._kind)
-        if self._rule.states(values) != self._rule.states(self._values):
+        check_settings(self.rule, values, self._kind)
+        check_scalars(self.rule.plan(1, values)[1] + options_of(values, 1.0), self._kind)
+        if self.rule.states(values) != self.rule.states(self._values):
             raise ValueError(
-                f"settings: got some that need the state {list(self._rule.states(values))}, "
-                f"expected {list(self._rule.states(self._values))} as at the making"
+                f"settings: got some that need the state {list(self.rule.states(values))}, "
+                f"expected {list(self.rule.states(self._values))} as at the making"
             )
         return values
 
@@ -196,15 +181,17 @@ class Group:
         settings = {name: list(one) if isinstance(one, tuple) else one for name, one in self._values.items()}
         runs = [{name: array.copy() for name, array in run.states.items()} for run in self.runs]
         return {
+            "since": self.since,
             "settings": settings,
             "names": list(self.names),
             "shapes": [list(shape) for shape in self.shapes],
             "runs": runs,
         }
 
-    def check_state(self, name: str, saved: Any) -> dict[str, Any]:
-        """Refuse a saved state that is not of these parameters; its settings."""
-        check_keys(name, saved, ("settings", "names", "shapes", "runs"))
+    def check_state(self, name: str, saved: Any, steps: int) -> dict[str, Any]:
+        """Refuse a saved state that is not of these parameters, or not after so many steps; its settings."""
+        check_keys(name, saved, ("since", "settings", "names", "shapes", "runs"))
+        integer(f"{name}['since']", saved["since"], 0, steps)
         check_members(name, saved, self.names, self.shapes)
         settings = mapping(f"{name}['settings']", saved["settings"], "settings")
         same_names(f"{name}['settings']", settings, self._values)
@@ -225,7 +212,7 @@ class Group:
         return values
 
     def load(self, saved: Mapping[str, Any], values: dict[str, Any]) -> None:
-        self._values = values
+        self._values, self.since = values, int(saved["since"])
         for run, arrays in zip(self.runs, saved["runs"], strict=True):
             for name, own in run.states.items():
                 own[...] = arrays[name]
@@ -259,229 +246,58 @@ class Settings(MutableMapping[str, Any]):
         return repr(self._group._values)
 
 
-class Memory:
-    """The parameters and gradients themselves, and the arena's bookkeeping where there is one.
-
-    An arena (see :class:`fastdl.nn.Arena`) is known by its `settle_gradients`.
-    """
-
-    def __init__(self, parameters: Any) -> None:
-        self._arena, self._pairs = parameters_of(parameters)
-        self.freezes = 0 if self._arena is None else self._arena.freezes
-        self._forgotten = 0  # how often a list's gradients were set to 0
-        self.keep()
-        self.refuse_stale()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept_at": self._kept_at - self._renewals}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.freezes = 0 if self._arena is None else self._arena.freezes
-        self._kept_at += self._renewals  # a copied arena counts from 0
-
-    @property
-    def gradients(self) -> np.ndarray | list[np.ndarray]:
-        """All gradients, as the norms take them."""
-        return [grad for _, grad in self._pairs] if self._arena is None else self._arena._grad
-
-    def each(self) -> list[tuple[np.ndarray, np.ndarray, bool]]:
-        """(parameter, gradient, whether it is frozen) of each parameter, where they lie now."""
-        if self._arena is None:
-            return [(param, grad, False) for param, grad in self._pairs]
-        self.refuse_stale()
-        return [(one._data, one._grad, one.frozen) for one in self._arena]
-
-    @property
-    def kind(self) -> np.dtype:
-        """The narrowest type of a parameter: what has to hold the settings."""
-        kinds = {param.dtype for param, _ in self._pairs} if self._arena is None else {self._arena.dtype}
-        return min(kinds, key=lambda kind: kind.itemsize, default=FLOATS[0])
-
-    def split(self, choices: Sequence[Choice], lazy: bool = False) -> list[Part]:
-        """The parameters no choice takes, then those of each choice; neighbours are joined.
-
-        If `lazy`, parameters whose gradients are written by rows stay by themselves.
-        """
-        if self._arena is None:
-            named: list[tuple[str, Any]] = [(str(i), param) for i, (param, _) in enumerate(self._pairs)]
-        else:
-            named = list(zip(self._arena.names, self._arena, strict=True))
-        takes = [_chooser(i, choice, named) for i, choice in enumerate(choices)]
-        owner = [
-            next((k + 1 for k, take in enumerate(takes) if take(i, name, one)), 0)
-            for i, (name, one) in enumerate(named)
-        ]
-        parts = [Part([], [], []) for _ in range(len(choices) + 1)]
-        for group, (name, one) in zip(owner, named, strict=True):
-            parts[group].names.append(name)
-            parts[group].shapes.append(one.shape)
-        if self._arena is None:
-            if lazy:
-                raise ValueError("lazy: got True with a list of arrays, expected a model's parameters()")
-            for group, pair in zip(owner, self._pairs, strict=True):
-                parts[group].pieces.append(Piece(pair))
-            return parts
-        tables = [one if lazy and one.by_rows else None for one in self._arena]
-        bounds = [*self._arena.starts, self._arena._data.size]
-        members = list(zip(self._arena, bounds, bounds[1:], strict=False))
-        for (group, table), same in itertools.groupby(range(len(owner)), lambda i: (owner[i], tables[i])):
-            of = tuple(members[i] for i in same)
-            stop = of[-1][2] if table is None else of[0][1] + table.size
-            parts[group].pieces.append(Piece(self._arena, of[0][1], stop, of, table))
-        return parts
-
-    def refrozen(self) -> bool:
-        """Whether a parameter was frozen or unfrozen since this was last asked."""
-        if self._arena is None or self._arena.freezes == self.freezes:
-            return False
-        self.freezes = self._arena.freezes
-        return True
-
-    def settle(self) -> None:
-        """Make the gradients readable."""
-        self.refuse_stale()
-        if self._arena is not None:
-            self._arena.settle_gradients()
-
-    def renew(self) -> None:
-        """After a step: let the next backward overwrite an arena's gradients, and free what no backward followed."""
-        if self._arena is not None:
-            self._arena.renew_gradients()
-            self._arena.forget_forwards()
-
-    def keep(self) -> None:
-        """From now on the gradients wait for a later call of step."""
-        self._kept_at = self._renewals
-
-    def kept(self) -> bool:
-        """Whether nobody has forgotten them since."""
-        return self._kept_at == self._renewals
-
-    @property
-    def _renewals(self) -> int:
-        return self._forgotten if self._arena is None else self._arena.renewals
-
-    def forget(self) -> None:
-        if self._arena is not None:
-            self._arena.renew_gradients()
-            return
-        self._forgotten += 1
-        for _, grad in self._pairs:
-            grad.fill(0)
-
-    def refuse_stale(self) -> None:
-        """Refuse an arena whose parameters lie elsewhere by now, or whose model has others besides."""
-        if self._arena is not None and not self._arena.is_current():
-            raise ValueError("parameters: these moved into a larger model since; take that model's parameters()")
-        if self._arena is not None and (names := self._arena.newcomers()):
-            raise ValueError(
-                f"parameters: {', '.join(names[:3])}{' and more' if names[3:] else ''} joined the model since these "
-                "were taken and would be left out; take the model's parameters() anew"
-            )
+def check_groups(groups: Any) -> Sequence[Mapping[str, Any]]:
+    """Refuse groups that are not a sequence of dicts with "params"."""
+    if not isinstance(groups, (list, tuple)):
+        raise TypeError(f"groups: got {type(groups).__name__}, expected a list of dicts")
+    for i, one in enumerate(groups):
+        check_group(f"groups[{i}]", one)
+    return groups
 
 
-def check_keys(name: str, saved: Any, expected: Sequence[str]) -> None:
-    """Refuse what is not a mapping with exactly these keys."""
-    mapping(name, saved, "what state_dict gave")
-    if set(saved) != set(expected):
-        raise ValueError(f"{name}: got {', '.join(map(str, saved)) or 'nothing'}, expected {', '.join(expected)}")
+def check_group(name: str, group: Any) -> None:
+    if not isinstance(group, Mapping):
+        raise TypeError(f"{name}: got {type(group).__name__}, expected a dict")
+    if "params" not in group:
+        raise ValueError(f'{name}: got {", ".join(map(str, group)) or "nothing"}, expected "params" too')
 
 
-def check_kind(name: str, got: Any, expected: str) -> None:
-    """Refuse a saved state of another class."""
-    if not is_one_of(got, (expected,)):
-        other = got if isinstance(got, str) else shown(got)
-        raise ValueError(f"{name}: got the state of {other}, expected that of {expected}")
+def are_pairs(choice: Any) -> bool:
+    """Whether a group's "params" are pairs of arrays, and no choice."""
+    return isinstance(choice, (list, tuple)) and bool(choice) and all(isinstance(one, (list, tuple)) for one in choice)
 
 
-def check_members(name: str, saved: Mapping[str, Any], names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuse a saved state of parameters with other names or shapes."""
-    for key in ("names", "shapes"):
-        if not isinstance(saved[key], (list, tuple)):
-            raise TypeError(f"{name}[{key!r}]: got {type(saved[key]).__name__}, expected a list")
-    got = [(one, _plain(shape)) for one, shape in zip(saved["names"], saved["shapes"], strict=False)]
-    if len(got) != len(names) or len(got) != len(saved["shapes"]):
-        others = [one for one in saved["names"] if one not in names]
-        missing = [one for one in names if one not in saved["names"]]
-        which = f": missing {missing or 'none'}, unknown {others or 'none'}" if others or missing else ""
-        raise ValueError(f"{name}: got the state of {len(saved['names'])} parameters, expected {len(names)}{which}")
-    for (other, shape), own, wanted in zip(got, names, shapes, strict=True):
-        if not (is_one_of(other, (own,)) and is_one_of(shape, (tuple(wanted),))):
-            named = other if isinstance(other, str) else shown(other)
-            raise ValueError(f"{name}: got the state of {named} {shown(shape)}, expected that of {own} {tuple(wanted)}")
+def described(optimizer: Any, groups: Sequence[Group], given: Mapping[str, Any]) -> str:
+    """The text of an optimizer: its class, the settings that are not the defaults, what is `given`; and its groups."""
+    first, *others = groups
+    head = _listed(_unusual(first) | given)
+    if not others:
+        return f"{optimizer.__name__}({head}, parameters={_size(first)})"
+    lines = [f"  0: {_size(first)}{_named(first)}"]
+    for i, group in enumerate(others, 1):
+        own = _unusual(group)
+        if group.optimizer is optimizer:
+            names = [name for name, value in group.settings.items() if value != first.settings[name]]
+            own = {name: group.settings[name] for name in names}
+        kind = "" if group.optimizer is optimizer else f"{group.optimizer.__name__}, "
+        lines.append(f"  {i}: {kind}{_size(group)}{', ' * bool(own)}{_listed(own)}{_named(group)}")
+    return "\n".join([f"{optimizer.__name__}({head}), in groups:", *lines])
 
 
-def _plain(shape: Any) -> Any:
-    return tuple(shape) if isinstance(shape, (list, tuple)) else shape
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
-def check_array(name: str, value: Any, own: np.ndarray) -> None:
-    """Refuse a saved array of another shape or dtype."""
-    got = real_values(name, value)
-    if got.shape != own.shape or (isinstance(value, np.ndarray) and got.dtype != own.dtype):
-        raise ValueError(f"{name}: got {got.dtype} {got.shape}, expected {own.dtype} {own.shape}")
+def _unusual(group: Group) -> dict[str, Any]:
+    """The rate, and the settings that are not their class's defaults."""
+    usual = group.optimizer._known_settings()
+    return {name: value for name, value in group.settings.items() if name == "lr" or value != usual[name]}
 
 
-def parameters_of(parameters: Any) -> tuple[Any, list[Pair]]:
-    """The arena that `parameters` is, or whose parameters it lists; or None, and its pairs of arrays."""
-    if hasattr(parameters, "settle_gradients"):
-        return parameters, []
-    what = type(parameters).__name__
-    if callable(getattr(parameters, "parameters", None)):
-        raise TypeError(f"parameters: got {what}, did you mean its parameters()?")
-    if isinstance(parameters, (str, bytes, Mapping, np.ndarray)) or not isinstance(parameters, Iterable):
-        raise TypeError(f"parameters: got {what}, expected model.parameters() or (parameter, gradient) pairs")
-    given = list(parameters)
-    if not given:
-        raise ValueError("parameters: got none, expected model.parameters() or (parameter, gradient) pairs")
-    if not all(hasattr(one, "claim_grad") for one in given):
-        return None, check_pairs(given)
-    arena = given[0]._arena
-    if arena is None or len(arena) != len(given) or {id(one) for one in arena} != {id(one) for one in given}:
-        raise TypeError("parameters: got some of a model's, expected model.parameters(); freeze() leaves some out")
-    return arena, []
+def _size(group: Group) -> str:
+    return f"{len(group.names)} ({sum(math.prod(shape) for shape in group.shapes):,} elements)"
 
 
-def check_pairs(parameters: Sequence[Pair]) -> list[Pair]:
-    """The (parameter, gradient) arrays of a list: each checked, none sharing memory with another."""
-    checked: list[Pair] = []
-    spans = []
-    for i, pair in enumerate(parameters):
-        if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
-            raise TypeError(f"parameters[{i}]: got {type(pair).__name__}, expected (parameter, gradient)")
-        param, grad = pair
-        if isinstance(param, str):
-            raise TypeError(f"parameters[{i}]: got a name and a parameter, did you mean model.parameters()?")
-        out_array(f"parameters[{i}][0]", param, None)
-        out_array(f"parameters[{i}][1]", grad, param.shape, param.dtype)
-        checked.append((param, grad))
-        spans += [(array.ctypes.data, array.nbytes, f"parameters[{i}][{j}]") for j, array in enumerate(pair)]
-    # Contiguous arrays overlap only if neighbours in memory do.
-    spans = sorted(span for span in spans if span[1])
-    for (start, size, name), (following, _, other) in itertools.pairwise(spans):
-        if start + size > following:
-            raise ValueError(f"{name}: overlaps {other}, expected separate memory")
-    return checked
-
-
-def _chooser(number: int, choice: Choice, named: Sequence[tuple[str, Any]]) -> Callable[[int, str, Any], bool]:
-    """Whether a choice takes a parameter, known by position, name and itself."""
-    if callable(choice):
-        return lambda i, name, one: bool(choice(name, one))
-    where = f"groups[{number}]['params']"
-    if isinstance(choice, (str, bytes, np.ndarray)) or not isinstance(choice, Collection):
-        raise TypeError(f"{where}: got {shown(choice)}, expected a function or a collection of names")
-    places = {name: i for i, (name, _) in enumerate(named)}
-    own = {id(one): i for i, (_, one) in enumerate(named)}
-    taken = set()
-    for one in choice:
-        place = own.get(id(one))
-        if isinstance(one, str):
-            place = places.get(one)
-        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool) and 0 <= one < len(named):
-            place = int(one)
-        if place is None:
-            raise ValueError(f"{where}: got {shown(one)}, expected names or positions of parameters")
-        taken.add(place)
-    return lambda i, name, one: i in taken
+def _named(group: Group) -> str:
+    """The first names of a group's parameters."""
+    return f": {', '.join(group.names[:3])}{', ...' * (len(group.names) > 3)}" if group.names else ""

@@ -1,5 +1,6 @@
 """Optimizers as objects: groups of parameters, their state, one kernel call for all of one type."""
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +12,12 @@ from .._dispatch import get_backend
 from .._validate import choice, index_array, integer, iterated, number, shown, written_as
 from ..norms import global_norm
 from ..norms._clipping import factor_past_range
-from ._groups import Batch, Group, Memory, check_keys, check_kind
+from ._define import rule_of
+from ._describe import class_signature, describe_class
+from ._groups import Batch, Group, are_pairs, check_group, check_groups, described
+from ._parameters import Memory, chooser
 from ._rule import LARGEST, LAST_STEP, Rule, check_settings, options_of, run_kernel
+from ._states import check_keys, check_kind
 
 _COUNTS = ("steps", "skipped", "waiting")
 
@@ -28,10 +33,12 @@ class Optimizer:
     lr : float, optional
         The learning rate; the default is the rule's.
     groups : sequence of dict, optional
-        Parameters with settings of their own. Each dict has "params", which chooses (a collection of names or
-        positions, or a function of name and parameter that returns a bool), and the settings that differ.
+        Parameters with settings of their own. Each dict has "params", which chooses, and the settings that differ.
+        A choice is what the names begin with ("encoder" takes "encoder.weight", not "encoder2.weight"), a collection
+        of names or positions, or a function of name and parameter that returns a bool.
         A parameter belongs to the first group that chooses it; the rest take the settings given here.
-        Of a list of pairs, the names are "0", "1", ...
+        Of a list of pairs, the names are "0", "1", ... With "optimizer", another class of optimizer, a group follows
+        that one's rule, with its defaults. :meth:`add_group` adds one later.
     clip_norm : float, optional
         The gradients' global norm is clipped to this inside the step: the factor
         min(1, clip_norm / (norm + 1e-6)) is applied while the gradients are read, and they stay as they were.
@@ -96,6 +103,27 @@ class Optimizer:
     update_rows: ClassVar[Callable[..., None] | None] = None  # the same on some rows of a table
     defaults: ClassVar[dict[str, Any]] = {}  # where a class differs from its function
 
+    def __init_subclass__(
+        cls,
+        *,
+        update: Callable[..., None] | None = None,
+        update_rows: Callable[..., None] | None = None,
+        **defaults: Any,
+    ) -> None:
+        """A class from its update function, whose signature and docstring become the class's; see `_define.rule`."""
+        super().__init_subclass__()
+        if update is not None:
+            cls.rule, cls.update = rule_of(update), staticmethod(update)
+            cls.update_rows = None if update_rows is None else staticmethod(update_rows)
+        if not hasattr(cls, "rule"):
+            return
+        cls.defaults = cls.defaults | defaults
+        settings = cls._known_settings()
+        if update is not None or defaults:
+            by_rows = cls.update_rows is not None
+            cls.__doc__ = describe_class(cls.__doc__, cls.update.__doc__, list(settings), defaults, by_rows)
+        cls.__signature__ = class_signature(cls, inspect.signature(Optimizer.__init__), settings)  # type: ignore[attr-defined]
+
     def __init__(
         self,
         parameters: Any,
@@ -113,24 +141,24 @@ class Optimizer:
             settings["lr"] = lr
         self._memory = Memory(parameters)
         common = self._settings(self._known_settings(), settings)
-        own = [
-            self._settings(common, {k: v for k, v in one.items() if k != "params"}, f"groups[{i}]")
-            for i, one in enumerate(_checked(groups))
-        ]
+        kinds = [(type(self), common)]
+        kinds += [self._kind_of(one, f"groups[{i}]", common) for i, one in enumerate(check_groups(groups))]
         self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, 0)
         self.clip_order = number("clip_order", clip_order, 0, open_low=True)
         self.nonfinite = choice("nonfinite", nonfinite, ("allow", "skip", "raise"))
         self.accumulate = integer("accumulate", accumulate, 1)
-        by_rows = inspect.signature(self.update_rows).parameters if self.update_rows else ()
-        self._row_arguments = frozenset(by_rows)
-        if choice("lazy", lazy, (True, False)):
-            self._check_lazy([common, *own])
-        chosen = self._memory.split([one["params"] for one in groups], lazy)
+        self._lazy = choice("lazy", lazy, (True, False))
+        if self._lazy:
+            for kind, values in kinds:
+                _check_lazy(kind, values)
+        self._owners = self._memory.owners([one["params"] for one in groups])  # of each parameter, its group's number
+        parts = self._memory.split(self._owners, [kind.rule.whole is not None for kind, _ in kinds], self._lazy)
         self._largest = LARGEST[self._memory.kind]
         self.groups = [
-            Group(part, type(self), values, self._memory.kind)
-            for part, values in zip(chosen, [common, *own], strict=True)
+            Group(part, kind, values, self._memory.kind) for part, (kind, values) in zip(parts, kinds, strict=True)
         ]
+        for group in self.groups:
+            self._begin(group)
         self.steps = 0
         self.skipped = 0
         self.norm = math.nan
@@ -143,49 +171,107 @@ class Optimizer:
         return twin
 
     def __repr__(self) -> str:
-        own = self._known_settings()
-        lines = []
-        for group in self.groups:
-            given = {name: value for name, value in group.settings.items() if name == "lr" or value != own[name]}
-            size = sum(math.prod(shape) for shape in group.shapes)
-            given |= {"parameters": f"{len(group.names)} ({size:,} elements)"}
-            lines.append(", ".join(f"{name}={value}" for name, value in given.items()))
-        extra = {name: getattr(self, name) for name in ("clip_norm", "nonfinite", "accumulate", "steps")}
-        shown = ", ".join(
-            f"{name}={value}"
-            for name, value in extra.items()
-            if value not in (None, "allow") and (name, value) != ("accumulate", 1)
-        )
-        if len(lines) == 1:
-            return f"{type(self).__name__}({lines[0]}, {shown})"
-        inside = "".join(f"\n  group {i}: {line}" for i, line in enumerate(lines))
-        return f"{type(self).__name__}({shown},{inside}\n)"
+        own = {"clip_norm": self.clip_norm, "nonfinite": self.nonfinite, "accumulate": self.accumulate}
+        usual = {"clip_norm": None, "nonfinite": "allow", "accumulate": 1}
+        given = {name: value for name, value in own.items() if value != usual[name]}
+        return described(type(self), self.groups, given | {"steps": self.steps})
 
     @classmethod
     def _known_settings(cls) -> dict[str, Any]:
-        parameters = inspect.signature(cls.update).parameters.values()
-        keywords = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
-        return {name: keywords[name] for name in keywords if name not in ("step", "grad_scale")} | cls.defaults
+        return dict(cls.rule.settings) | cls.defaults
 
-    def _settings(self, base: dict[str, Any], given: Mapping[str, Any], group: str | None = None) -> dict[str, Any]:
+    def _settings(
+        self,
+        base: dict[str, Any],
+        given: Mapping[str, Any],
+        group: str | None = None,
+        kind: "type[Optimizer] | None" = None,
+    ) -> dict[str, Any]:
         """Settings with those given in place of the base's; `group` says of which group, None for the optimizer."""
+        kind = kind or type(self)
         unknown = sorted({shown(one) if not isinstance(one, str) else one for one in given if one not in base})
         if unknown:
             raise TypeError(
                 f"{group or ', '.join(unknown)}: got {', '.join(unknown)}, "
-                f"expected settings of {type(self).__name__}: {', '.join(base)}"
+                f"expected settings of {kind.__name__}: {', '.join(base)}"
             )
         settings = base | dict(given)
         with written_as(**{name: f"{group}[{name!r}]" for name in given} if group else {}):
-            check_settings(self.rule, settings, self._memory.kind)
-        if "betas" in settings:
-            settings["betas"] = tuple(settings["betas"])
+            check_settings(kind.rule, settings, self._memory.kind)
+        for name, value in settings.items():
+            if isinstance(value, list):
+                settings[name] = tuple(value)
         return settings
 
-    def _check_lazy(self, settings: Sequence[Mapping[str, Any]]) -> None:
-        states = {state for one in settings for state in self.rule.states(one)}
-        if self.update_rows is None or not states <= self._row_arguments:
-            raise ValueError(f"lazy: got True, for which {type(self).__name__} with these settings has no rule")
+    def _kind_of(
+        self, group: Mapping[str, Any], name: str, common: dict[str, Any]
+    ) -> "tuple[type[Optimizer], dict[str, Any]]":
+        """The class of optimizer that a group follows, and its settings; `name` is what the group is refused as."""
+        kind, base = type(self), common
+        if "optimizer" in group:
+            kind = group["optimizer"]
+            if not (isinstance(kind, type) and issubclass(kind, Optimizer) and hasattr(kind, "rule")):
+                raise TypeError(f"{name}['optimizer']: got {shown(kind)}, expected a class such as fd.optim.AdamW")
+            base = kind._known_settings()
+        given = {key: value for key, value in group.items() if key not in ("params", "optimizer")}
+        return kind, self._settings(base, given, name, kind)
+
+    def _begin(self, group: Group) -> None:
+        """What a class does with a group that is new."""
+
+    def add_group(self, group: Mapping[str, Any]) -> None:
+        """Give parameters a group of their own from now on, as torch's `add_param_group` does.
+
+        The new group begins as a new optimizer would: its states anew, its steps counted from the next one. So it is
+        for layers that were frozen so far, or new pairs of arrays. To change settings, assign to an existing group's.
+
+        Parameters
+        ----------
+        group : dict
+            As in `groups`: "params" and the settings that differ from the first group's. An optimizer of a list of
+            pairs also takes further pairs as "params".
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it does not fit; nothing was changed then.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> model = fd.nn.Sequential(fd.nn.Embedding(5, 3, rng=0), fd.nn.Linear(3, 5, rng=1))
+        >>> model[0].freeze()
+        >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
+        >>> model[0].unfreeze()
+        >>> optimizer.add_group({"params": "0.", "lr": 0.001})
+        >>> optimizer
+        Adam(lr=0.01, steps=0), in groups:
+          0: 2 (20 elements): 1.weight, 1.bias
+          1: 1 (15 elements), lr=0.001: 0.weight
+        """
+        check_group("group", group)
+        kind, values = self._kind_of(group, "group", dict(self.groups[0]._values))
+        if self._lazy:
+            _check_lazy(kind, values)
+        memory, new = self._memory, len(self.groups)
+        memory.refuse_stale()
+        if are_pairs(group["params"]):
+            memory = memory.joined_by(group["params"])
+            owners = self._owners + [new] * (len(memory.named()) - len(self._owners))
+        else:
+            takes = chooser("group['params']", group["params"], memory.named())
+            owners = [
+                new if takes(i, name, one) else owner
+                for i, ((name, one), owner) in enumerate(zip(memory.named(), self._owners, strict=True))
+            ]
+        if new not in owners:
+            raise ValueError("group['params']: got a choice that takes no parameter, expected one or more")
+        apart = [one.rule.whole is not None for one in self.groups] + [kind.rule.whole is not None]
+        *parts, part = memory.split(owners, apart, self._lazy)
+        added = Group(part, kind, values, memory.kind, self.steps)
+        groups = [one.recut(of) for one, of in zip(self.groups, parts, strict=True)]
+        self._begin(added)
+        self._memory, self._owners, self.groups = memory, owners, [*groups, added]
 
     @property
     def lr(self) -> float:
@@ -252,31 +338,38 @@ class Optimizer:
         if self._memory.refrozen():
             for group in self.groups:
                 group.gather()
-        if self.clip_norm is not None or self.nonfinite != "allow":
-            norm = global_norm(self._memory.gradients, self.clip_order) * abs(scale)
-            factor = 1.0
-            if self.clip_norm is not None:
-                factor = self.clip_norm / (norm + 1e-6)  # (1.12)
-                if norm == math.inf and scale:  # finite gradients may have a norm that is none
-                    factor = factor_past_range(self._memory.gradients, self.clip_norm / abs(scale), self.clip_order)
-                factor = factor if not factor >= 1 else 1.0  # NaN passes, as in PyTorch
-            # Beyond its root, a square is beyond the range of the type.
-            limit = math.sqrt(self._largest) if self.rule.squares else self._largest
-            if self.nonfinite != "allow" and not (math.isfinite(norm) and norm * factor <= limit):
-                if self.nonfinite == "raise":
-                    squares = f" with squares within {self._memory.kind}" if math.isfinite(norm) else ""
-                    raise FloatingPointError(f"gradients: got a norm of {norm}, expected finite gradients{squares}")
-                self.norm, self._waiting = norm, 0
-                self.skipped += 1
-                self._memory.renew()
-                return
-            self.norm, scale = norm, scale * factor
-        rows = [[self._written_rows(batch) for batch in group.tables] for group in self.groups]
+        factor = self._factor(scale)
+        if factor is None:
+            self.skipped += 1
+            self._waiting = 0
+            self._memory.renew()
+            return
+        rows = [[_written_rows(batch) for batch in group.tables] for group in self.groups]
         self._waiting = 0
         self.steps += 1
         for group, named in zip(self.groups, rows, strict=True):
-            self._update(group, named, scale)
+            self._update(group, named, scale * factor)
         self._memory.renew()
+
+    def _factor(self, scale: float) -> float | None:
+        """What the clipping multiplies gradients of that scale by; None where the step is to be skipped."""
+        if self.clip_norm is None and self.nonfinite == "allow":
+            return 1.0
+        norm, factor = global_norm(self._memory.gradients, self.clip_order) * abs(scale), 1.0
+        if self.clip_norm is not None:
+            factor = self.clip_norm / (norm + 1e-6)  # (1.12)
+            if norm == math.inf and scale:  # finite gradients may have a norm that is none
+                factor = factor_past_range(self._memory.gradients, self.clip_norm / abs(scale), self.clip_order)
+            factor = factor if not factor >= 1 else 1.0  # NaN passes, as in PyTorch
+        # Beyond its root, a square is beyond the range of the type.
+        squares = any(group.rule.squares for group in self.groups)
+        limit = math.sqrt(self._largest) if squares else self._largest
+        finite = math.isfinite(norm) and norm * factor <= limit
+        if self.nonfinite == "raise" and not finite:
+            within = f" with squares within {self._memory.kind}" if math.isfinite(norm) else ""
+            raise FloatingPointError(f"gradients: got a norm of {norm}, expected finite gradients{within}")
+        self.norm = norm
+        return None if self.nonfinite == "skip" and not finite else factor
 
     def _update(self, group: Group, rows: Sequence[np.ndarray | None], scale: float) -> None:
         batches = list(group.batches)
@@ -285,30 +378,31 @@ class Optimizer:
                 batches.append(batch)
             else:
                 self._update_named(group, batch, named, scale)
+        rule, step, values = group.rule, self.steps - group.since, group._values
         if get_backend() == "reference":
             for run in (run for batch in batches for run in batch.runs):
-                self.update(run.param, run.grad, **run.states, **group._values, step=self.steps, grad_scale=scale)
+                param, grad = run.shaped() if rule.whole else (run.param, run.grad)
+                group.optimizer.update(param, grad, **run.states, **values, step=step, grad_scale=scale)
             return
-        kernel, scalars = self.rule.plan(self.steps, group._values)
-        options = options_of(group._values, scale)
+        options = options_of(values, scale)
+        if rule.whole is not None:
+            for run in (run for batch in batches for run in batch.runs):
+                rule.whole.run(*run.shaped(), run.states, step, values, options)
+            return
+        kernel, scalars = rule.plan(step, values)
         for batch in batches:
-            run_kernel(self.rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars, options)
-
-    def _written_rows(self, batch: Batch) -> np.ndarray | None:
-        """The rows that were written to; None where any may have been, or there is no rule for rows."""
-        table = batch.runs[0].table
-        rows = table.written_rows() if self.update_rows is not None else None
-        return None if rows is None else index_array(f"rows of {table.name}", rows, table.shape[0], (None,))
+            run_kernel(rule.module, kernel, batch.arrays, batch.pieces, batch.size, scalars, options)
 
     def _update_named(self, group: Group, batch: Batch, rows: np.ndarray, scale: float) -> None:
         (run,) = batch.runs
         shape = run.table.shape
         states = {name: array.reshape(shape) for name, array in run.states.items()}
-        settings = {name: value for name, value in group._values.items() if name in self._row_arguments}
+        known = _row_arguments(group.optimizer.update_rows)
+        settings = {name: value for name, value in group._values.items() if name in known}
         values = run.grad.reshape(shape)[rows]
         param = run.param.reshape(shape)
-        update = cast(Callable[..., None], self.update_rows)
-        update(param, rows, values, **states, **settings, step=self.steps, grad_scale=scale)
+        update = cast(Callable[..., None], group.optimizer.update_rows)
+        update(param, rows, values, **states, **settings, step=self.steps - group.since, grad_scale=scale)
 
     def zero_grad(self) -> None:
         """Forget the gradients: an arena's next backward overwrites them, a list's arrays are set to 0."""
@@ -360,7 +454,7 @@ class Optimizer:
         steps, skipped = (integer(f"state[{name!r}]", state[name], 0, LAST_STEP - 1) for name in _COUNTS[:2])
         waiting = integer("state['waiting']", state["waiting"], 0, self.accumulate - 1)
         settings = [
-            group.check_state(f"state['groups'][{i}]", saved)
+            group.check_state(f"state['groups'][{i}]", saved, steps)
             for i, (group, saved) in enumerate(zip(self.groups, groups, strict=True))
         ]
         for group, saved, values in zip(self.groups, groups, settings, strict=True):
@@ -369,13 +463,18 @@ class Optimizer:
         self._memory.keep()
 
 
-def _checked(groups: Any) -> Sequence[Mapping[str, Any]]:
-    """Refuse groups that are not a sequence of dicts with "params"."""
-    if not isinstance(groups, (list, tuple)):
-        raise TypeError(f"groups: got {type(groups).__name__}, expected a list of dicts")
-    for i, one in enumerate(groups):
-        if not isinstance(one, Mapping):
-            raise TypeError(f"groups[{i}]: got {type(one).__name__}, expected a dict")
-        if "params" not in one:
-            raise ValueError(f'groups[{i}]: got {", ".join(map(str, one)) or "nothing"}, expected "params" too')
-    return groups
+def _written_rows(batch: Batch) -> np.ndarray | None:
+    """The rows that were written to; None where any may have been."""
+    table = batch.runs[0].table
+    rows = table.written_rows()
+    return None if rows is None else index_array(f"rows of {table.name}", rows, table.shape[0], (None,))
+
+
+@functools.lru_cache
+def _row_arguments(update_rows: Callable[..., None]) -> frozenset[str]:
+    return frozenset(inspect.signature(update_rows).parameters)
+
+
+def _check_lazy(kind: type[Optimizer], settings: Mapping[str, Any]) -> None:
+    if kind.update_rows is None or not _row_arguments(kind.update_rows).issuperset(kind.rule.states(settings)):
+        raise ValueError(f"lazy: got True, for which {kind.__name__} with these settings has no rule")

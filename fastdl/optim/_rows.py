@@ -59,28 +59,19 @@ def sum_rows(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return distinct, sums
 
 
-def apply_rows(
-    rule: Rule,
-    param: np.ndarray,
-    rows: np.ndarray,
-    values: np.ndarray,
-    states: Mapping[str, np.ndarray],
-    step: int,
-    grad_scale: float,
-    **settings: Any,
-) -> None:
-    """One validated update of some rows: the body of every public ``*_update_rows`` function."""
-    param = out_array("param", param, (None, None))
+def apply_rows(rule: Rule, given: Mapping[str, Any]) -> None:
+    """One validated update of some rows by a ``*_update_rows`` function's arguments: what every such function does."""
+    param = out_array("param", given["param"], (None, None))
     kind = param.dtype
-    step, grad_scale = check_call(rule, settings, step, grad_scale, kind)
-    for name, state in states.items():
-        out_array(name, state, param.shape, kind)
-    numbers = index_array("rows", rows, len(param), (None,))
-    read = float_array("values", values, (numbers.size, param.shape[1]), kind)
-    check_apart(param=param, **states, values=read)
+    settings = {name: given.get(name, default) for name, default in rule.settings.items()}
+    step, grad_scale = check_call(rule, settings, given["step"], given["grad_scale"], kind)
+    states = {name: out_array(name, given[name], param.shape, kind) for name in rule.states(settings)}
+    numbers = index_array("rows", given["rows"], len(param), (None,))
+    values = float_array("values", given["values"], (numbers.size, param.shape[1]), kind)
+    check_apart(param=param, **states, values=values)
     kernel, scalars = rule.plan(step, settings)
     options = options_of(settings, grad_scale)
     check_scalars(scalars + options, kind)
     if np.any(numbers[1:] <= numbers[:-1]):
-        numbers, read = sum_rows(numbers, read)
-    run_kernel(rule.module, kernel, (param, read, *states.values()), numbers, read.size, scalars, options)
+        numbers, values = sum_rows(numbers, values)
+    run_kernel(rule.module, kernel, (param, values, *states.values()), numbers, values.size, scalars, options)

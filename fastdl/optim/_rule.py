@@ -6,7 +6,7 @@ branching on options and variants happens there, once a step, and never in a loo
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -23,22 +23,71 @@ NO_OPTIONS = (1.0, 0.0, 1.0, 0.0)  # as `options_of` gives them
 GRAIN = 16384  # elements a thread should get at least (docs/profiling.md)
 
 Settings = Mapping[str, Any]
+Shape = tuple[int, ...]
+Plan = tuple[str, tuple[float, ...]]  # a kernel's name and its scalars
+Options = tuple[float, float, float, float]  # see `options_of`
+
+
+class Shared(TypedDict, total=False):
+    """What every update function takes by keyword besides its own arguments, with the defaults of `SHARED`."""
+
+    weight_decay: float
+    decoupled_weight_decay: bool
+    l1: float
+    maximize: bool
+    grad_scale: float
+    variant: str
+
+
+SHARED: dict[str, Any] = {
+    "weight_decay": 0.0,
+    "decoupled_weight_decay": False,
+    "l1": 0.0,
+    "maximize": False,
+    "grad_scale": 1.0,
+    "variant": "torch",
+}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a rule has whose change of an element depends on the others: it takes each parameter by itself.
+
+    `shapes` gives the shapes of the states by name, for a parameter of this shape, and refuses one that the rule
+    cannot take; `run(param, grad, states, step, settings, options)` is one step on arrays of their own shapes.
+    """
+
+    shapes: Callable[[Shape], Mapping[str, Shape]]
+    run: Callable[[np.ndarray, np.ndarray, Mapping[str, np.ndarray], int, Settings, Options], None]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One update rule.
+    """One update rule, as :func:`fastdl.optim._define.rule` makes it of a function.
 
-    `module` names the kernel module; `states` lists the state arrays that the settings ask for, in the order
-    of the kernel's arguments; `check` refuses settings; `plan` gives the kernel's name and its scalars for
-    one step; `squares` says whether the state holds squares of the gradient, which leave the range sooner.
+    `module` names the kernel module; `plan` gives the kernel's name and its scalars for one step; `check` refuses
+    settings; `states` lists the state arrays that the settings ask for, in the order of the kernel's arguments;
+    `arrays` and `settings` are the function's: its states' names, its settings with their defaults. `squares` says
+    whether a state holds squares of the gradient, which leave the range sooner; `initial` gives the values that
+    states begin with where these are not 0.
     """
 
     module: str
-    states: Callable[[Settings], tuple[str, ...]]
+    plan: Callable[[int, Settings], Plan]
     check: Callable[[Settings], None]
-    plan: Callable[[int, Settings], tuple[str, tuple[float, ...]]]
-    squares: bool = True
+    states: Callable[[Settings], tuple[str, ...]]
+    arrays: tuple[str, ...]
+    settings: Settings
+    squares: bool
+    variants: tuple[str, ...]
+    initial: Callable[[Settings], Mapping[str, float]]
+    whole: Whole | None
+
+    def shapes(self, settings: Settings, shape: Shape) -> Mapping[str, Shape]:
+        """The shapes of the states of a parameter of this shape, by name."""
+        if self.whole is not None:
+            return self.whole.shapes(shape)
+        return dict.fromkeys(self.states(settings), shape)
 
 
 def check_betas(settings: Settings) -> None:
@@ -68,7 +117,7 @@ def check_settings(rule: Rule, settings: Settings, kind: np.dtype) -> None:
         number("eps", settings["eps"], LEAST[kind], largest)
     choice("decoupled_weight_decay", settings["decoupled_weight_decay"], (True, False))
     choice("maximize", settings["maximize"], (True, False))
-    choice("variant", settings["variant"], VARIANTS)
+    choice("variant", settings["variant"], rule.variants)
     rule.check(settings)
 
 
@@ -81,7 +130,7 @@ def check_scalars(scalars: tuple[float, ...], kind: np.dtype) -> None:
         )
 
 
-def options_of(settings: Settings, grad_scale: float) -> tuple[float, float, float, float]:
+def options_of(settings: Settings, grad_scale: float) -> Options:
     """scale, l2, keep, shrink: the four scalars that every kernel takes (see kernels/update/_update.pxd)."""
     lr, decay = settings["lr"], settings["weight_decay"]
     scale = -grad_scale if settings["maximize"] else grad_scale
@@ -110,32 +159,27 @@ def check_call(rule: Rule, settings: Settings, step: int, grad_scale: float, kin
     return integer("step", step, 1, LAST_STEP), number("grad_scale", grad_scale, -LARGEST[kind], LARGEST[kind])
 
 
-def apply_rule(
-    rule: Rule,
-    param: np.ndarray,
-    grad: np.ndarray,
-    states: Mapping[str, np.ndarray | None],
-    step: int,
-    grad_scale: float,
-    **settings: Any,
-) -> None:
-    """One validated update: the body of every public ``*_update`` function."""
-    param = out_array("param", param, None)
+def apply_rule(rule: Rule, given: Mapping[str, Any]) -> None:
+    """One validated update by a ``*_update`` function's arguments: what every such function does."""
+    param = out_array("param", given["param"], None)
     dtype = param.dtype
-    step, grad_scale = check_call(rule, settings, step, grad_scale, dtype)
-    needed = rule.states(settings)
-    for name, state in states.items():
-        if (state is None) == (name in needed):
-            got, expected = ("None", "an array") if state is None else ("an array", "None")
-            given = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-            raise (TypeError if state is None else ValueError)(f"{name}: got {got}, expected {expected} with {given}")
-    written = {"param": param}
-    for name in needed:
-        written[name] = out_array(name, states[name], param.shape, dtype)
-    read = float_array("grad", grad, param.shape, dtype)
-    check_apart(**written, grad=read)
-    arrays = tuple(array.reshape(-1) for array in (written.pop("param"), read, *written.values()))
+    settings = {name: given[name] for name in rule.settings}
+    step, grad_scale = check_call(rule, settings, given["step"], given["grad_scale"], dtype)
+    shapes = rule.shapes(settings, param.shape)
+    for name in rule.arrays:
+        if (given[name] is None) == (name in shapes):
+            got, expected = ("None", "an array") if given[name] is None else ("an array", "None")
+            words = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+            words = words if rule.whole is None else f"a parameter of shape {param.shape}"
+            raise (TypeError if got == "None" else ValueError)(f"{name}: got {got}, expected {expected} with {words}")
+    states = {name: out_array(name, given[name], shape, dtype) for name, shape in shapes.items()}
+    grad = float_array("grad", given["grad"], param.shape, dtype)
+    check_apart(param=param, **states, grad=grad)
     kernel, scalars = rule.plan(step, settings)
     options = options_of(settings, grad_scale)
     check_scalars(scalars + options, dtype)
+    if rule.whole is not None:
+        rule.whole.run(param, grad, states, step, settings, options)
+        return
+    arrays = tuple(array.reshape(-1) for array in (param, grad, *states.values()))
     run_kernel(rule.module, kernel, arrays, pieces_of_one(param.size, len(arrays)), param.size, scalars, options)

@@ -1,32 +1,33 @@
 """AdaGrad (3.4)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
 from .._validate import number
+from ._define import rows_of, rule
+from ._groups import Group
 from ._optimizer import Optimizer
-from ._rows import apply_rows
-from ._rule import Rule, Settings, apply_rule
+from ._rule import Plan, Settings, Shared
 
 
 def _check(settings: Settings) -> None:
     number("lr_decay", settings["lr_decay"], 0, math.inf, open_high=True)
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _initial(settings: Settings) -> dict[str, float]:
+    return {"square_sum": 0.1 if settings["variant"] in ("keras", "optax") else 0.0}
+
+
+def _plan(step: int, settings: Settings) -> Plan:
     rate = settings["lr"] / (1 + (step - 1) * settings["lr_decay"])
     inside = settings["variant"] in ("keras", "optax")
     eps = settings["eps"] if settings["eps"] is not None else 1e-7 if inside else 1e-10
     return "adagrad", (rate, eps, 0.0) if inside else (rate, 0.0, eps)
 
 
-ADAGRAD_RULE = Rule("optim_adaptive", lambda settings: ("square_sum",), _check, _plan)
-
-
-@mirrored
+@rule(_plan, check=_check, initial=_initial)
 def adagrad_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -36,37 +37,21 @@ def adagrad_update(
     lr: float = 0.01,
     lr_decay: float = 0.0,
     eps: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of AdaGrad, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     square_sum : ndarray, the shape and dtype of `param`
         Sum of the squared gradients so far, zeros (or an initial value) before the first step; overwritten.
     step : int, default 1
         Number of this step, from 1; only `lr_decay` uses it.
-    lr : float, default 0.01
     lr_decay : float, default 0.0
     eps : float, optional
         Positive. Default 1e-10, in the variants "keras" and "optax" 1e-7.
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
     variant : {"torch", "paper", "course", "keras", "optax"}, default "torch"
         The last two put eps inside the root.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -85,25 +70,9 @@ def adagrad_update(
     >>> param.round(6)
     array([0.9, 2.1])
     """
-    apply_rule(
-        ADAGRAD_RULE,
-        param,
-        grad,
-        {"square_sum": square_sum},
-        step,
-        grad_scale,
-        lr=lr,
-        lr_decay=lr_decay,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-@mirrored
+@rows_of(adagrad_update)
 def adagrad_update_rows(
     param: np.ndarray,
     rows: np.ndarray,
@@ -114,39 +83,17 @@ def adagrad_update_rows(
     lr: float = 0.01,
     lr_decay: float = 0.0,
     eps: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of AdaGrad (3.4) on some rows of a table, in place.
 
     Parameters
     ----------
-    param : ndarray, shape (N, D), float32 or float64
-        The table; only the rows named are read and overwritten.
-    rows : ndarray of int, shape (K,)
-        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
-    values : ndarray, shape (K, D)
-        The gradients of these rows.
     square_sum : ndarray, shape (N, D)
         As in :func:`adagrad_update`; overwritten in the rows named.
     step : int, default 1
-    lr : float, default 0.01
     lr_decay : float, default 0.0
     eps : float, optional
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
-        They act on the rows named.
-    variant
-        See :func:`adagrad_update`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -161,43 +108,15 @@ def adagrad_update_rows(
     >>> table[1]
     array([-0.5, -0.5])
     """
-    apply_rows(
-        ADAGRAD_RULE,
-        param,
-        rows,
-        values,
-        {"square_sum": square_sum},
-        step,
-        grad_scale,
-        lr=lr,
-        lr_decay=lr_decay,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class AdaGrad(Optimizer):
-    """AdaGrad (3.4); the formulas of :func:`adagrad_update`.
+class AdaGrad(Optimizer, update=adagrad_update, update_rows=adagrad_update_rows):
+    """AdaGrad (3.4).
 
     Parameters
     ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
     initial_accumulator : float, optional
         Initial value of the sum of squares. Default 0, in the variants "keras" and "optax" 0.1.
-    lr, lr_decay, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`adagrad_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`.
 
     Examples
     --------
@@ -211,10 +130,6 @@ class AdaGrad(Optimizer):
     True
     """
 
-    rule = ADAGRAD_RULE
-    update = staticmethod(adagrad_update)
-    update_rows = staticmethod(adagrad_update_rows)
-
     def __init__(
         self,
         parameters: Any,
@@ -223,11 +138,11 @@ class AdaGrad(Optimizer):
         initial_accumulator: float | None = None,
         **settings: Any,
     ) -> None:
+        self._initial = initial_accumulator
         super().__init__(parameters, lr, **settings)
-        if initial_accumulator is not None:
-            number("initial_accumulator", initial_accumulator, 0, self._largest)
-        for group in self.groups:
-            inside = group.settings["variant"] in ("keras", "optax")
-            initial = initial_accumulator if initial_accumulator is not None else 0.1 if inside else 0.0
+
+    def _begin(self, group: Group) -> None:
+        if self._initial is not None and group.optimizer is type(self):
+            number("initial_accumulator", self._initial, 0, self._largest)
             for run in group.runs:
-                run.states["square_sum"].fill(initial)
+                run.states["square_sum"].fill(self._initial)

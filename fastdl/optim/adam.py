@@ -1,17 +1,16 @@
 """Adam (3.8) and AdamW (3.10)."""
 
 import math
-from typing import Any, ClassVar
+from typing import Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
+from ._define import rows_of, rule
 from ._optimizer import Optimizer
-from ._rows import apply_rows
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
+from ._rule import Plan, Settings, Shared, adam_eps, check_betas
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     beta1, beta2 = settings["betas"]
     root = math.sqrt(1 - beta2**step)
     rate = settings["lr"] / (1 - beta1**step)
@@ -20,10 +19,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "adam", (rate, beta1, beta2, 1 / root, adam_eps(settings))
 
 
-ADAM_RULE = Rule("optim", lambda settings: ("m", "v"), check_betas, _plan)
-
-
-@mirrored
+@rule(_plan, module="optim", check=check_betas)
 def adam_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -34,25 +30,14 @@ def adam_update(
     lr: float = 0.001,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of Adam, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     m, v : ndarray, the shape and dtype of `param`
         Running means of the gradient and of its square, zeros before the first step; overwritten.
-    step : int
-        Number of this step, from 1.
-    lr : float, default 0.001
     betas : pair of float in [0, 1), default (0.9, 0.999)
     eps : float, optional
         Positive. Default 1e-8, in the variant "keras" 1e-7.
@@ -60,11 +45,6 @@ def adam_update(
         See :class:`fastdl.optim.Optimizer`. `decoupled_weight_decay=True` makes it AdamW (3.10).
     variant : {"torch", "optax", "paper", "course", "keras"}, default "torch"
         Only "keras" differs.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -88,25 +68,9 @@ def adam_update(
     >>> param.round(6)
     array([0.9, 2.1])
     """
-    apply_rule(
-        ADAM_RULE,
-        param,
-        grad,
-        {"m": m, "v": v},
-        step,
-        grad_scale,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-@mirrored
+@rows_of(adam_update)
 def adam_update_rows(
     param: np.ndarray,
     rows: np.ndarray,
@@ -118,40 +82,18 @@ def adam_update_rows(
     lr: float = 0.001,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of lazy Adam (3.8) on some rows of a table, in place.
 
     Parameters
     ----------
-    param : ndarray, shape (N, D), float32 or float64
-        The table; only the rows named are read and overwritten.
-    rows : ndarray of int, shape (K,)
-        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
-    values : ndarray, shape (K, D)
-        The gradients of these rows.
     m, v : ndarray, shape (N, D)
         As in :func:`adam_update`; overwritten in the rows named.
     step : int
         Number of this step, from 1, whichever rows it touches.
-    lr : float, default 0.001
     betas : pair of float in [0, 1), default (0.9, 0.999)
     eps : float, optional
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
-        They act on the rows named.
-    variant
-        See :func:`adam_update`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -166,41 +108,10 @@ def adam_update_rows(
     >>> table[2].round(6)
     array([-0.5, -0.5])
     """
-    apply_rows(
-        ADAM_RULE,
-        param,
-        rows,
-        values,
-        {"m": m, "v": v},
-        step,
-        grad_scale,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class Adam(Optimizer):
-    """Adam (3.8); the formulas of :func:`adam_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`adam_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`.
+class Adam(Optimizer, update=adam_update, update_rows=adam_update_rows):
+    """Adam (3.8).
 
     Examples
     --------
@@ -214,27 +125,9 @@ class Adam(Optimizer):
     True
     """
 
-    rule = ADAM_RULE
-    update = staticmethod(adam_update)
-    update_rows = staticmethod(adam_update_rows)
 
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay (3.10), `weight_decay` 0.01 by default.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        As for :class:`Adam`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`.
+class AdamW(Adam, weight_decay=0.01, decoupled_weight_decay=True):
+    """Adam with decoupled weight decay (3.10).
 
     Examples
     --------
@@ -244,5 +137,3 @@ class AdamW(Adam):
     >>> param
     array([1.9])
     """
-
-    defaults: ClassVar[dict[str, Any]] = {"weight_decay": 0.01, "decoupled_weight_decay": True}

@@ -10,9 +10,10 @@ import numpy as np
 from .._dispatch import mirrored
 from .._memory import aligned_zeros
 from .._validate import check_apart, choice, float_array, integer, number, out_array
-from ._groups import Memory, check_array, check_keys, check_kind, check_members
+from ._parameters import Memory
 from ._pieces import pieces_of_one
 from ._rule import LAST_STEP, run_kernel
+from ._states import check_array, check_keys, check_kind, check_members
 
 
 @mirrored
@@ -54,7 +55,7 @@ class _Average:
 
     def __init__(self, parameters: Any) -> None:
         self._memory = Memory(parameters)
-        (self._part,) = self._memory.split([])
+        (self._part,) = self._memory.split(self._memory.owners([]), [False])
         self.arrays = [aligned_zeros(param.size, param.dtype) for param in self._params]
         for average, param in zip(self.arrays, self._params, strict=True):
             average[...] = param

@@ -8,7 +8,7 @@ import numpy as np
 from .._validate import number
 from ..norms import clip_by_global_norm_
 from ..norms._reduction import order
-from ._groups import parameters_of
+from ._parameters import parameters_of
 
 
 def _gradients(parameters: Any) -> np.ndarray | list[np.ndarray]:

@@ -1,20 +1,19 @@
 """Lion (3.11): the sign of a running mean."""
 
+from typing import Unpack
+
 import numpy as np
 
-from .._dispatch import mirrored
+from ._define import rule
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, apply_rule, check_betas
+from ._rule import Plan, Settings, Shared, check_betas
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     return "lion", (settings["lr"], *settings["betas"])
 
 
-LION_RULE = Rule("optim_adaptive", lambda settings: ("m",), check_betas, _plan, squares=False)
-
-
-@mirrored
+@rule(_plan, check=check_betas, squares=False)
 def lion_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -23,35 +22,15 @@ def lion_update(
     step: int = 1,
     lr: float = 0.0001,
     betas: tuple[float, float] = (0.9, 0.99),
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of Lion, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     m : ndarray, the shape and dtype of `param`
         Running mean of the gradient, zeros before the first step; overwritten.
-    step : int, default 1
-        Number of this step; the formula does not use it.
-    lr : float, default 0.0001
     betas : pair of float in [0, 1), default (0.9, 0.99)
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
-    variant : {"torch", "keras", "optax", "paper", "course"}, default "torch"
-        One formula everywhere.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -68,39 +47,10 @@ def lion_update(
     >>> param
     array([0.9, 2.1])
     """
-    apply_rule(
-        LION_RULE,
-        param,
-        grad,
-        {"m": m},
-        step,
-        grad_scale,
-        lr=lr,
-        betas=betas,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class Lion(Optimizer):
-    """Lion (3.11); the formulas of :func:`lion_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, betas, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`lion_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`; and for ``lazy=True``, since there is no rule for rows.
+class Lion(Optimizer, update=lion_update):
+    """Lion (3.11).
 
     Examples
     --------
@@ -113,6 +63,3 @@ class Lion(Optimizer):
     >>> bool(abs(param[0]) < 0.05)
     True
     """
-
-    rule = LION_RULE
-    update = staticmethod(lion_update)

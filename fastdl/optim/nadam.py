@@ -2,13 +2,14 @@
 
 import functools
 import math
+from typing import Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
 from .._validate import number
+from ._define import rule
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
+from ._rule import Plan, Settings, Shared, adam_eps, check_betas
 
 _products: dict[tuple[int, float, float], float] = {}
 
@@ -60,7 +61,7 @@ def _check(settings: Settings) -> None:
         number("momentum_decay", settings["momentum_decay"], 0, math.inf, open_high=True)
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     lr, (beta1, beta2), variant = settings["lr"], settings["betas"], settings["variant"]
     stretch = 1 / math.sqrt(1 - beta2**step)
     if variant == "optax":
@@ -75,10 +76,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "nadam", (rate, fresh, beta1, beta2, stretch, adam_eps(settings))
 
 
-NADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
-
-
-@mirrored
+@rule(_plan, module="optim", check=_check)
 def nadam_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -90,39 +88,21 @@ def nadam_update(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float | None = None,
     momentum_decay: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of NAdam, Adam with Nesterov's momentum, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     m, v : ndarray, the shape and dtype of `param`
         Running means of the gradient and of its square, zeros before the first step; overwritten.
-    step : int
-        Number of this step, from 1.
-    lr : float, default 0.002
     betas : pair of float in [0, 1), default (0.9, 0.999)
     eps : float, optional
         Positive. Default 1e-8, in the variant "keras" 1e-7.
     momentum_decay : float, optional
         Speed of the momentum's warm-up. Default 0.004, in the variant "keras" 1.
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
     variant : {"torch", "paper", "course", "keras", "optax"}, default "torch"
         "keras" has its own defaults; "optax" has no warm-up of the momentum: no `momentum_decay` there.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -145,41 +125,10 @@ def nadam_update(
     >>> param.round(4)
     array([0.8526, 2.1474])
     """
-    apply_rule(
-        NADAM_RULE,
-        param,
-        grad,
-        {"m": m, "v": v},
-        step,
-        grad_scale,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        momentum_decay=momentum_decay,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class NAdam(Optimizer):
-    """NAdam (3.11); the formulas of :func:`nadam_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, betas, eps, momentum_decay, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`nadam_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`; and for ``lazy=True``, since there is no rule for rows.
+class NAdam(Optimizer, update=nadam_update):
+    """NAdam (3.11).
 
     Examples
     --------
@@ -192,6 +141,3 @@ class NAdam(Optimizer):
     >>> bool(abs(param[0]) < 3e-2)
     True
     """
-
-    rule = NADAM_RULE
-    update = staticmethod(nadam_update)

@@ -1,13 +1,13 @@
 """RAdam (3.11): Adam with a rectified warm-up."""
 
 import math
+from typing import Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
-from .._validate import choice
+from ._define import rule
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, adam_eps, apply_rule, check_betas
+from ._rule import Plan, Settings, Shared, adam_eps, check_betas
 
 
 def _bent(y: float) -> float:
@@ -26,7 +26,7 @@ def _length(beta2: float, step: int) -> float:
     return 2 * _bent(-x) + 2 * step * _bent(step * x) - 1
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     beta1, beta2 = settings["betas"]
     rate = settings["lr"] / (1 - beta1**step)
     power = beta2**step
@@ -41,15 +41,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return "adam", (rectified * math.sqrt(1 - power), beta1, beta2, 1.0, adam_eps(settings))
 
 
-def _check(settings: Settings) -> None:
-    check_betas(settings)
-    choice("variant", settings["variant"], ("torch", "optax", "paper", "course"))
-
-
-RADAM_RULE = Rule("optim", lambda settings: ("m", "v"), _check, _plan)
-
-
-@mirrored
+@rule(_plan, module="optim", check=check_betas, variants=("torch", "optax", "paper", "course"))
 def radam_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -60,37 +52,19 @@ def radam_update(
     lr: float = 0.001,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float | None = None,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of RAdam, Adam with a rectified warm-up, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     m, v : ndarray, the shape and dtype of `param`
         Running means of the gradient and of its square, zeros before the first step; overwritten.
-    step : int
-        Number of this step, from 1.
-    lr : float, default 0.001
     betas : pair of float in [0, 1), default (0.9, 0.999)
     eps : float, optional
         Positive. Default 1e-8.
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
     variant : {"torch", "course", "optax", "paper"}, default "torch"
         Keras has no RAdam.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -114,40 +88,10 @@ def radam_update(
     >>> param.round(6)
     array([0.95, 2.01])
     """
-    apply_rule(
-        RADAM_RULE,
-        param,
-        grad,
-        {"m": m, "v": v},
-        step,
-        grad_scale,
-        lr=lr,
-        betas=betas,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class RAdam(Optimizer):
-    """RAdam (3.11); the formulas of :func:`radam_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, betas, eps, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`radam_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`; and for ``lazy=True``, since there is no rule for rows.
+class RAdam(Optimizer, update=radam_update):
+    """RAdam (3.11).
 
     Examples
     --------
@@ -160,6 +104,3 @@ class RAdam(Optimizer):
     >>> bool(abs(param[0]) < 3e-2)
     True
     """
-
-    rule = RADAM_RULE
-    update = staticmethod(radam_update)

@@ -1,13 +1,14 @@
 """RMSProp (3.5), centered (3.6) and with momentum (3.7)."""
 
 import math
+from typing import Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
 from .._validate import choice, number
+from ._define import rule
 from ._optimizer import Optimizer
-from ._rule import Rule, Settings, apply_rule
+from ._rule import Plan, Settings, Shared
 
 
 def _states(settings: Settings) -> tuple[str, ...]:
@@ -22,7 +23,7 @@ def _check(settings: Settings) -> None:
         number("rho", settings["rho"], 0, 1, open_high=True)
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     lr, momentum, variant = settings["lr"], settings["momentum"], settings["variant"]
     inside = variant in ("keras", "optax", "paper")
     rho = settings["rho"] if settings["rho"] is not None else 0.9 if variant in ("keras", "optax") else 0.99
@@ -36,10 +37,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return kernel + "_momentum", (1.0, *scalars, momentum, lr)  # the velocity carries lr
 
 
-RMSPROP_RULE = Rule("optim_adaptive", _states, _check, _plan)
-
-
-@mirrored
+@rule(_plan, check=_check, states=_states)
 def rmsprop_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -53,20 +51,12 @@ def rmsprop_update(
     eps: float | None = None,
     momentum: float = 0.0,
     centered: bool = False,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of RMSProp, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     square_avg : ndarray, the shape and dtype of `param`
         Running mean of the squared gradient, or its variance if centered; zeros before the first step;
         overwritten.
@@ -74,24 +64,14 @@ def rmsprop_update(
         Running mean of the gradient, as `square_avg`. Only with, and then needed for, `centered`.
     velocity : ndarray, the shape and dtype of `param`, optional
         Running sum, as `square_avg`. Only with, and then needed for, a momentum.
-    step : int, default 1
-        Number of this step; the formula does not use it.
-    lr : float, default 0.01
     rho : float in [0, 1), optional
         Default 0.99, in the variants "keras" and "optax" 0.9. PyTorch calls it alpha.
     eps : float, optional
         Positive. Default 1e-8, in the variant "keras" 1e-7.
     momentum : float, default 0.0
     centered : bool, default False
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
     variant : {"torch", "course", "keras", "optax", "paper"}, default "torch"
         The last three put eps inside the root; all but "torch" put `lr` into the velocity.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -120,42 +100,10 @@ def rmsprop_update(
     >>> param.round(6)
     array([0.9, 2.1])
     """
-    apply_rule(
-        RMSPROP_RULE,
-        param,
-        grad,
-        {"square_avg": square_avg, "grad_avg": grad_avg, "velocity": velocity},
-        step,
-        grad_scale,
-        lr=lr,
-        rho=rho,
-        eps=eps,
-        momentum=momentum,
-        centered=centered,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class RMSProp(Optimizer):
-    """RMSProp (3.5 to 3.7); the formulas of :func:`rmsprop_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, rho, eps, momentum, centered, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`rmsprop_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`; and for ``lazy=True``, since there is no rule for rows.
+class RMSProp(Optimizer, update=rmsprop_update):
+    """RMSProp (3.5 to 3.7).
 
     Examples
     --------
@@ -168,6 +116,3 @@ class RMSProp(Optimizer):
     >>> bool(abs(param[0]) < 3e-2)
     True
     """
-
-    rule = RMSPROP_RULE
-    update = staticmethod(rmsprop_update)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._validate import choice, function, integer, is_one_of, number, shown
-from ._groups import check_keys
 from ._optimizer import Optimizer
 from ._rule import LAST_STEP
+from ._states import check_keys
 from .schedules import Schedule
 
 
@@ -65,7 +65,11 @@ class Scheduler:
         TypeError, ValueError
             For a factor that is no finite number from 0 up; nothing was changed or counted then.
         """
-        self._go_to(self.step_number + 1, self.base, "schedule(step)")
+        self._go_to(self.step_number + 1, self._base(), "schedule(step)")
+
+    def _base(self) -> list[float]:
+        """Each group's rate at the start; of a group that was added since, the rate that it has."""
+        return self.base + [group.lr for group in self.optimizer.groups[len(self.base) :]]
 
     def _go_to(self, step: int, base: list[float], name: str) -> None:
         """Set the rates of that step; `name` is what they are refused as."""
@@ -81,7 +85,7 @@ class Scheduler:
         dict
             "step_number", and "base", a list of each group's rate at the start.
         """
-        return {"step_number": self.step_number, "base": list(self.base)}
+        return {"step_number": self.step_number, "base": self._base()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave, and set the rates.
@@ -100,8 +104,8 @@ class Scheduler:
         given, step = state["base"], integer("state['step_number']", state["step_number"], 0, LAST_STEP - 1)
         if not isinstance(given, (list, tuple)):
             raise TypeError(f"state['base']: got {type(given).__name__}, expected a list of rates")
-        if len(given) != len(self.base):
-            raise ValueError(f"state: got {len(given)} base rates, expected {len(self.base)}")
+        if len(given) != len(self.optimizer.groups):
+            raise ValueError(f"state: got {len(given)} base rates, expected {len(self.optimizer.groups)}")
         self._go_to(step, [number(f"state['base'][{i}]", one, 0) for i, one in enumerate(given)], "state['base']")
 
 

@@ -1,14 +1,14 @@
 """Stochastic gradient descent (3.1), with momentum (3.2) and Nesterov's momentum (3.3)."""
 
 import math
+from typing import Unpack
 
 import numpy as np
 
-from .._dispatch import mirrored
 from .._validate import choice, number
+from ._define import rows_of, rule
 from ._optimizer import Optimizer
-from ._rows import apply_rows
-from ._rule import Rule, Settings, apply_rule
+from ._rule import Plan, Settings, Shared
 
 
 def _states(settings: Settings) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
+def _plan(step: int, settings: Settings) -> Plan:
     lr, momentum = settings["lr"], settings["momentum"]
     if not momentum:
         return "sgd", (lr,)
@@ -39,10 +39,7 @@ def _plan(step: int, settings: Settings) -> tuple[str, tuple[float, ...]]:
     return kernel, (1.0, momentum, lr)  # the velocity carries lr
 
 
-SGD_RULE = Rule("optim", _states, _check, _plan, squares=False)
-
-
-@mirrored
+@rule(_plan, module="optim", check=_check, states=_states, squares=False)
 def sgd_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -53,38 +50,22 @@ def sgd_update(
     momentum: float = 0.0,
     dampening: float = 0.0,
     nesterov: bool = False,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of SGD, in place.
 
     Parameters
     ----------
-    param : ndarray, any shape, float32 or float64
-        Overwritten.
-    grad : ndarray, the shape and dtype of `param`
     velocity : ndarray, the shape and dtype of `param`
         The running sum, zeros before the first step, overwritten. Default None, without momentum.
     step : int, default 1
         Number of this step, from 1. Dampening starts with the second.
-    lr : float, default 0.01
     momentum : float, default 0.0
     dampening : float, default 0.0
     nesterov : bool, default False
         Needs a momentum, and no dampening.
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
     variant : {"torch", "optax", "keras", "paper", "course"}, default "torch"
         The last three put `lr` into the velocity; only a changing `lr` shows the difference.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -110,26 +91,9 @@ def sgd_update(
     >>> param
     array([0.95, 2.05])
     """
-    apply_rule(
-        SGD_RULE,
-        param,
-        grad,
-        {"velocity": velocity},
-        step,
-        grad_scale,
-        lr=lr,
-        momentum=momentum,
-        dampening=dampening,
-        nesterov=nesterov,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-@mirrored
+@rows_of(sgd_update)
 def sgd_update_rows(
     param: np.ndarray,
     rows: np.ndarray,
@@ -137,35 +101,13 @@ def sgd_update_rows(
     *,
     step: int = 1,
     lr: float = 0.01,
-    weight_decay: float = 0.0,
-    decoupled_weight_decay: bool = False,
-    l1: float = 0.0,
-    maximize: bool = False,
-    grad_scale: float = 1.0,
-    variant: str = "torch",
+    **shared: Unpack[Shared],
 ) -> None:
     """One step of plain SGD (3.1) on some rows of a table, in place.
 
     Parameters
     ----------
-    param : ndarray, shape (N, D), float32 or float64
-        The table; only the rows named are read and overwritten.
-    rows : ndarray of int, shape (K,)
-        Row numbers from 0 to N - 1; the values of a row named twice are added up first (:func:`sum_rows`).
-    values : ndarray, shape (K, D)
-        The gradients of these rows.
     step : int, default 1
-    lr : float, default 0.01
-    weight_decay, decoupled_weight_decay, l1, maximize, grad_scale
-        See :class:`fastdl.optim.Optimizer`.
-        They act on the rows named.
-    variant
-        See :func:`sgd_update`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arrays or numbers that do not fit; nothing was written then.
 
     Notes
     -----
@@ -181,42 +123,10 @@ def sgd_update_rows(
            [-1., -1.],
            [ 0.,  0.]])
     """
-    apply_rows(
-        SGD_RULE,
-        param,
-        rows,
-        values,
-        {},
-        step,
-        grad_scale,
-        lr=lr,
-        momentum=0.0,
-        dampening=0.0,
-        nesterov=False,
-        weight_decay=weight_decay,
-        decoupled_weight_decay=decoupled_weight_decay,
-        l1=l1,
-        maximize=maximize,
-        variant=variant,
-    )
 
 
-class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum or Nesterov's (3.1 to 3.3); the formulas of :func:`sgd_update`.
-
-    Parameters
-    ----------
-    parameters : Arena, or sequence of (parameter, gradient) pairs of arrays
-        See :class:`Optimizer`.
-    lr, momentum, dampening, nesterov, weight_decay, decoupled_weight_decay, l1, maximize, variant
-        By keyword (`lr` also by position), with the defaults of :func:`sgd_update`.
-    groups, clip_norm, clip_order, nonfinite, accumulate, lazy
-        As of :class:`Optimizer`, by keyword.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :class:`Optimizer`; and for ``lazy=True`` with momentum, for which there is no rule for rows.
+class SGD(Optimizer, update=sgd_update, update_rows=sgd_update_rows):
+    """Stochastic gradient descent, with momentum or Nesterov's (3.1 to 3.3).
 
     Examples
     --------
@@ -229,7 +139,3 @@ class SGD(Optimizer):
     >>> bool(abs(param[0]) < 1e-6)
     True
     """
-
-    rule = SGD_RULE
-    update = staticmethod(sgd_update)
-    update_rows = staticmethod(sgd_update_rows)

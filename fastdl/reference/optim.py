@@ -1,4 +1,4 @@
-"""Update rules (3.1) to (3.11) in plain NumPy. Everything is changed in place."""
+"""Update rules (3.1) to (3.15) in plain NumPy. Everything is changed in place."""
 
 import math
 
@@ -226,6 +226,78 @@ def lion_update(
     change = lr * np.sign(betas[0] * m + (1 - betas[0]) * g)
     m[...] = betas[1] * m + (1 - betas[1]) * g
     _move(param, change, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def asgd_update(
+    param, grad, average, *, step, lr=0.01, lambd=0.0001, alpha=0.75, t0=1e6,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    rate = lr * math.exp(-alpha * math.log1p(min(lambd * lr * (step - 1), 1e300)))  # lr / (1 + ...) ** alpha
+    _move(param, rate * (g + lambd * param), lr, weight_decay, decoupled_weight_decay, l1)
+    mu = 1 / max(1, step - 1 - t0)
+    average[...] = param if mu == 1 else average + mu * (param - average)
+
+
+def rprop_update(
+    param, grad, prev, step_size, *, step, lr=0.01, etas=(0.5, 1.2), step_sizes=(1e-6, 50.0),
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    if step == 1:
+        step_size[...] = lr
+    trend = g * prev
+    step_size[trend > 0] *= etas[1]
+    step_size[trend < 0] *= etas[0]
+    step_size[...] = np.minimum(np.maximum(step_size, step_sizes[0]), step_sizes[1])
+    prev[...] = np.where(trend < 0, 0, g)
+    _move(param, np.sign(prev) * step_size, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def adafactor_update(
+    param, grad, row_var=None, col_var=None, variance=None, *, step, lr=0.01, beta2_decay=-0.8, eps1=None, eps2=0.001,
+    d=1.0,
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    if param.size == 0:
+        return
+    eps1 = np.finfo(param.dtype).eps if eps1 is None else eps1
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    fresh, squares = step**beta2_decay, g.astype(np.float64) ** 2
+    if param.ndim < 2:
+        variance += fresh * (squares - variance)
+        v = variance
+    else:
+        row_var += fresh * (squares.mean(-1) - row_var)
+        col_var += fresh * (squares.mean(-2) - col_var)
+        of_all = np.maximum(row_var.astype(np.float64).mean(-1, keepdims=True), eps1)
+        v = (row_var / of_all).astype(param.dtype)[..., None] * col_var[..., None, :]
+    u = g / np.sqrt(np.maximum(v, param.dtype.type(eps1 * eps1)))
+    rate = min(lr, 1 / math.sqrt(step)) * max(eps2, _rms(param)) / max(1.0, _rms(u) / d)
+    _move(param, rate * u, lr, weight_decay, decoupled_weight_decay, l1)
+
+
+def _rms(x):
+    return math.sqrt(np.mean(x.astype(np.float64) ** 2))
+
+
+def muon_update(
+    param, grad, momentum_buffer, *, step=1, lr=0.001, momentum=0.95, nesterov=True,
+    ns_coefficients=(3.4445, -4.775, 2.0315), eps=1e-7, ns_steps=5, adjust_lr_fn="original",
+    weight_decay=0.0, decoupled_weight_decay=False, l1=0.0, maximize=False, grad_scale=1.0, variant="torch",
+):  # fmt: skip
+    if param.size == 0:
+        return
+    g = _gradient(param, grad, grad_scale, maximize, weight_decay, decoupled_weight_decay)
+    momentum_buffer[...] = momentum * momentum_buffer + (1 - momentum) * g
+    x = momentum * momentum_buffer + (1 - momentum) * g if nesterov else momentum_buffer
+    (a, b, c), (rows, columns) = ns_coefficients, param.shape
+    x = (x.T if rows > columns else x) / max(math.sqrt(np.sum(x.astype(np.float64) ** 2)), eps)
+    for _ in range(ns_steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    rate = lr * (math.sqrt(max(1, rows / columns)) if adjust_lr_fn == "original" else 0.2 * math.sqrt(max(param.shape)))
+    _move(param, rate * (x.T if rows > columns else x), lr, weight_decay, decoupled_weight_decay, l1)
 
 
 def average_update(average, param, weight):

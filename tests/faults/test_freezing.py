@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from optim_cases import FOR_MODELS, optimizers
 
 import fastdl as fd
 
@@ -11,7 +12,7 @@ OPTIMIZERS = [
     ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "l1": 0.01}),
     ("Adam", {"lazy": True}),
     ("AdamW", {"weight_decay": 0.3, "clip_norm": 0.5}),
-    *[(name, {}) for name in ("AdaGrad", "AdaDelta", "Adamax", "AMSGrad", "Lion", "NAdam", "RAdam", "RMSProp")],
+    *[(one.__name__, FOR_MODELS.get(one.__name__, {})) for one in optimizers()],
 ]
 
 

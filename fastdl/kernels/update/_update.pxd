@@ -32,6 +32,7 @@ cdef struct Settings:            # the numbers of one step. Which of them a rule
     double mu, beta1, beta2, rho
     double top, stretch          # factors on v, for the largest of it, and on its root
     double eps_in, eps_out       # under the root and beside it
+    double down, up, low, high   # factors on the size of a step, and its bounds
     double scale, l2             # the gradient used is scale grad + l2 param
     double keep, shrink          # param becomes prox(keep param - change), the prox of shrink |param|
 

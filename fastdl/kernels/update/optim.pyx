@@ -1,4 +1,5 @@
-"""Update rules with momentum and the Adam family, (3.1) to (3.3), (3.8) to (3.11): one pass over memory each.
+"""SGD, with momentum (3.1 to 3.3) and averaged (3.12), and the Adam family, (3.8) to (3.11): one pass over memory each;
+and the first pass of Muon (3.15).
 
 An entry takes (arrays, places, scalars, options, num_threads): arrays and places as `_update.pxd` says, the rule's own
 numbers, and scale, l2, keep, shrink. The numbers are copied before a loop: what it stores cannot change them.
@@ -103,6 +104,69 @@ def nesterov(tuple arrays, places, tuple scalars, tuple options, int num_threads
     s.rate, s.mu, s.gain = scalars
     with nogil:
         each(&call, nesterov_part[float], nesterov_part[double])
+
+
+# ---- ASGD (3.12) and Muon's momentum (3.15) ---------------------------------------------------------------
+
+cdef void asgd_part(floating* like, const Call* call, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef floating* p
+    cdef const floating* grad
+    cdef floating* average
+    cdef Settings s = call.settings
+    cdef floating rate = <floating> s.rate, lambd = <floating> s.rho, mu = <floating> s.mu
+    cdef floating new
+    cdef bint whole = s.mu == 1
+    cdef Py_ssize_t k, i
+    for k in range(first, last):
+        p = begin(like, call, k, PARAM)
+        grad = begin(like, call, k, GRAD)
+        average = begin(like, call, k, STATE)
+        for i in range(length(call, k)):
+            new = moved(p[i], rate * (gradient(grad[i], p[i], &s, False) + lambd * p[i]), &s, False)
+            average[i] = new if whole else average[i] + mu * (new - average[i])
+            p[i] = new
+
+
+def asgd(tuple arrays, places, tuple scalars, tuple options, int num_threads):
+    """change = rate (g + lambd p); average += mu (p - average) of the new p, which it becomes where mu = 1"""
+    cdef Call call
+    cdef Settings* s = &call.settings
+    take(&call, 3, arrays, places, options, num_threads)
+    s.rate, s.rho, s.mu = scalars
+    with nogil:
+        each(&call, asgd_part[float], asgd_part[double])
+
+
+cdef void lerp_part(floating* like, const Call* call, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef const floating* p
+    cdef const floating* grad
+    cdef floating* buffer
+    cdef floating* direction
+    cdef Settings s = call.settings
+    cdef floating mu = <floating> s.mu, rest = <floating> (1 - s.mu)
+    cdef floating g, mean
+    cdef bint ahead = s.gain != 0
+    cdef Py_ssize_t k, i
+    for k in range(first, last):
+        p = begin(like, call, k, PARAM)
+        grad = begin(like, call, k, GRAD)
+        buffer = begin(like, call, k, STATE)
+        direction = begin(like, call, k, STATE + 1)
+        for i in range(length(call, k)):
+            g = gradient(grad[i], p[i], &s, False)
+            mean = mu * buffer[i] + rest * g
+            buffer[i] = mean
+            direction[i] = mu * mean + rest * g if ahead else mean
+
+
+def lerp(tuple arrays, places, tuple scalars, tuple options, int num_threads):
+    """mean = mu mean + (1 - mu) g; direction = mean, or mu mean + (1 - mu) g where gain is not 0. p is read alone."""
+    cdef Call call
+    cdef Settings* s = &call.settings
+    take(&call, 4, arrays, places, options, num_threads)
+    s.mu, s.gain = scalars
+    with nogil:
+        each(&call, lerp_part[float], lerp_part[double])
 
 
 # ---- Adam (3.8), AMSGrad (3.9), AdamW (3.10), NAdam, RAdam (3.11) ----------------------------------------

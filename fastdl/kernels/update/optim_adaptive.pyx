@@ -1,5 +1,6 @@
 """Update rules that divide by a running size of the gradient: AdaGrad (3.4), RMSProp (3.5 to 3.7), AdaDelta,
-Adamax; and Lion, which keeps its sign (3.11): one pass over memory each. The entries are as those of `optim.pyx`.
+Adamax; Lion, which keeps its sign (3.11), and Rprop, which keeps that alone (3.13): one pass over memory each. The entries
+are as those of `optim.pyx`.
 """
 cimport numpy as cnp
 from cython cimport floating
@@ -254,6 +255,66 @@ def lion(tuple arrays, places, tuple scalars, tuple options, int num_threads):
     s.rate, s.beta1, s.beta2 = scalars
     with nogil:
         each(&call, lion_part[float], lion_part[double])
+
+
+# ---- Rprop (3.13) --------------------------------------------------------------------------------------
+
+cdef inline void rprop_loop(
+    floating* like, const Call* call, Py_ssize_t first, Py_ssize_t last, bint started,
+) noexcept nogil:
+    cdef floating* p
+    cdef const floating* grad
+    cdef floating* prev
+    cdef floating* step_size
+    cdef Settings s = call.settings
+    cdef floating down = <floating> s.down, up = <floating> s.up
+    cdef floating low = <floating> s.low, high = <floating> s.high, rate = <floating> s.rate
+    cdef floating g, trend, size
+    cdef Py_ssize_t k, i
+    for k in range(first, last):
+        p = begin(like, call, k, PARAM)
+        grad = begin(like, call, k, GRAD)
+        prev = begin(like, call, k, STATE)
+        step_size = begin(like, call, k, STATE + 1)
+        for i in range(length(call, k)):
+            g = gradient(grad[i], p[i], &s, False)
+            trend = g * prev[i]
+            size = (step_size[i] if started else rate) * (up if trend > 0 else down if trend < 0 else 1)
+            size = low if size < low else size
+            size = high if size > high else size
+            g = 0 if trend < 0 else g
+            prev[i] = g
+            step_size[i] = size
+            p[i] = moved(p[i], sign(g) * size, &s, False)
+
+
+cdef void rprop_first(floating* like, const Call* call, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    rprop_loop(like, call, first, last, False)
+
+
+cdef void rprop_part(floating* like, const Call* call, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    rprop_loop(like, call, first, last, True)
+
+
+def rprop_begin(tuple arrays, places, tuple scalars, tuple options, int num_threads):
+    """As rprop, where every step is to have the size rate first."""
+    cdef Call call
+    cdef Settings* s = &call.settings
+    take(&call, 4, arrays, places, options, num_threads)
+    s.rate, s.down, s.up, s.low, s.high = scalars
+    with nogil:
+        each(&call, rprop_first[float], rprop_first[double])
+
+
+def rprop(tuple arrays, places, tuple scalars, tuple options, int num_threads):
+    """size *= up where g prev > 0, down where it is < 0 and g becomes 0, within low and high; change = sign(g) size;
+    prev = g"""
+    cdef Call call
+    cdef Settings* s = &call.settings
+    take(&call, 4, arrays, places, options, num_threads)
+    s.rate, s.down, s.up, s.low, s.high = scalars
+    with nogil:
+        each(&call, rprop_part[float], rprop_part[double])
 
 
 # ---- Averages of parameters -----------------------------------------------------------------------------
