@@ -21,7 +21,7 @@ from measure import Limits, limits, line, measure
 import fastdl as fd
 from fastdl._dispatch import LEVELS, kernels
 
-from .sweeps import sweeps
+from .growth import sweeps
 
 STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
 QUICK_CASES, QUICK_POINTS = 2, 3  # of a topic, of a sweep
@@ -49,7 +49,14 @@ class Piece(NamedTuple):
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
+    parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
+    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
+                        help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
+    parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
+    parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
+    arguments = parser.parse_args()
     if arguments.fresh:
         arguments.out.unlink(missing_ok=True)
     here = records.stamp()
@@ -63,7 +70,7 @@ def main() -> int:
         if left:
             print(f"[{number}/{len(pieces)}]", flush=True)
             failures += not _take(piece._replace(settings=left), here, arguments)
-    for record in records.peers():
+    for record in records.read(sorted(records.PEERS.glob("*.jsonl"))):
         records.append(arguments.out, {**record, **here})
     return min(failures, 1)
 
@@ -81,8 +88,7 @@ def _take(piece: Piece, here: dict[str, Any], arguments: argparse.Namespace) -> 
             print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting.build}: WRONG RESULT, not timed\n{error}")
             good = False
             continue
-        row |= {**here, **piece.told(setting), "limits": found._asdict()}
-        records.append(arguments.out, row)
+        records.append(arguments.out, row | here | piece.told(setting))
         print(line(row), flush=True)
     return good
 
@@ -107,13 +113,10 @@ def _settings(arguments: argparse.Namespace) -> list[Setting]:
     """Builds and numbers of threads, the fastest first."""
     found = fd.show_config(mode="dicts") or {}
     builds = [build for build in reversed(LEVELS) if build in found["builds this processor runs"]]
-    threads = sorted(arguments.threads or _thread_counts(found["cores"]), reverse=True)
+    cores = found["cores"]
+    counts = {min(2**power, cores) for power in range(cores.bit_length() + 1)}  # 1, 2, 4, ... and all
+    threads = sorted(arguments.threads or counts, reverse=True)
     return [Setting(build, number) for build in (builds[:1] if arguments.quick else builds) for number in threads]
-
-
-def _thread_counts(cores: int) -> list[int]:
-    """1, 2, 4, 8 and so on up to the cores, also where these are no power of 2."""
-    return sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
 
 
 def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
@@ -138,17 +141,6 @@ def _affordable(sizes: dict[str, int]) -> dict[str, int]:
     """Fewer steps of a recurrent layer, by whichever name."""
     time = {"steps", "T"} & sizes.keys() if {"hidden", "H"} & sizes.keys() else set()
     return sizes | {name: min(sizes[name], STEPS) for name in time}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
-    parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
-    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
-                        help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
-    parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
-    parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
-    return parser
 
 
 if __name__ == "__main__":

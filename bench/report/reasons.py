@@ -6,11 +6,9 @@ is to be made faster, or a reason is to be written here.
 
 import math
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from records import Record
-
-from .sweeps import MARGIN, Growth
+from .growth import MARGIN, Growth
 
 NONE_GIVEN = "no reason given"
 
@@ -24,17 +22,14 @@ class Reason(NamedTuple):
     limit: str = "*"  # copy, read or multiply_adds
     size: str = "*"  # medium or large
     shape: str = "*"  # of a row against a peer, as "T 64, B 16"
-    dtype: str = "*"
-    peer: str = "*"
     shorter: float = math.inf  # seconds fastdl takes: for what is true of short calls alone
     ratio: float = 0.0  # of the peer's time, at least: for what explains a draw, but no defeat
 
-    def fits(self, what: str, row: Record) -> bool:
-        named = {name: getattr(self, name) for name in ("build", "limit", "size", "shape", "dtype", "peer")}
+    def fits(self, what: str, row: Any) -> bool:
         return (
             any(fnmatchcase(what, pattern) for pattern in self.what)
-            and all(fnmatchcase(str(row.get(name, "")), pattern) for name, pattern in named.items())
-            and row.get("seconds", math.inf) <= self.shorter
+            and all(fnmatchcase(row.get(name, ""), getattr(self, name)) for name in ("build", "limit", "size", "shape"))
+            and row["seconds"] <= self.shorter
             and row.get("ratio", math.inf) >= self.ratio
         )
 
@@ -88,14 +83,14 @@ OF_PEER = (
 )  # fmt: skip
 
 
-def of_limit(row: Record) -> str | None:
+def of_limit(row: Any) -> str:
     """Why a case stays below the machine's limit, if that is known."""
-    return next((reason.text for reason in OF_LIMIT if reason.fits(row["case"], row)), None)
+    return next((reason.text for reason in OF_LIMIT if reason.fits(row["case"], row)), NONE_GIVEN)
 
 
-def of_peer(row: Record) -> str | None:
+def of_peer(row: Any) -> str:
     """Why a peer is as fast or faster, if that is known."""
-    return next((reason.text for reason in OF_PEER if reason.fits(row["work"], row)), None)
+    return next((reason.text for reason in OF_PEER if reason.fits(row["work"], row)), NONE_GIVEN)
 
 
 def of_sweep(axis: str, found: Growth) -> str:
@@ -105,7 +100,7 @@ def of_sweep(axis: str, found: Growth) -> str:
         texts.append("small: " + SMALL[axis])
     if abs(found.last - 1) > MARGIN:
         texts.append("large: " + (LARGE_STEEPER if found.last > 1 else LARGE_FLATTER)[axis])
-    return "; ".join(texts) or f"**{NONE_GIVEN}**"
+    return "; ".join(texts) or NONE_GIVEN
 
 
 SMALL = {
