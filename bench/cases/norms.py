@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, case, normals, of_arrays
+from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, normals, of_arrays
 from fastdl.cli._bench._works import MATRICES
 
 SQUARES = {
@@ -33,8 +33,7 @@ def _values(axis: int, order: float) -> None:
 
     @case("norms", "norm", f"ord={order},axis={axis}", **MATRICES)
     def build(dtype: np.dtype, rows: int, columns: int) -> Work:
-        x = normals(dtype, rows, columns)
-        return Work(lambda: fd.norm(x, order, axis=axis), read=x.nbytes, written=(columns, rows)[axis] * x.itemsize)
+        return call(fd.norm, normals(dtype, rows, columns), order, axis=axis)
 
 
 for _order in (*ORDERS, *OTHER_ORDERS):
@@ -78,11 +77,12 @@ def _shrinking(bound: float) -> Iterator[float]:
 def clip_by_global_norm_(dtype: np.dtype, n: int) -> Work:
     gradient = normals(dtype, n)
     bounds = _shrinking(float(np.linalg.norm(gradient)))
-    return Work(
-        lambda: (fd.clip_by_global_norm_(gradient, next(bounds)), gradient),
-        read=2 * gradient.nbytes,
-        written=gradient.nbytes,
-    )
+    return _in_place(lambda: (fd.clip_by_global_norm_(gradient, next(bounds)), gradient), gradient)
+
+
+def _in_place(run: Callable[[], Any], changed: np.ndarray) -> Work:
+    """What reads an array twice and writes it."""
+    return Work(run, read=2 * changed.nbytes, written=changed.nbytes)
 
 
 def _max_norm(axis: int | None) -> None:
@@ -90,12 +90,7 @@ def _max_norm(axis: int | None) -> None:
     def build(dtype: np.dtype, rows: int, columns: int) -> Work:
         w = normals(dtype, rows, columns)
         bounds = _shrinking(float(np.linalg.norm(w, axis=axis).min()))
-
-        def run() -> np.ndarray:
-            fd.max_norm_(w, next(bounds), axis=axis)
-            return w
-
-        return Work(run, read=2 * w.nbytes, written=w.nbytes)
+        return _in_place(lambda: (fd.max_norm_(w, next(bounds), axis=axis), w), w)
 
 
 for _axis in (None, 0, 1):
@@ -111,10 +106,6 @@ _enter(fd.add_group_lasso_, "axis=1", read=3, arrays=2, weight=1e-4, axis=1, **_
 
 @case("norms", "add_orthogonal_", **SQUARES)
 def add_orthogonal_(dtype: np.dtype, rows: int, columns: int) -> Work:
-    w, gradient = normals(dtype, rows, columns), normals(dtype, rows, columns, seed=1)
-    return Work(
-        lambda: (fd.add_orthogonal_(w, gradient, 1e-4), gradient),
-        read=2 * w.nbytes,
-        written=w.nbytes,
-        multiply_adds=2 * rows * columns**2,
-    )
+    w, gradient = drawn(dtype, (rows, columns), (rows, columns))
+    work = _in_place(lambda: (fd.add_orthogonal_(w, gradient, 1e-4), gradient), gradient)
+    return work._replace(multiply_adds=2 * rows * columns**2)
