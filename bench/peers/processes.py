@@ -8,48 +8,43 @@ import importlib.metadata
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
 from fastdl.cli._bench import _fastdl
 from fastdl.cli._bench._clock import Sample, sample
-from fastdl.cli._bench._peers import PEERS, Peer
+from fastdl.cli._bench._peers import OWN, PEERS, Peer
 from fastdl.cli._bench._table import table
 
 MODELS = ("training.language_model[characters]", "training.classifier")  # what a process trains for its peak memory
 STEPS = 20
 
 
-def adapter(name: str) -> Any:
-    return _fastdl if name == "fastdl" else PEERS[name].adapter
-
-
 def import_times(peer: Peer, runs: int = 5) -> dict[str, Sample]:
     """Seconds of each import in new interpreters, after one that does not count (it writes bytecode)."""
 
-    def seconds(names: Iterable[str]) -> float:
+    def seconds(*names: str) -> float:
         statement = f"import {', '.join(names)}"
         return _output("-c", f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)")
 
-    return _in_turn({"fastdl": lambda: seconds(["fastdl"]), "peer": lambda: seconds(peer.imports)}, runs, skipped=1)
+    return _in_turn({OWN: lambda: seconds("fastdl"), peer.title: lambda: seconds(*peer.imports)}, runs, skipped=1)
 
 
 def installed_sizes(peer: Peer) -> dict[str, Sample]:
     """Bytes on disk of what is installed and of what that pulls in, without bytecode and installers."""
     ours = sum(_size(path) for path in _wheel_files()) + _closure(["numpy"])
-    return {"fastdl": sample([ours]), "peer": sample([_closure(peer.distributions)])}
+    return {OWN: sample([ours]), peer.title: sample([_closure(peer.distributions)])}
 
 
-def peak_memories(name: str, case: str, threads: int, runs: int = 3) -> dict[str, Sample]:
+def peak_memories(peer: Peer, name: str, case: str, threads: int, runs: int = 3) -> dict[str, Sample]:
     """Bytes of a new process that trains a model for 20 steps, ours and the peer's in turn."""
 
     def peak_of(library: str) -> Callable[[], float]:
         return lambda: _output("-m", "peers.processes", library, case, str(threads))
 
-    return _in_turn({"fastdl": peak_of("fastdl"), "peer": peak_of(name)}, runs)
+    return _in_turn({OWN: peak_of(OWN), peer.title: peak_of(name)}, runs)
 
 
 def peak() -> int:
@@ -59,7 +54,7 @@ def peak() -> int:
 
 
 def main(library: str, name: str, threads: int) -> None:
-    module = adapter(library)
+    module = _fastdl if library == OWN else PEERS[library].adapter
     module.set_threads(threads)
     module.FORMS = (False,)  # where a library is compiled in several forms, the others' memory does not count
     case = next(case for case in table() if case.name == name)
@@ -70,11 +65,8 @@ def main(library: str, name: str, threads: int) -> None:
 
 
 def _in_turn(sides: dict[str, Callable[[], float]], runs: int, skipped: int = 0) -> dict[str, Sample]:
-    taken: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(runs + skipped):
-        for side, measure in sides.items():
-            taken[side].append(measure())
-    return {side: sample(found[skipped:]) for side, found in taken.items()}
+    rounds = [{side: measure() for side, measure in sides.items()} for _ in range(runs + skipped)][skipped:]
+    return {side: sample([taken[side] for taken in rounds]) for side in sides}
 
 
 def _output(*arguments: str) -> float:
