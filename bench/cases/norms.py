@@ -3,7 +3,6 @@
 What needs a norm before it can begin reads its array twice, and that is counted.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,9 +18,7 @@ SQUARES = {
     "medium": {"rows": 131, "columns": 128},
     "large": {"rows": 1024, "columns": 1024},
 }
-COMPARED = (1, 2, 3, math.inf)  # with other libraries: of vectors and rows they are in _works
-ORDERS = (0, 2.5)  # the others of users; each has a kernel
-OTHER_ORDERS = (4, 9, 0.5, 100.5, -1, -math.inf)  # the kernels beside, along no axis alone
+ORDERS = (0, 2.5, 1, 2, 3, math.inf)  # of users; each has a kernel. Those of vectors are in _works, with other orders
 
 
 def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:
@@ -36,9 +33,8 @@ def _values(axis: int, order: float) -> None:
         return call(fd.norm, normals(dtype, rows, columns), order, axis=axis)
 
 
-for _order in (*ORDERS, *OTHER_ORDERS):
-    _enter(fd.norm, f"ord={_order}", ord=_order)
-for _axis, _order in [*itertools.product((0, 1), ORDERS), *itertools.product((0,), COMPARED)]:
+_enter(fd.norm, "ord=100.5", ord=100.5)  # which no other library has without overflow
+for _axis, _order in [(1, 0), (1, 2.5), *((0, order) for order in ORDERS)]:  # other rows are in _works
     _values(_axis, _order)
 for _function in (fd.l0, fd.l1, fd.l2, fd.linf, fd.dual_norm, fd.global_norm):
     _enter(_function)

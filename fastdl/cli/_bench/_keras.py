@@ -15,8 +15,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
-from ._common import as_loss, dropped, single, under
-from ._table import Missing, Work
+from ._common import by_layer, dropped, single, under
+from ._table import Arrays, Missing, Work
 
 FORMS = (False, True)  # by XLA or not
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}  # where Keras' gates stand in torch's, and the reverse
@@ -33,6 +33,8 @@ def set_threads(threads: int) -> str:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
+    if kind not in LAYERS:
+        raise Missing(kind)
     layer = _layer(kind, single(weights), zero_output_for_mask=True)
     variables = [variable.value for variable in layer.trainable_variables]
     mask = None if lengths is None else tf.constant(np.arange(len(x)) < lengths[:, None])
@@ -41,17 +43,19 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, mask=mask)
-        return y, tape.gradient(y, [x, *variables], dy)
+        dx, dW, *others = tape.gradient(y, [x, *variables], dy)
+        return {"y": y, "dx": dx, "dW": dW, "others": others}
 
-    def arrays(out: Any) -> dict[str, np.ndarray]:
-        y, (dx, dW, *_) = out
-        return {"y": _swapped(y.numpy()), "dx": _swapped(dx.numpy()), "dW": _gates(kind, dW.numpy()).T}
+    def arrays(out: Any) -> Arrays:
+        y, dx, dW = (out[name].numpy() for name in ("y", "dx", "dW"))
+        return {"y": _swapped(y), "dx": _swapped(dx), "dW": _gates(kind, dW).T}
 
     return _work(passes, (tf.constant(_swapped(x)), tf.constant(_swapped(dy))), arrays)
 
 
 def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    layer, linear = _layer("LSTM", under("lstm", weights), return_state=True), _dense(weights, "linear")
+    ((own,),) = by_layer(under("lstm", weights))
+    layer, linear = _layer("LSTM", own, return_state=True), _dense(weights, "linear")
     layers = [layer, linear]
     if "embedding.weight" in weights:
         embedding = keras.layers.Embedding(*weights["embedding.weight"].shape)
@@ -92,12 +96,12 @@ def _training(loss_of: Callable[..., Any], layers: list, rule: Callable[[], Any]
 
     held = list(given)
 
-    def run() -> float:
+    def run() -> dict[str, float]:
         loss, held[2:] = compiled(*held)
-        return float(loss)
+        return {"loss": float(loss)}
 
     compiled, first = _faster(step, given, [variable.value for variable in [*variables, *adam.variables]])
-    return Work(run, arrays=as_loss, first=first)
+    return Work(run, first=first)
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
@@ -132,15 +136,13 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, training=True)
-        return y, tape.gradient(y, x, dy)
+        return {"y": y, "dx": tape.gradient(y, x, dy)}
 
-    return _work(
-        passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, [part.numpy() for part in out], p)
-    )
+    return _work(passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, _numpy(out), p))
 
 
 def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
-    return _work(lambda x: keras.ops.norm(x, order, axis), (tf.constant(x),), lambda out: {"norm": out.numpy()})
+    return _work(lambda x: {"norm": keras.ops.norm(x, order, axis)}, (tf.constant(x),))
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
@@ -148,18 +150,17 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
         with tf.GradientTape() as tape:
             tape.watch(logits)
             loss = _cross_entropy(targets, logits)
-        return loss, tape.gradient(loss, logits)
+        return {"loss": loss, "gradient": tape.gradient(loss, logits)}
 
-    given = (tf.constant(logits), tf.constant(targets))
-    return _work(passes, given, lambda out: {"loss": out[0].numpy(), "gradient": out[1].numpy()})
+    return _work(passes, (tf.constant(logits), tf.constant(targets)))
 
 
 # ---- layers and functions -----------------------------------------------------------------------------------------
 
 
-def _layer(kind: str, weights: dict, **options: Any) -> Any:
+def _layer(kind: str, weights: list[np.ndarray], **options: Any) -> Any:
     """Keras' layer with torch's weights."""
-    W, R, b, c = (weights[f"{name}_l0"].T for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    W, R, b, c = (array.T for array in weights)
     layer = LAYERS[kind](R.shape[0], return_sequences=True, **options)
     layer.build((None, None, W.shape[0]))
     biases = _gates(kind, np.stack([b, c]))
@@ -190,7 +191,13 @@ def _swapped(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.swapaxes(x, 0, 1))
 
 
-def _work(function: Callable[..., Any], given: tuple, arrays: Callable[..., Any], variables: Any = ()) -> Work:
+def _numpy(out: dict) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in out.items()}
+
+
+def _work(
+    function: Callable[..., Any], given: tuple, arrays: Callable[..., Arrays] = _numpy, variables: Any = ()
+) -> Work:
     compiled, first = _faster(function, given, variables)
 
     def run() -> Any:

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from ._common import as_loss
 from ._peers import limit_blas
 from ._table import Work
 
@@ -21,4 +20,4 @@ def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
         model.coefs_[theirs][:] = weights[f"{ours}.weight"].T
         model.intercepts_[theirs][:] = weights[f"{ours}.bias"]
     del model._optimizer  # the next step starts a new one
-    return Work(lambda: model.partial_fit(x, y).loss_, arrays=as_loss)
+    return Work(lambda: {"loss": model.partial_fit(x, y).loss_})
