@@ -126,13 +126,19 @@ def notes(peers: pd.DataFrame) -> list[str]:
 
 def lost(peers: pd.DataFrame) -> str:
     """The rows that fastdl loses, against whom and why."""
+    found = _lines(peers[peers.ratio < 1], "not known: [open work](performance/open.md)")
+    return table(found.drop(columns="threads").rename(columns={"best peer": "against"}), numbers=2)
+
+
+def _lines(peers: pd.DataFrame, unknown: str) -> pd.DataFrame:
+    """The worst first."""
+    heads = ("work", "shape", "best peer", "why", "threads", "fastdl", "peer over fastdl")
     lines = [
-        [row.work, row["shape"], row.peer, of_peer(row).replace(NONE_GIVEN, "not known: [open work](performance/open.md)"),
-         amount(row), f"{row.ratio:.2f}"]
-        for _, row in peers[peers.ratio < 1].sort_values("ratio", kind="stable").iterrows()
+        [row.work, row["shape"], row.peer, of_peer(row).replace(NONE_GIVEN, unknown), row.threads, amount(row),
+         f"{row.ratio:.2f}"]
+        for _, row in peers.sort_values("ratio", kind="stable").iterrows()
     ]  # fmt: skip
-    heads = ("work", "shape", "against", "why", "fastdl", "peer over fastdl")
-    return table(pd.DataFrame(lines, columns=heads), numbers=2)
+    return pd.DataFrame(lines, columns=heads)
 
 
 # ---- against the machine ----------------------------------------------------------------------------------
@@ -214,14 +220,9 @@ def open_work(machines: list[Machine]) -> str:
 
 
 def below_peers(peers: pd.DataFrame) -> str:
-    """The rows in which the best peer is not clearly slower, the worst first."""
+    """The rows in which the best peer is not clearly slower."""
     best = peers.sort_values("ratio", kind="stable").drop_duplicates(["work", "shape", "dtype", "threads"])
-    lines = [
-        [row.work, row["shape"], row.peer, _reason(of_peer(row)), row.threads, amount(row), f"{row.ratio:.2f}"]
-        for _, row in best[best.ratio < FASTER].iterrows()
-    ]
-    heads = ("work", "shape", "best peer", "why", "threads", "fastdl", "peer over fastdl")
-    return table(pd.DataFrame(lines, columns=heads), numbers=3)
+    return table(_lines(best[best.ratio < FASTER], f"**{NONE_GIVEN}**"), numbers=3)
 
 
 def below_limits(one: Machine) -> str:
@@ -229,7 +230,7 @@ def below_limits(one: Machine) -> str:
     rows = one.rows[one.rows.counts & (one.rows.share < ENOUGH)]
     if rows.empty:
         return table(rows)
-    whys = rows.apply(lambda row: _reason(of_limit(row)), axis=1).rename("why")
+    whys = rows.apply(of_limit, axis=1).replace(NONE_GIVEN, f"**{NONE_GIVEN}**").rename("why")
     spans = rows.groupby(["case", rows.limit.map(UNITS), whys, "build"], sort=False).share.agg(_span)
     found = spans.unstack(fill_value="", sort=False).reindex(columns=one.builds, fill_value="")
     return table(found.reset_index(), numbers=len(one.builds))
@@ -238,10 +239,6 @@ def below_limits(one: Machine) -> str:
 def _span(shares: pd.Series) -> str:
     """From the least share to the greatest."""
     return " to ".join(dict.fromkeys(f"{end:.2f}" for end in (shares.min(), shares.max())))
-
-
-def _reason(text: str) -> str:
-    return f"**{text}**" if text == NONE_GIVEN else text
 
 
 def main() -> None:
