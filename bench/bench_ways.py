@@ -17,7 +17,7 @@ import fastdl as fd
 from fastdl._dispatch import kernels
 from fastdl._memory import aligned_empty
 from fastdl.cli._bench._clock import alternate
-from fastdl.cli._bench._fastdl import WHERE, _model, passes
+from fastdl.cli._bench._fastdl import WHERE, model_of, passes
 from fastdl.reference import recurrent as reference
 
 Runs = dict[str, Callable[[], object]]
@@ -158,7 +158,7 @@ def forty() -> Runs:
 def curvature(sizes: dict[str, int]) -> Runs:
     """A Hessian product and gradients per sample, in gradients of the same model by its own forward and backward."""
     given = _works.hessian_product(SINGLE, **sizes)
-    model, data = _model(given["weights"], sizes["layers"]), (given["x"], given["y"])
+    model, data = model_of(given["weights"]), (given["x"], given["y"])
     point = fd.curvature.LossPoint(model, fd.softmax_cross_entropy, data)
     v = np.random.default_rng(1).standard_normal(point.size).astype(np.float32)
 

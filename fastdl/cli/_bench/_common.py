@@ -36,6 +36,11 @@ def single(weights: Arrays) -> list[np.ndarray]:
     return by_layer(weights)[0][0]
 
 
+def parts(weights: dict[str, Any]) -> list[str]:
+    """A model's layers by name, in order."""
+    return list(dict.fromkeys(key.partition(".")[0] for key in weights))
+
+
 def under(name: str, weights: dict[str, Any]) -> dict[str, Any]:
     """Of a model's weights those of one layer."""
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}

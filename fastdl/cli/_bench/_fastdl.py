@@ -8,7 +8,7 @@ import numpy as np
 
 import fastdl as fd
 
-from ._common import GATES, dropped, stacked, under
+from ._common import GATES, dropped, parts, stacked, under
 from ._table import Arrays, Work, call
 
 WHERE: dict[str, Any] = {"seed": 1, "stream": 2, "step": 3}
@@ -49,27 +49,25 @@ def recurrent(kind: str, weights: Arrays, x: np.ndarray, dy: np.ndarray, lengths
     )
 
 
-def _loaded(layers: dict[str, Any], weights: Arrays) -> Any:
-    for name, layer in layers.items():
-        layer.load_state_dict(under(name, weights))
-    return fd.nn.Sequential(*layers.values())
+def model_of(weights: Arrays, **options: Any) -> Any:
+    """The layers that the weights are of; options are the LSTM's."""
+    layers: list[Any] = []
+    for name in parts(weights):
+        own = under(name, weights)
+        if name == "lstm":
+            wide, inputs = own["weight_ih_l0"].shape
+            layers.append(fd.nn.LSTM(inputs, wide // 4, stacked(own)["num_layers"], **options))
+        else:
+            shape = own["weight"].shape
+            layers.append(fd.nn.Embedding(*shape) if name == "embedding" else fd.nn.Linear(*shape[::-1]))
+        layers[-1].load_state_dict(own)
+        layers += [fd.nn.ReLU()] if name == "hidden" else []
+    return fd.nn.Sequential(*layers)
 
 
-def _model(weights: Arrays, num_layers: int = 1, **options: Any) -> Any:
-    """Embedding, where there is one, LSTM and linear layer."""
-    classes, hidden = weights["linear.weight"].shape
-    layers = {
-        "lstm": fd.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden, num_layers, **options),
-        "linear": fd.nn.Linear(hidden, classes),
-    }
-    if "embedding.weight" in weights:
-        layers = {"embedding": fd.nn.Embedding(*weights["embedding.weight"].shape), **layers}
-    return _loaded(layers, weights)
-
-
-def language_model(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def training(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
     """One bias, as in Keras and thinc."""
-    model = _model(weights, bias="single")
+    model = model_of(weights, bias="single")
     adam = fd.optim.Adam(model.parameters(), lr=lr)
     state = None
 
@@ -78,22 +76,8 @@ def language_model(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> 
         logits, state = model.forward(x, state, return_state=True)
         loss, gradient = fd.softmax_cross_entropy(logits, y)
         model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
-        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
-        adam.step()
-        return {"loss": loss}
-
-    return Work(run, tolerance=1e-4)
-
-
-def classifier(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    sizes = {name: weights[f"{name}.weight"].shape[::-1] for name in ("hidden", "output")}
-    model = _loaded({"hidden": fd.nn.Linear(*sizes["hidden"]), "relu": fd.nn.ReLU(),
-                     "output": fd.nn.Linear(*sizes["output"])}, weights)  # fmt: skip
-    adam = fd.optim.Adam(model.parameters(), lr=lr)
-
-    def run() -> dict[str, float]:
-        loss, gradient = fd.softmax_cross_entropy(model.forward(x), y)
-        model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
+        if clip:
+            fd.optim.clip_grad_norm_(model.parameters(), clip)
         adam.step()
         return {"loss": loss}
 
@@ -141,7 +125,7 @@ def attention(
 
 def hessian_product(weights: Arrays, along: Arrays, x: np.ndarray, y: np.ndarray) -> Work:
     """At a new point each time, as a step of training has it."""
-    model, other = (_model(one, stacked(under("lstm", one))["num_layers"]) for one in (weights, along))
+    model, other = model_of(weights), model_of(along)
     v = np.concatenate([one.data.reshape(-1) for one in other.parameters()])
 
     def run() -> Arrays:

@@ -124,40 +124,45 @@ CELLS = {"LSTM": _lstm, "GRU": _gru, "RNN": lambda state, z, r: (jnp.tanh(z + r)
 
 
 # ---- steps of training ----------------------------------------------------------------------------------
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    """bias_hh stays at zero, since Keras and thinc have one bias."""
-    optax = _optax()
-    fixed = {"bias_hh_l0": jnp.array(weights["lstm.bias_hh_l0"])}
-    zeros = jnp.zeros((x.shape[1], weights["linear.weight"].shape[1]))
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    """Loss and gradient, the rule, the new weights and the state of the next step.
 
-    def loss_of(weights: Weights, state: Any, x: Any, y: Any) -> Any:
-        ((own,),) = by_layer(under("lstm", weights) | fixed)
-        h, state = layer("LSTM", own, weights["embedding.weight"][x] if x.ndim == 2 else x, state)
-        return _cross_entropy(_affine(weights, "linear", h), y), state
+    bias_hh stays at zero, since Keras and thinc have one bias.
+    """
+    optax, zeros = _optax(), None
+    fixed = {key: jnp.array(weights[key]) for key in weights if key == "lstm.bias_hh_l0"}
+    trained = {key: jnp.array(array) for key, array in weights.items() if key not in fixed}
+    if fixed:
+        zeros = [(jnp.zeros((x.shape[1], weights["linear.weight"].shape[1])),) * 2]
+    rule = optax.chain(optax.clip_by_global_norm(clip), optax.adam(lr)) if clip else optax.adam(lr)
 
-    trained = {key: value for key, value in weights.items() if not key.endswith("bias_hh_l0")}
-    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(lr))
-    return _training(loss_of, trained, rule, (zeros, zeros), x, y)
-
-
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    def loss_of(weights: Weights, state: Any, x: Any, y: Any) -> Any:
-        return _cross_entropy(_affine(weights, "output", jax.nn.relu(_affine(weights, "hidden", x))), y), state
-
-    return _training(loss_of, weights, _optax().adam(lr), (), x, y)
-
-
-def _training(loss_of: Callable[..., Any], weights: dict, rule: Any, state: Any, x: np.ndarray, y: np.ndarray) -> Work:
-    """Loss and gradient, the rule, the new weights and the state of the next step."""
+    def loss_of(trained: Weights, state: Any, x: Any, y: Any) -> Any:
+        h, state = forward(trained | fixed, x, state)
+        return _cross_entropy(h, y), state
 
     def step(held: Any, x: Any, y: Any) -> Any:
-        weights, moments, state = held
-        (loss, state), gradient = jax.value_and_grad(loss_of, has_aux=True)(weights, state, x, y)
-        updates, moments = rule.update(gradient, moments, weights)
-        return (_optax().apply_updates(weights, updates), moments, state), {"loss": loss}
+        trained, moments, state = held
+        (loss, state), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained, state, x, y)
+        updates, moments = rule.update(gradient, moments, trained)
+        return (optax.apply_updates(trained, updates), moments, state), {"loss": loss}
 
-    weights = jax.tree.map(jnp.array, weights)
-    return _stepping(step, (weights, rule.init(weights), state), x, y)
+    return _stepping(step, (trained, rule.init(trained), zeros), x, y)
+
+
+def forward(weights: Weights, h: Any, state: Any = None) -> tuple[Any, Any]:
+    """A model's output and the last state of its LSTM's layers."""
+    if "embedding.weight" in weights:
+        h = weights["embedding.weight"][h]
+    if "lstm.weight_ih_l0" in weights:
+        layers, after = by_layer(under("lstm", weights)), []
+        for (own,), before in zip(layers, state or [None] * len(layers), strict=True):
+            h, last = layer("LSTM", own, h, before)
+            after.append(last)
+        state = after
+    for name, then in (("linear", lambda z: z), ("hidden", jax.nn.relu), ("output", lambda z: z)):
+        if f"{name}.weight" in weights:
+            h = then(h @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
+    return h, state
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
@@ -208,8 +213,7 @@ def hessian_product(weights: dict, along: dict, x: np.ndarray, y: np.ndarray) ->
     """`jvp` of `grad`; what compiling takes is the first call's."""
 
     def loss(weights: Weights) -> Any:
-        h = stack("LSTM", under("lstm", weights), weights["embedding.weight"][x])
-        return _cross_entropy(_affine(weights, "linear", h), y)
+        return _cross_entropy(forward(weights, x)[0], y)
 
     def product(out: Any) -> Arrays:
         """In fastdl's order and layout."""
@@ -218,10 +222,6 @@ def hessian_product(weights: dict, along: dict, x: np.ndarray, y: np.ndarray) ->
         return {"product": np.concatenate([part.reshape(-1) for part in turned])}
 
     return _compiled(lambda at, along: jax.jvp(jax.grad(loss), (at,), (along,))[1], weights, along, arrays=product)
-
-
-def _affine(weights: Weights, name: str, x: Any) -> Any:
-    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
 
 def _cross_entropy(logits: Any, y: Any) -> Any:

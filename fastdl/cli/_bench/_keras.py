@@ -15,7 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
-from ._common import by_layer, dropped, single, under
+from ._common import dropped, parts, single, under
 from ._table import Arrays, Missing, Work
 
 FORMS = (False, True)  # by XLA or not
@@ -53,54 +53,33 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
     return _work(passes, (tf.constant(_swapped(x)), tf.constant(_swapped(dy))), arrays)
 
 
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    ((own,),) = by_layer(under("lstm", weights))
-    layer, linear = _layer("LSTM", own, return_state=True), _dense(weights, "linear")
-    layers = [layer, linear]
-    if "embedding.weight" in weights:
-        embedding = keras.layers.Embedding(*weights["embedding.weight"].shape)
-        embedding.build(())
-        embedding.set_weights([weights["embedding.weight"]])
-        layers.append(embedding)
-    B, hidden = x.shape[1], weights["linear.weight"].shape[1]
-
-    def loss_of(x: Any, y: Any, *state: Any) -> Any:
-        h, *state = layer(embedding(x) if x.shape.rank == 2 else x, initial_state=state)
-        return _cross_entropy(y, linear(h)), state
-
-    given = (tf.constant(_swapped(x)), tf.constant(_swapped(y)), tf.zeros((B, hidden)), tf.zeros((B, hidden)))
-    return _training(loss_of, layers, lambda: keras.optimizers.Adam(lr, epsilon=1e-8, global_clipnorm=1.0), given)
-
-
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    hidden, output = _dense(weights, "hidden", activation="relu"), _dense(weights, "output")
-
-    def loss_of(x: Any, y: Any) -> Any:
-        return _cross_entropy(y, output(hidden(x))), []
-
-    given = (tf.constant(x), tf.constant(y))
-    return _training(loss_of, [hidden, output], lambda: keras.optimizers.Adam(lr, epsilon=1e-8), given)
-
-
-def _training(loss_of: Callable[..., Any], layers: list, rule: Callable[[], Any], given: tuple) -> Work:
-    """A step that takes and gives the state, after the inputs and the targets of `given`."""
-    variables = [variable for layer in layers for variable in layer.trainable_variables]
-    adam = rule()
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    """A compiled step that takes and gives the LSTM's state, after the inputs and the targets."""
+    model = {name: _model_part(name, under(name, weights)) for name in parts(weights)}
+    variables = [variable for layer in model.values() for variable in layer.trainable_variables]
+    adam = keras.optimizers.Adam(lr, epsilon=1e-8, global_clipnorm=clip)
     adam.build(variables)
 
-    def step(*given: Any) -> Any:
+    def step(h: Any, y: Any, *state: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss, state = loss_of(*given)
+            for name, layer in model.items():
+                if name == "lstm":
+                    h, *state = layer(h, initial_state=state)
+                else:
+                    h = layer(h)
+            loss = _cross_entropy(y, h)
         adam.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        return loss, state
+        return loss, list(state)
 
-    held = list(given)
+    held = [tf.constant(array if "lstm" not in model else _swapped(array)) for array in (x, y)]
+    if "lstm" in model:
+        held += [tf.zeros((x.shape[1], weights["linear.weight"].shape[1]))] * 2
+    compiled, first = _faster(step, tuple(held), [variable.value for variable in [*variables, *adam.variables]])
 
     def run() -> dict[str, float]:
         loss, held[2:] = compiled(*held)
         return {"loss": float(loss)}
 
-    compiled, first = _faster(step, given, [variable.value for variable in [*variables, *adam.variables]])
     return Work(run, first=first)
 
 
@@ -174,11 +153,14 @@ def _gates(kind: str, array: np.ndarray) -> np.ndarray:
     return np.concatenate([parts[place] for place in ORDER[kind]], axis=-1)
 
 
-def _dense(weights: dict, name: str, **options: Any) -> Any:
-    W, b = weights[f"{name}.weight"].T, weights[f"{name}.bias"]
-    layer = keras.layers.Dense(W.shape[1], **options)
-    layer.build((None, W.shape[0]))
-    layer.set_weights([W, b])
+def _model_part(name: str, own: dict) -> Any:
+    if name == "lstm":
+        return _layer("LSTM", single(own), return_state=True)
+    W = own["weight"] if name == "embedding" else own["weight"].T
+    layer = keras.layers.Embedding(*W.shape) if name == "embedding" else keras.layers.Dense(
+        W.shape[1], activation="relu" if name == "hidden" else None)  # fmt: skip
+    layer.build(() if name == "embedding" else (None, W.shape[0]))
+    layer.set_weights([W, own["bias"]] if "bias" in own else [W])
     return layer
 
 

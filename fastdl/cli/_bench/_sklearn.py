@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier
 
 from ._peers import limit_blas
-from ._table import Work
+from ._table import Missing, Work
 
 
 def set_threads(threads: int) -> str:
@@ -12,7 +12,9 @@ def set_threads(threads: int) -> str:
     return limit_blas(threads)
 
 
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    if "hidden.weight" not in weights:
+        raise Missing("recurrent layers")
     hidden, classes = weights["hidden.weight"].shape[0], np.arange(len(weights["output.weight"]))
     model = MLPClassifier(hidden, alpha=0, batch_size=len(x), learning_rate_init=lr, shuffle=False, epsilon=1e-8)
     model.partial_fit(x, y, classes=classes)  # makes the weights

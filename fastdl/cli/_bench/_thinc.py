@@ -6,7 +6,7 @@ import numpy as np
 from thinc import api
 from thinc.types import Padded
 
-from ._common import by_layer, dropped, single, under
+from ._common import dropped, single, under
 from ._peers import limit_blas
 from ._table import Arrays, Missing, Work
 
@@ -43,15 +43,18 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
     return Work(run, arrays=arrays, note=FIRST_STEP, loose=("dx",))
 
 
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    ((own,),) = by_layer(under("lstm", weights))
-    layer, out = _lstm(own), _dense(api.Softmax, weights, "linear")
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    return _language_model(weights, x, y, lr, clip) if clip else _classifier(weights, x, y, lr)
+
+
+def _language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float) -> Work:
+    layer, out = _lstm(single(under("lstm", weights))), _dense(api.Softmax, weights, "linear")
     embed: Any = api.Embed(*weights["embedding.weight"].shape[::-1]) if "embedding.weight" in weights else None
     if embed:
         embed.set_param("E", weights["embedding.weight"].copy())
     T, B = x.shape[:2]
     lengths, targets = np.full(B, T), y.ravel().astype("i")
-    loss, adam = api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=1.0, **ADAM)
+    loss, adam = api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=clip, **ADAM)
 
     def run() -> Any:
         vectors, embed_backward = embed.begin_update(x.ravel()) if embed else (x, None)
@@ -70,7 +73,7 @@ def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Wo
     return Work(run, arrays=lambda guesses: _loss(guesses, targets), note=note, loose=("loss",))
 
 
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def _classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
     model = api.chain(_dense(api.Relu, weights, "hidden"), _dense(api.Softmax, weights, "output"))
     targets, loss, adam = y.astype("i"), api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=0.0, **ADAM)
 

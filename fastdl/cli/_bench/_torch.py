@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ._common import dropped, stacked
+from ._common import dropped, parts, stacked, under
 from ._table import Arrays, Work
 
 # Fused where PyTorch has it and not slower, else its default on CPUs, a loop.
@@ -68,51 +68,43 @@ def _slstm(weights: dict) -> tuple[Callable[..., Any], dict[str, Any]]:
     return forward, leaves
 
 
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
     """bias_hh stays at zero, since Keras and thinc have one bias."""
-    classes, hidden = weights["linear.weight"].shape
-    layers = {"lstm": torch.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden),
-              "linear": torch.nn.Linear(hidden, classes)}  # fmt: skip
-    if "embedding.weight" in weights:
-        layers["embedding"] = torch.nn.Embedding(*weights["embedding.weight"].shape)
-    model = torch.nn.ModuleDict(layers)
+    model = torch.nn.ModuleDict({name: _module(name, under(name, weights)) for name in parts(weights)})
     model.load_state_dict(_tensors(weights))
-    model["lstm"].bias_hh_l0.requires_grad_(False)
-    embed = model["embedding"] if "embedding" in model else torch.nn.Identity()
+    parameters = [one for name, one in model.named_parameters() if name != "lstm.bias_hh_l0"]
+    adam = torch.optim.Adam(parameters, lr=lr, fused=True)
     state, inputs, targets = None, torch.from_numpy(x), torch.from_numpy(y).flatten()
 
-    def loss_of() -> Any:
+    def forward(h: Any) -> Any:
         nonlocal state
-        h, after = model["lstm"](embed(inputs), state)
-        state = tuple(part.detach() for part in after)
-        return functional.cross_entropy(model["linear"](h).flatten(0, 1), targets)
-
-    return _training(model, loss_of, lr, clip=1.0)
-
-
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    sizes = {name: weights[f"{name}.weight"].shape[::-1] for name in ("hidden", "output")}
-    model = torch.nn.ModuleDict({name: torch.nn.Linear(*size) for name, size in sizes.items()})
-    model.load_state_dict(_tensors(weights))
-    hidden, output = model.values()
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
-    return _training(model, lambda: functional.cross_entropy(output(functional.relu(hidden(inputs))), targets), lr)
-
-
-def _training(model: Any, loss_of: Callable[[], Any], lr: float, clip: float = 0.0) -> Work:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    adam = torch.optim.Adam(parameters, lr=lr, fused=True)
+        for name, module in model.items():
+            if name == "lstm":
+                h, after = module(h, state)
+                state = tuple(part.detach() for part in after)
+            else:
+                h = functional.relu(module(h)) if name == "hidden" else module(h)
+        return h
 
     def run() -> dict[str, float]:
         adam.zero_grad(set_to_none=True)
-        loss = loss_of()
+        loss = functional.cross_entropy(forward(inputs).flatten(0, -2), targets)
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(parameters, clip)
         adam.step()
         return {"loss": loss.item()}
 
+    if "lstm" in model:
+        model["lstm"].bias_hh_l0.requires_grad_(False)
     return Work(run)
+
+
+def _module(name: str, own: dict) -> Any:
+    rows, columns = next(iter(own.values())).shape
+    if name == "lstm":
+        return torch.nn.LSTM(columns, rows // 4)
+    return torch.nn.Embedding(rows, columns) if name == "embedding" else torch.nn.Linear(columns, rows)
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:

@@ -80,8 +80,9 @@ def print_row(case: Case, sizes: Sizes, peers: list[Peer], seconds: float | None
     found = compare(case, sizes, adapters, seconds, reference)
     others = [REFERENCE] * reference + [peer.title for peer in peers]
     if seconds is None:
-        agreed = "".join(f"; {name} agrees, but {one.note}" for name, one in found.works.items() if one.note)
-        print(f"{label(case.title, sizes):{WIDTH}}agrees{agreed}" if not found.wrong else "", flush=True)
+        told = [f"but {work.note}" for work in found.works.values() if work.note]
+        told += [f"{name} has no {what}" for name, what in found.missing.items()]
+        print(f"{label(case.title, sizes):{WIDTH}}{', '.join(['agrees' if len(found.works) > 1 else '-', *told])}", flush=True)
     else:
         print(line(label(case.title, sizes), found.seconds, others), flush=True)
     for name, text in found.wrong.items():

@@ -1,7 +1,8 @@
 """The cases that other libraries have too: problems in plain NumPy, each the arguments of one function of an adapter.
 
-Kinds are ``recurrent``, ``language_model``, ``classifier``, ``optimizer``, ``dropout``, ``norm``, ``cross_entropy``,
-``ctc``, ``attention`` and ``hessian_product``. Weights have torch's names and layouts.
+Kinds are ``recurrent``, ``training``, ``optimizer``, ``dropout``, ``norm``, ``cross_entropy``, ``ctc``, ``attention``
+and ``hessian_product``. Weights have torch's names and layouts; a model is told by its layers' names, in their order:
+``embedding``, ``lstm``, ``linear``, or ``hidden``, which has a ReLU, and ``output``.
 """
 
 import math
@@ -107,13 +108,12 @@ def layers(kind: str, ragged: bool = False, bidirectional: bool = False) -> Call
 def language_model(dtype: np.dtype, T: int, B: int, classes: int, H: int, embedding: int = 0, I: int = 0) -> Problem:  # noqa: E741
     """A step of training: embedding (or none, with inputs of width `I`), LSTM, linear; cross-entropy, clip 1, Adam."""
     rng = np.random.default_rng(0)
-    weights = {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
+    weights = {"embedding.weight": rng.standard_normal((classes, embedding), np.float32)} if embedding else {}
+    weights |= {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
     weights["lstm.bias_hh_l0"][:] = 0  # not trained: Keras and thinc have one bias
     weights |= _linear(rng, "linear", H, classes)
-    if embedding:
-        weights["embedding.weight"] = rng.standard_normal((classes, embedding), np.float32)
     x = rng.integers(0, classes, (T, B)) if embedding else rng.standard_normal((T, B, I), np.float32)
-    return {"weights": weights, "x": x, "y": rng.integers(0, classes, (T, B)), "lr": 1e-3}
+    return {"weights": weights, "x": x, "y": rng.integers(0, classes, (T, B)), "lr": 1e-3, "clip": 1.0}
 
 
 def classifier(dtype: np.dtype, B: int, I: int, H: int, classes: int) -> Problem:  # noqa: E741
@@ -122,7 +122,7 @@ def classifier(dtype: np.dtype, B: int, I: int, H: int, classes: int) -> Problem
     weights = _linear(rng, "hidden", I, H) | _linear(rng, "output", H, classes)
     x, y = rng.standard_normal((B, I), np.float32), rng.integers(0, classes, B)
     y[:classes] = np.arange(classes)[:B]
-    return {"weights": weights, "x": x, "y": y, "lr": 1e-3}
+    return {"weights": weights, "x": x, "y": y, "lr": 1e-3, "clip": None}
 
 
 def optimizer(title: str) -> Callable[..., Problem]:
@@ -222,11 +222,11 @@ for _name, (_kind, *_user, _both) in USERS.items():
     compared(f"recurrent.{_kind}[{_name}]", "recurrent", layers(_kind, bidirectional=_both), (_large,),
              f"{_name}, {_kind}", {"small": _small, "medium": _medium, "large": _large})  # fmt: skip
 _character = {"T": 64, "B": 32, "classes": 96, "embedding": 64, "H": 256}
-compared("training.language_model[characters]", "language_model", language_model, (_character,),
+compared("training.language_model[characters]", "training", language_model, (_character,),
          "character model, a step", calls=3)  # fmt: skip
-compared("training.language_model[tiny]", "language_model", language_model,
+compared("training.language_model[tiny]", "training", language_model,
          _named("T B classes I H", (1, 1, 32, 32, 32)), "tiny model, a step", calls=3)  # fmt: skip
-compared("training.classifier", "classifier", classifier,
+compared("training.classifier", "training", classifier,
          _named("B I H classes", (128, 784, 256, 10), (200, 784, 300, 10), (200, 64, 256, 10)),
          "dense classifier, a step", calls=3)  # fmt: skip
 for _name in OPTIMIZERS:
