@@ -10,7 +10,6 @@ import platform
 import re
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import callgrind
 import trees
@@ -19,11 +18,7 @@ KEPT = Path(__file__).with_suffix(".json")
 LIMIT = 0.03  # of growth. Counts repeat; where memory lies and another Cython or Python move them by less than this
 
 
-class Kept(NamedTuple):
-    """Numbers taken with one compiler."""
-
-    versions: dict[str, str]
-    instructions: dict[str, int]
+Kept = dict[str, dict[str, dict]]  # by compiler the "versions" of what else moves the "instructions" a little
 
 
 def verdict(before: int | None, now: int | None) -> str:
@@ -49,15 +44,17 @@ def report(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
     return told
 
 
-def check(kept: dict[str, Kept], compiler: str, versions: dict[str, str], now: dict[str, int], part: str = "") -> int:
+def check(kept: Kept, compiler: str, versions: dict[str, str], now: dict[str, int], part: str = "") -> int:
     """Compare counts with the numbers kept for their compiler: the exit code."""
     if compiler not in kept:
         print(f"NOT CHECKED: no instructions are kept for {compiler}, only for {', '.join(kept) or 'nothing'}.")
         print("Compare with a commit instead: make instructions BASE=main. Or keep them: make instructions-save")
         return 0
-    told = report({name: count for name, count in kept[compiler].instructions.items() if part in name}, now)
+    before = kept[compiler]
+    told = report({name: count for name, count in before["instructions"].items() if part in name}, now)
     if told["same"] < sum(told.values()):
-        print(f"Kept with {_words(kept[compiler].versions)}, counted with {_words(versions)}.")
+        kept_with, with_ = (", ".join(map(" ".join, one.items())) for one in (before["versions"], versions))
+        print(f"Kept with {kept_with}, counted with {with_}.")
         print("Where this is meant, keep the new numbers: make instructions-save")
     return int(told["grew"] + told["new"] + told["gone"] > 0)  # number and table go together
 
@@ -70,18 +67,6 @@ def made_by(binary: bytes) -> tuple[str, dict[str, str]]:
     compiler = f"clang {clang[1].decode()}" if clang else f"GCC {gcc[1].decode()}" if gcc else "an unknown compiler"
     python = ".".join(platform.python_version_tuple()[:2])
     return compiler, {"Cython": cython[1].decode().replace("_", ".") if cython else "?", "Python": python}
-
-
-def read(path: Path) -> dict[str, Kept]:
-    return {name: Kept(**numbers) for name, numbers in json.loads(path.read_text()).items()} if path.exists() else {}
-
-
-def write(path: Path, kept: dict[str, Kept]) -> None:
-    path.write_text(json.dumps({name: numbers._asdict() for name, numbers in kept.items()}, indent=1) + "\n")
-
-
-def _words(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -98,15 +83,15 @@ def main(argv: list[str] | None = None) -> int:
         return int(report(before, now)["grew"] > 0)
     kernels = trees.ROOT / "fastdl" / "kernels" / callgrind.LEVEL
     compiler, versions = made_by(next(kernels.glob("dense.*.so")).read_bytes())
-    kept = read(KEPT)
+    kept: Kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     if not arguments.save:
         now = callgrind.count(trees.ROOT, arguments.cases) if compiler in kept else {}
         return check(kept, compiler, versions, now, arguments.cases)
     if arguments.cases:
         parser.error("--save keeps all cases")
-    kept[compiler] = Kept(versions, callgrind.count(trees.ROOT))
-    write(KEPT, kept)
-    print(f"{KEPT.name}: {len(kept[compiler].instructions)} numbers kept for {compiler}")
+    kept[compiler] = {"versions": versions, "instructions": callgrind.count(trees.ROOT)}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")  # a case a line: a change of one kernel is one of few lines
+    print(f"{KEPT.name}: {len(kept[compiler]['instructions'])} numbers kept for {compiler}")
     return 0
 
 

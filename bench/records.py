@@ -4,6 +4,7 @@ Records are lines of JSON, one measurement each, with the machine and the commit
 stopped goes on, and a page can be made from the records of several machines.
 """
 
+import functools
 import json
 import subprocess
 from collections.abc import Iterable
@@ -42,6 +43,7 @@ def key(record: Record) -> tuple:
     return (*(record.get(name) for name in names.split()), json.dumps(record.get("sizes")))
 
 
+@functools.cache
 def stamp() -> Record:
     """The machine and the commit, which every record carries."""
     found = fd.show_config(mode="dicts") or {}

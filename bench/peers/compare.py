@@ -20,8 +20,6 @@ from fastdl.cli._bench._tour import line, print_foot, print_head, print_row
 
 from . import processes
 
-MEGABYTE = 1e6
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m peers.compare", description=__doc__)
@@ -35,8 +33,11 @@ def main() -> int:
     _fastdl.set_threads(arguments.threads)
     peer = peer._replace(note=peer.adapter.set_threads(arguments.threads) or "")
     print_head([peer], f"All on {arguments.threads} threads, float32")
-    found = [] if arguments.check else list(of_processes(peer, arguments.peer, arguments.threads))
-    wrong = 0
+    found, wrong = [], 0
+    for name, title, unit, taken in () if arguments.check else processes.rows(peer, arguments.peer, arguments.threads):
+        words, size = (title, 1e-3) if unit == "seconds" else (f"{title}, MB", 1e6)
+        print(line(words, {side: one.median for side, one in taken.items()}, [peer.title], size), flush=True)
+        found.append(record(peer, name, title, {}, taken, unit))
     for case in cases.table():
         for sizes in [case.sizes["small"]][: len(case.shapes)] if arguments.check else case.shapes:
             one = print_row(case, sizes, [peer], None if arguments.check else arguments.seconds)
@@ -44,7 +45,8 @@ def main() -> int:
             if peer.title in one.taken:
                 more = {"first": one.firsts[peer.title], "note": one.works[peer.title].note}
                 found.append(record(peer, case.name, case.title, sizes, one.taken, **more))
-    times = {label(row["work"], row["sizes"]): {OWN: row["ours"][0], peer.title: row["theirs"][0]} for row in found}
+    timed = [row for row in found if row["unit"] == "seconds"]
+    times = {label(row["work"], row["sizes"]): {OWN: row["ours"][0], peer.title: row["theirs"][0]} for row in timed}
     print_foot(times, [peer])
     if arguments.out:
         arguments.out.write_text("".join(json.dumps(row) + "\n" for row in found))
@@ -63,21 +65,6 @@ def record(
         "dtype": "float32" if sizes else "", "unit": unit, unit: ours.median, "ours": ours, "theirs": theirs,
         "ratio": theirs.median / ours.median, "first": None, "note": "", **more,
     }  # fmt: skip
-
-
-def of_processes(peer: Peer, name: str, threads: int) -> list[Record]:
-    """Records about whole processes and installations."""
-    rows = [("import", "import", "seconds", processes.import_times(peer)),
-            ("size", "installed size", "bytes", processes.installed_sizes(peer))]  # fmt: skip
-    for case in cases.table():
-        if case.name in processes.MODELS and hasattr(peer.adapter, case.kind):
-            taken = processes.peak_memories(peer, name, case.name, threads)
-            rows.append((f"memory of {case.name}", f"peak memory, {case.title}", "bytes", taken))
-    for _, title, unit, taken in rows:
-        words = title if unit == "seconds" else f"{title}, MB"
-        medians = {side: one.median for side, one in taken.items()}
-        print(line(words, medians, [peer.title], 1e-3 if unit == "seconds" else MEGABYTE), flush=True)
-    return [record(peer, key, title, {}, taken, unit) for key, title, unit, taken in rows]
 
 
 if __name__ == "__main__":
