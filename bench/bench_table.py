@@ -14,8 +14,11 @@ from cases import SIZES, Case, counted, table
 from measure import Limits, limits, line, measure
 
 import fastdl as fd
+from fastdl._dispatch import kernels
+from fastdl.cli._bench import _fastdl
+from fastdl.cli._bench._peers import OWN, compare
 from fastdl.cli._bench._table import label
-from fastdl.cli._bench._tour import installed, print_row
+from fastdl.cli._bench._tour import installed
 
 SECONDS = 0.15  # for a row, and again for its reference or a peer
 FRESH = 20.0  # seconds that limits are quoted before they are measured again
@@ -48,12 +51,14 @@ def test_function(benchmark, case: Case, size: str, dtype: np.dtype):
 
 @pytest.mark.parametrize(("case", "sizes"), COMPARED)
 def test_against_peers(benchmark, case: Case, sizes: dict):
-    peers = _peers()
-    print()
-    found = print_row(case, sizes, peers, SECONDS * (1 + len(peers)))
+    adapters = {OWN: _fastdl, **{peer.title: peer.adapter for peer in _peers()}}
+    found = compare(case, sizes, adapters, SECONDS * len(adapters), reference=case.kind == "recurrent")
     assert not found.wrong
-    benchmark.extra_info.update(found.seconds)
-    benchmark.pedantic(found.works["fastdl"].run, rounds=3)
+    taken = {name: one.median for name, one in found.taken.items()}
+    told = [f"{name} {1e3 * one:.3f} ms, {one / taken[OWN]:.2f} x" for name, one in taken.items()]
+    print(f"\n{label(case.title, sizes):72} {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(told)}", end="")
+    benchmark.extra_info.update(taken)
+    benchmark.pedantic(found.works[OWN].run, rounds=3)
 
 
 @functools.cache

@@ -111,6 +111,8 @@ def _digits(values: Any, digits: int) -> Any:
 # ---- against other libraries ------------------------------------------------------------------------------
 def against_peers(peers: pd.DataFrame) -> str:
     """A line for each work, a column for each peer."""
+    if peers.empty:
+        return ""
     groups = peers.groupby(["work", peers.peer + " " + peers.version], sort=False).ratio
     cells = groups.agg(lambda ratios: f"**{mean(ratios):.2f}**" if ratios.min() < 1 else f"{mean(ratios):.2f}")
     shapes = groups.size().groupby("work", sort=False).max().rename("shapes")
