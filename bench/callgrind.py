@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from trees import environment
 
 MARKS = Path(__file__).with_name("marks.c")
@@ -43,8 +44,8 @@ def count(tree: Path, part: str = "") -> dict[str, int]:
 def _run(tree: Path, folder: Path, dtype: str, part: str) -> dict[str, int]:
     """The counts of one type, by a process of its own."""
     out = folder / dtype
-    command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes",
-               f"--callgrind-out-file={out}", sys.executable, "-m", "callgrind", folder / "marks.so", dtype, part]  # fmt: skip
+    options = ["-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes", f"--callgrind-out-file={out}"]
+    command = ["valgrind", *options, sys.executable, "-m", "callgrind", folder / "marks.so", dtype, part]
     subprocess.run(command, check=True, cwd=tree, env=environment(tree, FASTDL_ISA=LEVEL))
     with out.open() as lines:
         return parse(lines, f"/fastdl/kernels/{LEVEL}/")
@@ -87,8 +88,9 @@ def main(library: str, wanted: str, part: str = "") -> None:
 
     marks = ctypes.CDLL(library)
     gc.disable()
-    for name, case, dtype in [(f"{case.name} {dtype}", case, dtype) for case in counted() for dtype in case.dtypes]:
-        if dtype != wanted or part not in name:
+    for case in counted():
+        dtype, name = np.dtype(wanted), f"{case.name} {wanted}"
+        if dtype not in case.dtypes or part not in name:
             continue
         try:
             case.work("small", dtype).run()  # what is imported late or looked up once belongs to no call

@@ -103,7 +103,10 @@ def test_the_shares_of_a_case_stand_in_one_line_by_build():
 def test_the_best_peer_alone_decides_and_the_worst_row_comes_first():
     found = [peer("PyTorch", 1.09), peer("JAX", 3.0), peer("thinc", 1.1, "GRU"), peer("JAX", 0.4, "Adam, a step")]
     lines = cells(pages.below_peers(loaded(row(), *found).peers))
-    assert [(line[0], line[2], line[-1]) for line in lines] == [("Adam, a step", "JAX", "0.40"), ("LSTM", "PyTorch", "1.09")]
+    assert [(line[0], line[2], line[-1]) for line in lines] == [
+        ("Adam, a step", "JAX", "0.40"),
+        ("LSTM", "PyTorch", "1.09"),
+    ]
 
 
 def test_nothing_short_is_said_in_words():

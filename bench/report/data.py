@@ -13,7 +13,7 @@ from measure import roofline
 BUILDS = ("baseline", "avx2", "avx512")  # from the plainest
 DTYPES = ("float32", "float64")
 BEYOND_CACHES = 1 << 24  # bytes: less is moved at the speed of a cache
-OF_PEERS = "case peer version work shape dtype threads ratio seconds bytes note of".split()
+OF_PEERS = ["case", "peer", "version", "work", "shape", "dtype", "threads", "ratio", "seconds", "bytes", "note", "of"]
 
 
 class Machine(NamedTuple):

@@ -14,18 +14,12 @@ from .data import DTYPES, Machine, mean
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 BLUE, ORANGE, BLACK = COLOURS[0], COLOURS[1], COLOURS[-1]
 MARKERS = "osD^vP*X"
-STYLE = {
-    "svg.hashsalt": "fastdl",  # else the ids are random
-    "svg.fonttype": "none",  # text stays text: a tenth of the size
-    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True,
-    "grid.color": "#e3e3e3", "grid.linewidth": 0.7, "legend.frameon": False, "lines.markeredgewidth": 0,
-    "figure.facecolor": "white", "savefig.facecolor": "white",  # the page may be dark
-}  # fmt: skip
-SCALED = """\
-recurrent.lstm_forward recurrent.lstm_backward recurrent.gru_forward recurrent.rnn_forward[tanh] sequence.ctc_loss
-sequence.dot_attention_forward dense.linear_forward dense.softmax_cross_entropy dense.tanh
-dropout.dropout_forward[p=0.5] random.words_to_normal optim.adam_update norms.norm[ord=2]
-""".split()  # what the threads picture shows, by case
+STYLE = Path(__file__).with_name("style.mplstyle")
+SCALED = (  # what the threads picture shows, by case
+    "recurrent.lstm_forward", "recurrent.lstm_backward", "recurrent.gru_forward", "recurrent.rnn_forward[tanh]",
+    "sequence.ctc_loss", "sequence.dot_attention_forward", "dense.linear_forward", "dense.softmax_cross_entropy",
+    "dense.tanh", "dropout.dropout_forward[p=0.5]", "random.words_to_normal", "optim.adam_update", "norms.norm[ord=2]",
+)  # fmt: skip
 
 
 def draw(machines: list[Machine], folder: Path) -> list[Path]:
@@ -36,7 +30,7 @@ def draw(machines: list[Machine], folder: Path) -> list[Path]:
         raise ImportError("the pictures of the report need matplotlib: pip install 'fastdl[bench]'") from error
     written = []
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(fname=STYLE):
         for number, machine in enumerate(machines, 1):
             for name, figure in _figures(machine):
                 written.append(folder / f"{name}{suffix(number)}.svg")
@@ -157,7 +151,9 @@ def _cost(machine: Machine) -> Any:
         for (name, points), colour, marker in zip(own.items(), COLOURS, MARKERS, strict=False):
             axes.plot(points, f"{marker}-", color=colour, markersize=4, label=name)
         first = next(iter(own.values()))
-        axes.plot(first.index, first.index * (first.iloc[-1] / first.index[-1]), ":", color="0.4", label="in proportion")
+        axes.plot(
+            first.index, first.index * (first.iloc[-1] / first.index[-1]), ":", color="0.4", label="in proportion"
+        )
         _round_numbers(axes.xaxis, [value for points in own.values() for value in points.index])
         _round_numbers(axes.yaxis, [value for points in own.values() for value in points])
         axes.set_xlabel(axis)

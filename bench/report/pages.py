@@ -13,7 +13,7 @@ from measure import UNITS
 from records import RECORDS, ROOT
 
 from . import draw
-from .data import DTYPES, Machine, amount, duration, load, mean, three
+from .data import Machine, amount, duration, load, mean, three
 from .growth import growth
 from .reasons import NONE_GIVEN, of_limit, of_peer, of_sweep
 
@@ -215,7 +215,11 @@ def growths(one: Machine) -> str:
 def open_work(machines: list[Machine]) -> str:
     parts = []
     for one in machines:
-        parts += [f"## {one.label}\n", f"### Less than {FASTER} times as fast as the best peer\n", below_peers(one.peers)]
+        parts += [
+            f"## {one.label}\n",
+            f"### Less than {FASTER} times as fast as the best peer\n",
+            below_peers(one.peers),
+        ]
         parts += [f"### Below {ENOUGH} of the machine's limit\n", below_limits(one)]
     count = "".join(parts).count(f"**{NONE_GIVEN}**")
     return _text("open", faster=FASTER, enough=ENOUGH, none=NONE_GIVEN, count=count) + "\n".join(parts)

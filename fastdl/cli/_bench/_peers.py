@@ -69,7 +69,9 @@ class Found(NamedTuple):
         return {name: one.median for name, one in self.taken.items()} | dict.fromkeys(self.wrong)
 
 
-def compare(case: Case, sizes: Sizes, adapters: dict[str, Any], seconds: float | None, reference: bool = False) -> Found:
+def compare(
+    case: Case, sizes: Sizes, adapters: dict[str, Any], seconds: float | None, reference: bool = False
+) -> Found:
     """Do the work by each adapter, assert that they agree, and only then time them in turn (None: not at all)."""
     works, missing, wrong = {}, {}, {}
     for name, adapter in adapters.items():
@@ -91,7 +93,7 @@ def compare(case: Case, sizes: Sizes, adapters: dict[str, Any], seconds: float |
 def agree(case: Case, works: dict[str, Work], expected: str) -> tuple[dict[str, str], dict[str, float]]:
     """What tells the results of each contender's first calls from those of the expected one, "" where nothing does,
     and the seconds of each one's first call."""
-    told, firsts = dict.fromkeys(works, ""), {}
+    told, firsts = dict.fromkeys(works, ""), dict[str, float]()
     for _ in range(case.calls):
         found: dict[str, Arrays] = {}
         for name, work in works.items():

@@ -235,8 +235,8 @@ def on_reference(case: Case, size: str | Sizes, dtype: np.dtype) -> Work:
 
 def arrays_of(result: Any) -> Iterator[np.ndarray]:
     """The arrays and numbers in what a function returns."""
-    if isinstance(result, (tuple, list)):
-        for part in result:
+    if isinstance(result, (tuple, list, dict)):
+        for part in result.values() if isinstance(result, dict) else result:
             yield from arrays_of(part)
     elif result is not None:
         yield np.asarray(result)

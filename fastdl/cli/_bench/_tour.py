@@ -82,7 +82,10 @@ def print_row(case: Case, sizes: Sizes, peers: list[Peer], seconds: float | None
     if seconds is None:
         told = [f"but {work.note}" for work in found.works.values() if work.note]
         told += [f"{name} has no {what}" for name, what in found.missing.items()]
-        print(f"{label(case.title, sizes):{WIDTH}}{', '.join(['agrees' if len(found.works) > 1 else '-', *told])}", flush=True)
+        print(
+            f"{label(case.title, sizes):{WIDTH}}{', '.join(['agrees' if len(found.works) > 1 else '-', *told])}",
+            flush=True,
+        )
     else:
         print(line(label(case.title, sizes), found.seconds, others), flush=True)
     for name, text in found.wrong.items():
@@ -109,12 +112,15 @@ def print_foot(times: dict[str, Times], peers: list[Peer], others: Iterable[str]
     print("\n-: has no such work, or none that is the same.")
     lost = []
     for other in [*others, *(peer.title for peer in peers)]:
-        factors = {name: row[other] / row[OWN] for name, row in times.items() if row.get(other) and row[OWN]}
+        pairs = {name: (row.get(other), row.get(OWN)) for name, row in times.items()}
+        factors = {name: taken / own for name, (taken, own) in pairs.items() if taken and own}
         losses = [f"  {other} takes {factor:.2f} x  {name}" for name, factor in factors.items() if factor < 1]
         lost += losses
         if factors:
             mean = geometric_mean(factors.values())
-            print(f"{other}: {mean:.2f} x as long in geometric mean of {len(factors)} rows; fastdl loses {len(losses)}.")
+            print(
+                f"{other}: {mean:.2f} x as long in geometric mean of {len(factors)} rows; fastdl loses {len(losses)}."
+            )
     for peer in peers:
         if peer.note:
             print(f"{peer.title}: {peer.note}")

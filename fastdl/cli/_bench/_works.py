@@ -211,12 +211,12 @@ def _named(names: str, *shapes: tuple[int, ...]) -> tuple[Sizes, ...]:
 # ---- the table ------------------------------------------------------------------------------------------
 for _kind in ("LSTM", "GRU", "RNN"):
     compared(f"recurrent.{_kind}", "recurrent", layers(_kind), _named("T B I H", *LAYERS), _kind)
-compared("recurrent.sLSTM", "recurrent", layers("sLSTM"),
-         _named("T B I H heads", (64, 16, 64, 64, 1), (64, 32, 128, 128, 4), (100, 64, 128, 256, 4)), "sLSTM")  # fmt: skip
+_shapes = _named("T B I H heads", (64, 16, 64, 64, 1), (64, 32, 128, 128, 4), (100, 64, 128, 256, 4))
+compared("recurrent.sLSTM", "recurrent", layers("sLSTM"), _shapes, "sLSTM")
 compared("recurrent.LSTM[ragged]", "recurrent", layers("LSTM", ragged=True), _named("T B I H", (400, 32, 64, 128)),
          "ragged LSTM")  # fmt: skip
 for _name, (_kind, *_user, _both) in USERS.items():
-    _large = dict(zip(("T", "B", "I", "H", "layers"), _user, strict=True))
+    (_large,) = _named("T B I H layers", tuple(_user))
     _medium = _large | {"T": min(_large["T"], 16)}
     _small = {key: min(size, most) for (key, size), most in zip(_large.items(), (3, 3, 5, 7, 3), strict=True)}
     compared(f"recurrent.{_kind}[{_name}]", "recurrent", layers(_kind, bidirectional=_both), (_large,),
@@ -237,12 +237,12 @@ for _p in (0.5, 0.1, 0.9):
     compared("training.dropout" + (f"[p={_p}]" if _p != 0.5 else ""), "dropout", dropout(_p),
              _named("n", (1 << 14,), (1_000_000,), (1 << 24,)), f"dropout p={_p}")  # fmt: skip
 for _order in (1, 2, 3, math.inf, 0, 2.5, 4, 9, 0.5, -1, -math.inf):
-    _large = [{"n": 1 << 24}] if _order in (1, 2, 3, math.inf) else []
-    compared(f"norms.norm[ord={_order}]", "norm", norm(_order), ({"n": 1_000_000}, *_large), f"norm of order {_order:g}",
-             VECTORS, (SINGLE, DOUBLE))  # fmt: skip
-    if _large:
-        compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],),
-                 f"norm of order {_order:g} of rows", MATRICES, (SINGLE, DOUBLE))  # fmt: skip
+    _often, _title = _order in (1, 2, 3, math.inf), f"norm of order {_order:g}"
+    _shapes = _named("n", (1_000_000,), *[(1 << 24,)] * _often)
+    compared(f"norms.norm[ord={_order}]", "norm", norm(_order), _shapes, _title, VECTORS, (SINGLE, DOUBLE))
+    if _often:
+        compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],), f"{_title} of rows",
+                 MATRICES, (SINGLE, DOUBLE))  # fmt: skip
 compared("dense.softmax_cross_entropy", "cross_entropy", cross_entropy, _named("rows classes", (2048, 104), (32, 96)),
          "softmax cross-entropy", CLASSES, (SINGLE, DOUBLE))  # fmt: skip
 compared("sequence.CTC", "ctc", ctc, _named("T B classes S", (100, 16, 30, 20), (50, 1, 30, 10), (400, 32, 64, 60),
