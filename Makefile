@@ -14,7 +14,7 @@ $(STAMP): $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "setuptools>=77" "cython>=3.2" "numpy>=2.0"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,train,plot]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[dev,train,plot,bench]"
 	touch $@
 
 train: $(STAMP)  ## Train a character model on real text (about a minute), then write with it
@@ -44,7 +44,6 @@ MEASURED := build/report/$(if $(QUICK),quick,records).jsonl
 bench-report: SECONDS ?= $(if $(QUICK),0.02,0.1)
 bench-report: $(STAMP)  ## Measure every kernel, write docs/performance.md with its pictures and the README's rows of speed
 	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
-	$(REPORT).draw $(or $(RECORDS),$(MEASURED)) --folder $(PAGE)
 	$(REPORT).pages $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md $(if $(QUICK),,--readme README.md)
 
 TASKS ?=

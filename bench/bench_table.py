@@ -16,19 +16,17 @@ from measure import Limits, limits, line, measure
 import fastdl as fd
 from fastdl._dispatch import kernels
 from fastdl.cli._bench import _fastdl
-from fastdl.cli._bench._clock import alternate
-from fastdl.cli._bench._peers import PEERS, against, agree, here
+from fastdl.cli._bench._peers import OWN, compare
 from fastdl.cli._bench._table import label
+from fastdl.cli._bench._tour import installed
 
-SECONDS = 0.15  # for a row, and again for its reference
+SECONDS = 0.15  # for a row, and again for its reference or a peer
 FRESH = 20.0  # seconds that limits are quoted before they are measured again
 
 ROWS = [
     pytest.param(case, size, dtype, id=f"{case.name}-{size}-{dtype}")
-    for case in counted()
-    for dtype in case.dtypes
-    for size in SIZES
-]
+    for case in counted() for dtype in case.dtypes for size in SIZES
+]  # fmt: skip
 COMPARED = [
     pytest.param(case, sizes, id=f"{case.name}-{label(case.title, sizes)}") for case in table() for sizes in case.shapes
 ]
@@ -39,17 +37,8 @@ def limits_now(dtype: np.dtype) -> Limits:
     """The best seen in this run, measured again from time to time: on a shared machine a moment may be a poor one."""
     taken, best = _seen.get(dtype, (-FRESH, Limits(0, 0, 0)))
     if time.monotonic() - taken >= FRESH:
-        _seen[dtype] = time.monotonic(), best.or_more(limits(dtype, 0.1))
+        _seen[dtype] = time.monotonic(), Limits(*map(max, best, limits(dtype, 0.1)))
     return _seen[dtype][1]
-
-
-@functools.cache
-def peers() -> dict:
-    """The adapters of the peers in this interpreter, on as many threads."""
-    found = {peer.title: peer.adapter for peer in PEERS.values() if here(peer)}
-    for adapter in found.values():
-        adapter.set_threads(fd.get_num_threads())
-    return found
 
 
 @pytest.mark.parametrize(("case", "size", "dtype"), ROWS)
@@ -62,16 +51,16 @@ def test_function(benchmark, case: Case, size: str, dtype: np.dtype):
 
 @pytest.mark.parametrize(("case", "sizes"), COMPARED)
 def test_against_peers(benchmark, case: Case, sizes: dict):
-    works, missing = against(case, sizes, {"fastdl": _fastdl} | peers())
-    told, _ = agree(case, works, "fastdl")
-    assert not any(told.values()), told
-    taken = alternate({name: work.run for name, work in works.items()}, seconds=2 * SECONDS * len(works))
-    own = taken.pop("fastdl")
-    text = "".join(
-        f"; {name} {1e3 * one.median:.3f} ms, {one.median / own.median:.2f} x" for name, one in taken.items()
-    )
-    text += f"; without: {', '.join(missing)}" if missing else ""
-    spread = f"{1e3 * own.median:.3f} ms ({1e3 * own.low:.3f} to {1e3 * own.high:.3f})"
-    print(f"\n{label(case.title, sizes):66} {kernels.level}, {fd.get_num_threads()} threads: {spread}{text}", end="")
-    benchmark.extra_info.update({name: one.median / own.median for name, one in taken.items()}, build=kernels.level)
-    benchmark.pedantic(works["fastdl"].run, rounds=3)
+    adapters = {OWN: _fastdl, **{peer.title: peer.adapter for peer in _peers()}}
+    found = compare(case, sizes, adapters, SECONDS * len(adapters), reference=case.kind == "recurrent")
+    assert not found.wrong
+    taken = {name: one.median for name, one in found.taken.items()}
+    told = [f"{name} {1e3 * one:.3f} ms, {one / taken[OWN]:.2f} x" for name, one in taken.items()]
+    print(f"\n{label(case.title, sizes):72} {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(told)}", end="")
+    benchmark.extra_info.update(taken)
+    benchmark.pedantic(found.works[OWN].run, rounds=3)
+
+
+@functools.cache
+def _peers() -> list:
+    return installed(fd.get_num_threads())

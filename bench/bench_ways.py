@@ -5,6 +5,8 @@ Each entry gives runs by name, asserted by the entry itself; the first is what t
 """
 
 import functools
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +19,7 @@ import fastdl as fd
 from fastdl._dispatch import kernels
 from fastdl._memory import aligned_empty
 from fastdl.cli._bench._clock import alternate
-from fastdl.cli._bench._fastdl import WHERE, _model, passes
+from fastdl.cli._bench._fastdl import WHERE, model_of, passes
 from fastdl.reference import recurrent as reference
 
 Runs = dict[str, Callable[[], object]]
@@ -158,7 +160,7 @@ def forty() -> Runs:
 def curvature(sizes: dict[str, int]) -> Runs:
     """A Hessian product and gradients per sample, in gradients of the same model by its own forward and backward."""
     given = _works.hessian_product(SINGLE, **sizes)
-    model, data = _model(given["weights"], sizes["layers"]), (given["x"], given["y"])
+    model, data = model_of(given["weights"]), (given["x"], given["y"])
     point = fd.curvature.LossPoint(model, fd.softmax_cross_entropy, data)
     v = np.random.default_rng(1).standard_normal(point.size).astype(np.float32)
 
@@ -202,13 +204,29 @@ def complex_steps() -> Runs:
     return {"real": lambda: gradient(arrays, dy), "complex": lambda: gradient(bent, dy + 0j)}
 
 
+def generator(method: str, numpys: str) -> Runs:
+    """A million numbers, beside NumPy's generator of the same words."""
+    rng, theirs = fd.random.Generator(1), np.random.Generator(np.random.Philox(1))
+    draw = getattr(theirs, numpys)
+    return {"fastdl": lambda: getattr(rng, method)(size=1 << 20), "NumPy": lambda: draw(1 << 20, dtype=SINGLE)}
+
+
+def importing() -> Runs:
+    """New interpreters, which import NumPy alone and fastdl beside it."""
+    runs = {what: functools.partial(subprocess.run, [sys.executable, "-c", f"import {what}"], check=True)
+            for what in ("numpy", "numpy, fastdl")}  # fmt: skip
+    return {f"import {what}": run for what, run in runs.items()}
+
+
 WAYS: dict[str, Callable[[], Runs]] = {
     **{name: functools.partial(option, name) for name in OPTIONS},
     "threads": threads, "ragged": ragged, "subnormals": subnormals, "products": products, "masks": masks,
     "forty": forty,
     **{f"curvature {sizes}": functools.partial(curvature, sizes)
        for case in table() if case.name == "curvature.product" for sizes in case.shapes},
-    "hessian": hessian, "complex": complex_steps,
+    "hessian": hessian, "complex": complex_steps, "import": importing,
+    "generator, uniform": functools.partial(generator, "uniform", "random"),
+    "generator, normal": functools.partial(generator, "normal", "standard_normal"),
 }  # fmt: skip
 
 
@@ -216,7 +234,7 @@ WAYS: dict[str, Callable[[], Runs]] = {
 def test_way(benchmark, name):
     """On one thread by its processor time, which other work on the machine disturbs less."""
     runs = WAYS[name]()
-    clock = time.process_time if fd.get_num_threads() == 1 else time.perf_counter
+    clock = time.process_time if fd.get_num_threads() == 1 and name != "import" else time.perf_counter
     taken = alternate(runs, seconds=0.5 * len(runs), clock=clock)
     first = next(iter(taken.values())).median
     told = [f"{key} {1e3 * one.median:.3f} ms, {one.median / first:.2f} x" for key, one in taken.items()]

@@ -1,4 +1,4 @@
-"""The timing gate: the working tree against another commit, each in a process of its own, case by case in turn.
+"""The timing gate: the working tree against another commit, case by case, with pytest-benchmark.
 
 ``python bench/compare.py --base REF``: see ``docs/tracking.md``.
 """
@@ -6,142 +6,99 @@
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
-from contextlib import ExitStack
+import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
-from cases import SIZES, Case, counted
-from tracking import trees
-from tracking.ratios import Ratio, ratio, suspected, verdict
+import trees
+from cases import counted
 
-LIMIT = 1.10  # of new / base, beyond which its bound must be too
-TURNS = (16, 32, 64)  # of each side at the first look at a case, and at the further ones if it seems changed
-SECONDS = 0.01  # of a turn
+LIMIT = 1.10  # of new / base, which every look must be beyond
+LOOKS = (0.02, 0.05, 0.05, 0.1)  # seconds a case: one look at all, the others at what seems changed
+ROUND = 1e-3  # seconds: the shortest stretch between two looks at the clock
 
-
-class Row(NamedTuple):
-    """What is measured of a case."""
-
-    case: str
-    dtype: str
-    size: str
-
-    def __str__(self) -> str:
-        return f"{self.case} {self.dtype} {self.size}"
+Times = dict[str, float]  # seconds a call, by case and type
 
 
-class Look(NamedTuple):
-    """Seconds a call of both sides, and their ratio."""
+def timed(tree: Path, names: list[str], seconds: float, threads: int) -> Times:
+    """The best round of each call, in a process that imports the tree's fastdl: what others do here only ever adds.
 
-    base: float
-    new: float
-    ratio: Ratio
-
-
-class Side:
-    """A process that imports one commit's fastdl."""
-
-    def __init__(self, tree: Path, threads: int) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, trees.BENCH / "tracking" / "worker.py"],
-            env=trees.environment(tree, OMP_NUM_THREADS=str(threads)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        found = Path(self._answer()["fastdl"])
-        if not found.is_relative_to(tree):
-            raise SystemExit(f"{found} was imported in place of the fastdl in {tree}")
-
-    def __enter__(self) -> "Side":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def time(self, row: Row, seconds: float) -> float | None:
-        self._process.stdin.write(json.dumps({**row._asdict(), "seconds": seconds}) + "\n")
-        self._process.stdin.flush()
-        return self._answer()["seconds"]
-
-    def _answer(self) -> dict:
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("a worker ended early")
-        return json.loads(line)
+    On one thread by its processor time, which other load on the machine moves little; on more by the time of day.
+    """
+    clock = "time.thread_time" if threads == 1 else "time.perf_counter"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        command = [
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-quiet",
+            "--benchmark-disable-gc", f"--benchmark-json={out}", f"--benchmark-timer={clock}",
+            f"--benchmark-min-time={ROUND}", f"--benchmark-max-time={seconds}",
+            *(f"{trees.BENCH / 'bench_calls.py'}::test_call[{name}]" for name in names),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=tree, env=trees.environment(tree, OMP_NUM_THREADS=str(threads)),
+                              capture_output=True, text=True)  # fmt: skip
+        if done.returncode:
+            raise SystemExit(done.stdout + done.stderr)
+        if not out.exists() or not out.stat().st_size:
+            return {}  # this fastdl can run none of them
+        found = json.loads(out.read_text())
+    origin = Path(found["machine_info"]["fastdl"]["file"])
+    if not origin.is_relative_to(tree):
+        raise SystemExit(f"{origin} was imported in place of the fastdl in {tree}")
+    return {one["param"]: one["stats"]["min"] for one in found["benchmarks"]}
 
 
-def look(base: Side, new: Side, row: Row, turns: int) -> Look | None:
-    """Let both take turns, A B B A and so on; None where one of them cannot run the case."""
-    times: dict[Side, list[float]] = {base: [], new: []}
-    for turn in range(turns):
-        for side in (base, new) if turn % 2 == 0 else (new, base):
-            taken = side.time(row, SECONDS)
-            if taken is None:
-                return None
-            times[side].append(taken)
-    best = min(times[base]), min(times[new])
-    return Look(*best, ratio(times[base], times[new]).held_to(best[1] / best[0]))
+def verdict(ratios: list[float]) -> str:
+    """What the looks at a case agree on: each came from fresh processes, which places memory anew."""
+    if not ratios:
+        return "new"
+    return "slower" if min(ratios) > LIMIT else "faster" if max(ratios) < 1 / LIMIT else "same"
 
 
-def compare(base: Path, rows: list[Row], threads: int) -> dict[Row, list[Look]]:
-    """Look at every row; then again, by fresh processes and for longer, at those that seem changed."""
-    found: dict[Row, list[Look]] = {row: [] for row in rows}
-    for turns in TURNS:
-        with ExitStack() as stack:
-            sides = [stack.enter_context(Side(tree, threads)) for tree in (base, trees.ROOT)]
-            for row in rows:
-                if (seen := look(*sides, row, turns)) is not None:
-                    found[row].append(seen)
-        rows = [row for row in rows if suspected(_ratios(found[row]), LIMIT)]
+def compare(base: Path, names: list[str], threads: int) -> dict[str, list[float]]:
+    """New over base, look by look: at every case, then again at those that seem changed."""
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for number, seconds in enumerate(LOOKS):
+        sides = [base, trees.ROOT][:: -1 if number % 2 else 1]  # who begins changes
+        taken = {tree: timed(tree, names, seconds, threads) for tree in sides}
+        for name in names:
+            if all(name in times for times in taken.values()):
+                found[name].append(taken[trees.ROOT][name] / taken[base][name])
+        names = [name for name in names if verdict(found[name]) in ("slower", "faster")]
+        if not names:
+            break
     return found
 
 
-def report(found: dict[Row, list[Look]]) -> bool:
-    """Print the table; whether nothing is slower."""
+def report(found: dict[str, list[float]]) -> bool:
+    """Print what changed; whether nothing is slower."""
     told = dict.fromkeys(("slower", "faster", "same", "new"), 0)
-    print(f"{'base us':>12} {'new us':>12} {'new/base':>9} {'bounds':>14}")
-    for row, looks in found.items():
-        what = verdict(_ratios(looks), LIMIT)
+    for name, ratios in found.items():
+        what = verdict(ratios)
         told[what] += 1
-        if looks:
-            last = looks[-1]
-            bounds = f"{last.ratio.low:.3f} to {last.ratio.high:.3f}"
-            times = f"{1e6 * last.base:12.2f} {1e6 * last.new:12.2f} {last.ratio.middle:9.3f} {bounds:>14}"
-        else:
-            times = " " * 50
-        print(f"{times}  {what:6}  {row}")
+        if what != "same":
+            looks = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+            print(f"{what:6} {statistics.median(ratios) if ratios else 0:6.3f}  {name}  ({looks})")
     print(", ".join(f"{count} {what}" for what, count in told.items()))
     return told["slower"] == 0
-
-
-def _ratios(looks: list[Look]) -> list[Ratio]:
-    return [look.ratio for look in looks]
-
-
-def _rows(cases: list[Case], part: str, size: str) -> list[Row]:
-    rows = [Row(case.name, dtype.name, size) for case in cases for dtype in case.dtypes]
-    return [row for row in rows if part in str(row)]
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Time the working tree against another commit.")
     parser.add_argument("--base", default="HEAD", metavar="REF", help="the commit compared with (default: HEAD)")
-    parser.add_argument("--cases", default="", metavar="PART", help="only cases whose name and type contain this")
-    parser.add_argument("--size", default="medium", choices=SIZES)
+    parser.add_argument("--cases", default="", metavar="PART", help="only cases whose name or type contains this")
     parser.add_argument("--threads", type=int, default=1, help="1: processor time; more: time of day")
     arguments = parser.parse_args(argv)
-    rows = _rows(counted(), arguments.cases, arguments.size)
-    if not rows:
+    names = [f"{case.name} {dtype}" for case in counted() for dtype in case.dtypes]
+    names = [name for name in names if arguments.cases in name]
+    if not names:
         raise SystemExit(f"no case contains {arguments.cases!r}")
-    print(
-        f"{trees.commit(arguments.base)[:12]} (base) against the working tree (new): {len(rows)} cases, "
-        f"build {os.environ.get('FASTDL_ISA', 'of this processor')}, {arguments.threads} threads"
-    )
-    return 0 if report(compare(trees.built(arguments.base), rows, arguments.threads)) else 1
+    build = os.environ.get("FASTDL_ISA", "of this processor")
+    base = trees.commit(arguments.base)[:12]
+    told = f"{len(names)} cases, build {build}, {arguments.threads} threads"
+    print(f"{base} (base) against the working tree (new): {told}")
+    return 0 if report(compare(trees.built(arguments.base), names, arguments.threads)) else 1
 
 
 if __name__ == "__main__":

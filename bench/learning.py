@@ -6,26 +6,24 @@ PyTorch where that is installed. A finished run is a line of JSON in the file of
 
 import argparse
 import json
+import multiprocessing
+import os
 import statistics
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from lessons import lessons
+from lessons import lessons, run_lesson
 from peers.__main__ import ROOT, installed, variables
 
 import fastdl as fd
 
 RECORDS = ROOT / "build" / "learning.jsonl"
-LIBRARIES = ["fastdl", "PyTorch"]
-WORKER = "lessons"  # the module a worker runs
 INITS = {"LSTM": ("torch", "keras", "gers"), "GRU": ("torch", "keras")}
 COLUMNS = [("fastdl", "torch"), ("fastdl", "keras"), ("fastdl", "gers"), ("PyTorch", "torch")]
 
@@ -38,37 +36,6 @@ class Run(NamedTuple):
     cell: str
     init: str
     seed: int
-
-
-class Worker:
-    """A process in which a library learns, one run after another."""
-
-    def __init__(self, library: str) -> None:
-        python = sys.executable if library == "fastdl" else installed("pytorch")
-        self._process = subprocess.Popen(
-            [python, "-m", WORKER, library],
-            env=variables(1),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # which tells it that no more comes, and waits
-
-    def learn(self, run: Run, limit: int, seconds: float) -> dict[str, Any] | None:
-        """What came of the run; None where the seconds were over before."""
-        told = {**run._asdict(), "limit": limit, "seconds": seconds}
-        del told["library"]
-        self._process.stdin.write(json.dumps(told) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{run.library} ended with status {self._process.wait()} in {run}")
-        return json.loads(answer)
 
 
 class Records:
@@ -104,29 +71,14 @@ def planned(tasks: list[str], libraries: list[str], seeds: range) -> Iterator[Ru
 
 
 def work_through(runs: list[Run], records: Records, limits: dict[str, int], jobs: int, minutes: float) -> None:
-    """Learn until all is done or the time is up, `jobs` runs at once."""
-    end, waiting, lock = time.monotonic() + 60 * minutes, iter(runs), threading.Lock()
-
-    def work() -> None:
-        workers: dict[str, Worker] = {}
-        with ExitStack() as stack:
-            while (left := end - time.monotonic()) > 0:
-                with lock:
-                    run = next(waiting, None)
-                if run is None:
-                    break
-                if run.library not in workers:
-                    workers[run.library] = stack.enter_context(Worker(run.library))
-                start = time.monotonic()
-                found = workers[run.library].learn(run, limits[run.task], left)
-                if found is not None:
-                    with lock:
-                        records.add(run, {**found, "seconds": round(time.monotonic() - start, 2)})
-                    print(f"{' '.join(map(str, run))}: {told(found)}", flush=True)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        for done in [pool.submit(work) for _ in range(jobs)]:
-            done.result()
+    """Learn until all is done or the time is up, `jobs` runs at once, each in a process that has one thread."""
+    end, context = time.time() + 60 * minutes, multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context) as pool:
+        asked = {pool.submit(run_lesson, *run, limits[run.task], end): run for run in runs}
+        for done in as_completed(asked):
+            if (found := done.result()) is not None:
+                records.add(asked[done], found)
+                print(f"{' '.join(map(str, asked[done]))}: {told(found)}", flush=True)
 
 
 def told(found: dict[str, Any]) -> str:
@@ -156,12 +108,23 @@ def cell_of(records: Records, task: str, cell: str, library: str, init: str) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python bench/learning.py", description=__doc__)
+    parser.add_argument("--tasks", nargs="*", default=[], metavar="TASK", help="some of them (default: all)")
+    parser.add_argument("--seeds", type=int, default=12, help="of each (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="after which it stops (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=min(2, fd.get_num_threads()), help="runs at once, a thread each")
+    parser.add_argument("--steps", type=int, help="at most of a run, to see whether it works")
+    parser.add_argument("--out", type=Path, default=RECORDS, help="file of records, added to")
+    parser.add_argument("--without-peer", action="store_true", help="leave PyTorch out")
+    given = parser.parse_args(arguments)
     if unknown := set(given.tasks) - set(lessons()):
         raise SystemExit(f"--tasks: got {', '.join(sorted(unknown))}, expected some of {', '.join(lessons())}")
     limits = {task: min(lesson.limit, given.steps or lesson.limit) for task, lesson in lessons().items()}
     records = Records(given.out, limits)
-    libraries = ["fastdl"] if given.without_peer or installed("pytorch") is None else LIBRARIES
+    if not given.without_peer and find_spec("torch") is None and (python := installed("pytorch")):
+        os.execve(python, [python, __file__, *sys.argv[1:]], variables(1))  # where both libraries are
+    libraries = ["fastdl"] if given.without_peer or find_spec("torch") is None else ["fastdl", "PyTorch"]
     seeds = range(given.first, given.first + given.seeds)
     runs = list(planned(given.tasks or list(lessons()), libraries, seeds))
     left = [run for run in runs if run not in records.of]
@@ -173,19 +136,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("PyTorch is not installed: make bench-peers PEERS=pytorch installs it.")
     print(f"{missing} runs are left: the same command goes on." if missing else "All runs are done.")
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python bench/learning.py", description=__doc__)
-    parser.add_argument("--tasks", nargs="*", default=[], metavar="TASK", help="some of them (default: all)")
-    parser.add_argument("--seeds", type=int, default=12, help="of each (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=60, help="after which it stops (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=min(2, fd.get_num_threads()), help="runs at once, a thread each")
-    parser.add_argument("--steps", type=int, help="at most of a run, to see whether it works")
-    parser.add_argument("--out", type=Path, default=RECORDS, help="file of records, added to")
-    parser.add_argument("--without-peer", action="store_true", help="leave PyTorch out")
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,16 +2,10 @@
 
 A lesson says all that a run depends on but the library, the cell, the first values and the seed. Data are NumPy's, so
 every library is given the same batches for a seed.
-
-``python -m lessons LIBRARY`` runs lessons as told, line by line, on one thread. A request is ``{"task", "cell", "init",
-"seed", "limit", "seconds"}`` in JSON, the answer what ``learn`` gives: ``{"steps", "learnt", "loss"}``, or null where
-the seconds are over.
 """
 
 import functools
 import importlib
-import json
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -104,12 +98,12 @@ def lessons() -> dict[str, Lesson]:
 
 
 def learn(
-    lesson: Lesson, step: Callable[[np.ndarray, np.ndarray], float], seed: int, seconds: float = np.inf
+    lesson: Lesson, step: Callable[[np.ndarray, np.ndarray], float], seed: int, end: float = np.inf
 ) -> dict[str, Any] | None:
     """Steps until the lesson is learnt, or all of them, and the mean loss of the last ones; None where time is up."""
-    rng, losses, end = np.random.default_rng(seed), [], time.monotonic() + seconds
+    rng, losses = np.random.default_rng(seed), []
     for taken in range(1, lesson.limit + 1):
-        if time.monotonic() > end:
+        if time.time() > end:
             return None
         losses.append(step(*lesson.draw(rng, lesson.T, lesson.B)))
         mean = float(np.mean(losses[-RECENT:]))
@@ -177,14 +171,13 @@ def by_torch(lesson: Lesson, cell: str, init: str, seed: int) -> Step:
     return step
 
 
-def main(library: str) -> None:
+def run_lesson(
+    library: str, task: str, cell: str, init: str, seed: int, limit: int, end: float
+) -> dict[str, Any] | None:
+    """What came of learning a lesson from a seed, with its seconds; None where `end`, a time of day, comes before."""
+    lesson, start = lessons()[task]._replace(limit=limit), time.time()
+    if start > end:
+        return None
     learner = {"fastdl": by_fastdl, "PyTorch": by_torch}[library]
-    for line in sys.stdin:
-        asked = json.loads(line)
-        lesson = lessons()[asked["task"]]._replace(limit=asked["limit"])
-        step = learner(lesson, asked["cell"], asked["init"], asked["seed"])
-        print(json.dumps(learn(lesson, step, asked["seed"], asked["seconds"])), flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    found = learn(lesson, learner(lesson, cell, init, seed), seed, end)
+    return found and {**found, "seconds": round(time.time() - start, 2)}

@@ -11,7 +11,7 @@ import fastdl as fd
 from fastdl._dispatch import kernels
 from fastdl._memory import aligned_empty
 from fastdl.cli._bench._clock import Sample, alternate, turn
-from fastdl.cli._bench._table import DOUBLE, Case, Sizes, Work, assert_result, on_reference
+from fastdl.cli._bench._table import DOUBLE, Case, Sizes, assert_result, on_reference
 
 BYTES = 1 << 26  # of each array that is copied or read: more than any cache in front of memory
 UNITS = {"copy": "copying", "read": "reading", "multiply_adds": "multiply-adds"}
@@ -23,25 +23,6 @@ class Limits(NamedTuple):
     copy: float  # bytes read plus bytes written
     read: float  # bytes
     multiply_adds: float
-
-    def least(self, work: Work) -> dict[str, float]:
-        """The seconds that the work takes at least, by each limit that applies: the roofline is the longest.
-
-        What only reads is held to the speed of reading, what writes too to that of copying. A row that takes less
-        had its data from a cache.
-        """
-        memory = "copy" if work.written > work.read / 16 else "read"
-        moved = work.read + work.written
-        return {memory: moved / getattr(self, memory), "multiply_adds": work.multiply_adds / self.multiply_adds}
-
-    def share(self, work: Work, seconds: float) -> dict[str, Any]:
-        """Which limit binds, and the least time over the time taken."""
-        least = self.least(work)
-        name = max(least, key=lambda name: least[name])
-        return {"limit": name, "share": least[name] / seconds}
-
-    def or_more(self, other: "Limits") -> "Limits":
-        return Limits(*map(max, self, other))
 
 
 def limits(dtype: np.dtype, seconds: float = 0.3) -> Limits:
@@ -68,6 +49,18 @@ def peak(double: bool = False) -> tuple[Callable[[], object], float]:
     return run, run() * threads
 
 
+def roofline(row: Any, limits: Any) -> tuple[Any, Any]:
+    """Which limit binds a row, and the least time over the time taken; of a frame with a row a line too.
+
+    What only reads is held to the speed of reading, what writes too to that of copying. A row that takes less had
+    its data from a cache.
+    """
+    memory = np.where(row["written"] > row["read"] / 16, "copy", "read")
+    moving = (row["read"] + row["written"]) / np.where(memory == "copy", limits["copy"], limits["read"])
+    computing = row["multiply_adds"] / limits["multiply_adds"]
+    return np.where(computing > moving, "multiply_adds", memory), np.maximum(moving, computing) / row["seconds"]
+
+
 def measure(
     case: Case, size: str | Sizes, dtype: np.dtype, limits: Limits, seconds: float = 0.3, reference: bool = True
 ) -> dict[str, Any]:
@@ -79,19 +72,22 @@ def measure(
     """
     taken = assert_result(case, size if reference else "small", dtype)
     work = case.work(size, dtype)
+    cost = work.cost()
     runs = {"fastdl": work.run}
     if reference and taken <= seconds:
         runs["reference"] = on_reference(case, size, dtype).run
     samples = alternate(runs, seconds * len(runs), least=3)
     own = samples["fastdl"]
     other = samples.get("reference", Sample(taken, taken, taken, 1)).median if reference else None
-    return {
+    row = {
         "case": case.name, "size": size, "dtype": dtype.name, "build": kernels.level, "threads": fd.get_num_threads(),
-        "seconds": own.median, "low": own.low, "high": own.high, "runs": own.runs,
-        "read": work.read, "written": work.written, "multiply_adds": work.multiply_adds,
-        "gbytes_s": (work.read + work.written) / own.median / 1e9, "gflops": 2 * work.multiply_adds / own.median / 1e9,
-        **limits.share(work, own.median), "reference_ratio": other / own.median if other else None,
+        "seconds": own.median, "low": own.low, "high": own.high, "runs": own.runs, **cost,
+        "gbytes_s": (cost["read"] + cost["written"]) / own.median / 1e9,
+        "gflops": 2 * cost["multiply_adds"] / own.median / 1e9, "limits": limits._asdict(),
+        "reference_ratio": other / own.median if other else None,
     }  # fmt: skip
+    limit, share = roofline(row, row["limits"])
+    return row | {"limit": str(limit), "share": float(share)}
 
 
 def line(row: dict[str, Any]) -> str:

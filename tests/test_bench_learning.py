@@ -71,7 +71,7 @@ def test_a_lesson_is_learnt_when_the_mean_of_the_last_steps_says_so():
     assert told([0.0] * 50)["steps"] == RECENT
     assert told([0.6] * 50) == {"steps": 50, "learnt": False, "loss": pytest.approx(0.6)}
     assert told([0.6, np.nan, 0.1])["steps"] == 2
-    assert told([0.6] * 50, seconds=-1) is None
+    assert told([0.6] * 50, end=0) is None
 
 
 def test_the_script_learns_one_seed_and_goes_on(tmp_path, capsys):
@@ -91,12 +91,6 @@ def test_the_script_learns_one_seed_and_goes_on(tmp_path, capsys):
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines[:5] == first
     assert sorted(one["seed"] for one in lines) == [0] * 5 + [1] * 5
-
-
-def test_a_library_that_ends_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(learning, "WORKER", "no_such_module")
-    with pytest.raises(RuntimeError, match="fastdl ended with status 1 in Run"):
-        learning.main(["--tasks", "copying", "--without-peer", "--seeds", "1", "--out", str(tmp_path / "found.jsonl")])
 
 
 def test_records_of_another_lesson_do_not_count(tmp_path):

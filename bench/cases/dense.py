@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals, of_arrays
+from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals, of_arrays
 
 ROWS = {
     "small": {"rows": 9, "inputs": 33, "outputs": 37},
@@ -19,41 +19,26 @@ WORDS = {
 
 @case("dense", "linear_forward", **ROWS)
 def linear_forward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
-    x, W, b = normals(dtype, rows, inputs), normals(dtype, inputs, outputs, seed=1), normals(dtype, outputs, seed=2)
-    return Work(
-        lambda: fd.linear_forward(x, W, b),
-        read=x.nbytes + W.nbytes + b.nbytes,
-        written=rows * outputs * x.itemsize,
-        multiply_adds=rows * inputs * outputs,
-    )
+    given = drawn(dtype, (rows, inputs), (inputs, outputs), (outputs,))
+    return call(fd.linear_forward, *given, multiply_adds=rows * inputs * outputs)
 
 
 @case("dense", "linear_backward", **ROWS)
 def linear_backward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
-    dy, x, W = (
-        normals(dtype, rows, outputs),
-        normals(dtype, rows, inputs, seed=1),
-        normals(dtype, inputs, outputs, seed=2),
-    )
-    return Work(
-        lambda: fd.linear_backward(dy, x, W),
-        read=dy.nbytes + x.nbytes + W.nbytes,
-        written=x.nbytes + W.nbytes + outputs * x.itemsize,
-        multiply_adds=2 * rows * inputs * outputs,
-    )
+    given = drawn(dtype, (rows, outputs), (rows, inputs), (inputs, outputs))
+    return call(fd.linear_backward, *given, multiply_adds=2 * rows * inputs * outputs)
 
 
 @case("dense", "embedding_forward", **WORDS)
 def embedding_forward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
     index, W = integers(vocabulary, words), normals(dtype, vocabulary, width)
-    taken = words * width * W.itemsize
-    return Work(lambda: fd.embedding_forward(index, W), read=index.nbytes + taken, written=taken)
+    return call(fd.embedding_forward, index, W, read=index.nbytes + words * width * W.itemsize)  # of the rows used
 
 
 @case("dense", "embedding_backward", **WORDS)
 def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
     index, W, dy = integers(vocabulary, words), normals(dtype, vocabulary, width), normals(dtype, words, width, seed=1)
-    return Work(lambda: fd.embedding_backward(dy, index, W), read=index.nbytes + dy.nbytes, written=W.nbytes)
+    return call(fd.embedding_backward, dy, index, W, read=index.nbytes + dy.nbytes)
 
 
 def _activation(name: str) -> None:
@@ -63,8 +48,7 @@ def _activation(name: str) -> None:
 
     @case("dense", f"{name}_backward", **VECTORS)
     def slope(dtype: np.dtype, n: int) -> Work:
-        dy, y = normals(dtype, n), forward(normals(dtype, n, seed=1))
-        return Work(lambda: backward(dy, y), read=2 * y.nbytes, written=y.nbytes)
+        return call(backward, normals(dtype, n), forward(normals(dtype, n, seed=1)))
 
 
 for _name in ("tanh", "sigmoid", "relu"):

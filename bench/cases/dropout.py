@@ -6,13 +6,18 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import SINGLE, VECTORS, Work, case, integers, normals, of_arrays
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, call, case, integers, normals, of_arrays
 
 WHERE = {"seed": 1, "stream": 2, "step": 3}
 SEQUENCES = {
     "small": {"steps": 3, "batch": 5, "width": 67},
     "medium": {"steps": 11, "batch": 15, "width": 301},
     "large": {"steps": 64, "batch": 256, "width": 1024},
+}
+WORDS = {
+    "small": {"words": 35, "vocabulary": 11, "width": 37},
+    "medium": {"words": 501, "vocabulary": 500, "width": 101},
+    "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
 }
 
 
@@ -31,27 +36,17 @@ _enter(fd.zoneout_forward, arrays=2, read=2)
 _enter(fd.zoneout_backward, written=2)
 
 
-def _mask(form: str, bits: int) -> None:
+def _mask(form: str) -> None:
     @case("dropout", "dropout_mask", form, **VECTORS, dtypes=(SINGLE,))
     def build(dtype: np.dtype, n: int) -> Work:
-        return Work(lambda: fd.dropout_mask(n, form=form, dtype=dtype, **WHERE), written=-(-n * bits // 8))
+        return call(fd.dropout_mask, n, form=form, dtype=dtype, **WHERE)
 
 
-_mask("bytes", 8)
-_mask("bits", 1)
+_mask("bytes")
+_mask("bits")
 
 
-@case(
-    "dropout",
-    "embedding_dropout",
-    small={"words": 35, "vocabulary": 11, "width": 37},
-    medium={"words": 501, "vocabulary": 500, "width": 101},
-    large={"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
-)
+@case("dropout", "embedding_dropout", **WORDS)
 def embedding_dropout(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
     x, index = normals(dtype, words, width), integers(vocabulary, words)
-    return Work(
-        lambda: fd.embedding_dropout(x, index, vocabulary, **WHERE),
-        read=x.nbytes + index.nbytes,
-        written=x.nbytes,
-    )
+    return call(fd.embedding_dropout, x, index, vocabulary, **WHERE)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, case, integers, normals
+from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals
 
 TABLES = {
     "small": {"rows": 41, "touched": 13, "width": 37},
@@ -83,13 +83,8 @@ _rule(fd.optim.RAdam, "first steps", step=1)
 
 @case("optim", "average_update", **VECTORS)
 def average_update(dtype: np.dtype, n: int) -> Work:
-    average, param = normals(dtype, n), normals(dtype, n, seed=1)
-
-    def run() -> np.ndarray:
-        fd.optim.average_update(average, param, 0.01)
-        return average
-
-    return Work(run, read=2 * param.nbytes, written=param.nbytes)
+    average, param = drawn(dtype, (n,), (n,))
+    return Work(lambda: (fd.optim.average_update(average, param, 0.01), average), 2 * param.nbytes, param.nbytes)
 
 
 def _row_rule(function: Callable[..., None], states: str) -> None:
@@ -115,10 +110,4 @@ _row_rule(fd.optim.adam_update_rows, "m v")
 
 @case("optim", "sum_rows", **TABLES)
 def sum_rows(dtype: np.dtype, rows: int, touched: int, width: int) -> Work:
-    numbers, values = integers(max(touched // 2, 1), touched), normals(dtype, touched, width)
-    distinct = np.unique(numbers).size
-    return Work(
-        lambda: fd.optim.sum_rows(numbers, values),
-        read=numbers.nbytes + values.nbytes,
-        written=distinct * (8 + width * values.itemsize),
-    )
+    return call(fd.optim.sum_rows, integers(max(touched // 2, 1), touched), normals(dtype, touched, width))

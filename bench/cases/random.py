@@ -3,7 +3,7 @@
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import SINGLE, VECTORS, Work, case
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, call, case
 
 ONE_BLOCK: dict[str, dict[str, int]] = {"small": {}, "medium": {}, "large": {}}
 
@@ -15,7 +15,7 @@ def philox(dtype: np.dtype) -> Work:
 
 @case("random", "random_words", **VECTORS, dtypes=(SINGLE,))
 def random_words(dtype: np.dtype, n: int) -> Work:
-    return Work(lambda: fd.random.random_words(7, 0, n), written=4 * n)
+    return call(fd.random.random_words, 7, 0, n)
 
 
 def _of_words(name: str, *arguments: float) -> None:
@@ -25,7 +25,7 @@ def _of_words(name: str, *arguments: float) -> None:
     def build(dtype: np.dtype, n: int) -> Work:
         n += n % 2  # normals come in pairs
         words = fd.random.random_words(7, 0, n * dtype.itemsize // 4)
-        return Work(lambda: function(words, *arguments, dtype), read=words.nbytes, written=n * dtype.itemsize)
+        return call(function, words, *arguments, dtype)
 
 
 _of_words("words_to_uniform", -1.0, 2.0)

@@ -3,13 +3,12 @@
 A tape may be used any number of times, so a backward's forward runs once, when the work is built.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import Work, case, integers, normals
+from fastdl.cli._bench._table import Work, call, case, drawn, integers, normals
 
 SHAPES = {
     "small": {"steps": 3, "batch": 5, "inputs": 9, "hidden": 19},
@@ -28,18 +27,21 @@ STATES = {
 }
 
 
+STATES_OF = {"lstm": 2, "slstm": 4}  # of the others one
+
+
 class Layer(NamedTuple):
     """Arguments of a forward call, and what they cost."""
 
-    arguments: tuple[np.ndarray, ...]  # x, h0, [c0,] W_x, W_h, b
+    arguments: tuple[np.ndarray, ...]  # x, the states, W_x, W_h, b
     options: dict[str, Any]
     multiply_adds: int  # forward
-    output: int  # bytes of h, and of c where there is one
+    output: int  # bytes of all states over time
     kept: int  # bytes the tape holds beside: the gates, and what a projection is made of
 
 
 def _layer(
-    dtype: np.dtype, gates: int, biases: int, cell_state: bool, steps: int, batch: int, inputs: int, hidden: int,
+    dtype: np.dtype, gates: int, biases: int, states: int, steps: int, batch: int, inputs: int, hidden: int,
     option: str = "", recurrence: str = "dense",
 ) -> Layer:  # fmt: skip
     """A layer with standard normal inputs, weights of a size that keeps the gates alive, and one option by name."""
@@ -58,27 +60,21 @@ def _layer(
         options["lengths"] = np.resize(-(-steps * np.array([3, 1, 4, 2]) // 4), batch)
         rows = int(options["lengths"].sum())
     scale = 1 / np.sqrt(inputs + out).astype(dtype)
-    x, h0, c0 = (
-        normals(dtype, steps, batch, inputs),
-        normals(dtype, batch, out, seed=1),
-        normals(dtype, batch, hidden, seed=2),
-    )
-    W_x, W_h = (
-        normals(dtype, inputs, gates * hidden, seed=3) * scale,
-        normals(dtype, out, gates * hidden, seed=4) * scale,
-    )
+    x, h0, c0, W_x, W_h, b = drawn(dtype, (steps, batch, inputs), (batch, out), (batch, hidden),
+                                   (inputs, gates * hidden), (out, gates * hidden), (biases * hidden,))  # fmt: skip
+    W_x, W_h = W_x * scale, W_h * scale
     if recurrence == "diagonal":
         W_h = W_h[0] / scale / 4
     elif recurrence == "heads":
         W_h = normals(dtype, HEADS, hidden // HEADS, gates * hidden // HEADS, seed=4) * scale
     weights = (W_x,) if recurrence == "none" else (W_x, W_h)
-    b = normals(dtype, biases * hidden, seed=5)
+    others = {1: [], 2: [c0], 4: [0 * c0] * 3}[states]  # an sLSTM begins with zeros
     projected = hidden * out if option == "projection" else 0
     return Layer(
-        (x, h0, c0, *weights, b) if cell_state else (x, h0, *weights, b),
+        (x, h0, *others, *weights, b),
         options,
         rows * (sum(one.size for one in weights) + projected),
-        rows * (out + hidden * cell_state) * dtype.itemsize,
+        rows * (out + hidden * len(others)) * dtype.itemsize,
         rows * hidden * (gates + bool(projected)) * dtype.itemsize,
     )
 
@@ -86,11 +82,11 @@ def _layer(
 def _enter(name: str, variant: str, gates: int, biases: int, recurrence: str = "dense", **options: Any) -> None:
     """The forward and the backward of a cell."""
     forward, backward = getattr(fd, f"{name}_forward"), getattr(fd, f"{name}_backward")
-    cell_state = name == "lstm"
-    sizes = RAGGED if variant == "ragged" else SHAPES
+    slopes = 2 if name == "lstm" else 1  # of h, and none of c
+    sizes = {"ragged": RAGGED}.get(variant, BY_HEADS if name == "slstm" else SHAPES)
 
     def layer(dtype: np.dtype, shape: dict[str, int]) -> Layer:
-        made = _layer(dtype, gates, biases, cell_state, **shape, option=variant, recurrence=recurrence)
+        made = _layer(dtype, gates, biases, STATES_OF.get(name, 1), **shape, option=variant, recurrence=recurrence)
         return made._replace(options={**made.options, **options})
 
     @case("recurrent", f"{name}_forward", variant, **sizes)
@@ -101,17 +97,18 @@ def _enter(name: str, variant: str, gates: int, biases: int, recurrence: str = "
             read=_bytes(made.arguments, made.options),
             written=made.output + made.kept,
             multiply_adds=made.multiply_adds,
+            tolerance=1e-4 if name == "slstm" else 1e-5,
         )
 
     @case("recurrent", f"{name}_backward", variant, **sizes)
     def run_backward(dtype: np.dtype, **shape: int) -> Work:
         made = layer(dtype, shape)
         h, *_, tape = forward(*made.arguments, **made.options)
-        slopes = [normals(dtype, *h.shape, seed=7), None][: 1 + cell_state]  # of h, and none of c
+        slope = normals(dtype, *h.shape, seed=7)
         inputs = _bytes(made.arguments, made.options)
         return Work(
-            lambda: backward(*slopes, tape),
-            read=inputs + 2 * made.output + made.kept,
+            lambda: backward(slope, *[None] * (slopes - 1), tape),
+            read=inputs + made.output + slope.nbytes + made.kept,
             written=inputs,
             multiply_adds=2 * made.multiply_adds,
             tolerance=1e-4,
@@ -139,80 +136,23 @@ _enter("minlstm", "positive", 3, 3, "none", positive=True)
 _enter("minlstm", "not normalized", 3, 3, "none", normalized=False)
 _enter("indrnn", "", 1, 1, "diagonal")
 _enter("indrnn", "tanh", 1, 1, "diagonal", nonlinearity="tanh")
-
-
-@case("recurrent", "slstm_forward", **BY_HEADS)
-def slstm_forward(dtype: np.dtype, **shape: int) -> Work:
-    return _slstm(dtype, "dense", **shape)[0]
-
-
-@case("recurrent", "slstm_backward", **BY_HEADS)
-def slstm_backward(dtype: np.dtype, **shape: int) -> Work:
-    return _slstm(dtype, "dense", **shape)[1]()
-
-
-@case("recurrent", "slstm_forward", "heads", **BY_HEADS)
-def slstm_forward_heads(dtype: np.dtype, **shape: int) -> Work:
-    return _slstm(dtype, "heads", **shape)[0]
-
-
-@case("recurrent", "slstm_backward", "heads", **BY_HEADS)
-def slstm_backward_heads(dtype: np.dtype, **shape: int) -> Work:
-    return _slstm(dtype, "heads", **shape)[1]()
-
-
-def _slstm(dtype: np.dtype, recurrence: str, **shape: int) -> tuple[Work, Callable[[], Work]]:
-    """The work of forward, and a function that makes that of backward. It begins with zeros for all four states."""
-    made = _layer(dtype, 4, 4, True, **shape, recurrence=recurrence)
-    x, h0, c0, *weights = made.arguments
-    zero = np.zeros_like(c0)
-    arguments = (x, h0, zero, zero, zero, *weights)
-    states = made.output * 2  # h, c, n and m
-
-    def backward() -> Work:
-        h, *_, tape = fd.slstm_forward(*arguments)
-        slope = normals(dtype, *h.shape, seed=7)
-        return Work(
-            lambda: fd.slstm_backward(slope, tape),
-            read=_bytes(arguments, {}) + states + made.kept + slope.nbytes,
-            written=_bytes(arguments, {}),
-            multiply_adds=2 * made.multiply_adds,
-            tolerance=1e-4,
-        )
-
-    forward = Work(
-        lambda: fd.slstm_forward(*arguments)[:-1],
-        read=_bytes(arguments, {}),
-        written=states + made.kept,
-        multiply_adds=made.multiply_adds,
-        tolerance=1e-4,
-    )
-    return forward, backward
+_enter("slstm", "", 4, 4)
+_enter("slstm", "heads", 4, 4, "heads")
 
 
 @case("recurrent", "lstm_forward", "without tape", **SHAPES)
 def inference(dtype: np.dtype, **shape: int) -> Work:
-    made = _layer(dtype, 4, 4, True, **shape)
-    return Work(
-        lambda: fd.lstm_forward(*made.arguments, training=False),
-        read=_bytes(made.arguments, {}),
-        written=made.output,
-        multiply_adds=made.multiply_adds,
-    )
-
-
-def _lengths(steps: int, batch: int) -> np.ndarray:
-    return integers(steps, batch) + 1
+    made = _layer(dtype, 4, 4, 2, **shape)
+    return call(fd.lstm_forward, *made.arguments, training=False, written=made.output, multiply_adds=made.multiply_adds)
 
 
 @case("recurrent", "last_step", **STATES)
 def last_step(dtype: np.dtype, steps: int, batch: int, hidden: int) -> Work:
-    h, lengths = normals(dtype, steps, batch, hidden), _lengths(steps, batch)
-    taken = batch * hidden * dtype.itemsize
-    return Work(lambda: fd.last_step(h, lengths), read=taken, written=taken)
+    h, lengths = normals(dtype, steps, batch, hidden), integers(steps, batch) + 1
+    return call(fd.last_step, h, lengths, read=h[0].nbytes)  # a step of each
 
 
 @case("recurrent", "last_step_backward", **STATES)
 def last_step_backward(dtype: np.dtype, steps: int, batch: int, hidden: int) -> Work:
-    slope, lengths = normals(dtype, batch, hidden), _lengths(steps, batch)
-    return Work(lambda: fd.last_step_backward(slope, steps, lengths), read=slope.nbytes, written=steps * slope.nbytes)
+    slope, lengths = normals(dtype, batch, hidden), integers(steps, batch) + 1
+    return call(fd.last_step_backward, slope, steps, lengths)

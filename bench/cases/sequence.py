@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import Work, case, integers, normals
+from fastdl.cli._bench._table import Work, call, case, integers, normals
 
 SOURCES = {
     "small": {"queries": 3, "batch": 3, "sources": 7, "width": 19},
@@ -15,22 +15,18 @@ SOURCES = {
 }
 
 
-@case(
-    "sequence",
-    "ctc_loss",
-    small={"steps": 11, "batch": 2, "classes": 19, "labels": 4},
-    medium={"steps": 50, "batch": 5, "classes": 67, "labels": 15},
-    large={"steps": 200, "batch": 32, "classes": 256, "labels": 30},
-)
+LABELS = {
+    "small": {"steps": 11, "batch": 2, "classes": 19, "labels": 4},
+    "medium": {"steps": 50, "batch": 5, "classes": 67, "labels": 15},
+    "large": {"steps": 200, "batch": 32, "classes": 256, "labels": 30},
+}
+
+
+@case("sequence", "ctc_loss", **LABELS)
 def ctc_loss(dtype: np.dtype, steps: int, batch: int, classes: int, labels: int) -> Work:
     logits, targets = normals(dtype, steps, batch, classes), 1 + integers(classes - 1, batch, labels)
     lengths = steps - integers(steps // 4 + 1, batch, seed=1), labels - integers(labels // 2 + 1, batch, seed=2)
-    return Work(
-        lambda: fd.ctc_loss(logits, targets, *lengths),
-        read=logits.nbytes + targets.nbytes,
-        written=logits.nbytes,
-        tolerance=1e-4,
-    )
+    return call(fd.ctc_loss, logits, targets, *lengths, tolerance=1e-4)
 
 
 def _attention(kind: str) -> None:
@@ -50,27 +46,14 @@ def _attention(kind: str) -> None:
     @case("sequence", f"{kind}_attention_forward", **SOURCES)
     def run_forward(dtype: np.dtype, **shape: int) -> Work:
         given, product = arguments(dtype, **shape)
-        query, weights = given[0].nbytes, shape["queries"] * shape["batch"] * shape["sources"] * dtype.itemsize
-        return Work(
-            lambda: forward(*given),
-            read=sum(one.nbytes for one in given),
-            written=query + weights,
-            multiply_adds=2 * product,
-        )
+        return call(forward, *given, multiply_adds=2 * product)
 
     @case("sequence", f"{kind}_attention_backward", **SOURCES)
     def run_backward(dtype: np.dtype, **shape: int) -> Work:
         given, product = arguments(dtype, **shape)
         context, weights = forward(*given)
         slope = normals(dtype, *context.shape, seed=1)
-        inputs = sum(one.nbytes for one in given)
-        return Work(
-            lambda: backward(slope, weights, *given),
-            read=slope.nbytes + weights.nbytes + inputs,
-            written=inputs,
-            multiply_adds=4 * product,
-            tolerance=1e-4,
-        )
+        return call(backward, slope, weights, *given, multiply_adds=4 * product, tolerance=1e-4)
 
 
 _attention("dot")

@@ -8,48 +8,40 @@ import importlib.metadata
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
 from fastdl.cli._bench import _fastdl
 from fastdl.cli._bench._clock import Sample, sample
-from fastdl.cli._bench._peers import PEERS, Peer
-from fastdl.cli._bench._table import table
+from fastdl.cli._bench._peers import OWN, PEERS, Peer
+from fastdl.cli._bench._table import Missing, table
 
 MODELS = ("training.language_model[characters]", "training.classifier")  # what a process trains for its peak memory
 STEPS = 20
 
 
-def adapter(name: str) -> Any:
-    return _fastdl if name == "fastdl" else PEERS[name].adapter
+def rows(peer: Peer, name: str, threads: int) -> Iterator[tuple[str, str, str, dict[str, Sample]]]:
+    """The case, the title, the unit and samples of ours and the peer's, each in new processes in turn."""
 
-
-def import_times(peer: Peer, runs: int = 5) -> dict[str, Sample]:
-    """Seconds of each import in new interpreters, after one that does not count (it writes bytecode)."""
-
-    def seconds(names: Iterable[str]) -> float:
+    def importing(*names: str) -> float:
         statement = f"import {', '.join(names)}"
         return _output("-c", f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)")
 
-    return _in_turn({"fastdl": lambda: seconds(["fastdl"]), "peer": lambda: seconds(peer.imports)}, runs, skipped=1)
-
-
-def installed_sizes(peer: Peer) -> dict[str, Sample]:
-    """Bytes on disk of what is installed and of what that pulls in, without bytecode and installers."""
+    yield "import", "import", "seconds", _in_turn(
+        {OWN: lambda: importing("fastdl"), peer.title: lambda: importing(*peer.imports)}, runs=5)  # fmt: skip
     ours = sum(_size(path) for path in _wheel_files()) + _closure(["numpy"])
-    return {"fastdl": sample([ours]), "peer": sample([_closure(peer.distributions)])}
-
-
-def peak_memories(name: str, case: str, threads: int, runs: int = 3) -> dict[str, Sample]:
-    """Bytes of a new process that trains a model for 20 steps, ours and the peer's in turn."""
-
-    def peak_of(library: str) -> Callable[[], float]:
-        return lambda: _output("-m", "peers.processes", library, case, str(threads))
-
-    return _in_turn({"fastdl": peak_of("fastdl"), "peer": peak_of(name)}, runs)
+    yield "size", "installed size", "bytes", {OWN: sample([ours]), peer.title: sample([_closure(peer.distributions)])}
+    for case in table():
+        if case.name in MODELS:
+            try:
+                case.by(peer.adapter, case.sizes["small"])
+            except Missing:
+                continue
+            training = {side: lambda of=of, case=case: _output("-m", "peers.processes", of, case.name, str(threads))
+                        for side, of in ((OWN, OWN), (peer.title, name))}  # fmt: skip
+            yield f"memory of {case.name}", f"peak memory, {case.title}", "bytes", _in_turn(training, runs=3)
 
 
 def peak() -> int:
@@ -59,7 +51,7 @@ def peak() -> int:
 
 
 def main(library: str, name: str, threads: int) -> None:
-    module = adapter(library)
+    module = _fastdl if library == OWN else PEERS[library].adapter
     module.set_threads(threads)
     module.FORMS = (False,)  # where a library is compiled in several forms, the others' memory does not count
     case = next(case for case in table() if case.name == name)
@@ -69,12 +61,10 @@ def main(library: str, name: str, threads: int) -> None:
     print(peak())
 
 
-def _in_turn(sides: dict[str, Callable[[], float]], runs: int, skipped: int = 0) -> dict[str, Sample]:
-    taken: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(runs + skipped):
-        for side, measure in sides.items():
-            taken[side].append(measure())
-    return {side: sample(found[skipped:]) for side, found in taken.items()}
+def _in_turn(sides: dict[str, Callable[[], float]], runs: int) -> dict[str, Sample]:
+    """After a run that does not count: it writes bytecode."""
+    rounds = [{side: measure() for side, measure in sides.items()} for _ in range(runs + 1)][1:]
+    return {side: sample([taken[side] for taken in rounds]) for side in sides}
 
 
 def _output(*arguments: str) -> float:

@@ -21,7 +21,7 @@ from measure import Limits, limits, line, measure
 import fastdl as fd
 from fastdl._dispatch import LEVELS, kernels
 
-from .sweeps import sweeps
+from .growth import sweeps
 
 STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
 QUICK_CASES, QUICK_POINTS = 2, 3  # of a topic, of a sweep
@@ -38,51 +38,63 @@ class Piece(NamedTuple):
     case: Case
     sizes: dict[str, int]
     dtype: np.dtype
-    about: dict[str, Any]  # kind, size, and of a sweep which and where
     settings: list[Setting]
-    reference: bool = False
+    about: dict[str, Any]  # kind, size, and of a sweep which and where
 
     def told(self, setting: Setting) -> dict[str, Any]:
         """By what its record is known."""
         named = {"case": self.case.name, "topic": self.case.topic, "dtype": self.dtype.name, "sizes": self.sizes}
         return {**self.about, **setting._asdict(), **named}
 
+    def keeping(self) -> Case:
+        """The case with its work at these sizes made once. The assertion's, at the small size, is made anew."""
+        build, sizes = self.case.build, self.sizes
+        made = functools.cache(build)
+        return self.case._replace(build=lambda dtype, **asked: (made if asked == sizes else build)(dtype, **asked))
+
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
+    parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
+    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
+                        help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
+    parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
+    parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
+    arguments = parser.parse_args()
     if arguments.fresh:
         arguments.out.unlink(missing_ok=True)
     here = records.stamp()
     versions = {"fastdl": fd.__version__, "NumPy": np.__version__, "Python": platform.python_version()}
     records.append(arguments.out, {"kind": "machine", **here, "versions": versions})
-    pieces = list(_pieces(_settings(arguments), arguments.quick))
     known = {records.key(record) for record in records.read([arguments.out])}
+    pieces = list(_pieces(_settings(arguments), arguments.quick))
     failures = 0
     for number, piece in enumerate(pieces, 1):
         left = [one for one in piece.settings if records.key({**here, **piece.told(one)}) not in known]
         if left:
             print(f"[{number}/{len(pieces)}]", flush=True)
-            failures += not _take(piece._replace(settings=left), here, arguments)
-    for record in records.peers():
+            failures += not take(piece._replace(settings=left), here, arguments.out, arguments.seconds)
+    for record in records.read(sorted(records.PEERS.glob("*.jsonl"))):
         records.append(arguments.out, {**record, **here})
     return min(failures, 1)
 
 
-def _take(piece: Piece, here: dict[str, Any], arguments: argparse.Namespace) -> bool:
+def take(piece: Piece, here: records.Record, out: Path, seconds: float) -> bool:
     """Measure a piece in its settings and keep the records; whether all results were right."""
-    case, good = _keeping(piece), True
+    reference = piece.about["size"] == "medium"  # which is asserted at its own size
+    case, good = piece.case if reference else piece.keeping(), True
     for setting in piece.settings:
         kernels.switch(setting.build)
         fd.set_num_threads(setting.threads)
-        found = _limits(case.topic, setting, piece.dtype, arguments.seconds)
+        found = _limits(case.topic, setting, piece.dtype, seconds)
         try:
-            row = measure(case, piece.sizes, piece.dtype, found, arguments.seconds, piece.reference)
+            row = measure(case, piece.sizes, piece.dtype, found, seconds, reference)
         except AssertionError as error:
             print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting.build}: WRONG RESULT, not timed\n{error}")
             good = False
             continue
-        row |= {**here, **piece.told(setting), "limits": found._asdict()}
-        records.append(arguments.out, row)
+        records.append(out, row | here | piece.told(setting))
         print(line(row), flush=True)
     return good
 
@@ -93,62 +105,39 @@ def _limits(topic: str, setting: Setting, dtype: np.dtype, seconds: float) -> Li
     return limits(dtype, seconds)
 
 
-def _keeping(piece: Piece) -> Case:
-    """The case with its work at these sizes made once. The assertion's, at the small size, is made anew."""
-    case, sizes = piece.case, piece.sizes
-    if piece.reference or sizes == case.sizes["small"]:
-        return case
-    made = functools.cache(case.build)
-    return case._replace(build=lambda dtype, **asked: (made if asked == sizes else case.build)(dtype, **asked))
-
-
 # ---- what is to be measured -----------------------------------------------------------------------------
 def _settings(arguments: argparse.Namespace) -> list[Setting]:
     """Builds and numbers of threads, the fastest first."""
     found = fd.show_config(mode="dicts") or {}
     builds = [build for build in reversed(LEVELS) if build in found["builds this processor runs"]]
-    threads = sorted(arguments.threads or _thread_counts(found["cores"]), reverse=True)
-    return [Setting(build, number) for build in (builds[:1] if arguments.quick else builds) for number in threads]
-
-
-def _thread_counts(cores: int) -> list[int]:
-    """1, 2, 4, 8 and so on up to the cores, also where these are no power of 2."""
-    return sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
+    cores = found["cores"]
+    counts = {min(2**power, cores) for power in range(cores.bit_length() + 1)}  # 1, 2, 4, ... and all
+    threads = sorted(arguments.threads or counts, reverse=True)
+    return [Setting(build, number) for build in builds[: 1 if arguments.quick else None] for number in threads]
 
 
 def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
     """Every case at the large size in every setting, at the middle one beside the reference; then the sweeps."""
-    seen: dict[str, int] = {}
-    for case in cases.counted():
-        seen[case.topic] = seen.get(case.topic, 0) + 1
-        for dtype in case.dtypes if not quick or seen[case.topic] <= QUICK_CASES else ():
-            large, medium = _affordable(case.sizes["large"]), case.sizes["medium"]
-            yield Piece(case, large, dtype, {"kind": "row", "size": "large"}, settings)
-            yield Piece(case, medium, dtype, {"kind": "row", "size": "medium"}, settings[:1], reference=True)
-    alone = [setting for setting in settings if setting.threads == 1][:1]
     named = {case.name: case for case in cases.counted()}
+    for topic in dict.fromkeys(case.topic for case in named.values()):
+        own = [case for case in named.values() if case.topic == topic]
+        for case in own[: QUICK_CASES if quick else None]:
+            for dtype in case.dtypes:
+                large, medium = _affordable(case.sizes["large"]), case.sizes["medium"]
+                yield Piece(case, large, dtype, settings, {"kind": "row", "size": "large"})
+                yield Piece(case, medium, dtype, settings[:1], {"kind": "row", "size": "medium"})
+    alone = [setting for setting in settings if setting.threads == 1][:1]
     for sweep in sweeps():
-        for value in sweep.values[:QUICK_POINTS] if quick else sweep.values:
+        for value in sweep.values[: QUICK_POINTS if quick else None]:
             about = {"kind": "sweep", "size": "sweep", "sweep": sweep.name, "axis": sweep.axis, "value": value}
             for name in sweep.cases:
-                yield Piece(named[name], {**sweep.base, sweep.axis_name: value}, SINGLE, about, alone)
+                yield Piece(named[name], {**sweep.base, sweep.axis_name: value}, SINGLE, alone, about)
 
 
 def _affordable(sizes: dict[str, int]) -> dict[str, int]:
     """Fewer steps of a recurrent layer, by whichever name."""
     time = {"steps", "T"} & sizes.keys() if {"hidden", "H"} & sizes.keys() else set()
     return sizes | {name: min(sizes[name], STEPS) for name in time}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m report.gather", description=__doc__)
-    parser.add_argument("--out", type=Path, default=records.RECORDS, help="file of records, added to")
-    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
-                        help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
-    parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
-    parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
-    return parser
 
 
 if __name__ == "__main__":

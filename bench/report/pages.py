@@ -1,34 +1,21 @@
-"""Writes docs/performance.md, beside it a page a topic and the list of open work, and the README's rows of speed."""
+"""Writes docs/performance.md, its pictures, beside it a page a topic and the list of open work, and the README's rows.
+
+``python -m report.pages RECORDS --page PAGE --readme README``
+"""
 
 import argparse
 import datetime
-import statistics
-import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from measure import UNITS
-from records import (
-    RECORDS,
-    ROOT,
-    Record,
-    best_build,
-    builds,
-    by_machine,
-    counts,
-    duration,
-    kind,
-    latest,
-    limits_of,
-    machine,
-    megabytes,
-    read,
-    threads,
-    three,
-)
+from records import RECORDS, ROOT
 
+from . import draw
+from .data import Machine, amount, duration, load, mean, three
+from .growth import growth
 from .reasons import NONE_GIVEN, of_limit, of_peer, of_sweep
-from .sweeps import growth, points_of
 
 PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 BEGIN, END = "<!-- speed: written by make bench-report -->\n", "<!-- end of speed -->\n"
@@ -43,307 +30,233 @@ SPEED = {  # the rows of the README, by case
 }
 FIRST = "PyTorch"  # what they are against
 
-HOW = """\
-**What.** Every work that another library has too, at sizes from one step of one sample to what fills both cores for a
-second: recurrent layers (also those of twelve programs that people use), training steps, optimizers, norms, dropout,
-losses, attention. And every public function with a kernel, against the NumPy reference and against the machine.
-
-**How.** fastdl and one other library in one process, in turn, on equally many threads, from the same arrays; results
-are compared before anything is timed, and numbers are medians. A limit of the machine (copying, reading, multiply-adds
-in registers) is measured in the same run, on the same build and threads; the share of the limit is the least time in
-which the machine could have done the work over the time it took. Where memory is the limit only large arrays count:
-what fits a cache may be faster than memory. `make bench-peers` and then `make bench-report` measure and write this
-page; `fastdl bench` takes a minute for some of it. How to add a row: [Contribute](contribute/index.md).
-"""
 NO_PEERS = "There are no records of other libraries here: `make bench-peers`, then `make bench-report`.\n"
-RATIOS = """\
-How many times as long as fastdl each takes (time, memory or size), the geometric mean over the shapes of a work;
-**bold** where fastdl loses one of them. Commit {commit}. The picture has every row, those that fastdl loses in orange.
-"""
-LOSES = "Every row in which another library is faster, or takes less, the worst first.\n"
-SHARES = """\
-The geometric means of the shares of the limit that count, by build and threads, and of how many times as long the
-NumPy reference takes at the middle size:
-"""
-SWEEPS = """\
-One thread, float32. LSTM, GRU and RNN forward and backward at T 64, B 16, I = H = 64 with one of them varied; N
-elements of an array. The slope is that of the logarithms, 1 where twice the size takes twice the time; a range counts
-as linear where its slope is within 0.1 of 1 and no point is 15 % off the line.
-"""
-OPEN = """\
-# Open work
-
-For who works on fastdl: every row less than {faster} times as fast as the best other library, and every one below
-{enough} of the machine's limit, with what is known about it (`bench/report/reasons.py`). **{none}** is work to be
-done: {count} here. Written by `make bench-report`; the page for readers is [performance.md](../performance.md).
-"""
-TOPIC = """\
-By build and threads, at the large size unless the head says otherwise: the median time, what moves (GB/s) or is
-computed (GFLOP/s), whichever limits the case, and **the share of the machine's limit** where it says something. The
-last column is how many times as long the NumPy reference takes. The summary is in
-[performance.md](../performance.md), the cases are in `bench/cases/`.
-"""
+TEXT = Path(__file__).with_name("text")  # the pages' prose
 
 
-def write(records: list[Record], page: Path = PAGE, readme: Path | None = None) -> list[Path]:
+def write(machines: list[Machine], page: Path = PAGE, readme: Path | None = None) -> list[Path]:
     """Write the pages; the files written."""
-    folder, machines = page.with_suffix(""), list(by_machine(records).items())
+    folder = page.with_suffix("")
     texts = {page: performance(machines, page.stem), folder / "open.md": open_work(machines)}
-    for name in dict.fromkeys(row["topic"] for row in kind(records, "row")):
-        parts = [f"# Performance: {name}\n", TOPIC, *(f"## {label}\n\n{topic(own, name)}" for label, own in machines)]
-        texts[folder / f"{name}.md"] = "\n".join(parts)
+    for name in dict.fromkeys(name for one in machines for name in one.rows.topic):
+        parts = (f"## {one.label}\n\n{topic(one, name)}" for one in machines)
+        texts[folder / f"{name}.md"] = _text("topic", name=name) + "\n".join(parts)
     if readme:
         before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        texts[readme] = before + speed(machines[0][1]) + rest.partition(END)[2]
+        texts[readme] = before + speed(machines[0]) + rest.partition(END)[2]
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(texts)
 
 
-def performance(machines: list[tuple[str, list[Record]]], pictures: str = "performance") -> str:
+def _text(page: str, **given: Any) -> str:
+    return (TEXT / f"{page}.md").read_text(encoding="utf-8").format(**given)
+
+
+def performance(machines: list[Machine], pictures: str = "performance") -> str:
     """The page, with its pictures in the folder of that name."""
-    labels = [label for label, _ in machines]
-    parts = [f"# Performance\n\nMeasured on {' and '.join(labels)}, {datetime.date.today():%B %Y}.\n"]
-    parts += [speed(machines[0][1]), "## What was compared, and how\n", HOW]
-    for number, (label, own) in enumerate(machines, 1):
-        title = [f"# {label}\n"] if len(machines) > 1 else []
-        parts += [*title, *_machine(own, f"{pictures}/", f"-{number}" if number > 1 else "")]
-    return "\n".join(parts)
+    labels, month = " and ".join(one.label for one in machines), f"{datetime.date.today():%B %Y}"
+    parts = [_text("performance", machines=labels, month=month, speed=speed(machines[0]))]
+    for number, one in enumerate(machines, 1):
+        parts += [f"# {one.label}\n\n"] if len(machines) > 1 else []
+        parts += _machine(one, f"{pictures}/", draw.suffix(number))
+    return "".join(parts)
 
 
-def speed(records: list[Record]) -> str:
+def speed(machine: Machine) -> str:
     """The rows of the README, the same in docs/performance.md, between their markers: one number a row."""
     lines = []
     for case, text in SPEED.items():
-        own = [row["ratio"] for row in kind(records, "peer") if (row["case"], row["peer"]) == (case, FIRST)]
-        if own:
-            shapes = f", {len(own)} shapes" if len(own) > 1 else ""
-            lines.append([text + shapes, f"{statistics.geometric_mean(own):.1f}"])
-    rows = table(("", f"times as fast as {FIRST}"), lines, numbers=1) if lines else NO_PEERS
-    where = f"On {machine(records[0])} ({best_build(records)} build, float32), in turn in one process, geometric means:"
+        ratios = machine.peers.ratio[(machine.peers.case == case) & (machine.peers.peer == FIRST)]
+        if len(ratios):
+            lines.append([text + (f", {len(ratios)} shapes" if len(ratios) > 1 else ""), f"{mean(ratios):.1f}"])
+    rows = table(pd.DataFrame(lines, columns=["", f"times as fast as {FIRST}"]), numbers=1) if lines else NO_PEERS
+    where = f"On {machine.label} ({machine.best} build, float32), in turn in one process, geometric means:"
     return f"{BEGIN}\n{where}\n\n{rows}\n{END}"
 
 
-def _machine(records: list[Record], folder: str, suffix: str) -> list[str]:
-    """The sections of one machine."""
-    peers, sweeps, best = kind(records, "peer"), kind(records, "sweep"), best_build(records)
-
-    def picture(name: str, text: str) -> str:
-        return f"![{text}]({folder}{name}{suffix}.svg)\n"
-
-    parts = ["## Against other libraries\n"]
-    if peers:
-        parts += [picture("peers", "Speed against other libraries"), RATIOS.format(commit=peers[0]["of"])]
-        parts += [against_peers(peers), *notes(peers)]
-    parts += ["## Where fastdl loses, and why\n", LOSES, lost(peers)] if peers else [NO_PEERS]
-    parts += ["## Against the machine\n", picture(f"roofline-{best}", f"Build {best} against the machine's limits")]
-    versions = ", ".join(f"{name} {version}" for name, version in kind(records, "machine")[-1]["versions"].items())
-    parts += [f"{versions}; commit {records[0]['commit']}.\n", SHARES, topics(records)]
-    others = ", ".join(f"[{one}]({folder}roofline-{one}{suffix}.svg)" for one in builds(records) if one != best)
-    parts += [f"The other builds: {others}.\n"] if others else []
-    parts += [
-        "The limits:\n",
-        limits(records),
-        f"What is below them, and is open work: [{folder}open.md]({folder}open.md).\n",
-    ]
-    if len(threads(records)) > 1:
-        parts += ["## Threads\n", picture("threads", "Speed by number of threads")]
-    if sweeps:
-        parts += ["## Is the cost linear?\n", picture("cost", "Cost against T, B, H and N"), SWEEPS, growths(records)]
-    return parts
+def _machine(one: Machine, folder: str, suffix: str) -> list[str]:
+    """The sections of one machine that there are records for."""
+    others = ", ".join(f"[{build}]({folder}roofline-{build}{suffix}.svg)" for build in one.builds[:-1])
+    text = _text(
+        "machine", folder=folder, suffix=suffix, best=one.best, commit=one.commit, others=others or "none",
+        versions=", ".join(f"{name} {version}" for name, version in one.versions.items()),
+        peers_commit=next(iter(one.peers.of), ""), peers="\n".join([against_peers(one.peers), *notes(one.peers)]),
+        lost=lost(one.peers), topics=topics(one), limits=limits(one), growths=growths(one),
+    )  # fmt: skip
+    peers, _, *rest = sections = [f"## {section}" for section in text.split("## ")[1:]]
+    _, threads, sweeps = rest
+    left_out = [threads] if len(one.threads) == 1 else []
+    left_out += [] if len(one.sweeps) else [sweeps]
+    if one.peers.empty:
+        sections = [f"{peers.partition(chr(10))[0]}\n\n{NO_PEERS}\n", *rest]
+    return [section for section in sections if section not in left_out]
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """A table whose last columns, as many as `numbers`, are numbers and the others text; "None." without rows."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * (len(heads) - numbers) + "--:|" * numbers]
-    lines += ["| " + " | ".join(cells) + " |" for cells in rows]
-    return "\n".join(lines) + "\n" if len(lines) > 2 else "None.\n"
+def table(cells: pd.DataFrame, numbers: int = 0) -> str:
+    """In Markdown; the last columns, as many as `numbers`, are numbers and the others text; "None." without rows."""
+    if cells.empty:
+        return "None.\n"
+    lines = [f"| {' | '.join(map(str, line))} |" for line in [cells.columns, *cells.itertuples(index=False)]]
+    lines.insert(1, "|" + "---|" * (cells.shape[1] - numbers) + "--:|" * numbers)
+    return "\n".join(lines) + "\n"
+
+
+def _digits(values: Any, digits: int) -> Any:
+    """As text, which is empty where nothing was measured."""
+    return values.map(lambda value: "" if pd.isna(value) else f"{value:.{digits}f}").astype(object)
 
 
 # ---- against other libraries ------------------------------------------------------------------------------
-def against_peers(rows: list[Record]) -> str:
+def against_peers(peers: pd.DataFrame) -> str:
     """A line for each work, a column for each peer."""
-    peers = list(dict.fromkeys(f"{row['peer']} {row['version']}" for row in rows))
-    groups: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        groups.setdefault(row["work"], {}).setdefault(f"{row['peer']} {row['version']}", []).append(row["ratio"])
-    lines = [[work, str(max(map(len, own.values()))), *(_mean(own.get(peer, [])) for peer in peers)]
-             for work, own in groups.items()]  # fmt: skip
-    return table(["work", "shapes", *peers], lines, numbers=1 + len(peers))
+    if peers.empty:
+        return ""
+    groups = peers.groupby(["work", peers.peer + " " + peers.version], sort=False).ratio
+    cells = groups.agg(lambda ratios: f"**{mean(ratios):.2f}**" if ratios.min() < 1 else f"{mean(ratios):.2f}")
+    shapes = groups.size().groupby("work", sort=False).max().rename("shapes")
+    found = cells.unstack(fill_value="", sort=False)
+    return table(pd.concat([shapes, found], axis=1).reset_index(names="work"), numbers=1 + found.shape[1])
 
 
-def _mean(ratios: list[float]) -> str:
-    text = f"{statistics.geometric_mean(ratios):.2f}" if ratios else ""
-    return f"**{text}**" if ratios and min(ratios) < 1 else text
-
-
-def notes(rows: list[Record]) -> list[str]:
+def notes(peers: pd.DataFrame) -> list[str]:
     """Where a peer does not do quite the same work, each note once."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        if row["note"]:
-            found.setdefault((row["peer"], row["note"]), {})[row["work"]] = None
-    return [f"* {peer}, {', '.join(works)}: {note}\n" for (peer, note), works in found.items()]
+    groups = peers[peers.note.astype(bool)].groupby(["peer", "note"], sort=False).work.unique()
+    return [f"* {peer}, {', '.join(works)}: {note}\n" for (peer, note), works in groups.items()]
 
 
-def lost(rows: list[Record]) -> str:
+def lost(peers: pd.DataFrame) -> str:
     """The rows that fastdl loses, against whom and why."""
+    found = _lines(peers[peers.ratio < 1], "not known: [open work](performance/open.md)")
+    return table(found.drop(columns="threads").rename(columns={"best peer": "against"}), numbers=2)
+
+
+def _lines(peers: pd.DataFrame, unknown: str) -> pd.DataFrame:
+    """The worst first."""
+    heads = ("work", "shape", "best peer", "why", "threads", "fastdl", "peer over fastdl")
     lines = [
-        [row["work"], row["shape"], row["peer"], of_peer(row) or "not known: [open work](performance/open.md)",
-         _amount(row), f"{row['ratio']:.2f}"]
-        for row in sorted(rows, key=lambda row: row["ratio"]) if row["ratio"] < 1
+        [row.work, row["shape"], row.peer, of_peer(row).replace(NONE_GIVEN, unknown), row.threads, amount(row),
+         f"{row.ratio:.2f}"]
+        for _, row in peers.sort_values("ratio", kind="stable").iterrows()
     ]  # fmt: skip
-    return table(("work", "shape", "against", "why", "fastdl", "peer over fastdl"), lines, numbers=2)
-
-
-def _amount(row: Record) -> str:
-    return duration(row["seconds"]) if "seconds" in row else megabytes(row["bytes"])
+    return pd.DataFrame(lines, columns=heads)
 
 
 # ---- against the machine ----------------------------------------------------------------------------------
-def limits(records: list[Record]) -> str:
-    """What was measured as the most this machine does, the median over the topics."""
-    groups: dict[tuple, list[Record]] = {}
-    for row in kind(records, "row"):
-        groups.setdefault((row["build"], row["threads"]), []).append(row)
-    lines = []
-    for build in builds(records):
-        for number in threads(records):
-            own = groups.get((build, number), [])
-            peaks = [limits_of([row for row in own if row["dtype"] == dtype]) for dtype in ("float32", "float64")]
-            if all(peaks):
-                memory = limits_of(own)
-                cells = [memory["copy"] / 1e9, memory["read"] / 1e9, *(2 * one["multiply_adds"] / 1e9 for one in peaks)]
-                lines.append([build, str(number), *map(three, cells)])
-    heads = ("build", "threads", "copying, GB/s", "reading, GB/s", "float32, GFLOP/s", "float64, GFLOP/s")
-    return table(heads, lines, numbers=5)
+def limits(one: Machine) -> str:
+    """What was measured as the most this machine does."""
+    most = one.rows.groupby(["build", "threads"], sort=False)[["most_copy", "most_read"]].max() / 1e9
+    peaks = 2e-9 * one.rows.groupby(["build", "threads", "dtype"]).most_multiply_adds.first().unstack()
+    found = most.join(peaks.dropna(), how="inner").sort_index(key=lambda level: level.map(_rank(one)))
+    heads = ["build", "threads", "copying, GB/s", "reading, GB/s", *(f"{dtype}, GFLOP/s" for dtype in peaks)]
+    return table(found.map(three).reset_index().set_axis(heads, axis=1), numbers=len(heads) - 1)
 
 
-def topics(records: list[Record]) -> str:
+def _rank(one: Machine) -> dict:
+    """By which builds and numbers of threads are sorted: the plainest, the fewest first."""
+    return {**{build: at for at, build in enumerate(one.builds)}, **{number: number for number in one.threads}}
+
+
+def topics(one: Machine) -> str:
     """A line a topic: the geometric mean of the shares that count, on each build and number of threads."""
-    columns, lines = _columns(records), []
-    for name in dict.fromkeys(row["topic"] for row in kind(records, "row")):
-        rows = [row for row in kind(records, "row") if row["topic"] == name]
-        shares = [[row["share"] for row in rows if counts(row) and (row["build"], row["threads"]) == column]
-                  for column in columns]  # fmt: skip
-        ratios = [row["reference_ratio"] for row in rows if row["reference_ratio"]]
-        cells = [f"{statistics.geometric_mean(values):.2f}" if values else "" for values in shares]
-        cells.append(f"{statistics.geometric_mean(ratios):.1f}" if ratios else "")
-        lines.append([f"[{name}](performance/{name}.md)", str(len({row["case"] for row in rows})), *cells])
-    heads = ["topic", "cases", *(f"{build}, {number}" for build, number in columns), "x reference"]
-    return table(heads, lines, numbers=len(heads) - 1)
+    rows = one.rows
+    shares = rows[rows.counts].groupby(["topic", "build", "threads"]).share.agg(mean).unstack(["build", "threads"])
+    found = shares.reindex(index=rows.topic.unique(), columns=_columns(one))
+    found = _digits(found, 2).set_axis([f"{build}, {number}" for build, number in _columns(one)], axis=1)
+    ratios = rows.dropna(subset="reference_ratio").groupby("topic").reference_ratio.agg(mean)
+    found["x reference"] = _digits(ratios.reindex(found.index), 1)
+    found.insert(0, "cases", rows.groupby("topic")["case"].nunique())
+    names = [f"[{name}](performance/{name}.md)" for name in found.index]
+    return table(found.set_axis(names).reset_index(names="topic"), numbers=found.shape[1])
 
 
-def _columns(records: list[Record]) -> list[tuple[str, int]]:
+def _columns(one: Machine) -> list[tuple[str, int]]:
     """Build and threads: one thread, two, and the most."""
-    several = threads(records)
-    shown = sorted({number for number in several if number <= 2} | {several[-1]})
-    return [(build, number) for build in builds(records) for number in shown]
+    shown = sorted({number for number in one.threads if number <= 2} | {one.threads[-1]})
+    return [(build, number) for build in one.builds for number in shown]
 
 
-def topic(records: list[Record], name: str) -> str:
+def topic(one: Machine, name: str) -> str:
     """Every case of a topic: on each build and number of threads the time, the rate and the share of the limit."""
-    groups: dict[tuple, dict[tuple, Record]] = {}
-    for row in kind(records, "row"):
-        if row["topic"] == name:
-            own = groups.setdefault((row["case"], row["dtype"]), {})
-            own[row["size"], row["build"], row["threads"]] = row
-    middle = ("medium", best_build(records), threads(records)[-1])  # where the reference is measured too
-    columns = [*(("large", *column) for column in _columns(records)), middle]
-    lines = []
-    for (case, dtype), own in groups.items():
-        ratio = own.get(middle, {}).get("reference_ratio")
-        cells = [_cell(own[column]) if column in own else "" for column in columns]
-        lines.append([case.partition(".")[2], dtype, *cells, f"{ratio:.1f}" if ratio else ""])
+    rows = one.rows[one.rows.topic == name].assign(name=lambda rows: rows["case"].str.partition(".")[2])
+    rows = rows.set_index(["name", "dtype", "size", "build", "threads"])
+    columns = [*(("large", *column) for column in _columns(one)), ("medium", one.best, one.threads[-1])]
+    cells = rows.apply(_cell, axis=1).unstack(["size", "build", "threads"], fill_value="", sort=False)
     heads = [", ".join(map(str, column[1:] if column[0] == "large" else column)) for column in columns]
-    return table(["case", "dtype", *heads, "x reference"], lines, numbers=len(heads) + 1)
+    found = cells.reindex(columns=columns, fill_value="").set_axis(heads, axis=1)
+    ratios = rows.reference_ratio.dropna().droplevel(["size", "build", "threads"])
+    found["x reference"] = _digits(ratios.reindex(found.index), 1)
+    return table(found.reset_index(names=["case", "dtype"]), numbers=found.shape[1])
 
 
-def _cell(row: Record) -> str:
+def _cell(row: pd.Series) -> str:
     """Time, rate in the unit of what limits the row, and the share where it says something."""
-    rate = f"{three(row['gflops'])} GF" if row["limit"] == "multiply_adds" else f"{three(row['gbytes_s'])} GB"
-    text = f"{duration(row['seconds'])}, {rate}" if row["gbytes_s"] or row["gflops"] else duration(row["seconds"])
-    return text + (f", **{row['share']:.2f}**" if counts(row) else "")
+    rate = f", {three(row.gflops)} GF" if row.limit == "multiply_adds" else f", {three(row.gbytes_s)} GB"
+    text = duration(row.seconds) + (rate if row.gbytes_s or row.gflops else "")
+    return text + (f", **{row.share:.2f}**" if row.counts else "")
 
 
-def growths(records: list[Record]) -> str:
+def growths(one: Machine) -> str:
     """Whether the cost of each sweep is linear, over which range, and why not elsewhere."""
     lines = []
-    for (sweep, axis), points in points_of(kind(records, "sweep")).items():
-        found = growth(points)
-        ends = f"{points[0][0]:,} to {points[-1][0]:,}"
-        linear = "nowhere" if found.linear is None else f"{found.linear[0]:,} to {found.linear[1]:,}"
-        linear = "everywhere" if linear == ends else linear
-        reason = "" if linear == "everywhere" else of_sweep(axis, found)
-        slopes = [f"{slope:.2f}" for slope in (found.slope, found.first, found.last)]
-        lines.append([sweep, axis, ends, linear, reason, *slopes])
+    for sweep, axis, points in one.points():
+        found = growth(points.index, points)
+        ends, linear = (f"{points.index[0]:,} to {points.index[-1]:,}", "nowhere")
+        if found.linear is not None:
+            linear = f"{found.linear[0]:,} to {found.linear[1]:,}"
+        linear, reason = ("everywhere", "") if linear == ends else (linear, of_sweep(axis, found))
+        lines.append([sweep, axis, ends, linear, reason, *(f"{slope:.2f}" for slope in found[:3])])
     heads = ("cost of", "against", "measured", "linear", "why not elsewhere", "slope", "small end", "large end")
-    return table(heads, lines, numbers=3)
+    return table(pd.DataFrame(lines, columns=heads), numbers=3)
 
 
 # ---- open work ----------------------------------------------------------------------------------------------
-def open_work(machines: list[tuple[str, list[Record]]]) -> str:
-    parts, count = [], 0
-    for label, records in machines:
-        (of_peers, without), (of_limits, more) = below_peers(kind(records, "peer")), below_limits(records)
-        parts += [f"## {label}\n", f"### Less than {FASTER} times as fast as the best peer\n", of_peers]
-        parts += [f"### Below {ENOUGH} of the machine's limit\n", of_limits]
-        count += without + more
-    return "\n".join([OPEN.format(faster=FASTER, enough=ENOUGH, none=NONE_GIVEN, count=count), *parts])
+def open_work(machines: list[Machine]) -> str:
+    parts = []
+    for one in machines:
+        parts += [
+            f"## {one.label}\n",
+            f"### Less than {FASTER} times as fast as the best peer\n",
+            below_peers(one.peers),
+        ]
+        parts += [f"### Below {ENOUGH} of the machine's limit\n", below_limits(one)]
+    count = "".join(parts).count(f"**{NONE_GIVEN}**")
+    return _text("open", faster=FASTER, enough=ENOUGH, none=NONE_GIVEN, count=count) + "\n".join(parts)
 
 
-def below_peers(rows: list[Record]) -> tuple[str, int]:
-    """The rows in which the best peer is not clearly slower, the worst first; how many have no reason."""
-    groups: dict[tuple, list[Record]] = {}
-    for row in rows:
-        groups.setdefault((row["work"], row["shape"], row["dtype"], row["threads"]), []).append(row)
-    best = [min(own, key=lambda row: row["ratio"]) for own in groups.values()]
-    short = sorted((row for row in best if row["ratio"] < FASTER), key=lambda row: row["ratio"])
-    lines = [
-        [row["work"], row["shape"], row["peer"], _reason(of_peer(row)), str(row["threads"]), _amount(row),
-         f"{row['ratio']:.2f}"] for row in short
-    ]  # fmt: skip
-    heads = ("work", "shape", "best peer", "why", "threads", "fastdl", "peer over fastdl")
-    return table(heads, lines, numbers=3), sum(of_peer(row) is None for row in short)
+def below_peers(peers: pd.DataFrame) -> str:
+    """The rows in which the best peer is not clearly slower."""
+    best = peers.sort_values("ratio", kind="stable").drop_duplicates(["work", "shape", "dtype", "threads"])
+    return table(_lines(best[best.ratio < FASTER], f"**{NONE_GIVEN}**"), numbers=3)
 
 
-def below_limits(records: list[Record]) -> tuple[str, int]:
-    """A line for each case and reason: the shares below the limit on each build; how many have no reason."""
-    columns = builds(kind(records, "row"))
-    groups: dict[tuple, list[Record]] = {}
-    for row in kind(records, "row"):
-        if counts(row) and row["share"] < ENOUGH:
-            groups.setdefault((row["case"], row["limit"], of_limit(row)), []).append(row)
-    lines = [
-        [case, UNITS[limit], _reason(reason),
-         *(_span([row["share"] for row in own if row["build"] == build]) for build in columns)]
-        for (case, limit, reason), own in groups.items()
-    ]  # fmt: skip
-    text = table(("case", "limit", "why", *columns), lines, numbers=len(columns))
-    return text, sum(reason is None for *_, reason in groups)
+def below_limits(one: Machine) -> str:
+    """A line for each case and reason: the shares below the limit on each build."""
+    rows = one.rows[one.rows.counts & (one.rows.share < ENOUGH)]
+    if rows.empty:
+        return table(rows)
+    whys = rows.apply(of_limit, axis=1).replace(NONE_GIVEN, f"**{NONE_GIVEN}**").rename("why")
+    spans = rows.groupby(["case", rows.limit.map(UNITS), whys, "build"], sort=False).share.agg(_span)
+    found = spans.unstack(fill_value="", sort=False).reindex(columns=one.builds, fill_value="")
+    return table(found.reset_index(), numbers=len(one.builds))
 
 
-def _span(shares: list[float]) -> str:
+def _span(shares: pd.Series) -> str:
     """From the least share to the greatest."""
-    ends = [f"{end:.2f}" for end in (min(shares), max(shares))] if shares else [""]
-    return " to ".join(dict.fromkeys(ends))
+    return " to ".join(dict.fromkeys(f"{end:.2f}" for end in (shares.min(), shares.max())))
 
 
-def _reason(text: str | None) -> str:
-    return text or f"**{NONE_GIVEN}**"
-
-
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m report.pages", description=__doc__)
     parser.add_argument("records", nargs="*", type=Path, default=[RECORDS])
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--readme", type=Path, help="whose rows of speed are written too")
     arguments = parser.parse_args()
-    for path in write(latest(read(arguments.records)), arguments.page, arguments.readme):
-        print(path)
-    return 0
+    machines = load(arguments.records)
+    print(*draw.draw(machines, arguments.page.with_suffix("")), sep="\n")
+    print(*write(machines, arguments.page, arguments.readme), sep="\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

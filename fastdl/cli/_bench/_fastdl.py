@@ -1,5 +1,6 @@
 """The works in fastdl; under its other backend, in the reference."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,8 @@ import numpy as np
 
 import fastdl as fd
 
-from ._common import GATES, as_loss, dropped, stacked, under
-from ._table import Arrays, Work
+from ._common import GATES, dropped, parts, stacked, under
+from ._table import Arrays, Work, call
 
 WHERE: dict[str, Any] = {"seed": 1, "stream": 2, "step": 3}
 
@@ -30,13 +31,14 @@ def passes(layer: Any, x: np.ndarray, dy: np.ndarray, **given: Any) -> Callable[
 
 def recurrent(kind: str, weights: Arrays, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
     T, B, inputs = x.shape
-    hidden = weights["weight_hh_l0"].shape[1]
-    layer = getattr(fd.nn, kind)(inputs, hidden, **stacked(weights), dtype=x.dtype)
+    hidden = len(weights["weight_ih_l0"]) // GATES[kind]
+    options = {"heads": math.prod(weights["weight_hh_l0"].shape[:-2])} if kind == "sLSTM" else stacked(weights)
+    layer = getattr(fd.nn, kind)(inputs, hidden, **options, dtype=x.dtype)
     layer.load_state_dict(weights)
     parameters = layer.parameters()
     products = sum(array.size for name, array in weights.items() if name.startswith("weight"))
-    layers = stacked(weights)["num_layers"]
-    kept = (GATES[kind] + 1 + (kind == "LSTM")) * dy.nbytes * layers  # the gates and the states of every layer
+    states = {"LSTM": 2, "sLSTM": 4}.get(kind, 1)
+    kept = (GATES[kind] + states) * dy.nbytes * stacked(weights)["num_layers"]  # the gates and states of every layer
     return Work(
         passes(layer, x, dy, lengths=lengths),
         read=2 * (x.nbytes + parameters.data.nbytes) + dy.nbytes + kept,
@@ -47,55 +49,39 @@ def recurrent(kind: str, weights: Arrays, x: np.ndarray, dy: np.ndarray, lengths
     )
 
 
-def _loaded(layers: dict[str, Any], weights: Arrays) -> Any:
-    for name, layer in layers.items():
-        layer.load_state_dict(under(name, weights))
-    return fd.nn.Sequential(*layers.values())
+def model_of(weights: Arrays, **options: Any) -> Any:
+    """The layers that the weights are of; options are the LSTM's."""
+    layers: list[Any] = []
+    for name in parts(weights):
+        own = under(name, weights)
+        if name == "lstm":
+            wide, inputs = own["weight_ih_l0"].shape
+            layers.append(fd.nn.LSTM(inputs, wide // 4, stacked(own)["num_layers"], **options))
+        else:
+            shape = own["weight"].shape
+            layers.append(fd.nn.Embedding(*shape) if name == "embedding" else fd.nn.Linear(*shape[::-1]))
+        layers[-1].load_state_dict(own)
+        layers += [fd.nn.ReLU()] if name == "hidden" else []
+    return fd.nn.Sequential(*layers)
 
 
-def _model(weights: Arrays, num_layers: int = 1, **options: Any) -> Any:
-    """Embedding, where there is one, LSTM and linear layer."""
-    classes, hidden = weights["linear.weight"].shape
-    layers = {
-        "lstm": fd.nn.LSTM(weights["lstm.weight_ih_l0"].shape[1], hidden, num_layers, **options),
-        "linear": fd.nn.Linear(hidden, classes),
-    }
-    if "embedding.weight" in weights:
-        layers = {"embedding": fd.nn.Embedding(*weights["embedding.weight"].shape), **layers}
-    return _loaded(layers, weights)
-
-
-def language_model(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def training(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
     """One bias, as in Keras and thinc."""
-    model = _model(weights, bias="single")
+    model = model_of(weights, bias="single")
     adam = fd.optim.Adam(model.parameters(), lr=lr)
     state = None
 
-    def run() -> float:
+    def run() -> dict[str, float]:
         nonlocal state
         logits, state = model.forward(x, state, return_state=True)
         loss, gradient = fd.softmax_cross_entropy(logits, y)
         model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
-        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
+        if clip:
+            fd.optim.clip_grad_norm_(model.parameters(), clip)
         adam.step()
-        return loss
+        return {"loss": loss}
 
-    return Work(run, arrays=as_loss, tolerance=1e-4)
-
-
-def classifier(weights: Arrays, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    sizes = {name: weights[f"{name}.weight"].shape[::-1] for name in ("hidden", "output")}
-    model = _loaded({"hidden": fd.nn.Linear(*sizes["hidden"]), "relu": fd.nn.ReLU(),
-                     "output": fd.nn.Linear(*sizes["output"])}, weights)  # fmt: skip
-    adam = fd.optim.Adam(model.parameters(), lr=lr)
-
-    def run() -> float:
-        loss, gradient = fd.softmax_cross_entropy(model.forward(x), y)
-        model.backward(gradient, input_gradient=False)  # as a peer leaves it out for inputs that are data
-        adam.step()
-        return loss
-
-    return Work(run, arrays=as_loss, tolerance=1e-4)
+    return Work(run, tolerance=1e-4)
 
 
 def optimizer(name: str, settings: dict[str, Any], lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
@@ -106,25 +92,21 @@ def optimizer(name: str, settings: dict[str, Any], lr: float, param: np.ndarray,
 
 def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
     return Work(
-        lambda: (fd.dropout_forward(x, p, **WHERE), fd.dropout_backward(dy, p, **WHERE)),
+        lambda: {"y": fd.dropout_forward(x, p, **WHERE), "dx": fd.dropout_backward(dy, p, **WHERE)},
         arrays=lambda out: dropped(x, dy, out, p),
     )
 
 
 def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
-    written = 0 if axis is None else x.shape[0] * x.itemsize
-    return Work(lambda: fd.norm(x, order, axis=axis), read=x.nbytes, written=written, arrays=_one("norm"))
+    return call(fd.norm, x, order, axis=axis, arrays=lambda out: {"norm": out})
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
-    return Work(
-        lambda: fd.softmax_cross_entropy(logits, targets), read=logits.nbytes + targets.nbytes, written=logits.nbytes,
-        arrays=_pair,
-    )  # fmt: skip
+    return call(fd.softmax_cross_entropy, logits, targets, arrays=_pair)
 
 
 def ctc(logits: np.ndarray, targets: np.ndarray, lengths: np.ndarray, target_lengths: np.ndarray) -> Work:
-    return Work(lambda: fd.ctc_loss(logits, targets, lengths, target_lengths), arrays=_pair, tolerance=1e-4)
+    return call(fd.ctc_loss, logits, targets, lengths, target_lengths, arrays=_pair, tolerance=1e-4)
 
 
 def attention(
@@ -134,27 +116,23 @@ def attention(
     backward: Callable[..., Any] = getattr(fd, f"{kind}_attention_backward")
     given = (query, source, source, lengths, True) if kind == "dot" else (query, source, source, v, lengths)
 
-    def run() -> tuple[np.ndarray, np.ndarray]:
+    def run() -> Arrays:
         context, weights = forward(*given)
-        return context, backward(dy, weights, *given)[0]
+        return {"y": context, "dx": backward(dy, weights, *given)[0]}
 
-    return Work(run, arrays=lambda out: {"y": out[0], "dx": out[1]}, tolerance=1e-4)
+    return Work(run, tolerance=1e-4)
 
 
 def hessian_product(weights: Arrays, along: Arrays, x: np.ndarray, y: np.ndarray) -> Work:
     """At a new point each time, as a step of training has it."""
-    model, other = (_model(one, stacked(under("lstm", one))["num_layers"]) for one in (weights, along))
+    model, other = model_of(weights), model_of(along)
     v = np.concatenate([one.data.reshape(-1) for one in other.parameters()])
 
-    def run() -> np.ndarray:
-        return fd.curvature.LossPoint(model, fd.softmax_cross_entropy, (x, y)).hvp(v)
+    def run() -> Arrays:
+        return {"product": fd.curvature.LossPoint(model, fd.softmax_cross_entropy, (x, y)).hvp(v)}
 
-    return Work(run, arrays=_one("product"), tolerance=2e-4)
-
-
-def _one(name: str) -> Callable[[Any], Arrays]:
-    return lambda out: {name: np.asarray(out)}
+    return Work(run, tolerance=2e-4)
 
 
 def _pair(out: Any) -> Arrays:
-    return {"loss": np.asarray(out[0]), "gradient": np.asarray(out[1])}
+    return {"loss": out[0], "gradient": out[1]}

@@ -15,8 +15,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
-from ._common import as_loss, dropped, single, under
-from ._table import Missing, Work
+from ._common import dropped, parts, single, under
+from ._table import Arrays, Missing, Work
 
 FORMS = (False, True)  # by XLA or not
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}  # where Keras' gates stand in torch's, and the reverse
@@ -33,6 +33,8 @@ def set_threads(threads: int) -> str:
 
 
 def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray | None = None) -> Work:
+    if kind not in LAYERS:
+        raise Missing(kind)
     layer = _layer(kind, single(weights), zero_output_for_mask=True)
     variables = [variable.value for variable in layer.trainable_variables]
     mask = None if lengths is None else tf.constant(np.arange(len(x)) < lengths[:, None])
@@ -41,63 +43,44 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, mask=mask)
-        return y, tape.gradient(y, [x, *variables], dy)
+        dx, dW, *others = tape.gradient(y, [x, *variables], dy)
+        return {"y": y, "dx": dx, "dW": dW, "others": others}
 
-    def arrays(out: Any) -> dict[str, np.ndarray]:
-        y, (dx, dW, *_) = out
-        return {"y": _swapped(y.numpy()), "dx": _swapped(dx.numpy()), "dW": _gates(kind, dW.numpy()).T}
+    def arrays(out: Any) -> Arrays:
+        y, dx, dW = (out[name].numpy() for name in ("y", "dx", "dW"))
+        return {"y": _swapped(y), "dx": _swapped(dx), "dW": _gates(kind, dW).T}
 
     return _work(passes, (tf.constant(_swapped(x)), tf.constant(_swapped(dy))), arrays)
 
 
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    layer, linear = _layer("LSTM", under("lstm", weights), return_state=True), _dense(weights, "linear")
-    layers = [layer, linear]
-    if "embedding.weight" in weights:
-        embedding = keras.layers.Embedding(*weights["embedding.weight"].shape)
-        embedding.build(())
-        embedding.set_weights([weights["embedding.weight"]])
-        layers.append(embedding)
-    B, hidden = x.shape[1], weights["linear.weight"].shape[1]
-
-    def loss_of(x: Any, y: Any, *state: Any) -> Any:
-        h, *state = layer(embedding(x) if x.shape.rank == 2 else x, initial_state=state)
-        return _cross_entropy(y, linear(h)), state
-
-    given = (tf.constant(_swapped(x)), tf.constant(_swapped(y)), tf.zeros((B, hidden)), tf.zeros((B, hidden)))
-    return _training(loss_of, layers, lambda: keras.optimizers.Adam(lr, epsilon=1e-8, global_clipnorm=1.0), given)
-
-
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    hidden, output = _dense(weights, "hidden", activation="relu"), _dense(weights, "output")
-
-    def loss_of(x: Any, y: Any) -> Any:
-        return _cross_entropy(y, output(hidden(x))), []
-
-    given = (tf.constant(x), tf.constant(y))
-    return _training(loss_of, [hidden, output], lambda: keras.optimizers.Adam(lr, epsilon=1e-8), given)
-
-
-def _training(loss_of: Callable[..., Any], layers: list, rule: Callable[[], Any], given: tuple) -> Work:
-    """A step that takes and gives the state, after the inputs and the targets of `given`."""
-    variables = [variable for layer in layers for variable in layer.trainable_variables]
-    adam = rule()
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    """A compiled step that takes and gives the LSTM's state, after the inputs and the targets."""
+    model = {name: _model_part(name, under(name, weights)) for name in parts(weights)}
+    variables = [variable for layer in model.values() for variable in layer.trainable_variables]
+    adam = keras.optimizers.Adam(lr, epsilon=1e-8, global_clipnorm=clip)
     adam.build(variables)
 
-    def step(*given: Any) -> Any:
+    def step(h: Any, y: Any, *state: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss, state = loss_of(*given)
+            for name, layer in model.items():
+                if name == "lstm":
+                    h, *state = layer(h, initial_state=state)
+                else:
+                    h = layer(h)
+            loss = _cross_entropy(y, h)
         adam.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        return loss, state
+        return loss, list(state)
 
-    held = list(given)
+    held = [tf.constant(array if "lstm" not in model else _swapped(array)) for array in (x, y)]
+    if "lstm" in model:
+        held += [tf.zeros((x.shape[1], weights["linear.weight"].shape[1]))] * 2
+    compiled, first = _faster(step, tuple(held), [variable.value for variable in [*variables, *adam.variables]])
 
-    def run() -> float:
+    def run() -> dict[str, float]:
         loss, held[2:] = compiled(*held)
-        return float(loss)
+        return {"loss": float(loss)}
 
-    compiled, first = _faster(step, given, [variable.value for variable in [*variables, *adam.variables]])
-    return Work(run, arrays=as_loss, first=first)
+    return Work(run, first=first)
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
@@ -132,15 +115,13 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, training=True)
-        return y, tape.gradient(y, x, dy)
+        return {"y": y, "dx": tape.gradient(y, x, dy)}
 
-    return _work(
-        passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, [part.numpy() for part in out], p)
-    )
+    return _work(passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, _numpy(out), p))
 
 
 def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
-    return _work(lambda x: keras.ops.norm(x, order, axis), (tf.constant(x),), lambda out: {"norm": out.numpy()})
+    return _work(lambda x: {"norm": keras.ops.norm(x, order, axis)}, (tf.constant(x),))
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
@@ -148,18 +129,17 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
         with tf.GradientTape() as tape:
             tape.watch(logits)
             loss = _cross_entropy(targets, logits)
-        return loss, tape.gradient(loss, logits)
+        return {"loss": loss, "gradient": tape.gradient(loss, logits)}
 
-    given = (tf.constant(logits), tf.constant(targets))
-    return _work(passes, given, lambda out: {"loss": out[0].numpy(), "gradient": out[1].numpy()})
+    return _work(passes, (tf.constant(logits), tf.constant(targets)))
 
 
 # ---- layers and functions -----------------------------------------------------------------------------------------
 
 
-def _layer(kind: str, weights: dict, **options: Any) -> Any:
+def _layer(kind: str, weights: list[np.ndarray], **options: Any) -> Any:
     """Keras' layer with torch's weights."""
-    W, R, b, c = (weights[f"{name}_l0"].T for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    W, R, b, c = (array.T for array in weights)
     layer = LAYERS[kind](R.shape[0], return_sequences=True, **options)
     layer.build((None, None, W.shape[0]))
     biases = _gates(kind, np.stack([b, c]))
@@ -173,11 +153,14 @@ def _gates(kind: str, array: np.ndarray) -> np.ndarray:
     return np.concatenate([parts[place] for place in ORDER[kind]], axis=-1)
 
 
-def _dense(weights: dict, name: str, **options: Any) -> Any:
-    W, b = weights[f"{name}.weight"].T, weights[f"{name}.bias"]
-    layer = keras.layers.Dense(W.shape[1], **options)
-    layer.build((None, W.shape[0]))
-    layer.set_weights([W, b])
+def _model_part(name: str, own: dict) -> Any:
+    if name == "lstm":
+        return _layer("LSTM", single(own), return_state=True)
+    W = own["weight"] if name == "embedding" else own["weight"].T
+    layer = keras.layers.Embedding(*W.shape) if name == "embedding" else keras.layers.Dense(
+        W.shape[1], activation="relu" if name == "hidden" else None)  # fmt: skip
+    layer.build(() if name == "embedding" else (None, W.shape[0]))
+    layer.set_weights([W, own["bias"]] if "bias" in own else [W])
     return layer
 
 
@@ -190,7 +173,13 @@ def _swapped(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.swapaxes(x, 0, 1))
 
 
-def _work(function: Callable[..., Any], given: tuple, arrays: Callable[..., Any], variables: Any = ()) -> Work:
+def _numpy(out: dict) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in out.items()}
+
+
+def _work(
+    function: Callable[..., Any], given: tuple, arrays: Callable[..., Arrays] = _numpy, variables: Any = ()
+) -> Work:
     compiled, first = _faster(function, given, variables)
 
     def run() -> Any:

@@ -8,7 +8,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from . import _table
+from ._clock import Sample, alternate
 from ._table import Arrays, Case, Sizes, Work
+
+OWN, REFERENCE = "fastdl", "reference"
 
 
 class Peer(NamedTuple):
@@ -51,35 +54,58 @@ def limit_blas(threads: int) -> str:
     return ""
 
 
-def agree(case: Case, works: dict[str, Work], expected: str) -> tuple[dict[str, str], dict[str, float]]:
-    """What tells the results of each contender's first calls from those of the expected one, "" where nothing does,
-    and the seconds of each one's first call."""
-    told = dict.fromkeys(works, "")
-    firsts: dict[str, float] = {}
-    tolerance = works[expected].tolerance
-    for _ in range(case.calls):
-        found: dict[str, Arrays] = {}
-        for name, work in works.items():
-            start = time.perf_counter()
-            out: Any = work.run()
-            firsts.setdefault(name, work.first or time.perf_counter() - start)
-            try:
-                found[name] = work.named(out)
-            except AssertionError as error:
-                told[name] = str(error)
-        for name in found:
-            told[name] = told[name] or _table.difference(
-                found[name], found.get(expected, {}), tolerance, works[name].loose
-            )
-    return told, firsts
+class Found(NamedTuple):
+    """What came of a case at some sizes, by who did it: fastdl, the reference, peers."""
+
+    taken: dict[str, Sample]  # seconds a call, of those whose result is right
+    wrong: dict[str, str]  # what is wrong with the others
+    missing: dict[str, str]  # what a library does not offer
+    works: dict[str, Work]
+    firsts: dict[str, float]  # seconds of the first call, which may compile
+
+    @property
+    def seconds(self) -> dict[str, float | None]:
+        """The medians; None where the result is wrong."""
+        return {name: one.median for name, one in self.taken.items()} | dict.fromkeys(self.wrong)
 
 
-def against(case: Case, sizes: Sizes, adapters: dict[str, Any]) -> tuple[dict[str, Work], dict[str, str]]:
-    """The work by each adapter that has it, and of the others what they do not offer."""
-    works, missing = {}, {}
+def compare(
+    case: Case, sizes: Sizes, adapters: dict[str, Any], seconds: float | None, reference: bool = False
+) -> Found:
+    """Do the work by each adapter, assert that they agree, and only then time them in turn (None: not at all)."""
+    works, missing, wrong = {}, {}, {}
     for name, adapter in adapters.items():
         try:
             works[name] = case.by(adapter, sizes)
         except _table.Missing as what:
             missing[name] = str(what)
-    return works, missing
+        except Exception as error:  # one failing row must not take the others with it
+            wrong[name] = f"{type(error).__name__}: {error}"
+    if reference:
+        works[REFERENCE] = _table.on_reference(case, sizes, _table.SINGLE)
+    told, firsts = agree(case, works, REFERENCE if reference else OWN)
+    wrong |= {name: text for name, text in told.items() if text}
+    right = {name: work.run for name, work in works.items() if name not in wrong}
+    taken = {} if seconds is None else alternate(right, seconds, least=5 if seconds >= 1 else 3)
+    return Found(taken, wrong, missing, works, firsts)
+
+
+def agree(case: Case, works: dict[str, Work], expected: str) -> tuple[dict[str, str], dict[str, float]]:
+    """What tells the results of each contender's first calls from those of the expected one, "" where nothing does,
+    and the seconds of each one's first call."""
+    told, firsts = dict.fromkeys(works, ""), dict[str, float]()
+    for _ in range(case.calls):
+        found: dict[str, Arrays] = {}
+        for name, work in works.items():
+            try:
+                start = time.perf_counter()
+                out: Any = work.run()
+                firsts.setdefault(name, work.first or time.perf_counter() - start)
+                found[name] = work.named(out)
+            except Exception as error:
+                told[name] = f"{type(error).__name__}: {error}"
+        for name in found:
+            told[name] = told[name] or _table.difference(
+                found[name], found.get(expected, {}), works[expected].tolerance, works[name].loose
+            )
+    return told, firsts

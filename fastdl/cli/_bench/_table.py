@@ -36,20 +36,27 @@ class Work(NamedTuple):
     neither counts what a particular kernel happens to do beside.
     """
 
-    run: Callable[[], Any]
+    run: Callable[[], Any]  # a result by name, in fastdl's layout, or in the order of a function's results
     read: int = 0  # bytes
-    written: int = 0  # bytes
+    written: int | None = 0  # bytes; None for those of the result
     multiply_adds: int = 0
     tolerance: float = 1e-5  # of the largest element, in float32; float64 is held to a millionth of it
     expected: Callable[[], Any] | None = None
-    arrays: Callable[[Any], Arrays] | None = None  # what `run` gave, by name and in fastdl's layout
+    arrays: Callable[[Any], Arrays] | None = None  # makes the named arrays of what `run` gave, where it gives others
     note: str = ""  # where it is not quite the same work, or its result cannot be compared
     loose: tuple[str, ...] = ()  # results of which shape and finiteness alone are compared
     first: float | None = None  # seconds of the first call, where making the work has done it
 
     def named(self, result: Any) -> Arrays:
         """The arrays and numbers in a result."""
-        return self.arrays(result) if self.arrays else dict(_numbered(result))
+        found = self.arrays(result) if self.arrays else result
+        named = found.items() if isinstance(found, dict) else enumerate(arrays_of(found))
+        return {str(name): np.asarray(array) for name, array in named}
+
+    def cost(self) -> dict[str, int]:
+        """What the call must read, write and multiply, by name."""
+        written = self.written if self.written is not None else sum(one.nbytes for one in arrays_of(self.run()))
+        return {"read": self.read, "written": written, "multiply_adds": self.multiply_adds}
 
 
 class Case(NamedTuple):
@@ -121,6 +128,13 @@ def of_arrays(topic: str, function: Callable[..., Any], variant: str = "", *, re
     enter(Case(topic, function.__name__, variant, build, sizes))
 
 
+def call(function: Callable[..., Any], *given: Any, **how: Any) -> Work:
+    """The work of a call that reads its arrays and writes its result; `how` has its options, and fields of Work."""
+    fields = {name: how.pop(name) for name in Work._fields if name in how}
+    read = sum(one.nbytes for one in (*given, *how.values()) if isinstance(one, np.ndarray))
+    return Work(lambda: function(*given, **how), **{"read": read, "written": None, **fields})
+
+
 def table() -> list[Case]:
     """Every case that was entered."""
     return list(_table)
@@ -153,6 +167,11 @@ def normals(dtype: np.dtype, *shape: int, seed: int = 0) -> np.ndarray:
     drawn = np.random.default_rng(seed).standard_normal(min(array.size, PERIOD)).astype(dtype)
     array[...] = np.resize(drawn, shape)
     return array
+
+
+def drawn(dtype: np.dtype, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    """Normals of these shapes, no two alike."""
+    return [normals(dtype, *shape, seed=seed) for seed, shape in enumerate(shapes)]
 
 
 def integers(bound: int, *shape: int, seed: int = 0) -> np.ndarray:
@@ -214,14 +233,10 @@ def on_reference(case: Case, size: str | Sizes, dtype: np.dtype) -> Work:
     return work._replace(run=run)
 
 
-def _numbered(result: Any) -> Iterator[tuple[str, np.ndarray]]:
-    return ((str(number), array) for number, array in enumerate(arrays_of(result)))
-
-
 def arrays_of(result: Any) -> Iterator[np.ndarray]:
     """The arrays and numbers in what a function returns."""
-    if isinstance(result, (tuple, list)):
-        for part in result:
+    if isinstance(result, (tuple, list, dict)):
+        for part in result.values() if isinstance(result, dict) else result:
             yield from arrays_of(part)
     elif result is not None:
         yield np.asarray(result)

@@ -8,7 +8,7 @@ from thinc.types import Padded
 
 from ._common import dropped, single, under
 from ._peers import limit_blas
-from ._table import Missing, Work
+from ._table import Arrays, Missing, Work
 
 GATES = (1, 0, 3, 2)  # where thinc's f, i, o, g stand in torch's i, f, g, o
 
@@ -33,26 +33,28 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
     def run() -> Any:
         layer.set_grad("LSTM", np.zeros_like(layer.get_param("LSTM")))
         y, backward = layer.begin_update(inputs)
-        return y.data, backward(slopes).data
+        return {"y": y.data, "dx": backward(slopes).data}
 
-    def arrays(out: Any) -> dict[str, np.ndarray]:
+    def arrays(out: Arrays) -> Arrays:
         """With zeros after the longest sequence, which thinc cuts off."""
-        whole = [np.zeros(like.shape, like.dtype) for like in (dy, x)]
-        for array, part in zip(whole, out, strict=True):
-            array[: len(part)] = part[:, back]
-        return {"y": whole[0], "dx": whole[1]}
+        return {name: np.concatenate([part[:, back], np.zeros((len(x) - len(part), *part.shape[1:]), part.dtype)])
+                for name, part in out.items()}  # fmt: skip
 
     return Work(run, arrays=arrays, note=FIRST_STEP, loose=("dx",))
 
 
-def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
-    layer, out = _lstm(under("lstm", weights)), _dense(api.Softmax, weights, "linear")
+def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float | None) -> Work:
+    return _language_model(weights, x, y, lr, clip) if clip else _classifier(weights, x, y, lr)
+
+
+def _language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float) -> Work:
+    layer, out = _lstm(single(under("lstm", weights))), _dense(api.Softmax, weights, "linear")
     embed: Any = api.Embed(*weights["embedding.weight"].shape[::-1]) if "embedding.weight" in weights else None
     if embed:
         embed.set_param("E", weights["embedding.weight"].copy())
     T, B = x.shape[:2]
     lengths, targets = np.full(B, T), y.ravel().astype("i")
-    loss, adam = api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=1.0, **ADAM)
+    loss, adam = api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=clip, **ADAM)
 
     def run() -> Any:
         vectors, embed_backward = embed.begin_update(x.ravel()) if embed else (x, None)
@@ -71,7 +73,7 @@ def language_model(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Wo
     return Work(run, arrays=lambda guesses: _loss(guesses, targets), note=note, loose=("loss",))
 
 
-def classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
+def _classifier(weights: dict, x: np.ndarray, y: np.ndarray, lr: float) -> Work:
     model = api.chain(_dense(api.Relu, weights, "hidden"), _dense(api.Softmax, weights, "output"))
     targets, loss, adam = y.astype("i"), api.CategoricalCrossentropy(), api.Adam(lr, grad_clip=0.0, **ADAM)
 
@@ -92,11 +94,9 @@ def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.
     param = param.copy()
 
     def run() -> Any:
-        return adam((0, "param"), param, grad.copy())[0]
+        return {"param": adam((0, "param"), param, grad.copy())[0]}
 
-    return Work(
-        run, arrays=lambda out: {"param": out}, note="counts a copy of the gradient, which its step sets to zero"
-    )
+    return Work(run, note="counts a copy of the gradient, which its step sets to zero")
 
 
 def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
@@ -104,13 +104,13 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
 
     def run() -> Any:
         y, backward = layer.begin_update(x)
-        return y, backward(dy)
+        return {"y": y, "dx": backward(dy)}
 
     return Work(run, arrays=lambda out: dropped(x, dy, out, p))
 
 
-def _lstm(weights: dict) -> Any:
-    W, R, b, c = (weights[f"{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+def _lstm(weights: list[np.ndarray]) -> Any:
+    W, R, b, c = weights
     hidden = R.shape[1]
     layer = api.LSTM(hidden, W.shape[1])
     layer.initialize()

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import sys
+from collections.abc import Iterable
 from statistics import geometric_mean
 from typing import Any
 
@@ -12,13 +12,12 @@ from ..._files import replacing, try_replacing
 from .._shared import bad_input, use_threads
 from .._streams import note
 from . import _fastdl, _table, _works
-from ._clock import alternate
-from ._peers import PEERS, Peer, against, agree, here
+from ._peers import OWN, PEERS, REFERENCE, Found, Peer, compare, here
 from ._table import Case, Sizes, label
 
 SECONDS = 50.0  # for all rows together
-OWN, REFERENCE = "fastdl", "reference"
-Times = dict[str, float | None]  # seconds; None where the result differs from the reference's
+WIDTH = 72  # of a row's name
+Times = dict[str, float | None]  # seconds, or bytes; None where the result is wrong
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,23 +26,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         with bad_input():  # now, not after a minute
             try_replacing(arguments.json)
-    config = fd.show_config(mode="dicts") or {}
-    peers = installed(fd.get_num_threads())
-    _print_head(config, peers)
-    measured: dict[str, Times] = {}
-    rows = tour()
-    for case, sizes in rows:
-        name = label(case.title, sizes)
-        measured[name] = _measure(case, sizes, peers, SECONDS / len(rows))
-        print(_line(name, measured[name], peers))
-        sys.stdout.flush()
-    _print_foot(measured, peers)
+    peers, rows = installed(fd.get_num_threads()), tour()
+    absent = [peer.title for peer in PEERS.values() if peer.title not in [one.title for one in peers]]
+    told = f"Not installed: {', '.join(absent)}" if absent else "All peers are installed"
+    config = print_head(peers, told, [REFERENCE])
+    found = {
+        label(case.title, sizes): print_row(case, sizes, peers, SECONDS / len(rows), reference=True)
+        for case, sizes in rows
+    }
+    times = {name: one.seconds for name, one in found.items()}
+    print_foot(times, peers, [REFERENCE])
     if arguments.json:
         versions = {peer.title: peer.version for peer in peers}
-        found = [{"work": name, "seconds": times} for name, times in measured.items()]
+        seconds = [{"work": name, "seconds": row} for name, row in times.items()]
         with replacing(arguments.json) as file:
-            file.write(json.dumps({"config": config, "peers": versions, "rows": found}, indent=1).encode())
-    return int(any(times[OWN] is None for times in measured.values()))
+            file.write(json.dumps({"config": config, "peers": versions, "rows": seconds}, indent=1).encode())
+    return int(any(OWN in one.wrong for one in found.values()))
 
 
 def tour() -> list[tuple[Case, Sizes]]:
@@ -63,54 +61,67 @@ def installed(threads: int) -> list[Peer]:
     return found
 
 
-def _measure(case: Case, sizes: Sizes, peers: list[Peer], seconds: float) -> Times:
-    """Median seconds of each whose result is right; no entry for who does not have the work."""
-    works, _ = against(case, sizes, {OWN: _fastdl} | {peer.title: peer.adapter for peer in peers})
-    works[REFERENCE] = _table.on_reference(case, sizes, _table.SINGLE)
-    told, _ = agree(case, works, REFERENCE)
-    taken = alternate({name: work.run for name, work in works.items() if not told[name]}, seconds, least=3)
-    return {name: taken[name].median if name in taken else None for name in works}
-
-
-# ---- the table --------------------------------------------------------------------------------------
-def _print_head(config: dict[str, Any], peers: list[Peer]) -> None:
+# ---- the printed table, for `make bench-peers` too ----------------------------------------------------
+def print_head(peers: list[Peer], told: str, others: Iterable[str] = ()) -> dict[str, Any]:
+    """The machine, the versions and the heads of the columns; what is in force, as ``show_config`` has it."""
+    config = fd.show_config(mode="dicts") or {}
     print(f"fastdl {config['fastdl']}, build {config['build']}, {config['threads']} threads, {config['processor']}")
     print(", ".join([f"NumPy {config['NumPy']}", *(f"{peer.title} {peer.version}" for peer in peers)]))
-    absent = [peer.title for peer in PEERS.values() if peer.title not in [one.title for one in peers]]
-    print(f"Not installed: {', '.join(absent)}" if absent else "All peers are installed")
+    print(told)
     print("Medians in milliseconds of runs in turn; x: how many times as long as fastdl, < where fastdl loses.\n")
-    print(f"{'':66}{OWN:>9}" + "".join(f"{name:>13} {'x':>7} " for name in _others(peers)))
+    heads = [*others, *(peer.title for peer in peers)]
+    print(f"{'':{WIDTH}}{OWN:>9}" + "".join(f"{name:>13} {'x':>7} " for name in heads))
+    return config
 
 
-def _line(name: str, times: Times, peers: list[Peer]) -> str:
-    return f"{name:66}{_cell(times[OWN]):>9}" + "".join(_cells(times, other) for other in _others(peers))
+def print_row(case: Case, sizes: Sizes, peers: list[Peer], seconds: float | None, reference: bool = False) -> Found:
+    """Compare a case, and print its line."""
+    adapters = {OWN: _fastdl, **{peer.title: peer.adapter for peer in peers}}
+    found = compare(case, sizes, adapters, seconds, reference)
+    others = [REFERENCE] * reference + [peer.title for peer in peers]
+    if seconds is None:
+        told = [f"but {work.note}" for work in found.works.values() if work.note]
+        told += [f"{name} has no {what}" for name, what in found.missing.items()]
+        print(
+            f"{label(case.title, sizes):{WIDTH}}{', '.join(['agrees' if len(found.works) > 1 else '-', *told])}",
+            flush=True,
+        )
+    else:
+        print(line(label(case.title, sizes), found.seconds, others), flush=True)
+    for name, text in found.wrong.items():
+        print(f"  {name}, {label(case.title, sizes)}: {text}", flush=True)
+    return found
 
 
-def _cells(times: Times, other: str) -> str:
-    if other not in times:
-        return f"{'-':>13} {'':>8}"
-    taken, own = times[other], times[OWN]
-    factor = f"{taken / own:.2f}{'<' if taken < own else ' '}" if taken and own else ""
-    return f"{_cell(taken):>13} {factor:>8}"
+def line(name: str, times: Times, others: Iterable[str], unit: float = 1e-3) -> str:
+    """A row, in units of milliseconds or of as many bytes."""
+    text = f"{name:{WIDTH}}{_cell(times.get(OWN), unit):>9}"
+    for other in others:
+        taken, own = times.get(other), times.get(OWN)
+        factor = f"{taken / own:.2f}{'<' if taken < own else ' '}" if taken and own else ""
+        text += f"{_cell(taken, unit) if other in times else '-':>13} {factor:>8}"
+    return text
 
 
-def _cell(seconds: float | None) -> str:
-    return "differs" if seconds is None else f"{1e3 * seconds:.3f}"
+def _cell(amount: float | None, unit: float) -> str:
+    return "differs" if amount is None else f"{amount / unit:.3f}"
 
 
-def _others(peers: list[Peer]) -> list[str]:
-    return [REFERENCE, *(peer.title for peer in peers)]
-
-
-def _print_foot(measured: dict[str, Times], peers: list[Peer]) -> None:
+def print_foot(times: dict[str, Times], peers: list[Peer], others: Iterable[str] = ()) -> None:
+    """How much each of the others takes in the mean, notes on threads, and the rows that fastdl loses."""
     print("\n-: has no such work, or none that is the same.")
-    for other in _others(peers):
-        pairs = [(times.get(other), times[OWN]) for times in measured.values()]
-        factors = [taken / own for taken, own in pairs if taken and own]
-        lost = sum(factor < 1 for factor in factors)
+    lost = []
+    for other in [*others, *(peer.title for peer in peers)]:
+        pairs = {name: (row.get(other), row.get(OWN)) for name, row in times.items()}
+        factors = {name: taken / own for name, (taken, own) in pairs.items() if taken and own}
+        losses = [f"  {other} takes {factor:.2f} x  {name}" for name, factor in factors.items() if factor < 1]
+        lost += losses
         if factors:
-            mean = geometric_mean(factors)
-            print(f"{other}: {mean:.2f} x as long in geometric mean of {len(factors)} rows; fastdl loses {lost}.")
+            mean = geometric_mean(factors.values())
+            print(
+                f"{other}: {mean:.2f} x as long in geometric mean of {len(factors)} rows; fastdl loses {len(losses)}."
+            )
     for peer in peers:
         if peer.note:
             print(f"{peer.title}: {peer.note}")
+    print("\n".join(lost))

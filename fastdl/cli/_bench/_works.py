@@ -1,12 +1,13 @@
 """The cases that other libraries have too: problems in plain NumPy, each the arguments of one function of an adapter.
 
-Kinds are ``recurrent``, ``language_model``, ``classifier``, ``optimizer``, ``dropout``, ``norm``, ``cross_entropy``,
-``ctc``, ``attention`` and ``hessian_product``. Weights have torch's names and layouts.
+Kinds are ``recurrent``, ``training``, ``optimizer``, ``dropout``, ``norm``, ``cross_entropy``, ``ctc``, ``attention``
+and ``hessian_product``. Weights have torch's names and layouts; a model is told by its layers' names, in their order:
+``embedding``, ``lstm``, ``linear``, or ``hidden``, which has a ReLU, and ``output``.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ._table import DOUBLE, SINGLE, VECTORS, Case, Sizes, Work, enter, integers,
 
 Problem = dict[str, Any]
 TINY = {"T": 5, "B": 3, "I": 6, "H": 8, "layers": 2, "classes": 4, "embedding": 7, "n": 1003, "rows": 21, "columns": 30,
-        "S": 4, "vocabulary": 4}  # fmt: skip
+        "S": 4, "heads": 2}  # fmt: skip
 MATRICES = {
     "small": {"rows": 17, "columns": 67},
     "medium": {"rows": 211, "columns": 237},
@@ -27,18 +28,12 @@ CLASSES = {
     "medium": {"rows": 501, "classes": 104},
     "large": {"rows": 1 << 14, "classes": 1024},
 }
-LAYERS = [  # T, B, I, H
-    (1, 1, 32, 32),
-    (32, 1, 32, 32),
-    (16, 8, 64, 64),
-    (64, 16, 64, 64),
-    (64, 32, 128, 128),
-    (100, 64, 128, 256),
-    (64, 64, 256, 512),
-    (32, 128, 512, 512),
-    (200, 8, 64, 128),
-    (128, 1, 256, 256),
-]
+LAYERS = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512; the last is the character model's
+    (1, 1, 16, 16), (1, 1, 32, 32), (1, 32, 128, 128), (32, 1, 32, 32), (128, 1, 256, 256), (400, 1, 64, 64),
+    (16, 8, 32, 32), (16, 8, 64, 64), (200, 8, 64, 128), (64, 16, 64, 64), (400, 16, 32, 64), (64, 32, 128, 128),
+    (20, 128, 64, 128), (100, 64, 128, 256), (64, 32, 512, 256), (64, 64, 256, 512), (32, 128, 512, 512),
+    (64, 32, 64, 256),
+]  # fmt: skip
 DECAYS = {"betas": (0.9, 0.999), "eps": 1e-8}
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by title the class; settings written out, for defaults differ
     "SGD": ("SGD", {"momentum": 0.9}),
@@ -56,31 +51,20 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {  # by title the class; set
 }
 
 
-class User(NamedTuple):
-    """Layers as a program that people use has them, and the batch it is trained on."""
-
-    kind: str  # LSTM or GRU
-    T: int
-    B: int
-    I: int  # noqa: E741
-    H: int
-    layers: int = 1
-    bidirectional: bool = False
-
-
+# Layers as programs that people use have them, and the batch they are trained on: T, B, I, H, layers, both directions.
 USERS = {  # amplifier models, noise suppression, policies, forecasts, lines of text, rivers
-    "AIDA-X": User("LSTM", 2048, 8, 1, 16),
-    "NAM standard": User("LSTM", 512, 16, 1, 24),
-    "NAM lite": User("LSTM", 512, 16, 1, 8, layers=2),
-    "GuitarML Proteus": User("LSTM", 1024, 40, 1, 40),
-    "RNNoise": User("GRU", 200, 16, 128, 256, layers=3),
-    "recurrent PPO": User("LSTM", 128, 1, 64, 256),
-    "darts": User("LSTM", 24, 32, 1, 25),
-    "neuralforecast": User("LSTM", 72, 32, 1, 128, layers=2),
-    "tesseract": User("LSTM", 200, 1, 48, 96),
-    "kraken": User("LSTM", 300, 1, 400, 200, bidirectional=True),
-    "deep-river": User("LSTM", 1, 1, 4, 10),
-    "neuralhydrology": User("LSTM", 365, 32, 32, 256),
+    "AIDA-X": ("LSTM", 2048, 8, 1, 16, 1, False),
+    "NAM standard": ("LSTM", 512, 16, 1, 24, 1, False),
+    "NAM lite": ("LSTM", 512, 16, 1, 8, 2, False),
+    "GuitarML Proteus": ("LSTM", 1024, 40, 1, 40, 1, False),
+    "RNNoise": ("GRU", 200, 16, 128, 256, 3, False),
+    "recurrent PPO": ("LSTM", 128, 1, 64, 256, 1, False),
+    "darts": ("LSTM", 24, 32, 1, 25, 1, False),
+    "neuralforecast": ("LSTM", 72, 32, 1, 128, 2, False),
+    "tesseract": ("LSTM", 200, 1, 48, 96, 1, False),
+    "kraken": ("LSTM", 300, 1, 400, 200, 1, True),
+    "deep-river": ("LSTM", 1, 1, 4, 10, 1, False),
+    "neuralhydrology": ("LSTM", 365, 32, 32, 256, 1, False),
 }
 
 
@@ -102,13 +86,17 @@ def compared(name: str, kind: str, problem: Callable[..., Problem], shapes: tupl
 def layers(kind: str, ragged: bool = False, bidirectional: bool = False) -> Callable[..., Problem]:
     """Forward and backward with all gradients; ragged with lengths uniform in 1 to T."""
 
-    def problem(dtype: np.dtype, T: int, B: int, I: int, H: int, layers: int = 1) -> Problem:  # noqa: E741
+    def problem(dtype: np.dtype, T: int, B: int, I: int, H: int, layers: int = 1, heads: int = 1) -> Problem:  # noqa: E741
         rng, width = np.random.default_rng(0), H * (1 + bidirectional)
         x, dy = (rng.uniform(-1, 1, (T, B, columns)).astype(dtype) for columns in (I, width))
         weights: dict[str, np.ndarray] = {}
         for at in range(layers):
             for suffix in suffixes(at, bidirectional):
                 weights |= _cell(rng, kind, width if at else I, H, suffix)
+        if kind == "sLSTM":
+            weights["bias_l0"] = weights.pop("bias_ih_l0") + weights.pop("bias_hh_l0")
+        if heads > 1:
+            weights["weight_hh_l0"] = _uniform(rng, H, (heads, H // heads, 4 * H // heads))
         lengths = rng.integers(1, T + 1, B) if ragged else None
         if lengths is not None:
             dy *= (np.arange(T)[:, None] < lengths)[:, :, None]
@@ -120,13 +108,12 @@ def layers(kind: str, ragged: bool = False, bidirectional: bool = False) -> Call
 def language_model(dtype: np.dtype, T: int, B: int, classes: int, H: int, embedding: int = 0, I: int = 0) -> Problem:  # noqa: E741
     """A step of training: embedding (or none, with inputs of width `I`), LSTM, linear; cross-entropy, clip 1, Adam."""
     rng = np.random.default_rng(0)
-    weights = {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
+    weights = {"embedding.weight": rng.standard_normal((classes, embedding), np.float32)} if embedding else {}
+    weights |= {f"lstm.{name}": array for name, array in _cell(rng, "LSTM", embedding or I, H).items()}
     weights["lstm.bias_hh_l0"][:] = 0  # not trained: Keras and thinc have one bias
     weights |= _linear(rng, "linear", H, classes)
-    if embedding:
-        weights["embedding.weight"] = rng.standard_normal((classes, embedding), np.float32)
     x = rng.integers(0, classes, (T, B)) if embedding else rng.standard_normal((T, B, I), np.float32)
-    return {"weights": weights, "x": x, "y": rng.integers(0, classes, (T, B)), "lr": 1e-3}
+    return {"weights": weights, "x": x, "y": rng.integers(0, classes, (T, B)), "lr": 1e-3, "clip": 1.0}
 
 
 def classifier(dtype: np.dtype, B: int, I: int, H: int, classes: int) -> Problem:  # noqa: E741
@@ -135,7 +122,7 @@ def classifier(dtype: np.dtype, B: int, I: int, H: int, classes: int) -> Problem
     weights = _linear(rng, "hidden", I, H) | _linear(rng, "output", H, classes)
     x, y = rng.standard_normal((B, I), np.float32), rng.integers(0, classes, B)
     y[:classes] = np.arange(classes)[:B]
-    return {"weights": weights, "x": x, "y": y, "lr": 1e-3}
+    return {"weights": weights, "x": x, "y": y, "lr": 1e-3, "clip": None}
 
 
 def optimizer(title: str) -> Callable[..., Problem]:
@@ -160,9 +147,9 @@ def norm(order: float) -> Callable[..., Problem]:
     return problem
 
 
-def dropout(dtype: np.dtype, n: int) -> Problem:
+def dropout(p: float) -> Callable[..., Problem]:
     """Forward and backward."""
-    return {"x": normals(dtype, n), "dy": normals(dtype, n, seed=1), "p": 0.5}
+    return lambda dtype, n: {"x": normals(dtype, n), "dy": normals(dtype, n, seed=1), "p": p}
 
 
 def cross_entropy(dtype: np.dtype, rows: int, classes: int) -> Problem:
@@ -222,33 +209,40 @@ def _named(names: str, *shapes: tuple[int, ...]) -> tuple[Sizes, ...]:
 
 
 # ---- the table ------------------------------------------------------------------------------------------
-for _kind in GATES:
-    compared(f"recurrent.{_kind}", "recurrent", layers(_kind), _named("T B I H", *LAYERS, (64, 32, 64, 256)), _kind)
+for _kind in ("LSTM", "GRU", "RNN"):
+    compared(f"recurrent.{_kind}", "recurrent", layers(_kind), _named("T B I H", *LAYERS), _kind)
+_shapes = _named("T B I H heads", (64, 16, 64, 64, 1), (64, 32, 128, 128, 4), (100, 64, 128, 256, 4))
+compared("recurrent.sLSTM", "recurrent", layers("sLSTM"), _shapes, "sLSTM")
 compared("recurrent.LSTM[ragged]", "recurrent", layers("LSTM", ragged=True), _named("T B I H", (400, 32, 64, 128)),
          "ragged LSTM")  # fmt: skip
-for _name, _user in USERS.items():
-    _large = {"T": _user.T, "B": _user.B, "I": _user.I, "H": _user.H, "layers": _user.layers}
-    _medium = _large | {"T": min(_user.T, 16)}
-    _small = _medium | {"T": min(_user.T, 3), "B": min(_user.B, 3), "I": min(_user.I, 5), "H": 7}
-    compared(f"recurrent.{_user.kind}[{_name}]", "recurrent", layers(_user.kind, bidirectional=_user.bidirectional),
-             (_large,), f"{_name}, {_user.kind}", {"small": _small, "medium": _medium, "large": _large})  # fmt: skip
+for _name, (_kind, *_user, _both) in USERS.items():
+    (_large,) = _named("T B I H layers", tuple(_user))
+    _medium = _large | {"T": min(_large["T"], 16)}
+    _small = {key: min(size, most) for (key, size), most in zip(_large.items(), (3, 3, 5, 7, 3), strict=True)}
+    compared(f"recurrent.{_kind}[{_name}]", "recurrent", layers(_kind, bidirectional=_both), (_large,),
+             f"{_name}, {_kind}", {"small": _small, "medium": _medium, "large": _large})  # fmt: skip
 _character = {"T": 64, "B": 32, "classes": 96, "embedding": 64, "H": 256}
-compared("training.language_model[characters]", "language_model", language_model, (_character,),
+compared("training.language_model[characters]", "training", language_model, (_character,),
          "character model, a step", calls=3)  # fmt: skip
-compared("training.language_model[tiny]", "language_model", language_model,
-         ({"T": 1, "B": 1, "classes": 32, "I": 32, "H": 32},), "tiny model, a step", calls=3)  # fmt: skip
-compared("training.classifier", "classifier", classifier,
+compared("training.language_model[tiny]", "training", language_model,
+         _named("T B classes I H", (1, 1, 32, 32, 32)), "tiny model, a step", calls=3)  # fmt: skip
+compared("training.classifier", "training", classifier,
          _named("B I H classes", (128, 784, 256, 10), (200, 784, 300, 10), (200, 64, 256, 10)),
          "dense classifier, a step", calls=3)  # fmt: skip
 for _name in OPTIMIZERS:
-    compared(f"training.{_name}", "optimizer", optimizer(_name), ({"n": 1_000_000}, {"n": 1 << 24}), f"{_name}, a step",
-             calls=3)  # fmt: skip
-compared("training.dropout", "dropout", dropout, _named("n", (1 << 14,), (1_000_000,), (1 << 24,)), "dropout p=0.5")
-for _order in (1, 2, 3, math.inf):
-    _both, _vectors = (SINGLE, DOUBLE), ({"n": 1_000_000}, {"n": 1 << 24})
-    compared(f"norms.norm[ord={_order}]", "norm", norm(_order), _vectors, f"norm of order {_order:g}", VECTORS, _both)
-    compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],),
-             f"norm of order {_order:g} of rows", MATRICES, _both)  # fmt: skip
+    _few = ((16,), (1000,), (10_000,)) if _name == "Adam" else ()  # what a call costs beside its arithmetic
+    compared(f"training.{_name}", "optimizer", optimizer(_name), _named("n", *_few, (1_000_000,), (1 << 24,)),
+             f"{_name}, a step", calls=3)  # fmt: skip
+for _p in (0.5, 0.1, 0.9):
+    compared("training.dropout" + (f"[p={_p}]" if _p != 0.5 else ""), "dropout", dropout(_p),
+             _named("n", (1 << 14,), (1_000_000,), (1 << 24,)), f"dropout p={_p}")  # fmt: skip
+for _order in (1, 2, 3, math.inf, 0, 2.5, 4, 9, 0.5, -1, -math.inf):
+    _often, _title = _order in (1, 2, 3, math.inf), f"norm of order {_order:g}"
+    _shapes = _named("n", (1_000_000,), *[(1 << 24,)] * _often)
+    compared(f"norms.norm[ord={_order}]", "norm", norm(_order), _shapes, _title, VECTORS, (SINGLE, DOUBLE))
+    if _often:
+        compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],), f"{_title} of rows",
+                 MATRICES, (SINGLE, DOUBLE))  # fmt: skip
 compared("dense.softmax_cross_entropy", "cross_entropy", cross_entropy, _named("rows classes", (2048, 104), (32, 96)),
          "softmax cross-entropy", CLASSES, (SINGLE, DOUBLE))  # fmt: skip
 compared("sequence.CTC", "ctc", ctc, _named("T B classes S", (100, 16, 30, 20), (50, 1, 30, 10), (400, 32, 64, 60),

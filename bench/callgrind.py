@@ -1,6 +1,6 @@
 """Instructions of each case's one call, executed inside the kernels of the AVX2 build, as callgrind counts them.
 
-``python -m tracking.callgrind MARKS DTYPE [PART]`` is what runs under callgrind, with the library made of ``marks.c``:
+``python -m callgrind MARKS DTYPE [PART]`` is what runs under callgrind, with the library made of ``marks.c``:
 every case once, with counting on for that one call alone.
 """
 
@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from .trees import environment
+import numpy as np
+from trees import environment
 
 MARKS = Path(__file__).with_name("marks.c")
 LEVEL = "avx2"  # valgrind knows no AVX-512
@@ -44,16 +44,8 @@ def count(tree: Path, part: str = "") -> dict[str, int]:
 def _run(tree: Path, folder: Path, dtype: str, part: str) -> dict[str, int]:
     """The counts of one type, by a process of its own."""
     out = folder / dtype
-    command = ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes"]
-    command += [
-        f"--callgrind-out-file={out}",
-        sys.executable,
-        "-m",
-        "tracking.callgrind",
-        folder / "marks.so",
-        dtype,
-        part,
-    ]
+    options = ["-q", "--tool=callgrind", "--collect-atstart=no", "--combine-dumps=yes", f"--callgrind-out-file={out}"]
+    command = ["valgrind", *options, sys.executable, "-m", "callgrind", folder / "marks.so", dtype, part]
     subprocess.run(command, check=True, cwd=tree, env=environment(tree, FASTDL_ISA=LEVEL))
     with out.open() as lines:
         return parse(lines, f"/fastdl/kernels/{LEVEL}/")
@@ -91,28 +83,25 @@ def parse(lines: Iterable[str], within: str) -> dict[str, int]:
 
 
 def main(library: str, wanted: str, part: str = "") -> None:
+    """Dump what one call of each case executes, under its name; what this fastdl cannot run is told and left out."""
     from cases import counted
 
     marks = ctypes.CDLL(library)
     gc.disable()
     for case in counted():
-        for dtype in case.dtypes:
-            if dtype == wanted and part in (name := f"{case.name} {dtype}"):
-                _count(marks, name, case, dtype)
-
-
-def _count(marks: ctypes.CDLL, name: str, case: Any, dtype: Any) -> None:
-    """Dump what one call executes under the name; what this fastdl cannot run is told and left out."""
-    try:
-        case.work("small", dtype).run()  # what is imported late or looked up once belongs to no call
-        work = case.work(SIZE, dtype)
-    except Exception as error:
-        print(f"{name} does not run: {error!r}", file=sys.stderr)
-        return
-    marks.toggle()
-    work.run()
-    marks.toggle()
-    marks.dump(name.encode())
+        dtype, name = np.dtype(wanted), f"{case.name} {wanted}"
+        if dtype not in case.dtypes or part not in name:
+            continue
+        try:
+            case.work("small", dtype).run()  # what is imported late or looked up once belongs to no call
+            work = case.work(SIZE, dtype)
+        except Exception as error:
+            print(f"{name} does not run: {error!r}", file=sys.stderr)
+            continue
+        marks.toggle()
+        work.run()
+        marks.toggle()
+        marks.dump(name.encode())
 
 
 if __name__ == "__main__":
