@@ -227,6 +227,8 @@ def _cell(forward, gates, states=1, recurrent=True, last=1):
 
 Q, K, V = normal(3, 2, 4), normal(5, 2, 4), normal(5, 2, 6)
 LABELS, CODES = np.array([1, 0, 2]), np.array([[1, 2], [2, 0]])
+ACTIVATIONS = "tanh sigmoid relu leaky_relu elu hardtanh softplus silu gelu softmax log_softmax".split()
+WEIGHTS, TONE = positive(3, 4), normal(6, 2)
 WHERE = {"seed": 3, "step": 2}
 FUNCTIONS = {
     fd.linear_forward: [
@@ -234,14 +236,31 @@ FUNCTIONS = {
         ([normal(4, 5, 3), normal(3, 2)], fd.linear_forward),
     ],
     fd.embedding_forward: [([normal(4, 3)], lambda W: fd.embedding_forward(CODES, W))],
-    fd.tanh: [([X], fd.tanh)],
-    fd.sigmoid: [([X], fd.sigmoid)],
-    fd.relu: [([X], fd.relu)],
+    **{getattr(fd, name): [([X], getattr(fd, name))] for name in ACTIVATIONS},
     fd.softmax_cross_entropy: [
         ([normal(3, 4)], lambda z: fd.softmax_cross_entropy(z, LABELS)[0]),
         ([normal(3, 4)], lambda z: fd.softmax_cross_entropy(z, LABELS, reduction="none")[0]),
     ],
-    fd.mse_loss: [([X], lambda p: fd.mse_loss(p, Y)[0]), ([X], lambda p: fd.mse_loss(p, Y, "none")[0])],
+    fd.nll_loss: [([normal(3, 4)], lambda z: fd.nll_loss(z, LABELS)[0])],
+    fd.binary_cross_entropy_with_logits: [
+        ([X], lambda z: fd.binary_cross_entropy_with_logits(z, within(3, 4) ** 2, weights=WEIGHTS)[0])
+    ],
+    **{
+        function: [([X], lambda p, f=function: f(p, Y, weights=WEIGHTS)[0]), ([X], lambda p, f=function: f(p, Y, "none")[0])]
+        for function in (fd.mse_loss, fd.l1_loss, fd.smooth_l1_loss, fd.huber_loss, fd.quantile_loss)
+    },
+    fd.poisson_nll_loss: [([X], lambda p: fd.poisson_nll_loss(p, np.abs(Y))[0])],
+    fd.kl_div: [([X], lambda p: fd.kl_div(p, np.abs(Y))[0])],
+    fd.gaussian_nll_loss: [([X, positive(3, 4)], lambda m, v: fd.gaussian_nll_loss((m, v), Y)[0])],
+    fd.cosine_embedding_loss: [([X, Y], lambda u, v: fd.cosine_embedding_loss((u, v))[0])],
+    fd.error_to_signal_ratio: [([normal(6, 2)], lambda p: fd.error_to_signal_ratio(p, TONE, dc=0.5)[0])],
+    fd.layer_norm_forward: [([X, apart(4), apart(4)], lambda x, w, b: fd.layer_norm_forward(x, w, b)[0])],
+    fd.batch_norm_forward: [([X, apart(4), apart(4)], lambda x, w, b: fd.batch_norm_forward(x, w, b)[0])],
+    fd.conv1d_forward: [
+        ([normal(6, 2, 3), normal(2, 3, 4), normal(4)], lambda x, W, b: fd.conv1d_forward(x, W, b, padding=1, stride=2))
+    ],
+    fd.max_pool1d_forward: [([apart(6, 2, 3)], lambda x: fd.max_pool1d_forward(x, 2)[0])],
+    fd.avg_pool1d_forward: [([normal(6, 2, 3)], lambda x: fd.avg_pool1d_forward(x, 2)[0])],
     fd.ctc_loss: [([normal(6, 2, 4)], lambda z: fd.ctc_loss(z, np.array([[1, 2], [3, 1]]))[0])],
     fd.lstm_forward: [
         _cell(lambda *a: fd.lstm_forward(*a)[0] + 2 * fd.lstm_forward(*a)[1], 4, 2),

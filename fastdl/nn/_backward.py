@@ -1,13 +1,12 @@
 """Backward where nobody may want the gradient with respect to the input."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ._module import Module
+from ._node import Node
 
 
-def backward(layer: "Module", dy: Any, input_gradient: bool) -> Any:
+def backward(layer: Node, dy: Any, input_gradient: bool) -> Any:
     """``layer.backward(dy)``, which leaves out the input's gradient where nobody wants it and the layer can."""
     if input_gradient or not names_input_gradient(layer.backward):
         return layer.backward(dy)
@@ -20,7 +19,7 @@ def names_input_gradient(function: Callable[..., Any]) -> bool:
     return code is not None and "input_gradient" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
-def needs_gradient(layer: "Module") -> bool:
+def needs_gradient(layer: Node) -> bool:
     """Whether the gradient with respect to the layer's output is needed where nobody wants that of its input.
 
     It is for parameters, and for every module that does not say that it can do without.

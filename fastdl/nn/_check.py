@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from ..random import as_generator
 from ._derived import plain_float
 from ._links import floats_of, is_float, leaves, refilled
 from ._parameter import Parameter
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 class GradientChecks(Mapping[str, GradientCheck]):
@@ -65,7 +62,7 @@ class GradientChecks(Mapping[str, GradientCheck]):
 
 
 def check_gradients(
-    module: "Module", args: tuple[Any, ...], kwargs: Mapping[str, Any], entries: int, rtol: float, rng: Any
+    module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], entries: int, rtol: float, rng: Any
 ) -> GradientChecks:
     """The body of :meth:`Module.check_gradients`."""
     entries, rtol, source = integer("entries", entries, 1), number("rtol", rtol, 0), as_generator(rng)
@@ -137,7 +134,7 @@ def _double(one: Any) -> Any:
     return one.astype(np.float64) if isinstance(one, np.ndarray) and one.dtype.kind == "f" else one
 
 
-def in_float64(module: "Module") -> "Module":
+def in_float64(module: Any) -> Any:
     """A copy whose parameters, buffers and other arrays are float64, nothing frozen."""
     model = copy.deepcopy(module)
     made: dict[int, Parameter] = {}

@@ -6,7 +6,7 @@ alone, or another forward than the one its backward undoes.
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from .. import _tracing
 from .._validate import plain_array
 from ._backward import backward_of
 from ._links import is_float, leaves, refilled, template
+from ._node import Node
 from ._trace import Call, Trace
 from ._traced import DETACHED, Traced, check_open, plain, refuse_other, traced_in
 from ._whole import tapes_of, whole
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 class Derived(NamedTuple):
@@ -30,7 +28,7 @@ class Derived(NamedTuple):
     outputs: Any
 
 
-def prepare(cls: type["Module"], base: type["Module"], alone: bool) -> None:
+def prepare(cls: type[Any], base: type[Any], alone: bool) -> None:
     """Make a new class's forward all or nothing, recorded where another forward calls it, and derive its backward."""
     at, forward = _nearest(cls, "forward", base)
     if at is None:
@@ -40,9 +38,9 @@ def prepare(cls: type["Module"], base: type["Module"], alone: bool) -> None:
     cls._forwards = cls.__mro__[at]
     if (at == 0 or not issubclass(cls.__mro__[at], base)) and callable(forward):
         cls._forwards = cls
-        cls.forward = _called(cls, forward, alone)  # type: ignore[method-assign]
+        cls.forward = _called(cls, forward, alone)
     if cls._derived and above is not None:
-        cls.backward = base.backward  # type: ignore[method-assign]
+        cls.backward = base.backward
 
 
 def _nearest(cls: type, name: str, base: type) -> tuple[int | None, Any]:
@@ -54,13 +52,13 @@ def _nearest(cls: type, name: str, base: type) -> tuple[int | None, Any]:
     return None, None
 
 
-def _called(cls: type["Module"], forward: Callable[..., Any], alone: bool) -> Callable[..., Any]:
+def _called(cls: type[Any], forward: Callable[..., Any], alone: bool) -> Callable[..., Any]:
     """`forward` as it is called: `alone` says that it calls no other layers."""
     derived = whole(functools.wraps(forward)(lambda self, *args, **kwargs: _derive(self, forward, args, kwargs)))
     by_hand = forward if alone else whole(forward)
 
     @functools.wraps(forward)
-    def call(self: "Module", *args: Any, **kwargs: Any) -> Any:
+    def call(self: Node, *args: Any, **kwargs: Any) -> Any:
         if _tracing.running:
             trace = _tracing.current()
             if trace is not None:
@@ -73,7 +71,7 @@ def _called(cls: type["Module"], forward: Callable[..., Any], alone: bool) -> Ca
     return call
 
 
-def _derive(module: "Module", forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _derive(module: Node, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a forward on stand-ins; what it returns are plain arrays again."""
     trace = Trace(module, f"{type(module).__name__}.forward")
     named = zip((*_names_of(forward, len(args)), *kwargs), (*args, *kwargs.values()), strict=True)
@@ -131,7 +129,7 @@ def drop_calls(trace: Trace) -> None:
             operation.drop()
 
 
-def derived_backward(module: "Module", dy: Any, input_gradient: bool) -> Any:
+def derived_backward(module: Node, dy: Any, input_gradient: bool) -> Any:
     """The way back through the last derived forward."""
     entry = module._peek()
     if entry.__class__ is not Derived:
@@ -173,9 +171,7 @@ def _seeds(dy: Any, outputs: Any, trace: Trace) -> list[tuple[int, np.ndarray]]:
 
 
 # ---- layers that a derived forward calls ------------------------------------------------------------------------
-def _record(
-    trace: Trace, module: "Module", call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One call of a layer's forward within a derived one, as one operation of its record."""
     check_open(trace)
     forward, backward = call, module.backward

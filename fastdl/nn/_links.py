@@ -1,16 +1,14 @@
 """How a layer's arguments and results are tied to its backward, and what is nested in tuples, lists and dicts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._backward import names_input_gradient
+from ._node import Node
 from ._trace import Undo
 from ._traced import Traced
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 def refilled(value: Any, function: Callable[..., Any], *others: Any) -> Any:
@@ -74,7 +72,7 @@ class Link(NamedTuple):
     carried: Sequence[int] = ()  # results that mean nothing by themselves: they may only be handed on
 
 
-def link(module: "Module", args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
+def link(module: Node, args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
     """What holds where a layer says nothing else: ``backward`` takes gradients in the form of the results, and returns
     one for each argument that is an array of floats, in their order."""
     inputs, outputs = floats_of((args, kwargs)), floats_of(result)
@@ -177,7 +175,7 @@ def _states(state: Any, count: int) -> list[Any]:
 
 
 def link_without_weights(
-    module: "Module", args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]
+    module: Node, args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]
 ) -> Link:  # fmt: skip
     """Of attention: the context alone has a gradient, its weights, where they are asked for, have none."""
     context = result[0] if isinstance(result, tuple) else result

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _state
+from ._node import Node
 from ._parameter import Parameter
-
-if TYPE_CHECKING:
-    from ._module import Module
 
 
 class Stateful:
@@ -20,7 +18,7 @@ class Stateful:
 
     if TYPE_CHECKING:
 
-        def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]: ...
+        def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Node]]: ...
 
     # ---- buffers ------------------------------------------------------------------------------------
     def register_buffer(self, name: str, value: Any) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
-from .._links import is_float
+from ...dense._pointwise import ACTIVATIONS, Activation
+from .._links import floats_of, is_float
 from .._trace import Call, Trace
 from .._traced import TABLE, Traced, check_open, plain, refuse_other, traced_in, unknown
 
@@ -62,7 +63,8 @@ class Several:
         with _tracing.recording(None):
             found = self.function(**values)
         results = list(found) if isinstance(found, tuple) else [found]
-        parents = [one._at if isinstance(one := given.get(name), Traced) else None for name in self.differentiated]
+        leaves = {name: floats_of(given.get(name)) for name in self.differentiated}
+        parents = [one._at if one.__class__ is Traced else None for own in leaves.values() for one in own]
         trains = any(at is not None and trace.trains[at] for at in parents)
         numbers: list[int | None] = []
         shown = list(results)
@@ -82,12 +84,17 @@ class Several:
                 for dy, result in zip(gradients[: self.results], results, strict=False)
             ]
             by_name = self.back(full, results, values)
-            return [by_name.get(name) for name in self.differentiated]
+            return [dx for name, own in leaves.items() for dx in _apart(by_name.get(name), len(own))]
 
         trace.operations.append(Call(parents, numbers, undo))
         if not isinstance(found, tuple):
             return shown[0]
         return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
+
+
+def _apart(found: Any, count: int) -> Sequence[Any]:
+    """An argument's gradients: of one array one, of a tuple as many."""
+    return found if isinstance(found, tuple) else [found] * count
 
 
 def _one_trace(values: list[Any]) -> Trace:
@@ -123,32 +130,68 @@ several(
 )  # fmt: skip
 
 
-def _from_output(function: Callable[..., Any], back: Callable[..., Any]) -> None:
-    """A row for an activation whose derivative is known from its output."""
-    several(function, "x", 1, lambda dys, results, a: {"x": back(_whole(dys[0]), results[0])})
+def _activation(one: Activation) -> None:
+    def back(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        settings = {name: a[name] for name in one.settings}
+        return {"x": one.backward(_whole(dys[0]), results[0] if one.kept == "y" else _whole(a["x"]), **settings)}
+
+    several(one.forward, "x", 1, back)
 
 
-_from_output(dense.tanh, dense.tanh_backward)
-_from_output(dense.sigmoid, dense.sigmoid_backward)
-_from_output(dense.relu, dense.relu_backward)
+for _one in ACTIVATIONS.values():
+    _activation(_one)
 
 
-def loss(function: Callable[..., Any], argument: str) -> None:
+def _loss(function: Callable[..., Any], argument: str) -> None:
     """A row for a loss, which gives its gradient with respect to that argument along with the value."""
 
     def back(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
-        gradient = results[1]
-        dy = np.asarray(dys[0], gradient.dtype)
-        if dy.ndim:  # reduction="none": a value for each target
-            dy = dy.reshape(dy.shape + (1,) * (gradient.ndim - dy.ndim))
-        return {argument: gradient * dy}
+        gradients = results[1] if isinstance(results[1], tuple) else (results[1],)
+        found = tuple(gradient * _spread(dys[0], gradient) for gradient in gradients)
+        return {argument: found if isinstance(results[1], tuple) else found[0]}
 
     several(function, argument, 1, back)
 
 
-loss(dense.softmax_cross_entropy, "logits")
-loss(dense.mse_loss, "prediction")
-loss(sequence.ctc_loss, "logits")
+def _spread(dy: Any, gradient: np.ndarray) -> np.ndarray:
+    """dy at each element of the gradient: of reduction="none" there is one for each target."""
+    dy = np.asarray(dy, gradient.dtype)
+    return dy.reshape(dy.shape + (1,) * (gradient.ndim - dy.ndim)) if dy.ndim else dy
+
+
+_loss(dense.softmax_cross_entropy, "logits")
+_loss(dense.nll_loss, "log_probabilities")
+_loss(dense.binary_cross_entropy_with_logits, "logits")
+_loss(sequence.ctc_loss, "logits")
+for _function in (
+    dense.mse_loss, dense.l1_loss, dense.smooth_l1_loss, dense.huber_loss, dense.quantile_loss, dense.poisson_nll_loss,
+    dense.gaussian_nll_loss, dense.kl_div, dense.cosine_embedding_loss, dense.error_to_signal_ratio,
+):  # fmt: skip
+    _loss(_function, "prediction")
+
+
+# ---- normalisation, convolution, pools ------------------------------------------------------------------------------
+def _by_tape(forward: Callable[..., Any], back: Callable[..., Any], names: str) -> None:
+    """Of a function that gives (y, tape); `names` are the arguments in the order of the gradients of `back`."""
+
+    def through(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = back(_whole(dys[0]), results[1])
+        return dict(zip(names.split(), found if isinstance(found, tuple) else (found,), strict=True))
+
+    several(forward, names, 1, through)
+
+
+def _convolution(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = {name: one for name, one in a.items() if name not in ("x", "W", "b")}
+    found = sequence.conv1d_backward(_whole(dys[0]), a["x"], a["W"], **options)
+    return dict(zip(("x", "W", "b"), found, strict=True))
+
+
+_by_tape(dense.layer_norm_forward, dense.layer_norm_backward, "x weight bias")
+_by_tape(dense.batch_norm_forward, dense.batch_norm_backward, "x weight bias")
+_by_tape(sequence.max_pool1d_forward, sequence.max_pool1d_backward, "x")
+_by_tape(sequence.avg_pool1d_forward, sequence.avg_pool1d_backward, "x")
+several(sequence.conv1d_forward, "x W b", 1, _convolution)
 
 
 # ---- recurrent: h, what is carried beside it, a tape ------------------------------------------------------------
