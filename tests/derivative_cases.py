@@ -228,7 +228,7 @@ def _cell(forward, gates, states=1, recurrent=True, last=1):
 Q, K, V = normal(3, 2, 4), normal(5, 2, 4), normal(5, 2, 6)
 LABELS, CODES = np.array([1, 0, 2]), np.array([[1, 2], [2, 0]])
 ACTIVATIONS = "tanh sigmoid relu leaky_relu elu hardtanh softplus silu gelu softmax log_softmax".split()
-WEIGHTS, TONE = positive(3, 4), normal(6, 2)
+WEIGHTS, TONE, HALVES = positive(3, 4), normal(6, 2), within(3, 4) ** 2
 WHERE = {"seed": 3, "step": 2}
 FUNCTIONS = {
     fd.linear_forward: [
@@ -243,7 +243,7 @@ FUNCTIONS = {
     ],
     fd.nll_loss: [([normal(3, 4)], lambda z: fd.nll_loss(z, LABELS)[0])],
     fd.binary_cross_entropy_with_logits: [
-        ([X], lambda z: fd.binary_cross_entropy_with_logits(z, within(3, 4) ** 2, weights=WEIGHTS)[0])
+        ([X], lambda z: fd.binary_cross_entropy_with_logits(z, HALVES, weights=WEIGHTS)[0])
     ],
     **{
         function: [([X], lambda p, f=function: f(p, Y, weights=WEIGHTS)[0]), ([X], lambda p, f=function: f(p, Y, "none")[0])]

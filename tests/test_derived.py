@@ -328,3 +328,10 @@ def test_frozen_and_tied_parameters():
     checks = both.check_gradients(X)
     assert checks, f"\n{checks}"
     assert list(checks) == ["0.w", "1.a.weight", "1.a.bias", "x"]
+
+
+def test_the_layers_of_this_library_have_a_backward_of_their_own():
+    def below(cls):
+        return {cls}.union(*[below(one) for one in cls.__subclasses__()])
+
+    assert [one for one in below(fd.nn.Module) if one._derived and one.__module__.startswith("fastdl.")] == []

@@ -119,6 +119,8 @@ class LayerNorm(_Affine, alone=True):
         self.eps, affine = number("eps", eps, 0), flag("elementwise_affine", elementwise_affine)
         self._fill(self.normalized_shape, affine, flag("bias", bias) and affine, float_dtype(dtype))
 
+    backward = _Affine.backward  # which undoes this forward too
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """weight (x - mean x) / sqrt(var x + eps) + bias.
 
@@ -225,6 +227,8 @@ class BatchNorm1d(_Affine, alone=True):
             self.register_buffer("running_mean", np.zeros(self.num_features, kind))
             self.register_buffer("running_var", np.ones(self.num_features, kind))
             self.register_buffer("num_batches_tracked", np.array(0, np.int64))
+
+    backward = _Affine.backward
 
     def forward(self, x: np.ndarray, *, lengths: Any = None) -> np.ndarray:
         """weight (x - mean) / sqrt(var + eps) + bias, with mean and variance of the batch, or the running ones.

@@ -4,6 +4,7 @@ import numpy as np
 
 from ._activations import *
 from ._class_losses import *
+from ._loss_value import LossValue  # noqa: F401
 from ._losses import *
 from ._normalization import (  # noqa: F401
     BatchNormTape,

@@ -18,7 +18,7 @@ from .._validate import (
     lengths_array,
     plain_array,
 )
-from ..reference.dense import counted
+from ..reference._loss_value import counted
 
 # Lattice cells below which a second thread costs more than it brings (docs/profiling.md).
 _GRAIN = 2_000
