@@ -87,7 +87,7 @@ def test_the_result_is_the_reference_s(case, dtype):
 @pytest.mark.parametrize(("case", "dtype"), EVERY)
 def test_a_case_may_be_run_many_times(case, dtype):
     work = case.work("small", dtype)
-    assert sum(work.cost().values()) > 0
+    assert sum(work.cost().values()) > 0 or "medium" not in case.sizes
     for _ in range(30):
         result = work.run()
     for array in arrays_of(result):
