@@ -21,7 +21,7 @@ MODULES = {  # page, in the order of the reference: title, module
     "settings": ("Backend and threads", "fastdl"),
 }
 VALUES = {  # what a public value is: its own docstring would be its type's
-    "Schedule": "The type of a schedule, ``Callable[[int], float]``: from the number of a step to a factor on the rate.",
+    "Schedule": "The type of a schedule, ``Callable[[int], float]``: from a step's number to a factor on the rate.",
     "UNKNOWN": "The character U+FFFD, which stands for every character that a vocabulary does not know.",
 }
 DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl")
