@@ -1,7 +1,8 @@
 """What is learnt from which first values: ``make learning``, which goes on where an earlier run was stopped.
 
 Each lesson of ``lessons.py`` is learnt from a number of seeds, by each cell, with each `init=` it knows, and by
-PyTorch where that is installed. A finished run is a line of JSON in the file of records. See ``docs/initial-weights.md``.
+PyTorch where that is installed. A finished run is a line of JSON in the file of records: see
+``docs/initial-weights.md``.
 """
 
 import argparse

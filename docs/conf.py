@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 ROOT = Path(__file__).parents[1]
-os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.pop("MPLBACKEND", None)  # or a notebook would draw where nobody sees it
 # Of notebooks: no settings of the user's, and no warning that a kernel on this machine is not encrypted.
 PROFILE = ROOT / "build/docs/ipython/profile_default"
 PROFILE.mkdir(parents=True, exist_ok=True)
@@ -40,6 +40,7 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 templates_path = ["_templates"]
 
 autosummary_generate = True
+autodoc_preserve_defaults = True  # as they are written, not as they print
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_xref_param_type = False

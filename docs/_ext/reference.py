@@ -20,6 +20,10 @@ MODULES = {  # page, in the order of the reference: title, module
     "text": ("Text: fd.text", "fastdl.text"),
     "settings": ("Backend and threads", "fastdl"),
 }
+VALUES = {  # what a public value is: its own docstring would be its type's
+    "Schedule": "The type of a schedule, ``Callable[[int], float]``: from a step's number to a factor on the rate.",
+    "UNKNOWN": "The character U+FFFD, which stands for every character that a vocabulary does not know.",
+}
 DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl")
 
 
@@ -40,12 +44,16 @@ def listing(title, module):
         "Classes": [name for name in names if inspect.isclass(getattr(found, name))],
         "Functions": [name for name in names if inspect.isroutine(getattr(found, name))],
     }
-    kinds["Values"] = [name for name in names if not any(name in kind for kind in kinds.values())]
+    values = [name for name in names if not any(name in kind for kind in kinds.values())]
     lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
     for kind, members in kinds.items():
         if members:
             lines += [kind, "-" * len(kind), "", ".. autosummary::", "   :toctree: generated", ""]
             lines += [f"   {name}" for name in sorted(members, key=str.lower)] + [""]
+    if values:
+        lines += ["Values", "------", ""]
+        for name in sorted(values):
+            lines += [f".. data:: {name}", "", f"   {VALUES[name]}", ""]
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ FAINT = """() => {
         const one = walker.currentNode.parentElement;
         if (seen.has(one) || !walker.currentNode.data.trim()) continue;
         if (!one.checkVisibility({visibilityProperty: true})) continue;
-        if (one.closest("mjx-assistive-mml, svg, script, style, button")) continue;
+        if (one.closest("mjx-assistive-mml, svg, script, style, button, .search-button__kbd-shortcut")) continue;
         seen.add(one);
         const style = getComputedStyle(one), ground = behind(one), size = parseFloat(style.fontSize);
         const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);

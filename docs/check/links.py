@@ -1,5 +1,9 @@
-"""Every link and picture of a built site that leads into the site: does it lead somewhere? `make docs` asks."""
+"""Every link and picture of a built site that leads into the site: does it lead somewhere? `make docs` asks.
 
+And is there a picture for each alt text that a notebook's cell promises?
+"""
+
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +15,7 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.links, self.ids, self.unsaid = [], set(), []
+        self.links, self.ids, self.unsaid, self.said = [], set(), [], set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
@@ -20,6 +24,8 @@ class Page(HTMLParser):
         self.links += [found[name] for name in ("href", "src") if found.get(name)]
         if tag == "img" and not found.get("alt"):
             self.unsaid.append(found.get("src"))
+        elif tag == "img":
+            self.said.add(found["alt"])
 
 
 def dead(folder):
@@ -40,7 +46,17 @@ def dead(folder):
                 yield f"{path.relative_to(folder)}: {link} names no place of that page"
 
 
+def undrawn(folder):
+    """Sentences about pictures that a page's source describes and the page has not."""
+    for source in sorted((folder / "_sources").rglob("*.md.txt")):
+        page = folder / source.relative_to(folder / "_sources").with_suffix("").with_suffix(".html")
+        promised = re.findall(r"^    alt: \"?(.+?)\"?$", source.read_text(encoding="utf-8"), re.MULTILINE)
+        for words in set(promised) - (Page(page).said if promised else set()):
+            yield f"{page.relative_to(folder)}: the picture '{words}' was not drawn"
+
+
 if __name__ == "__main__":
-    found = list(dead(Path(sys.argv[1]).resolve()))
+    site = Path(sys.argv[1]).resolve()
+    found = [*dead(site), *undrawn(site)]
     print("\n".join(found) or "every link within the site leads somewhere")
     sys.exit(bool(found))
