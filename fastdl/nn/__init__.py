@@ -1,6 +1,6 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_arena`` what the arena is."""
 
-from . import _activations
+from . import _activations, init
 from ._activations import *
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
@@ -43,6 +43,7 @@ __all__ = [
     "Parameter",
     "Sequential",
     "Zoneout",
+    "init",
     "monte_carlo",
     "sLSTM",
     *_activations.__all__,

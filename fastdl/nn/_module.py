@@ -10,7 +10,7 @@ from . import _state
 from ._arena import Arena, Changes
 from ._parameter import Parameter
 from ._tape import Tape
-from ._tree import Missing, check_replaces, shown_tree, uninitialised, warn_of_strangers
+from ._tree import Missing, apply, check_replaces, shown_tree, uninitialised, warn_of_strangers
 from ._whole import whole
 
 _REGISTRIES = ("_parameters", "_buffers", "_children")
@@ -255,6 +255,8 @@ class Module:
         yield prefix, self
         for name, child in self._children.items():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    apply = apply
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """The parameters of the whole tree with qualified names.
