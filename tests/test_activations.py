@@ -63,8 +63,9 @@ def test_awkward_arrays(level, name, given, dtype):
         before, plain = x.copy(), x.astype(dtype)
         with np.errstate(all="ignore"):
             y, expected = getattr(dense, name)(x, **given), getattr(reference, name)(plain, **given)
-        # A row's exponentials are of differences, which have the rounding of the row's largest number.
-        slack = 64 if along(name) or given.get("approximate") else 16
+            # A row's exponentials are of differences, which have the rounding of the row's largest number; the reference's
+            # erfc is of x / sqrt(2), rounded.
+            slack = 64 if along(name) or name == "gelu" else 16
         np.testing.assert_allclose(y, expected, rtol=slack * info.eps, atol=100 * info.tiny + along(name) * info.eps,
                                    err_msg=label)  # fmt: skip
         assert y.dtype == dtype
@@ -298,15 +299,17 @@ def test_torch(name, given, dtype):
     eps = np.finfo(dtype).eps
     for label, x in awkward_arrays(dtype):
         x = np.ascontiguousarray(x.astype(dtype))
-        if (along(name) and (x.ndim == 0 or not x.size)) or (np.isneginf(x).any() and name in ("silu", "gelu")):
-            continue  # torch gives NaN for minus infinity
+        finite = np.isfinite(x)  # elsewhere torch's gradients are not those of a limit, or NaN
+        if along(name) and (x.ndim == 0 or not x.size or not finite.all()):
+            continue
         tensor = torch.from_numpy(x.copy()).requires_grad_()
         dy = np.cos(np.arange(x.size, dtype=dtype)).reshape(x.shape)
         y = other(tensor)
         y.backward(torch.from_numpy(dy))
         slack = 64 * eps
         with np.errstate(all="ignore"):
-            np.testing.assert_allclose(layer(x), y.detach().numpy(), rtol=slack, atol=slack, err_msg=label)
+            y = y.detach().numpy()
+            np.testing.assert_allclose(layer(x)[finite], y[finite], rtol=slack, atol=slack, err_msg=label)
             mine = layer.backward(dy)
         slack *= max(1, abs(np.nan_to_num(dy.sum())) if along(name) else 1)
-        np.testing.assert_allclose(mine, tensor.grad.numpy(), rtol=slack, atol=slack, err_msg=label)
+        np.testing.assert_allclose(mine[finite], tensor.grad.numpy()[finite], rtol=slack, atol=slack, err_msg=label)

@@ -204,20 +204,21 @@ class _Linear(Linearization):
 
 
 class _Embedding(Linearization):
-    """y = W[x], linear in W; integers have no tangent."""
+    """y = W[x], linear in W but for the row of padding, which is no variable; integers have no tangent."""
 
     def __init__(self, layer: nn.Embedding, x: np.ndarray) -> None:
         self.x, self.weight = index_array("x", x, layer.num_embeddings), layer.weight
+        self.padding = None if layer.padding_idx is None else (self.x == layer.padding_idx)[..., None]
         self.y = dense.embedding_forward(self.x, layer.weight.data)
 
     def jvp(self, tx, direction):
         _refuse_integers(tx is not None)
-        return None if direction is None else dense.embedding_forward(self.x, direction[self.weight])
+        return None if direction is None else self._words(dense.embedding_forward(self.x, direction[self.weight]))
 
     def backward(self, dy, out, need_input):
         _refuse_integers(need_input)
         if out is not None:
-            dense.embedding_backward(dy, self.x, self.weight.data, out[self.weight], accumulate=True)
+            dense.embedding_backward(self._words(dy), self.x, self.weight.data, out[self.weight], accumulate=True)
 
     def jvp_backward(self, tdy, direction, out, need_input):
         if tdy is not None:
@@ -225,10 +226,14 @@ class _Embedding(Linearization):
 
     def sample_gradients(self, dy, axis, out, need_input):
         _refuse_integers(need_input)
-        apart = by_sample(dy, axis)
+        apart = by_sample(self._words(dy), axis)
         columns = out[self.weight].columns.reshape(apart.shape[1], *self.weight.shape)
         index = np.moveaxis(self.x, axis, -1).reshape(apart.shape[:2])
         np.add.at(columns, (np.arange(apart.shape[1]), index), apart)
+
+    def _words(self, array: np.ndarray) -> np.ndarray:
+        """0 where there is padding."""
+        return array if self.padding is None else np.where(self.padding, array.dtype.type(0), array)
 
 
 def _refuse_integers(wanted: bool) -> None:

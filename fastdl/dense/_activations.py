@@ -129,7 +129,7 @@ def gelu(x: np.ndarray, approximate: str = "none") -> Row:
 
 @activation(
     "e^x / sum e^x", "dx = y (dy - sum dy y)", kept="y",
-    examples=("[0.0, 0.0, 1.0]", "[0.2119, 0.2119, 0.5761]", "[0., 0., 0.]"),
+    examples=("[1.0, 1.0]", "[0.5, 0.5]", "[0., 0.]"),
 )  # fmt: skip
 def softmax(x: np.ndarray, axis: int = -1) -> Along:
     """exp(x) over its sum along an axis; no exponential overflows (6.7).
@@ -145,7 +145,7 @@ def softmax(x: np.ndarray, axis: int = -1) -> Along:
 
 @activation(
     "x - log sum e^x", "dx = dy - e^y sum dy", kept="y",
-    examples=("[0.0, 0.0, 1.0]", "[-1.5514, -1.5514, -0.5514]", "[ 0.3643,  0.3643, -0.7286]"),
+    examples=("[0.0, 100.0]", "[-100.,    0.]", "[ 1., -1.]"),
 )  # fmt: skip
 def log_softmax(x: np.ndarray, axis: int = -1) -> Along:
     """Logarithm of the softmax along an axis, x - log sum exp(x), without its rounding to 0 (6.7).

@@ -240,7 +240,8 @@ def _real(shape: tuple[int, ...], lengths: Any, name: str) -> np.ndarray:
 
 def _class_weights(values: Any, classes: int) -> np.ndarray:
     found, _ = weight_array("class_weights", values, (classes,), np.dtype(np.float64))
-    return np.broadcast_to(found, (classes,))
+    check_shape("class_weights", found, (classes,))
+    return found
 
 
 def _counts(

@@ -1,6 +1,6 @@
 """Layers over one parameter arena: ``_module`` says what a layer is, ``_arena`` what the arena is."""
 
-from . import _activations
+from . import _activations, init
 from ._activations import *
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
@@ -64,6 +64,7 @@ __all__ = [
     "Zoneout",
     "derivative",
     "detach",
+    "init",
     "monte_carlo",
     "sLSTM",
     "value_and_grad",

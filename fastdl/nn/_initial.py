@@ -25,6 +25,7 @@ import numpy as np
 from .._validate import choice
 from ..random import Generator
 from ._call import Cell
+from ._spread import orthogonal
 
 _BLOCKS = 4
 
@@ -59,7 +60,7 @@ class Initial(NamedTuple):
         if name == "peephole":
             return np.zeros(shape)
         return (
-            _orthogonal(self.source, shape) if name == "weight_hh" else self._uniform(math.sqrt(6 / sum(shape)), shape)
+            orthogonal(self.source, shape) if name == "weight_hh" else self._uniform(math.sqrt(6 / sum(shape)), shape)
         )
 
     def _uniform(self, bound: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -96,24 +97,3 @@ def checked_init(init: Any, cell: Cell) -> str:
     if init == "gers" and cell.function != "lstm":
         raise ValueError("init: got 'gers', expected 'torch' or 'keras' for a layer without the LSTM's gates")
     return str(init)
-
-
-def _orthogonal(source: Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A matrix whose rows, or columns where these are fewer, are orthonormal, all such alike likely (Stewart 1980).
-
-    A product of reflections, each of which takes a unit vector to a random one. All is done element by element, or in
-    NumPy's sums in pairs, so a seed gives the same bits everywhere.
-    """
-    few, many = sorted(shape)
-    rows = np.eye(few, many)
-    for k in reversed(range(few)):
-        x = source.normal(0.0, 1.0, many - k, np.float64)
-        x /= math.sqrt(np.add.reduce(x * x))
-        sign = math.copysign(1.0, x[0])
-        u = x.copy()
-        u[0] += sign
-        block = rows[k:, k:]
-        along = np.add.reduce(block * u, axis=1) * (2 / np.add.reduce(u * u))
-        block -= along[:, None] * u
-        block[0] *= -sign  # the reflection of the first unit vector is -sign x
-    return rows if shape[0] == few else np.ascontiguousarray(rows.T)

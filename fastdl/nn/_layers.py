@@ -30,6 +30,9 @@ class Embedding(Module, alone=True):
     ----------
     num_embeddings, embedding_dim : int
         Rows V and width D of the table.
+    padding_idx : int, optional
+        A row that stands for padding, counted from the end where negative: 0 at first, and its gradient is 0 (where a
+        head is tied to the table, this layer's share of it). As in torch.
     rng : None, int or fastdl.random.Generator, default None
         Source of the initial values, N(0, 1) as in torch.
     dtype : float32 (default) or float64
@@ -56,15 +59,21 @@ class Embedding(Module, alone=True):
         self,
         num_embeddings: int,
         embedding_dim: int,
+        padding_idx: int | None = None,
         *,
         rng: int | Generator | None = None,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.num_embeddings = integer("num_embeddings", num_embeddings, 1)
+        self.num_embeddings = rows = integer("num_embeddings", num_embeddings, 1)
         self.embedding_dim = integer("embedding_dim", embedding_dim, 1)
+        self.padding_idx = None
+        if padding_idx is not None:
+            self.padding_idx = integer("padding_idx", padding_idx, -rows, rows - 1) % rows
         shape = (self.num_embeddings, self.embedding_dim)
         values = as_generator(rng).normal(0.0, 1.0, shape, float_dtype(dtype))
+        if self.padding_idx is not None:
+            values[self.padding_idx] = 0
         self.weight = Parameter("weight", values, by_rows=True)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -90,7 +99,7 @@ class Embedding(Module, alone=True):
         return y
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradient of the table's rows that the last forward read.
+        """Add to the gradient of the table's rows that the last forward read, but for `padding_idx`.
 
         Integers have no gradient, so there is nothing to return.
 
@@ -108,12 +117,16 @@ class Embedding(Module, alone=True):
         """
         x, W = self._peek(), self.weight._data
         dy = float_array("dy", dy, (*x.shape, self.embedding_dim), W.dtype)
+        if self.padding_idx is not None:
+            words = x != self.padding_idx
+            x, dy = x[words], dy[words]
         out, accumulate = self.weight.claim_grad(rows=x)
         self._pop()
         dense.embedding_backward(dy, x, W, out, accumulate)
 
     def _describe(self) -> str:
-        return f"Embedding({self.num_embeddings}, {self.embedding_dim})"
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"Embedding({self.num_embeddings}, {self.embedding_dim}{padding})"
 
 
 class Linear(Module, alone=True):

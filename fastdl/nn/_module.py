@@ -14,7 +14,7 @@ from ._links import Link, link
 from ._parameter import Parameter
 from ._stateful import Stateful
 from ._tape import Tape
-from ._tree import Missing, check_replaces, shown_tree, uninitialised, warn_of_strangers
+from ._tree import Missing, apply, check_replaces, shown_tree, uninitialised, warn_of_strangers
 
 _REGISTRIES = ("_parameters", "_buffers", "_children")
 
@@ -332,6 +332,8 @@ class Module(Stateful):
         yield prefix, self
         for name, child in self._children.items():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    apply = apply
 
     def named_parameters(self) -> list[tuple[str, Parameter]]:
         """The parameters of the whole tree with qualified names.

@@ -1,7 +1,9 @@
 """What is asked of a module's tree: whether a parameter fits, what it does not know, how it is shown."""
 
+from collections.abc import Callable
 from typing import Any
 
+from .._validate import function
 from ._node import Node
 from ._parameter import Parameter
 from ._tape import warn
@@ -14,6 +16,42 @@ class Missing:
         if module is None:
             return self
         raise AttributeError(uninitialised(module))
+
+
+def apply(self: "Module", fn: Callable[["Module"], Any]) -> "Module":
+    """Call a function with every module below this one, each after those below it, and last with this one.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes a module; what it returns is dropped.
+
+    Returns
+    -------
+    Module
+        This module.
+
+    Raises
+    ------
+    TypeError
+        If `fn` cannot be called.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> model = fd.nn.Sequential(fd.nn.Linear(3, 4, rng=0), fd.nn.Tanh(), fd.nn.Linear(4, 2, rng=1))
+    >>> def begin(layer):
+    ...     if isinstance(layer, fd.nn.Linear):
+    ...         fd.nn.init.xavier_uniform_(layer.weight, rng=2)
+    ...         fd.nn.init.zeros_(layer.bias)
+    >>> model.apply(begin) is model, bool(model[0].bias.data.any())
+    (True, False)
+    """
+    function("fn", fn, "a function of a module")
+    for child in list(self._children.values()):
+        child.apply(fn)
+    fn(self)
+    return self
 
 
 def uninitialised(module: Any) -> str:

@@ -14,10 +14,10 @@ def softmax_cross_entropy(
     real = real_targets(logits, targets, ignore_index, lengths)
     each = np.ones(classes) if class_weights is None else np.asarray(class_weights, np.float64)
     if targets.dtype.kind == "f":
-        wanted, counts = targets.astype(np.float64), np.ones(real.shape)
+        wanted, counts = targets.astype(np.float64), None
     else:
         index = np.where(real, targets, 0)
-        wanted, counts = np.eye(classes)[index], each[index]
+        wanted, counts = np.eye(classes)[index], None if class_weights is None else each[index]
     wanted = ((1 - label_smoothing) * wanted + label_smoothing / classes) * each
     wanted = np.where(real[..., None], wanted, 0.0)
     z = logits.astype(np.float64)
@@ -35,9 +35,9 @@ def nll_loss(
     real = real_targets(log_probabilities, targets, ignore_index, lengths)
     index = np.where(real, targets, 0)
     each = np.ones(classes) if class_weights is None else np.asarray(class_weights, np.float64)
-    counts, wanted = each[index], np.eye(classes)[index]
-    losses = -np.take_along_axis(log_probabilities, index[..., None], -1)[..., 0].astype(np.float64) * counts
-    slopes = -wanted * counts[..., None]
+    losses = -np.take_along_axis(log_probabilities, index[..., None], -1)[..., 0].astype(np.float64) * each[index]
+    slopes = -np.eye(classes)[index] * each[index][..., None]
+    counts = None if class_weights is None else each[index]
     return of_classes(losses, slopes, counts, real, weights, log_probabilities.dtype, reduction)
 
 
@@ -52,11 +52,11 @@ def real_targets(logits, targets, ignore_index, lengths):
 
 
 def of_classes(losses, slopes, counts, real, weights, dtype, reduction):
-    """The loss of targets that each count as much as `counts`, times the caller's weights."""
-    factors = real if weights is None else real * np.broadcast_to(np.asarray(weights, np.float64), real.shape)
-    total = float((factors * np.where(real, counts, 0.0)).sum())
-    if weights is None and (counts == 1).all():
-        total = int(total)
+    """The loss of targets that each count as much as `counts` (None: 1), times the caller's weights."""
+    factors = real if weights is None else real * np.broadcast_to(np.asarray(weights), real.shape)
+    total = (factors * np.where(real, 1 if counts is None else counts, 0)).sum().item()
+    if weights is not None and np.asarray(weights).dtype != bool:
+        total = float(total)
     loss, gradient = reduced(losses, slopes, np.dtype(np.float64), "none", factors)
     if reduction == "none":
         return loss, gradient.astype(dtype)
