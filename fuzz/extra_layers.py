@@ -37,6 +37,48 @@ def plain_layers() -> None:
 
 
 @recipe
+def norms_and_windows() -> None:
+    x, lengths = normals(6, 2, 4), np.array([6, 3])
+    for layer in (fd.nn.LayerNorm(4), fd.nn.LayerNorm((2, 4)), fd.nn.BatchNorm1d(4),
+                  fd.nn.Conv1d(4, 3, 2, padding="causal", rng=0), fd.nn.Conv1d(4, 4, 3, 2, 1, groups=4, rng=0),
+                  fd.nn.MaxPool1d(2), fd.nn.AvgPool1d(3, 1, 1), fd.nn.Flatten(), fd.nn.Identity(),
+                  fd.nn.Residual(fd.nn.GRU(4, 4, rng=0))):  # fmt: skip
+        _through(layer, x)
+        if hasattr(layer, "lengths_after"):
+            layer.lengths_after(lengths)
+    for layer in (fd.nn.BatchNorm1d(4), fd.nn.MaxPool1d(2), fd.nn.Conv1d(4, 3, 2, rng=0),
+                  fd.nn.Residual(fd.nn.GRU(4, 4, rng=0))):  # fmt: skip
+        layer.forward(x, lengths=lengths)
+    layer.forward(x, lengths=lengths, return_state=True)
+    fd.nn.Conv1d(4, 3, 2, padding="causal", rng=0).step(x[0])
+    fd.layer_norm_backward(x, fd.layer_norm_forward(x, np.ones((2, 4), np.float32))[1])
+    fd.batch_norm_backward(x, fd.batch_norm_forward(x, lengths=lengths)[1])
+
+
+@recipe
+def lists_and_dicts() -> None:
+    layers = [fd.nn.Linear(3, 3, rng=k) for k in range(3)]
+    for held in (fd.nn.ModuleList(layers), fd.nn.Sequential(layers)):
+        held.append(fd.nn.Tanh())
+        held.insert(1, fd.nn.ReLU())
+        held.extend([fd.nn.Tanh()])
+        held.pop(0)
+        held[0] = layers[0]
+        held[1:]
+        len(held), list(held)
+    model = fd.nn.Sequential(fd.nn.Conv1d(3, 4, 2, rng=0), fd.nn.GRU(4, 2, rng=1))
+    model.forward(normals(5, 2, 3), lengths=np.array([5, 2]), return_state=True)
+    model.forward((normals(5, 2, 3), np.array([5, 2])))
+    model.lengths_after(np.array([5, 2]))
+    named = fd.nn.ModuleDict({"a": layers[0]})
+    named.update({"b": layers[1]})
+    named["c"] = layers[2]
+    named["a"], len(named), list(named), list(named.keys()), list(named.values()), list(named.items())
+    named.pop("b")
+    named.clear()
+
+
+@recipe
 def zoneout() -> None:
     layer = fd.nn.Zoneout(0.2, rng=0)
     _through(layer, normals(4, 3), normals(4, 3, seed=1))

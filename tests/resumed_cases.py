@@ -125,6 +125,7 @@ SCHEDULES = {
     "sequence": lambda: schedules.sequence([schedules.constant(), schedules.exponential(0.8)], [7]),
 }
 LAYERS = {
+    "BatchNorm1d": lambda width, seed: fd.nn.BatchNorm1d(width),
     "Dropout": lambda width, seed: fd.nn.Dropout(0.4, rng=seed),
     "AlphaDropout": lambda width, seed: fd.nn.AlphaDropout(0.4, rng=seed),
     "GaussianDropout": lambda width, seed: fd.nn.GaussianDropout(0.4, rng=seed),
@@ -147,7 +148,8 @@ LAYERS = {
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {
-    "AdditiveAttention", "DotAttention", "Embedding", "Linear", "ReLU", "Sequential", "Sigmoid", "Tanh",
+    "AdditiveAttention", "AvgPool1d", "Conv1d", "DotAttention", "Embedding", "Flatten", "Identity", "LayerNorm",
+    "Linear", "MaxPool1d", "ModuleDict", "ModuleList", "ReLU", "Residual", "Sequential", "Sigmoid", "Tanh",
 }  # fmt: skip
 MODELS = {
     "CharLM": (
