@@ -198,8 +198,8 @@ def our_path(kind, shape, dtype, settings, steps=40):
             {"maximize": True, "weight_decay": 0.1},
         ),
         (
-            {"eps1": 0.01, "eps2": 0.1, "d": 0.3, "beta2_decay": -0.6},
-            {"eps": (0.01, 0.1), "d": 0.3, "beta2_decay": -0.6},
+            {"eps1": 0.01, "eps2": 0.1, "d": 1.1, "beta2_decay": -0.6},
+            {"eps": (0.01, 0.1), "d": 1.1, "beta2_decay": -0.6},
         ),
     ],
 )

@@ -79,6 +79,7 @@ _rule(fd.optim.RMSProp, "centered", centered=True)
 _rule(fd.optim.RMSProp, "centered,momentum", centered=True, momentum=0.9)
 _rule(fd.optim.Adam, "decoupled decay", weight_decay=0.01, decoupled_weight_decay=True)
 _rule(fd.optim.RAdam, "first steps", step=1)
+_rule(fd.optim.Rprop, "first step", step=1)
 
 
 @case("optim", "average_update", **VECTORS)

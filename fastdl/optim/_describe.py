@@ -104,7 +104,7 @@ def describe_class(
     shared = tuple(name for name in _SHARED if name in settings and name not in defaults)
     told = {names: entry for names, entry in told.items() if names != _SHARED}
     told[shared] = f"{', '.join(shared)}\n{_SEE}"
-    others = {
+    others: Entries = {
         (name,): f"{name} : {type(value).__name__}, default {value!r}\n{_SEE}" for name, value in defaults.items()
     }
     parameters = _OPTIMIZER.lstrip() + _in_order(settings, others, told) + own.pop("Parameters", "")

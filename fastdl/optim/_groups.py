@@ -270,7 +270,7 @@ def are_pairs(choice: Any) -> bool:
 def described(optimizer: Any, groups: Sequence[Group], given: Mapping[str, Any]) -> str:
     """The text of an optimizer: its class, the settings that are not the defaults, what is `given`; and its groups."""
     first, *others = groups
-    head = _listed(_unusual(first) | given)
+    head = _listed({**_unusual(first), **given})
     if not others:
         return f"{optimizer.__name__}({head}, parameters={_size(first)})"
     lines = [f"  0: {_size(first)}{_named(first)}"]

@@ -240,9 +240,9 @@ class Optimizer:
         --------
         >>> import numpy as np, fastdl as fd
         >>> model = fd.nn.Sequential(fd.nn.Embedding(5, 3, rng=0), fd.nn.Linear(3, 5, rng=1))
-        >>> model[0].freeze()
+        >>> _ = model[0].freeze()
         >>> optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
-        >>> model[0].unfreeze()
+        >>> _ = model[0].unfreeze()
         >>> optimizer.add_group({"params": "0.", "lr": 0.001})
         >>> optimizer
         Adam(lr=0.01, steps=0), in groups:

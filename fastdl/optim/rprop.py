@@ -30,7 +30,7 @@ def _plan(step: int, settings: Settings) -> Plan:
     return "rprop" if step > 1 else "rprop_begin", scalars
 
 
-@rule(_plan, check=_check, squares=False, variants=("torch", "optax"))
+@rule(_plan, check=_check, squares=False, variants=("torch",))
 def rprop_update(
     param: np.ndarray,
     grad: np.ndarray,

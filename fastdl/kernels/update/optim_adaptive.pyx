@@ -1,6 +1,6 @@
 """Update rules that divide by a running size of the gradient: AdaGrad (3.4), RMSProp (3.5 to 3.7), AdaDelta,
-Adamax; Lion, which keeps its sign (3.11), and Rprop, which keeps that alone (3.13): one pass over memory each. The entries
-are as those of `optim.pyx`.
+Adamax; Lion, which keeps its sign (3.11), and Rprop, which keeps that alone (3.13): one pass over memory each. Their
+entries are as those of `optim.pyx`.
 """
 cimport numpy as cnp
 from cython cimport floating

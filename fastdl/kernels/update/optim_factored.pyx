@@ -88,7 +88,9 @@ cdef void each_sums(
                            columns + n * width)
 
 
-def factored_sums(const floating[:, ::1] param, const floating[:, ::1] grad, tuple sums, tuple options, int num_threads):
+def factored_sums(
+    const floating[:, ::1] param, const floating[:, ::1] grad, tuple sums, tuple options, int num_threads,
+):
     """sums: rows (R), columns (blocks, C) and sizes (blocks), of the squares of g, of g, of p; all overwritten."""
     cdef double[::1] rows = sums[0]
     cdef double[:, ::1] columns = sums[1]
