@@ -10,7 +10,7 @@ from .._differences import GradientCheck, check_gradient
 from .._validate import integer, number
 from ..random import as_generator
 from ._derived import plain_float
-from ._links import floats_of, is_float, leaves, refilled
+from ._links import is_output, leaves, outputs_of, refilled
 from ._parameter import Parameter
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def check_gradients(
         return model.forward(*args, **kwargs)
 
     outputs = run()
-    dy = refilled(outputs, lambda one: source.normal(0.0, 1.0, one.shape, np.float64) if is_float(one) else None)
+    dy = refilled(outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None)
     dx = model.backward(dy)
     places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parameter in model.named_parameters():
@@ -85,7 +85,7 @@ def check_gradients(
     places |= _of_inputs((*args, *kwargs.values()), dx)
 
     def weighted() -> float:
-        return sum(float((one * d).sum()) for one, d in zip(floats_of(run()), floats_of(dy), strict=True))
+        return sum(float((one * d).sum()) for one, d in zip(outputs_of(run()), outputs_of(dy), strict=True))
 
     found = {name: _checked(weighted, *pair, entries, rtol, source) for name, pair in places.items()}
     return GradientChecks(found)
