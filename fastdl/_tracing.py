@@ -18,13 +18,13 @@ class _Here(threading.local):
     trace: Any = None
 
 
-_here = _Here()
+here = _Here()  # what this thread records on
 
 
 def _after_fork() -> None:
     """A child has one thread, which traces nothing; nobody in it would open the lock again."""
     global running, _lock
-    running, _lock, _here.trace = 0, threading.Lock(), None
+    running, _lock, here.trace = 0, threading.Lock(), None
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -32,20 +32,20 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def current() -> Any:
     """The trace that this thread records on, or None."""
-    return _here.trace
+    return here.trace
 
 
 @contextlib.contextmanager
 def recording(trace: Any) -> Iterator[None]:
     """Let this thread record on `trace` inside, or on none (None); outside it goes on as before."""
     global running
-    before = _here.trace
+    before = here.trace
     with _lock:
         running += trace is not None
-    _here.trace = trace
     try:
+        here.trace = trace
         yield
     finally:
-        _here.trace = before
+        here.trace = before
         with _lock:
             running -= trace is not None

@@ -47,7 +47,7 @@ REFUSED = {
     "own item write": (own_item_write, r"x\[...\] = y.*np.where"),
     "adds in place": (adds_in_place, r"x \+= y.*x = x \+ y"),
     "adds to plain": (adds_to_plain, "out=.*x = x \\+ y"),
-    "a function without a row": (lambda m, x: np.fft.rfft(x), "numpy.fft.rfft: not in the table.*fd.nn.derivative"),
+    "a function without a row": (lambda m, x: np.fft.rfft(x), "np.fft.rfft: not in the table.*fd.nn.derivative"),
     "a ufunc without a row": (lambda m, x: np.ldexp(x, 2), "np.ldexp: not in the table.*fd.nn.derivative"),
     "a method without a row": (lambda m, x: x.cumprod(), "ndarray.cumprod: not in the table"),
     "an option without a row": (lambda m, x: np.mean(x, where=x > 0), "where=.*not in the table"),
@@ -106,7 +106,7 @@ def test_a_closure_over_the_outer_forwards_arrays_is_refused():
         return m.inner(x)
 
     model = Derived(outer, inner=Derived(lambda m, x: x * held["x"]))
-    with pytest.raises(TypeError, match="two forwards.*arguments"):
+    with pytest.raises(TypeError, match="used within .*as an argument"):
         model(X)
 
 

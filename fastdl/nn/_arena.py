@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _tracing
 from .._memory import ALIGNMENT, aligned_zeros
 from .._validate import item, members
 from ._parameter import Parameter, fitting
@@ -97,6 +98,11 @@ class Arena(Sequence[Parameter]):
     @property
     def data(self) -> np.ndarray:
         """The flat buffer of all values, padding zero; assigning copies values in."""
+        if _tracing.running and (trace := _tracing.current()) is not None:
+            raise TypeError(
+                f"Arena.data: within {trace.name} it would be a constant: take the data of each of its parameters, as "
+                "sum((p.data ** 2).sum() for p in model.parameters())"
+            )
         return self._data
 
     @data.setter

@@ -10,7 +10,7 @@ from .._differences import GradientCheck, check_gradient
 from .._validate import integer, mapping, number
 from ..random import as_generator
 from ._derived import plain_float
-from ._links import floats_of, is_float, leaves, refilled
+from ._links import gradients_of, is_float, is_output, leaves, outputs_of, refilled
 from ._parameter import Parameter
 
 
@@ -83,7 +83,9 @@ def check_gradients(
         return model.forward(*args, **kwargs)
 
     outputs = run()
-    dy = refilled(outputs, lambda one: source.normal(0.0, 1.0, one.shape, np.float64) if is_float(one) else None)
+    dy = refilled(
+        outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None
+    )
     dx = model.backward(dy)
     places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parameter in model.named_parameters():
@@ -91,7 +93,7 @@ def check_gradients(
     places |= _of_inputs((*args, *kwargs.values()), dx)
 
     def weighted() -> float:
-        return sum(float((one * d).sum()) for one, d in zip(floats_of(run()), floats_of(dy), strict=True))
+        return sum(float((one * d).sum()) for one, d in zip(outputs_of(run()), outputs_of(dy), strict=True))
 
     found = {name: _checked(weighted, *pair, entries, rtol, source) for name, pair in places.items()}
     return GradientChecks(found)
@@ -123,9 +125,7 @@ def _of_inputs(args: tuple[Any, ...], dx: Any) -> dict[str, tuple[np.ndarray, np
     """The inputs that are arrays of floats, each with its gradient; none where backward returns none."""
     form = args[0] if len(args) == 1 else args
     named = [(name, one) for name, one, _ in leaves("x", form, form) if is_float(one)]
-    gradients = floats_of(dx, nones=True)
-    if len(gradients) != len(named):  # None for what is no array, too
-        gradients = [one for one in gradients if one is not None]
+    gradients = gradients_of(dx, len(named))
     pairs = zip(named, gradients, strict=len(gradients) > 0)
     return {name: (array, gradient) for (name, array), gradient in pairs if gradient is not None}
 

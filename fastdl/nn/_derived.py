@@ -5,6 +5,7 @@ alone, or another forward than the one its backward undoes.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ._backward import backward_of
 from ._links import is_float, leaves, refilled, template
 from ._node import Node
 from ._trace import Call, Trace
-from ._traced import DETACHED, Traced, check_open, plain, refuse_other, traced_in
+from ._traced import DETACHED, Traced, check_here, plain, traced_in
 from ._whole import tapes_of, whole
 
 
@@ -74,6 +75,7 @@ def _called(cls: type[Any], forward: Callable[..., Any], alone: bool) -> Callabl
 def _derive(module: Node, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a forward on stand-ins; what it returns are plain arrays again."""
     trace = Trace(module, f"{type(module).__name__}.forward")
+    kwargs = in_order(forward, kwargs)
     named = zip((*_names_of(forward, len(args)), *kwargs), (*args, *kwargs.values()), strict=True)
     values = [refilled(one, functools.partial(plain_float, name)) for name, one in named]
     inputs = [template(one, lambda array: trace.number(array, False)) for one in values]
@@ -81,8 +83,8 @@ def _derive(module: Node, forward: Callable[..., Any], args: tuple[Any, ...], kw
     try:
         with _tracing.recording(trace):
             result = forward(module, *given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+            outputs = refilled(result, _number)
         trace.check_carried()
-        outputs = _numbers(result, trace)
     except BaseException:
         drop_calls(trace)
         raise
@@ -99,6 +101,15 @@ def _names_of(forward: Callable[..., Any], count: int) -> list[str]:
     return names[:count] + [f"args[{place}]" for place in range(len(names), count)]
 
 
+def in_order(forward: Callable[..., Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name in the order in which forward has them, which is that of their gradients."""
+    if len(kwargs) < 2:
+        return kwargs
+    code = inspect.unwrap(forward).__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return {name: kwargs[name] for name in (*names, *kwargs) if name in kwargs}
+
+
 def plain_float(name: str, one: Any) -> Any:
     """An array of floats as a plain one; matrices and masked arrays are refused."""
     return plain_array(name, one) if is_float(one) and one.__class__ is not np.ndarray else one
@@ -109,17 +120,12 @@ def stood_in(trace: Trace, value: Any, numbers: Any) -> Any:
     return refilled(numbers, lambda at, array: array if at is None else Traced(trace, at, array), value)
 
 
-def _numbers(result: Any, trace: Trace) -> Any:
-    """The numbers of a result's stand-ins, in its form."""
-
-    def number(one: Any) -> int | None:
-        if one.__class__ is not Traced:
-            return None
-        if one._trace is not trace:
-            refuse_other(trace, one._trace)
-        return one._at
-
-    return refilled(result, number)
+def _number(one: Any) -> int | None:
+    """The number of a stand-in, None for what is none."""
+    if one.__class__ is not Traced:
+        return None
+    check_here(one._trace)
+    return one._at
 
 
 def drop_calls(trace: Trace) -> None:
@@ -173,7 +179,6 @@ def _seeds(dy: Any, outputs: Any, trace: Trace) -> list[tuple[int, np.ndarray]]:
 # ---- layers that a derived forward calls ------------------------------------------------------------------------
 def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One call of a layer's forward within a derived one, as one operation of its record."""
-    check_open(trace)
     forward, backward = call, module.backward
     if module is trace.owner and type(module)._forwards is not call._of:  # type: ignore[attr-defined]  # super()
         forward, own = call.__wrapped__, call._of  # type: ignore[attr-defined]
@@ -190,24 +195,42 @@ def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[An
             )
         with _tracing.recording(None):
             return forward(module, *args, **kwargs)
+    kwargs = in_order(forward, kwargs)
+    given, named = refilled((args, kwargs), _as_array)
     tapes = tapes_of(module)
     lengths = [len(tape) for tape in tapes]
     with _tracing.recording(None):
-        result = forward(module, *plain(args), **plain(kwargs))
+        result = forward(module, *given, **named)
+    if result.__class__ is float:  # of a loss, say
+        result = np.float64(result)
 
     def drop() -> None:
         for tape, length in zip(tapes, lengths, strict=True):
             del tape[length:]
 
     link = module._link(args, kwargs, result, backward)
-    parents = [one._at if one.__class__ is Traced else None for one in link.inputs]
+    parents = [_number(one) for one in link.inputs]
     trains = any(at is not None and trace.trains[at] for at in parents)
     trains = trains or any(one._parameters for one in module.modules())
     numbers = [trace.number(array, trains) for array in link.outputs]
     trace.carried.update({numbers[place]: type(module).__name__ for place in link.carried})
     trace.operations.append(Call(parents, numbers, link.undo, drop))
     standing = {id(array): Traced(trace, at, array) for array, at in zip(link.outputs, numbers, strict=True)}
-    return refilled(result, lambda one: standing.get(id(one), one))
+
+    def stand(one: Any) -> Any:
+        if hasattr(one, "__dataclass_fields__"):
+            raise TypeError(
+                f"{type(module).__name__}.forward: gave {type(one).__name__}, expected arrays, or tuples, lists and "
+                f"dicts of them: what a dataclass holds would be constant within {trace.name}"
+            )
+        return standing.get(id(one), one)
+
+    return refilled(result, stand)
+
+
+def _as_array(one: Any) -> Any:
+    """What a layer is given for a stand-in: an array, of a number too, since that has a gradient."""
+    return np.asarray(one._value) if one.__class__ is Traced else one
 
 
 def detach(x: Any) -> Any:

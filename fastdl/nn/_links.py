@@ -8,7 +8,7 @@ import numpy as np
 from ._backward import names_input_gradient
 from ._node import Node
 from ._trace import Undo
-from ._traced import Traced
+from ._traced import Traced, with_values
 
 
 def refilled(value: Any, function: Callable[..., Any], *others: Any) -> Any:
@@ -16,8 +16,9 @@ def refilled(value: Any, function: Callable[..., Any], *others: Any) -> Any:
     kind = value.__class__
     if kind is tuple or kind is list:
         return kind(refilled(*_swapped(parts, function)) for parts in zip(value, *others, strict=True))
-    if kind is dict:
-        return {name: refilled(one, function, *[other[name] for other in others]) for name, one in value.items()}
+    if isinstance(value, dict):
+        found = {name: refilled(one, function, *[other[name] for other in others]) for name, one in value.items()}
+        return found if kind is dict else with_values(value, found)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return kind(*[refilled(*_swapped(parts, function)) for parts in zip(value, *others, strict=True)])
     return function(value, *others)
@@ -27,19 +28,23 @@ def _swapped(parts: Sequence[Any], function: Callable[..., Any]) -> tuple[Any, .
     return parts[0], function, *parts[1:]
 
 
-def template(value: Any, number: Callable[[np.ndarray], int]) -> Any:
-    """The form of what was given, with a number for each array of floats and None for all else."""
-    return refilled(value, lambda one: number(one) if is_float(one) else None)
-
-
 def is_float(value: Any) -> bool:
     """Whether a value is an array that has a gradient."""
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
+def is_output(value: Any) -> bool:
+    """Whether a result has a gradient: NumPy's numbers are results, too."""
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
+
+
+def template(value: Any, number: Callable[[Any], Any], counts: Callable[[Any], bool] = is_float) -> Any:
+    """The form of what was given, with a number for each array of floats and None for all else."""
+    return refilled(value, lambda one: number(one) if counts(one) else None)
+
+
 def leaves(name: str, form: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
     """The leaves of `form` with what `value`, of the same form, has in their places; refused where it has another."""
-    kind = form.__class__
     if isinstance(form, (tuple, list)):
         if value is None:
             return
@@ -49,7 +54,7 @@ def leaves(name: str, form: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
             raise ValueError(f"{name}: got {len(value)} gradients, expected {len(form)}, as forward's results")
         for place, one in enumerate(form):
             yield from leaves(f"{name}[{place}]", one, value[place])
-    elif kind is dict:
+    elif isinstance(form, dict):
         if value is None:
             return
         if not isinstance(value, dict):
@@ -75,8 +80,8 @@ class Link(NamedTuple):
 def link(module: Node, args: Any, kwargs: Any, result: Any, backward: Callable[..., Any]) -> Link:
     """What holds where a layer says nothing else: ``backward`` takes gradients in the form of the results, and returns
     one for each argument that is an array of floats, in their order."""
-    inputs, outputs = floats_of((args, kwargs)), floats_of(result)
-    form = template(result, lambda array: array.dtype)  # type: ignore[arg-type, return-value]
+    inputs, outputs = floats_of((args, kwargs)), outputs_of(result)
+    form = template(result, lambda array: array.dtype, is_output)
     shapes = [array.shape for array in outputs]
     name = type(module).__name__
 
@@ -105,9 +110,7 @@ def spread(name: str, found: Any, wanted: Sequence[bool]) -> Sequence[Any]:
     """What a backward returned, by argument; refused where the gradient of one that is wanted is missing."""
     if not any(wanted):
         return [None] * len(wanted)
-    gradients = floats_of(found, nones=True)
-    if len(gradients) != len(wanted):  # None for what is no array, too
-        gradients = [one for one in gradients if one is not None]
+    gradients = gradients_of(found, len(wanted))
     if len(gradients) != len(wanted) or any(one is None and want for one, want in zip(gradients, wanted, strict=True)):
         raise TypeError(
             f"{name}.backward: got {sum(one is not None for one in gradients)} gradients of its {len(wanted)} inputs, "
@@ -116,12 +119,27 @@ def spread(name: str, found: Any, wanted: Sequence[bool]) -> Sequence[Any]:
     return gradients
 
 
-def floats_of(value: Any, nones: bool = False) -> list[Any]:
-    """The arrays of floats among the leaves, and what stands for them; on request the leaves that are None, too."""
+def gradients_of(found: Any, count: int) -> list[Any]:
+    """What a backward returned for so many inputs, in order; it may have None for what is no array of floats, too."""
+    gradients = _leaves_that(found, lambda one: one is None or is_output(one))
+    return gradients if len(gradients) == count else [one for one in gradients if one is not None]
+
+
+def floats_of(value: Any) -> list[Any]:
+    """The arrays of floats among the leaves, and what stands for them."""
+    return _leaves_that(value, lambda one: one.__class__ is Traced or is_float(one))
+
+
+def outputs_of(value: Any) -> list[Any]:
+    """The results among the leaves that have a gradient."""
+    return _leaves_that(value, is_output)
+
+
+def _leaves_that(value: Any, counts: Callable[[Any], bool]) -> list[Any]:
     found: list[Any] = []
 
     def look(one: Any) -> None:
-        if one.__class__ is Traced or is_float(one) or (nones and one is None):
+        if counts(one):
             found.append(one)
 
     refilled(value, look)

@@ -125,6 +125,11 @@ class Parameter:
     @data.setter
     def data(self, values: Any) -> None:
         if values is not self._data:
+            if _tracing.running and (trace := _tracing.current()) is not None and trace.has_read(self):
+                raise TypeError(
+                    f"{self.name}.data: assigned within {trace.name}, which has read it: its backward needs the values "
+                    "that it read; assign before or after that forward"
+                )
             self._data[...] = fitting(f"{self.name}.data", values, self._data)
 
     @property

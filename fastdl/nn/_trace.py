@@ -80,6 +80,10 @@ class Trace:
             self._parameters[id(parameter)] = found
         return self.stand_in(self, found[1], parameter._data)
 
+    def has_read(self, parameter: Parameter) -> bool:
+        """Whether the forward has used the values of a parameter so far."""
+        return id(parameter) in self._parameters
+
     def check_carried(self) -> None:
         """Refuse arithmetic with states that mean nothing by themselves."""
         if not self.carried:
@@ -101,7 +105,8 @@ class Trace:
 
     def backward(self, seeds: Sequence[tuple[int, np.ndarray]], input_gradient: bool) -> "Walk":
         """Go back from the gradients of some numbers; add to the gradients of the parameters."""
-        walk = Walk(self, input_gradient)
+        thawed = any(not one.frozen and not self.trains[at] for one, at in self._parameters.values())
+        walk = Walk(self, input_gradient or thawed)
         for at, dy in seeds:
             walk.add(at, dy)
         for operation in reversed(self.operations):

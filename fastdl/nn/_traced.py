@@ -1,10 +1,15 @@
 """Stand-ins for arrays within a derived forward: they compute as arrays do, and record how."""
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
+from .. import _tracing
+from .._tracing import here
+from .._validate import plain_array
 from ._trace import DETACHED, Operation, Trace, Walk
 
 _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
@@ -74,18 +79,18 @@ class Traced:
     # ---- NumPy's functions --------------------------------------------------------------------------
     def __array_ufunc__(self, function: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
-            raise _written(f"np.{function.__name__}(..., out=...)" if method == "__call__" else "out=")
+            raise written(f"np.{function.__name__}(..., out=...)" if method == "__call__" else "out=")
         known = TABLE.get(function if method == "__call__" else (function, method))
         if known is None:
-            raise unknown(f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}"))
+            raise unknown(title(function) + ("" if method == "__call__" else f".{method}"))
         return known(*args, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
-            raise _written(f"np.{function.__name__}(..., out=...)")
+            raise written(f"np.{function.__name__}(..., out=...)")
         known = TABLE.get(function)
         if known is None:
-            raise unknown(f"{function.__module__}.{function.__name__}")
+            raise unknown(title(function))
         return known(*args, **kwargs)
 
     # ---- what would make a constant, or write -------------------------------------------------------
@@ -97,13 +102,18 @@ class Traced:
     def __float__(self) -> NoReturn:
         raise TypeError(f"float() of a traced array would make a constant of it: leave it an array; {DETACHED}")
 
-    __int__ = __complex__ = __index__ = item = tolist = tobytes = __float__
+    __int__ = __complex__ = __index__ = __float__
+
+    def tolist(self, *args: Any) -> NoReturn:
+        raise TypeError(f"item(), tolist() and the like of a traced array would make a constant of it; {DETACHED}")
+
+    item = tobytes = __round__ = tolist
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise _written("x[...] = y")
+        raise written("x[...] = y")
 
-    def _in_place(self, other: Any) -> NoReturn:
-        raise _written("x += y or the like")
+    def _in_place(self, *others: Any, **options: Any) -> NoReturn:
+        raise written("x += y or the like")
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _in_place
     fill = put = sort = partition = itemset = _in_place
@@ -113,7 +123,7 @@ class Traced:
         return _gather(self, key)
 
 
-def _written(what: str) -> TypeError:
+def written(what: str) -> TypeError:
     return TypeError(
         f"{what}: a traced array cannot be written to, nor into another array: make a new one, as x = x + y, "
         f"np.where, np.concatenate or np.stack do; {DETACHED}"
@@ -127,6 +137,31 @@ def unknown(name: str) -> TypeError:
     )
 
 
+def title(function: Callable[..., Any]) -> str:
+    """A function as users write it."""
+    module = getattr(function, "__module__", None) or ("numpy" if isinstance(function, np.ufunc) else "")
+    known = module.startswith(("numpy", "scipy"))
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}" if known else function.__name__
+
+
+def strange(function: Callable[..., Any], argument: int | str) -> TypeError:
+    """For an argument that no derivative knows, by its name or place."""
+    if isinstance(argument, int):
+        try:
+            argument = list(inspect.signature(function).parameters)[argument]
+        except (TypeError, ValueError, IndexError):
+            return unknown(f"{title(function)} with {argument + 1} arguments in their places")
+    return unknown(f"{title(function)}(..., {argument}=...)")
+
+
+def with_values(value: dict[Any, Any], found: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A dict of a kind of its own (an OrderedDict, say) with other values."""
+    other = copy.copy(value)
+    for name, one in found.items():
+        other[name] = one
+    return other
+
+
 def plain(value: Any) -> Any:
     """The array behind a stand-in, and whatever else there is with the stand-ins in it replaced by theirs."""
     kind = value.__class__
@@ -134,8 +169,9 @@ def plain(value: Any) -> Any:
         return value._value
     if kind is tuple or kind is list:
         return kind(plain(one) for one in value)
-    if kind is dict:
-        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, dict):
+        found = {name: plain(one) for name, one in value.items()}
+        return found if kind is dict else with_values(value, found)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return kind(*[plain(one) for one in value])
     if isinstance(value, slice):
@@ -148,38 +184,50 @@ def traced_in(value: Any) -> Trace | None:
     kind = value.__class__
     if kind is Traced:
         return value._trace
-    if kind is tuple or kind is list or kind is dict or isinstance(value, tuple):
-        for one in value.values() if kind is dict else value:
+    if kind is tuple or kind is list or isinstance(value, (tuple, dict)):
+        for one in value.values() if isinstance(value, dict) else value:
             found = traced_in(one)
             if found is not None:
                 return found
     return None
 
 
-def check_open(trace: Trace) -> None:
+def check_here(trace: Trace) -> None:
+    """Refuse what would not come onto the record, or onto another's: `trace` is that of an operand."""
+    current = _tracing.current()
+    if current is trace:
+        return
     if not trace.open:
         raise TypeError(
             f"a traced array of {trace.name} is used after that forward has ended: what is kept from one to the next "
-            f"has to be a constant; {DETACHED}"
+            f"has to be a constant, and results are returned as arrays, or in tuples, lists and dicts; {DETACHED}"
         )
-
-
-def refuse_other(trace: Trace, other: Trace) -> None:
-    check_open(trace)
-    check_open(other)
+    if current is None:
+        raise TypeError(
+            f"a traced array of {trace.name} is used where nothing is recorded, in another thread or within a layer "
+            f"that writes its own backward: hand it to the layer as an argument; {DETACHED}"
+        )
     raise TypeError(
-        f"traced arrays of two forwards, {trace.name} and {other.name}, meet in one operation: hand them to the inner "
-        f"one as arguments; {DETACHED}"
+        f"a traced array of {trace.name} is used within {current.name}: hand it to the inner one as an argument, alone "
+        f"or in tuples, lists and dicts; {DETACHED}"
     )
 
 
 def kept(value: Any) -> Any:
-    """An operand as the record keeps it: a writeable array is copied, since the forward may fill it anew."""
-    if value.__class__ is np.ndarray and value.flags.writeable:
-        return value.copy()
+    """An operand as the record keeps it: what is writeable is copied, since the forward may fill it anew."""
+    if isinstance(value, np.ndarray):
+        base = value.base
+        if value.flags.writeable or (isinstance(base, np.ndarray) and base.flags.writeable):
+            return np.array(value)
+        return value
     if value.__class__ is tuple or value.__class__ is list:
         return value.__class__(kept(one) for one in value)
     return value
+
+
+def _operand(value: Any) -> Any:
+    """As :func:`kept`, of what is differentiated: always an array, or a number."""
+    return np.array(value) if value.__class__ is list or value.__class__ is tuple else kept(value)
 
 
 class Function:
@@ -204,23 +252,26 @@ class Function:
         for place, one in enumerate(args):
             if one.__class__ is Traced:
                 if one._trace is not trace:
-                    if trace is not None:
-                        refuse_other(trace, one._trace)
                     trace = one._trace
-                    if not trace.open:
-                        check_open(trace)
+                    if here.trace is not trace:
+                        check_here(trace)
                 if place >= len(rows) or rows[place] is None:
-                    raise unknown(f"{self.function.__name__} with respect to its argument {place + 1}")
+                    raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
                 values.append(one._value)
                 parents.append((place, one._at))
             else:
                 values.append(one)
-                constants = constants or one.__class__ is np.ndarray or one.__class__ is list
+                if one.__class__ is not float and one.__class__ is not int:
+                    constants = True
+                    if isinstance(one, np.ndarray) and one.__class__ is not np.ndarray:
+                        plain_array(f"{title(self.function)}, argument {place + 1}", one)  # refuses masked ones
         y = self.function(*values, **options)
         if trace is None:
             return y
+        if not isinstance(y, (np.ndarray, np.generic)):
+            raise TypeError(f"{title(self.function)}: gave {type(y).__name__}, expected an array or a number of NumPy")
         if y.dtype.kind != "f":
-            raise TypeError(f"{self.function.__name__}: gives {y.dtype} of a traced array, expected real numbers")
+            raise TypeError(f"{title(self.function)}: gives {y.dtype} of a traced array, expected real numbers")
         if len(parents) == 1:
             needs = trace.trains[parents[0][1]]
         else:
@@ -231,32 +282,38 @@ class Function:
         else:
             if constants:
                 known = {place for place, _ in parents}
-                values = [one if place in known else kept(one) for place, one in enumerate(values)]
+                values = [
+                    one if place in known
+                    else _operand(one) if place < len(rows) and rows[place] is not None
+                    else kept(one)
+                    for place, one in enumerate(values)
+                ]  # fmt: skip
             trace.operations.append(Operation(rows, at, parents, values, options, y))
         return Traced(trace, at, y)
 
     def _sorted(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What is differentiated in its place, though it was given by name; refused what no derivative knows."""
         if len(args) > self.most:
-            raise unknown(f"{self.function.__name__} with {len(args)} arguments in their places")
+            raise strange(self.function, self.most)
         for name in options:
             if name not in self.names:
-                raise unknown(f"{self.function.__name__}(..., {name}=...)")
+                raise strange(self.function, name)
         listed, options = list(args), dict(options)
         for name in self.names[len(args) : len(self.rows)] if self.most < MANY else ():
             if name not in options:
                 break
             listed.append(options.pop(name))
         if traced_in(options) is not None:
-            raise unknown(f"{self.function.__name__} with a traced {next(iter(options))}")
+            name = next(name for name, one in options.items() if traced_in(one) is not None)
+            raise unknown(f"{title(self.function)} with respect to {name}")
         return tuple(listed), options
 
 
 def _gather(x: Traced, key: Any) -> Traced:
     """x[key]."""
     trace = x._trace
-    if not trace.open:
-        check_open(trace)
+    if here.trace is not trace:
+        check_here(trace)
     if key.__class__ in (tuple, list, Traced) and traced_in(key) is not None:
         raise TypeError(f"an index that is traced would be a constant: {DETACHED}")
     value = x._value[key]

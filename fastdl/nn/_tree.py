@@ -18,7 +18,7 @@ class Missing:
         raise AttributeError(uninitialised(module))
 
 
-def apply(self: "Module", fn: Callable[["Module"], Any]) -> "Module":
+def apply(self: Node, fn: Callable[[Any], Any]) -> Any:
     """Call a function with every module below this one, each after those below it, and last with this one.
 
     Parameters

@@ -56,6 +56,11 @@ def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tup
 
     @functools.wraps(function)
     def both(x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if _tracing.current() is not None:
+            raise TypeError(
+                f"{name}: value_and_grad within {_tracing.current().name}: there is no derivative of a derivative; "
+                "call it before or after that forward"
+            )
         trace = Trace(None, name)
         x = refilled(x, functools.partial(plain_float, "x"))
         numbers = template(x, lambda array: trace.number(array, True))
@@ -65,14 +70,18 @@ def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tup
             trace.check_carried()
             if np.shape(plain(value)) != ():
                 raise ValueError(f"{name}: got values of shape {np.shape(plain(value))}, expected one number")
-            if value.__class__ is not Traced:
+            if value.__class__ is not Traced or value._trace is not trace:
                 raise TypeError(f"{name}: got {type(value).__name__} that does not depend on x, expected one that does")
         except BaseException:
             drop_calls(trace)
             raise
         finally:
             trace.close()
-        walk = trace.backward([(value._at, np.ones((), value.dtype))], True)
+        try:
+            walk = trace.backward([(value._at, np.ones((), value.dtype))], True)
+        except BaseException:
+            drop_calls(trace)
+            raise
         return plain(value), refilled(numbers, lambda at: None if at is None else walk.place(at))
 
     return both

@@ -6,6 +6,8 @@ import numpy as np
 
 from ._table import composed, constant, row
 
+_MISSING = object()
+
 
 def _times(factor):
     """The rule of a function of one argument whose derivative is factor(x, y)."""
@@ -84,24 +86,27 @@ row(np.absolute, _times(lambda x, y: np.sign(x)))
 row(np.fabs, _times(lambda x, y: np.sign(x)))
 
 
-def _share(own, other):
-    """1 where `own` is the result, one half where both are."""
-    return lambda dy, y, a, b: dy * np.where(a == b, 0.5, own(a, b)).astype(y.dtype, copy=False)
+def _chosen(dy, y, one, other):
+    """dy where `one` is the result, half of it where both are; whatever dy is elsewhere, 0."""
+    both = one == other
+    found = np.where(one == y, dy, 0)
+    return np.where(both, found / 2, found) if both.any() else found
 
 
-for _greatest in (np.maximum, np.fmax):
-    row(_greatest, _share(np.greater, np.less), _share(np.less, np.greater))
-for _least in (np.minimum, np.fmin):
-    row(_least, _share(np.less, np.greater), _share(np.greater, np.less))
+for _best in (np.maximum, np.fmax, np.minimum, np.fmin):
+    row(_best, lambda dy, y, a, b: _chosen(dy, y, a, b), lambda dy, y, a, b: _chosen(dy, y, b, a))
 row(np.remainder, _pass, lambda dy, y, a, b: -dy * np.floor_divide(a, b))
 row(np.fmod, _pass, lambda dy, y, a, b: -dy * np.trunc(a / b))
 row(np.copysign, lambda dy, y, a, b: dy * np.sign(a) * np.sign(y), None)
 
 
-def _clip(x, a_min=None, a_max=None, **options):
-    """x within bounds, which are plain numbers or arrays; the gradient is 0 outside."""
-    low, high = options.pop("min", a_min), options.pop("max", a_max)
-    return _CLIP(x, low, high, **options)
+def _clip(a, a_min=_MISSING, a_max=_MISSING, *, min=_MISSING, max=_MISSING):
+    """Under either of the pairs of names that NumPy knows."""
+    if a_min is _MISSING and a_max is _MISSING:
+        return CLIP(a, None if min is _MISSING else min, None if max is _MISSING else max)
+    if a_min is _MISSING or a_max is _MISSING or min is not _MISSING or max is not _MISSING:
+        raise TypeError("np.clip: expected both a_min and a_max (None for no bound), or min, max or both by name")
+    return CLIP(a, a_min, a_max)
 
 
 def _inside(dy, y, a, a_min, a_max):
@@ -110,10 +115,10 @@ def _inside(dy, y, a, a_min, a_max):
         within &= a >= a_min
     if a_max is not None:
         within &= a <= a_max
-    return dy * within
+    return np.where(within, dy, 0)
 
 
-_CLIP = row(np.clip, _inside)
+CLIP = row(np.clip, _inside)
 composed(np.clip, _clip)
 row(np.nan_to_num, lambda dy, y, x: dy * np.isfinite(x))
 row(np.sinc, lambda dy, y, x: dy * np.where(x == 0, 0, (np.cos(np.pi * x) - y) / np.where(x == 0, 1, x)))

@@ -12,8 +12,8 @@ import numpy as np
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
 from ...dense._pointwise import ACTIVATIONS, Activation
 from .._links import floats_of, is_float
-from .._trace import Call, Trace
-from .._traced import TABLE, Traced, check_open, plain, refuse_other, traced_in, unknown
+from .._trace import Call
+from .._traced import TABLE, Traced, check_here, kept, plain, traced_in, unknown, written
 
 # How to go back: from the gradients of the results (zeros where one of several has none), the results and all arguments
 # by name, to the gradients by argument.
@@ -22,9 +22,9 @@ Back = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], Mapping[str, 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A public function called while some thread traces: on the record if it has stand-ins among its arguments."""
-    trace = traced_in(args) or traced_in(kwargs)
-    if trace is None:
-        return function(*args, **kwargs)
+    if traced_in(args) is None and traced_in(kwargs) is None:
+        with _tracing.recording(None):
+            return function(*args, **kwargs)
     known = TABLE.get(function)
     if known is None:
         raise unknown(f"fd.{function.__name__}")
@@ -55,11 +55,16 @@ class Several:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments
-        trace = _one_trace(list(given.values()))
+        trace = _tracing.current()
+        for one in given.values():
+            _check_all_here(one)
+        if given.get("out") is not None:
+            raise written(f"fd.{self.function.__name__}(..., out=...)")
         for name, one in given.items():
-            if name not in self.differentiated and traced_in(one) is not None:
+            differentiated = name in self.differentiated and one.__class__ in (Traced, tuple)
+            if not differentiated and traced_in(one) is not None:
                 raise unknown(f"fd.{self.function.__name__} with respect to {name}")
-        values = {name: plain(one) for name, one in given.items()}
+        values = {name: plain(one) if traced_in(one) is not None else kept(one) for name, one in given.items()}
         with _tracing.recording(None):
             found = self.function(**values)
         results = list(found) if isinstance(found, tuple) else [found]
@@ -97,16 +102,10 @@ def _apart(found: Any, count: int) -> Sequence[Any]:
     return found if isinstance(found, tuple) else [found] * count
 
 
-def _one_trace(values: list[Any]) -> Trace:
-    trace: Trace | None = None
-    for one in values:
-        found = traced_in(one)
-        if found is not None and trace is not None and found is not trace:
-            refuse_other(trace, found)
-        trace = found or trace
-    assert trace is not None
-    check_open(trace)
-    return trace
+def _check_all_here(value: Any) -> None:
+    found = traced_in(value)
+    if found is not None:
+        check_here(found)
 
 
 def several(function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:

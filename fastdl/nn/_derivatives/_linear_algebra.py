@@ -28,20 +28,41 @@ def _right(dy, y, a, b):
 row(np.matmul, _left, _right)
 
 
-def _dot(a, b):
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
-    if np.ndim(b) <= 2:
-        return np.matmul(a, b)
-    return np.tensordot(a, b, (-1, -2))
+def _contracted(axis):
+    """The rules of a product summed over the last axis of a and that axis of b (its only one, where it has one)."""
+
+    def flat(b):
+        return np.moveaxis(b, axis if b.ndim > 1 else 0, 0).reshape(b.shape[axis if b.ndim > 1 else 0], -1)
+
+    def left(dy, y, a, b):
+        if np.ndim(a) == 0 or np.ndim(b) == 0:
+            return dy * b
+        columns = flat(b)
+        return (dy.reshape(-1, columns.shape[1]) @ columns.T).reshape(a.shape) if a.size else np.zeros_like(a)
+
+    def right(dy, y, a, b):
+        if np.ndim(a) == 0 or np.ndim(b) == 0:
+            return dy * a
+        rows = a.reshape(-1, a.shape[-1]) if a.size else np.zeros((0, a.shape[-1]), a.dtype)
+        whole = rows.T @ dy.reshape(len(rows), -1) if dy.size else np.zeros((a.shape[-1], 1))
+        if not dy.size:
+            return np.zeros_like(b)
+        others = [size for k, size in enumerate(b.shape) if k != axis % b.ndim]
+        return np.moveaxis(whole.reshape(a.shape[-1], *others), 0, axis if b.ndim > 1 else 0)
+
+    return left, right
 
 
-composed(np.dot, _dot)
-composed(np.inner, lambda a, b: np.tensordot(a, b, (-1, -1)) if np.ndim(a) and np.ndim(b) else np.multiply(a, b))
-composed(np.vdot, lambda a, b: np.matmul(np.reshape(a, -1), np.reshape(b, -1)))
+row(np.dot, *_contracted(-2))
+row(np.inner, *_contracted(-1))
+composed(np.vdot, lambda a, b: np.dot(np.reshape(a, -1), np.reshape(b, -1)))
 composed(np.outer, lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
 if hasattr(np, "vecdot"):
-    composed(np.vecdot, lambda x1, x2, axis=-1: np.sum(x1 * x2, axis))
+    row(
+        np.vecdot,
+        lambda dy, y, x1, x2, axis=-1: np.expand_dims(dy, axis) * x2,
+        lambda dy, y, x1, x2, axis=-1: np.expand_dims(dy, axis) * x1,
+    )
 
 
 def _tensordot(a, b, axes=2):
@@ -69,7 +90,7 @@ def _einsum(subscripts, *operands, optimize=False):
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
     inputs, output = _explicit(subscripts, [np.ndim(one) for one in operands])
-    return _EINSUM(*operands, inputs=inputs, output=output, optimize=optimize)
+    return _EINSUM(*operands, subscripts=subscripts, inputs=inputs, output=output, optimize=optimize)
 
 
 def _explicit(subscripts, ndims):
@@ -89,7 +110,7 @@ def _explicit(subscripts, ndims):
     return full, output.replace("...", spelled)
 
 
-def _einsum_of(place, dy, y, *operands, inputs, output, optimize):
+def _einsum_of(place, dy, y, *operands, subscripts, inputs, output, optimize):
     """The same sum with dy in the operand's place."""
     own, shape = inputs[place], np.shape(operands[place])
     labels = "".join(dict.fromkeys(own))
@@ -111,11 +132,9 @@ def _einsum_of(place, dy, y, *operands, inputs, output, optimize):
 
 
 _EINSUM = row_of_many(
-    lambda *operands, inputs, output, optimize: np.einsum(
-        f"{','.join(inputs)}->{output}", *operands, optimize=optimize
-    ),
+    lambda *operands, subscripts, inputs, output, optimize: np.einsum(subscripts, *operands, optimize=optimize),
     _einsum_of,
-    "inputs", "output", "optimize",
+    "subscripts", "inputs", "output", "optimize",
 )  # fmt: skip
 composed(np.einsum, _einsum)
 
@@ -159,26 +178,24 @@ row(np.linalg.cholesky, _cholesky)
 
 def _norm(x, ord=None, axis=None, keepdims=False):
     """Of vectors, and Frobenius' of matrices; the gradient at 0 is 0."""
-    if ord not in (None, 2, "fro", 1, np.inf) or (ord in (2, 1, np.inf) and _is_matrix(x, axis)):
+    matrix = np.ndim(x) == 2 if axis is None else np.ndim(axis) == 1 and len(axis) == 2
+    if ord not in (None, 2, "fro", 1, np.inf) or (ord in (2, 1, np.inf) and matrix):
         raise TypeError(
             f"np.linalg.norm: got ord={ord!r} of a traced array, expected None, 'fro', or 1, 2, inf of vectors"
         )
-    if ord == 1:
-        return np.sum(np.abs(x), axis, keepdims=keepdims)
-    if ord == np.inf:
-        return np.max(np.abs(x), axis, keepdims=keepdims)
-    return _EUCLID(x, ord, axis, keepdims)
+    return _NORM(x, ord, axis, keepdims)
 
 
-def _is_matrix(x, axis):
-    return np.ndim(x) == 2 if axis is None else np.ndim(axis) == 1 and len(axis) == 2
-
-
-def _euclid(dy, y, x, ord=None, axis=None, keepdims=False):
+def _of_norm(dy, y, x, ord=None, axis=None, keepdims=False):
     if not keepdims and axis is not None:
         dy, y = np.expand_dims(dy, axis), np.expand_dims(y, axis)
+    if ord == 1:
+        return dy * np.sign(x)
+    if ord == np.inf:
+        at = np.abs(x) == y
+        return dy * np.sign(x) * at / at.sum(axis=axis, keepdims=True).astype(x.dtype)
     return dy * np.where(y == 0, 0, x / np.where(y == 0, 1, y))
 
 
-_EUCLID = row(np.linalg.norm, _euclid)
+_NORM = row(np.linalg.norm, _of_norm)
 composed(np.linalg.norm, _norm)

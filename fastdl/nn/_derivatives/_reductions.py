@@ -70,20 +70,22 @@ composed(
 )
 
 
-def _median(a, axis=None, keepdims=False):
-    """The middle of the elements in order, or the mean of the two: read where they lie, so the gradient goes there."""
-    if axis is None:
-        a, axis, back = np.reshape(a, -1), 0, (1,) * a.ndim
-    else:
-        back = None
-    size = a.shape[axis]
-    order = np.argsort(plain(a), axis)
-    middle = np.take(order, [(size - 1) // 2, size // 2], axis)
-    found = np.mean(np.take_along_axis(a, middle, axis), axis, keepdims=keepdims and back is None)
-    return np.reshape(found, back) if keepdims and back is not None else found
+def _median(dy, y, a, axis=None, keepdims=False):
+    """dy where the middle of the elements in order lies, or half of it at each of the two."""
+    axes = list(range(a.ndim)) if axis is None else sorted(k % a.ndim for k in np.atleast_1d(axis))
+    last = list(range(a.ndim - len(axes), a.ndim))
+    moved = np.moveaxis(a, axes, last)
+    flat = moved.reshape(*moved.shape[: a.ndim - len(axes)], -1)
+    total, size = np.zeros(flat.shape, dy.dtype), flat.shape[-1]
+    if size:
+        order = np.argsort(flat, -1, kind="stable")
+        dy = np.reshape(dy, (*flat.shape[:-1], 1))
+        for place in {(size - 1) // 2, size // 2}:
+            np.put_along_axis(total, order[..., place : place + 1], dy if size % 2 else dy / 2, -1)
+    return np.moveaxis(total.reshape(moved.shape), last, axes)
 
 
-composed(np.median, _median)
+row(np.median, _median)
 
 
 def _cumsum(dy, y, a, axis=None):
@@ -96,36 +98,71 @@ row(np.cumsum, _cumsum)
 
 
 def _average(a, axis=None, weights=None, *, keepdims=False):
-    """The mean, or the mean under weights along one axis."""
+    """The mean, or the mean under weights; what NumPy refuses it refuses."""
+    return _AVERAGE(a, axis, weights, keepdims=keepdims)
+
+
+def _weights(a, axis, weights):
+    """In the shape of a, or in one that broadcasts to it; and the axes that were summed."""
+    axes = tuple(range(a.ndim)) if axis is None else tuple(k % a.ndim for k in np.atleast_1d(axis))
     if weights is None:
-        return np.mean(a, axis, keepdims=keepdims)
-    if np.ndim(weights) == 1 and axis is not None and np.ndim(a) > 1:
-        weights = np.reshape(weights, [-1 if k == axis % np.ndim(a) else 1 for k in range(np.ndim(a))])
-    total = np.sum(weights * np.ones(np.shape(a), np.result_type(plain(a))), axis, keepdims=keepdims)
-    return np.sum(a * weights, axis, keepdims=keepdims) / total
+        return np.ones(a.shape, a.dtype), axes
+    weights = np.asarray(weights)
+    if weights.shape != a.shape:
+        weights = np.transpose(weights, np.argsort(axes))
+        weights = weights.reshape([size if k in axes else 1 for k, size in enumerate(a.shape)])
+    return np.broadcast_to(weights, a.shape), axes
 
 
+def _average_of(dy, y, a, axis=None, weights=None, keepdims=False):
+    weights, axes = _weights(a, axis, weights)
+    return _spread(dy, a, axis, keepdims) * weights / weights.sum(axis=axes, keepdims=True)
+
+
+def _average_weights(dy, y, a, axis=None, weights=None, keepdims=False):
+    whole, axes = _weights(a, axis, weights)
+    off = a - _kept(y, a, axis, keepdims)
+    found = _spread(dy, a, axis, keepdims) * off / whole.sum(axis=axes, keepdims=True)
+    if np.shape(weights) == a.shape:
+        return found
+    found = found.sum(axis=tuple(k for k in range(a.ndim) if k not in axes))
+    return np.transpose(found, np.argsort(np.argsort(axes)))
+
+
+_AVERAGE = row(np.average, _average_of, None, _average_weights)
 composed(np.average, _average)
 
 
-def _sorted(a, axis=-1):
-    """The elements in order, each taken from where it lies."""
+def _sorted(dy, y, a, axis=-1, kind=None):
+    """Each element's to where it was taken from."""
     if axis is None:
-        a, axis = np.reshape(a, -1), 0
-    return np.take_along_axis(a, np.argsort(plain(a), axis, kind="stable"), axis)
+        return _sorted(dy, y, a.reshape(-1), 0).reshape(a.shape)
+    total = np.zeros(a.shape, dy.dtype)
+    np.put_along_axis(total, np.argsort(a, axis, kind="stable"), dy, axis)
+    return total
 
 
-composed(np.sort, _sorted)
+row(np.sort, _sorted)
+
+
+def _unique(ar, return_index=False, return_inverse=False, return_counts=False):
+    """The values in order, each taken from where it is first found."""
+    values, at, *others = np.unique(plain(ar), True, return_inverse, return_counts)
+    found = (np.reshape(ar, -1)[at], *([at] if return_index else []), *others)
+    return found if return_index or others else found[0]
+
+
+composed(np.unique, _unique)
 
 # ---- what the ufuncs' own methods do ------------------------------------------------------------------------
 _REDUCED = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 for _ufunc, _whole in _REDUCED.items():
     TABLE[_ufunc, "reduce"] = lambda a, axis=0, _whole=_whole, **options: TABLE[_whole](a, axis=axis, **options)
-TABLE[np.add, "accumulate"] = lambda a, axis=0: np.cumsum(a, axis)
+TABLE[np.add, "accumulate"] = lambda a, axis=0, **options: TABLE[np.cumsum](a, axis=axis, **options)
 for _ufunc in (np.multiply, np.add, np.subtract, np.true_divide, np.maximum, np.minimum):
     TABLE[_ufunc, "outer"] = lambda a, b, _ufunc=_ufunc: _ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 
 constant(
     np.argmax, np.argmin, np.argsort, np.any, np.all, np.count_nonzero, np.nonzero, np.flatnonzero, np.argwhere,
-    np.searchsorted, np.digitize, np.histogram, np.unique, np.nanargmax, np.nanargmin,
+    np.searchsorted, np.digitize, np.nanargmax, np.nanargmin,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._traced import TABLE, Function, Traced, plain
+from .._traced import TABLE, Function, Traced, plain, traced_in
 from ._table import composed, constant, row, row_of_many
 
 
@@ -11,14 +11,30 @@ def _back(dy, y, a, *args, **options):
     return np.reshape(dy, a.shape)
 
 
-for _shaper in (np.reshape, np.ravel, np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
+for _shaper in (np.reshape, np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
     row(_shaper, _back)
+row(np.ravel, lambda dy, y, a: np.reshape(dy, a.shape))
 
 
-def _reshape(a, /, shape=None, order="C", *, newshape=None):
+def _reshape(a, shape=None, order="C", *, newshape=None):
+    _check_order(order)
+    return _RESHAPE(a, newshape if shape is None else shape)
+
+
+def _check_order(order):
     if order != "C":
         raise ValueError(f"order: got {order!r}, expected 'C' of a traced array")
-    return _RESHAPE(a, newshape if shape is None else shape)
+
+
+_RAVEL = TABLE[np.ravel]
+
+
+def _ravel(a, order="C"):
+    _check_order(order)
+    return _RAVEL(a)
+
+
+composed(np.ravel, _ravel)
 
 
 _RESHAPE = TABLE[np.reshape]
@@ -34,7 +50,14 @@ composed(np.permute_dims, TABLE[np.transpose])
 row(np.matrix_transpose, lambda dy, y, x: dy.swapaxes(-1, -2))
 row(np.swapaxes, lambda dy, y, a, axis1, axis2: dy.swapaxes(axis1, axis2))
 row(np.moveaxis, lambda dy, y, a, source, destination: np.moveaxis(dy, destination, source))
-composed(np.rollaxis, lambda a, axis, start=0: np.moveaxis(a, axis, start - (axis % a.ndim < start)))
+
+
+def _rolled(dy, y, a, axis, start=0):
+    start = start + a.ndim if start < 0 else start
+    return np.moveaxis(dy, start - (axis % a.ndim < start), axis)
+
+
+row(np.rollaxis, _rolled)
 row(np.broadcast_to, lambda dy, y, array, shape: dy)
 row(np.flip, lambda dy, y, m, axis=None: np.flip(dy, axis))
 composed(np.fliplr, lambda m: np.flip(m, 1))
@@ -88,10 +111,10 @@ row(np.pad, _pad)
 _PAD = TABLE[np.pad]
 
 
-def _padded(array, pad_width, mode="constant", **options):
+def _padded(array, pad_width, mode="constant", *, constant_values=0):
     if mode != "constant":
         raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected 'constant'")
-    return _PAD(array, pad_width, mode, **options)
+    return _PAD(array, pad_width, mode, constant_values=constant_values)
 
 
 composed(np.pad, _padded)
@@ -148,15 +171,11 @@ def _where(condition, *given):
 _CHOICE = row(
     np.where,
     None,
-    lambda dy, y, condition, x, y_: dy * _as(condition, dy),
-    lambda dy, y, condition, x, y_: dy * _as(np.logical_not(condition), dy),
+    lambda dy, y, condition, x, y_: np.where(condition, dy, 0),
+    lambda dy, y, condition, x, y_: np.where(condition, 0, dy),
 )
 _CHOICE.most = 3
 composed(np.where, _where)
-
-
-def _as(mask, dy):
-    return np.asarray(mask, bool).astype(dy.dtype)
 
 
 # ---- several arrays into one, one into several --------------------------------------------------------------
@@ -210,6 +229,7 @@ def _pieces(a, ends, axis):
 
 
 def _array_split(ary, indices_or_sections, axis=0):
+    np.array_split(plain(ary), indices_or_sections, axis)  # says what it does not split
     if np.ndim(indices_or_sections):
         return _pieces(ary, list(indices_or_sections), axis)
     each, more = divmod(ary.shape[axis], indices_or_sections)
@@ -225,14 +245,27 @@ def _split(ary, indices_or_sections, axis=0):
 
 composed(np.array_split, _array_split)
 composed(np.split, _split)
-composed(np.hsplit, lambda ary, sections: _split(ary, sections, 0 if ary.ndim == 1 else 1))
-composed(np.vsplit, lambda ary, sections: _split(ary, sections, 0))
-composed(np.dsplit, lambda ary, sections: _split(ary, sections, 2))
+
+
+def _split_along(function, axis):
+    """One of the functions that know their axis; they say themselves what they do not split."""
+
+    def split(ary, indices_or_sections):
+        function(plain(ary), indices_or_sections)
+        return _split(ary, indices_or_sections, axis if np.ndim(ary) > 1 else 0)
+
+    composed(function, split)
+
+
+for _axis, _splitter in enumerate((np.vsplit, np.hsplit, np.dsplit)):
+    _split_along(_splitter, _axis)
 composed(np.unstack, lambda x, *, axis=0: tuple(np.moveaxis(x, axis, 0)))
 composed(np.diff, lambda a, n=1, axis=-1: _differences(a, n, axis))
 
 
 def _differences(a, n, axis):
+    if n < 0:
+        raise ValueError(f"n: got {n}, expected at least 0")
     for _ in range(n):
         lead = (slice(None),) * (axis % a.ndim)
         a = a[(*lead, slice(1, None))] - a[(*lead, slice(None, -1))]
@@ -247,8 +280,16 @@ def _broadcast_arrays(*arrays):
 composed(np.broadcast_arrays, _broadcast_arrays)
 _COPY = row(np.copy, lambda dy, y, a: dy, linear=True)
 
+composed(
+    np.full_like,
+    lambda a, fill_value, dtype=None: (
+        np.full_like(plain(a), fill_value, dtype)
+        if traced_in(fill_value) is None
+        else _CAST(np.broadcast_to(fill_value, np.shape(a)), np.dtype(dtype or np.result_type(a)))
+    ),
+)
 constant(
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type,
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type,
     np.shares_memory, np.may_share_memory, np.iscomplex, np.isreal, np.min_scalar_type, np.common_type,
 )  # fmt: skip
 
@@ -269,18 +310,21 @@ def _of_axes(self, *axes):
 _CAST = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
-def _astype(self, dtype, copy=True):
-    """Of another type of real numbers; what is none has no gradient."""
-    if np.dtype(dtype).kind != "f":
+def _astype(self, dtype, *, copy=True):
+    """Of another type of real numbers; integers and truth values have no gradient."""
+    if np.dtype(dtype).kind in "iub":
         return self._value.astype(dtype)
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"x.astype: got {np.dtype(dtype)} of a traced array, expected real numbers")
     return _CAST(self, dtype)
 
 
 for _name in (
-    "sum", "mean", "var", "std", "prod", "max", "min", "cumsum", "clip", "squeeze", "swapaxes", "repeat", "take",
+    "sum", "mean", "var", "std", "prod", "max", "min", "cumsum", "squeeze", "swapaxes", "repeat", "take",
     "diagonal", "trace", "argmax", "argmin", "argsort", "any", "all", "nonzero", "round", "copy", "ravel",
 ):  # fmt: skip
     setattr(Traced, _name, _method(getattr(np, _name)))
+Traced.clip = lambda self, min=None, max=None, **options: TABLE[np.clip](self, min=min, max=max, **options)  # type: ignore[attr-defined]
 Traced.flatten = _method(np.ravel)  # type: ignore[attr-defined]
 Traced.dot = _method(np.dot)  # type: ignore[attr-defined]
 Traced.reshape = _of_shape  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._traced import MANY, TABLE, Function, plain, traced_in
+from .._traced import MANY, TABLE, Function, plain, strange, traced_in
 
 Rule = Callable[..., Any]
 
@@ -76,9 +76,7 @@ def row(function: Callable[..., Any], *rules: Rule | None, linear: bool = False)
         names = own
     elif _takes_any(rule):
         own = names
-    apart = [at for at, (name, other) in enumerate(zip(own, names, strict=False)) if name != other]
-    most = apart[0] if apart else len(own)  # by its place an argument may be given as far as both count alike
-    TABLE[function] = one = Function(function, rules, own, max(most, len(rules)), linear)
+    TABLE[function] = one = Function(function, rules, own, max(_alike(own, names), len(rules)), linear)
     return one
 
 
@@ -99,8 +97,30 @@ class _Each(Sequence[Any]):
 
 
 def composed(function: Callable[..., Any], replacement: Callable[..., Any]) -> None:
-    """A row that does the same by functions which have one."""
-    TABLE[function] = replacement
+    """A row that does the same by functions which have one; an argument that it does not take is refused by name."""
+    if isinstance(replacement, Function):  # which does so itself
+        TABLE[function] = replacement
+        return
+    parameters = inspect.signature(replacement).parameters.values()
+    own = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    known = frozenset(one.name for one in parameters)
+    most = MANY if any(one.kind is one.VAR_POSITIONAL for one in parameters) else _alike(own, _names(function))
+
+    def replaced(*args: Any, **options: Any) -> Any:
+        if len(args) > most:
+            raise strange(function, most)
+        for name in options:
+            if name not in known:
+                raise strange(function, name)
+        return replacement(*args, **options)
+
+    TABLE[function] = replaced
+
+
+def _alike(own: Sequence[str], names: Sequence[str]) -> int:
+    """How many arguments may be given by their places: as far as both count alike."""
+    apart = [at for at, (name, other) in enumerate(zip(own, names, strict=False)) if name != other]
+    return apart[0] if apart else len(own)
 
 
 def constant(*functions: Callable[..., Any]) -> None:
