@@ -326,4 +326,5 @@ def test_frozen_and_tied_parameters():
     other.w = model.w
     both = fd.nn.Sequential(other, model)
     checks = both.check_gradients(X)
-    assert checks and list(checks) == ["0.w", "1.a.weight", "1.a.bias", "x"], f"\n{checks}"
+    assert checks, f"\n{checks}"
+    assert list(checks) == ["0.w", "1.a.weight", "1.a.bias", "x"]

@@ -77,7 +77,9 @@ def check_gradients(
         return model.forward(*args, **kwargs)
 
     outputs = run()
-    dy = refilled(outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None)
+    dy = refilled(
+        outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None
+    )
     dx = model.backward(dy)
     places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parameter in model.named_parameters():

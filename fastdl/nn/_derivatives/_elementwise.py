@@ -6,7 +6,6 @@ import numpy as np
 
 from ._table import composed, constant, row
 
-
 _MISSING = object()
 
 

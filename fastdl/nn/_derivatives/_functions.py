@@ -60,9 +60,9 @@ class Several:
         if given.get("out") is not None:
             raise written(f"fd.{self.function.__name__}(..., out=...)")
         for name, one in given.items():
-            if one.__class__ is not Traced or name not in self.differentiated:
-                if traced_in(one) is not None:
-                    raise unknown(f"fd.{self.function.__name__} with respect to {name}")
+            direct = one.__class__ is Traced and name in self.differentiated
+            if not direct and traced_in(one) is not None:
+                raise unknown(f"fd.{self.function.__name__} with respect to {name}")
         values = {name: plain(one) if traced_in(one) is not None else kept(one) for name, one in given.items()}
         with _tracing.recording(None):
             found = self.function(**values)

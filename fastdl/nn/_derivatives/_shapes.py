@@ -282,9 +282,11 @@ _COPY = row(np.copy, lambda dy, y, a: dy, linear=True)
 
 composed(
     np.full_like,
-    lambda a, fill_value, dtype=None: np.full_like(plain(a), fill_value, dtype)
-    if traced_in(fill_value) is None
-    else _CAST(np.broadcast_to(fill_value, np.shape(a)), np.dtype(dtype or np.result_type(a))),
+    lambda a, fill_value, dtype=None: (
+        np.full_like(plain(a), fill_value, dtype)
+        if traced_in(fill_value) is None
+        else _CAST(np.broadcast_to(fill_value, np.shape(a)), np.dtype(dtype or np.result_type(a)))
+    ),
 )
 constant(
     np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type,
@@ -305,7 +307,7 @@ def _of_axes(self, *axes):
     return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
-_CAST = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
+_CAST: Function = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
 def _astype(self, dtype, *, copy=True):
