@@ -88,7 +88,12 @@ CALLS = {
     np.amax: [lambda x: np.amax(x, 1)],
     np.amin: [lambda x: np.amin(x, 1)],
     np.ptp: [lambda x: np.ptp(x), lambda x: np.ptp(x, 1)],
-    np.median: [lambda x: np.median(x), lambda x: np.median(x, 1), lambda x: np.median(x, (0, 2)), lambda x: np.median(x, 2, keepdims=True)],
+    np.median: [
+        lambda x: np.median(x),
+        lambda x: np.median(x, 1),
+        lambda x: np.median(x, (0, 2)),
+        lambda x: np.median(x, 2, keepdims=True),
+    ],
     np.cumsum: [lambda x: x.cumsum(), lambda x: np.cumsum(x, 1)],
     np.average: [
         lambda x: np.average(x),
@@ -179,7 +184,8 @@ CALLS = {
         lambda x: np.inner(x, x[0, :2]),
         lambda x: np.inner(x[0, 0], x),
         lambda x: np.inner(x, 2.0) * np.inner(3, x),
-        lambda x: np.inner(x[0], x[1]), lambda x: np.inner(x[0, 0], x[1, 1]),
+        lambda x: np.inner(x[0], x[1]),
+        lambda x: np.inner(x[0, 0], x[1, 1]),
     ],
     np.vdot: [lambda x: np.vdot(x[0], x[1])],
     np.outer: [lambda x: np.outer(x[0], x[1, 0])],
@@ -261,7 +267,10 @@ FUNCTIONS = {
         ([X], lambda z: fd.binary_cross_entropy_with_logits(z, HALVES, weights=WEIGHTS)[0])
     ],
     **{
-        function: [([X], lambda p, f=function: f(p, Y, weights=WEIGHTS)[0]), ([X], lambda p, f=function: f(p, Y, "none")[0])]
+        function: [
+            ([X], lambda p, f=function: f(p, Y, weights=WEIGHTS)[0]),
+            ([X], lambda p, f=function: f(p, Y, "none")[0]),
+        ]
         for function in (fd.mse_loss, fd.l1_loss, fd.smooth_l1_loss, fd.huber_loss, fd.quantile_loss)
     },
     fd.poisson_nll_loss: [([X], lambda p: fd.poisson_nll_loss(p, np.abs(Y))[0])],

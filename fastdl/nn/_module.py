@@ -196,8 +196,13 @@ class Module(Stateful):
             -----
             A derived backward that fails on its way empties the tapes and forgets the gradients of the module.
             """
+            if type(self).forward is Module.forward:
+                raise TypeError(f"{type(self).__name__} defines no forward")
             if not self._derived:
-                raise TypeError(f"{type(self).__name__} defines no backward")
+                raise TypeError(
+                    f"{type(self).__name__}: super().backward of a class that writes none: it is derived where no "
+                    "class below writes its own; leave backward out, or write all of it"
+                )
             return derived_backward(self, dy, flag("input_gradient", input_gradient))
 
         backward.derives = True

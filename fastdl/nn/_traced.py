@@ -146,12 +146,13 @@ def title(function: Callable[..., Any]) -> str:
 
 def strange(function: Callable[..., Any], argument: int | str) -> TypeError:
     """For an argument that no derivative knows, by its name or place."""
+    name = argument
     if isinstance(argument, int):
         try:
-            argument = list(inspect.signature(function).parameters)[argument]
+            name = list(inspect.signature(function).parameters)[argument]
         except (TypeError, ValueError, IndexError):
             return unknown(f"{title(function)} with {argument + 1} arguments in their places")
-    return unknown(f"{title(function)}(..., {argument}=...)")
+    return unknown(f"{title(function)}(..., {name}=...)")
 
 
 def with_values(value: dict[Any, Any], found: Mapping[Any, Any]) -> dict[Any, Any]:

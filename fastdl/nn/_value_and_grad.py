@@ -48,18 +48,44 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
     (4.5, array([0.75, 1.5 ]))
     """
     checked_function("function", function, "a function that gives a number")
-    return differentiated(getattr(function, "__name__", type(function).__name__), function)
-
-
-def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
-    """The body of :func:`value_and_grad`; errors call the function by that name."""
+    recorded = differentiated(getattr(function, "__name__", type(function).__name__), function)
 
     @functools.wraps(function)
     def both(x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        if _tracing.current() is not None:
+        value, pull = recorded(x, *args, **kwargs)
+        return value, pull()
+
+    return both
+
+
+class Pull:
+    """What is left to do for the gradient of a number that has been computed."""
+
+    def __init__(self, trace: Trace, value: Traced, numbers: Any) -> None:
+        self._trace, self._value, self._numbers = trace, value, numbers
+
+    def __call__(self, factor: float = 1.0) -> Any:
+        """The gradient of `factor` times the number; that of the parameters which it read is added to theirs."""
+        try:
+            walk = self._trace.backward([(self._value._at, np.full((), factor, self._value.dtype))], True)
+        except BaseException:
+            self.drop()
+            raise
+        return refilled(self._numbers, lambda at: None if at is None else walk.place(at))
+
+    def drop(self) -> None:
+        """Nobody wants it: what layers have left on their tapes is taken back."""
+        drop_calls(self._trace)
+
+
+def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tuple[Any, Pull]]:
+    """Of a function that gives a number, one that gives it with the way to its gradient; errors say `name`."""
+
+    def recorded(x: Any, *args: Any, **kwargs: Any) -> tuple[Any, Pull]:
+        if (outer := _tracing.current()) is not None:
             raise TypeError(
-                f"{name}: value_and_grad within {_tracing.current().name}: there is no derivative of a derivative; "
-                "call it before or after that forward"
+                f"{name}: value_and_grad within {outer.name}: there is no derivative of a derivative; call it before "
+                "or after that forward"
             )
         trace = Trace(None, name)
         x = refilled(x, functools.partial(plain_float, "x"))
@@ -77,11 +103,6 @@ def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tup
             raise
         finally:
             trace.close()
-        try:
-            walk = trace.backward([(value._at, np.ones((), value.dtype))], True)
-        except BaseException:
-            drop_calls(trace)
-            raise
-        return plain(value), refilled(numbers, lambda at: None if at is None else walk.place(at))
+        return plain(value), Pull(trace, value, numbers)
 
-    return both
+    return recorded

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._validate import number
+from ..nn._value_and_grad import Pull
 
 PARTS = "what goes into forward beside x, as lengths do, belongs to the inputs: ((x, lengths), y)"
 
@@ -69,7 +70,9 @@ def counted(name: str, value: Any) -> float:
 
 
 def scaled(gradient: Any, factor: float) -> Any:
-    """An array times `factor` in its own type, or each of a tuple, list or dict of arrays."""
+    """An array times `factor` in its own type, or each of a tuple, list or dict of arrays; of a derived loss, too."""
+    if isinstance(gradient, Pull):
+        return gradient(factor)
     if isinstance(gradient, np.ndarray):
         return gradient * gradient.dtype.type(factor)
     if isinstance(gradient, (tuple, list)):

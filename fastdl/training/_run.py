@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _validate, norms, optim
 from ..nn._backward import backward
+from ..nn._value_and_grad import Pull
 from . import _checks
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched_loss
@@ -216,6 +217,8 @@ class Run:
             value, gradient, number, summed = measured(result, self.count, y)
             if number == 0:
                 model.train()  # forgets this forward
+                if isinstance(gradient, Pull):
+                    gradient.drop()
                 self._warn("batches", self.batch + place)
                 continue
             if not math.isfinite(value):
@@ -223,12 +226,12 @@ class Run:
             targets += number
             if summed:
                 loss += value
-            elif guess:
-                loss += value * number
-                gradient = scaled(gradient, number / guess)
             else:
-                loss = value * number
-            backward(model, gradient, False)
+                loss += value * number
+            factor = number / guess if guess and not summed else 1.0
+            if factor != 1.0 or isinstance(gradient, Pull):  # which reaches parameters that the loss has read, too
+                gradient = scaled(gradient, factor)
+            backward(model, (gradient, None) if self.carry_state and model._derived else gradient, False)
         if targets == 0:
             self.batch += len(group)
             return 0

@@ -147,7 +147,7 @@ row(np.sort, _sorted)
 
 def _unique(ar, return_index=False, return_inverse=False, return_counts=False):
     """The values in order, each taken from where it is first found."""
-    values, at, *others = np.unique(plain(ar), True, return_inverse, return_counts)
+    _, at, *others = np.unique(plain(ar), True, return_inverse, return_counts)
     found = (np.reshape(ar, -1)[at], *([at] if return_index else []), *others)
     return found if return_index or others else found[0]
 

@@ -307,7 +307,7 @@ def _of_axes(self, *axes):
     return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
-_CAST = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
+_CAST: Function = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
 def _astype(self, dtype, *, copy=True):
