@@ -60,11 +60,19 @@ def parted(b: np.ndarray, count: int, width: int) -> list[np.ndarray]:
     return [b[..., :width], np.concatenate([b[..., : 2 * width - size], b[..., width:]], axis=-1)]
 
 
+def place_of(by_bias: Sequence[np.ndarray], size: int, add: bool, dtype: np.dtype) -> np.ndarray:
+    """Where a kernel writes the gradient with respect to b, or adds it: a bias's own place if it may be, else zeros."""
+    if len(by_bias) == 1 or (len(by_bias) == 2 and not add and by_bias[0].size == size):
+        return by_bias[0]
+    return np.zeros(size, dtype)
+
+
 def hand_on(db: np.ndarray, first: np.ndarray, second: np.ndarray, add: bool) -> None:
-    """Write, or add, the gradient with respect to b to those of two biases, which may be one array."""
+    """Write, or add, the gradient with respect to b to those of two biases, which may be one array, or the first db."""
     width, again = first.size, add or first is second
     shared = 2 * width - db.size
-    first[...] = first + db[:width] if add else db[:width]
+    if first is not db:
+        first[...] = first + db[:width] if add else db[:width]
     second[:shared] = second[:shared] + db[:shared] if again else db[:shared]
     if shared < width:
         second[shared:] = second[shared:] + db[width:] if again else db[width:]

@@ -73,7 +73,8 @@ def forward(
     """h, c (None where it is not wanted or there is none) and the tape."""
     if get_backend() == "reference":
         return _by_function(cell, x, states, weights, way)
-    (T, B), rows, options = x.shape[:2], None, PLAIN
+    rows, options = None, PLAIN
+    T, B, _ = x.shape
     if way.lengths is not None or way.backwards:
         rows = rows_of(way.lengths, way.backwards, T, B)
     W_x, W_h, b, projection, peepholes, gains = weights
@@ -105,15 +106,15 @@ def _of_product(cell: Cell, weights: Weights) -> tuple[Any, ...]:
 
 
 def backward(
-    cell: Cell, dh: np.ndarray, dc: np.ndarray | None, tape: Any, gradients: Weights, add: bool, dlast: States,
+    cell: Cell, dh: np.ndarray, dc: np.ndarray | None, tape: Any, gradients: list[Any], add: bool, dlast: States,
     input_gradient: bool,
 ) -> tuple[Any, States]:  # fmt: skip
     """dx, or None where nobody wants it, and the initial states' gradients; the weights' go, or are added, to
-    `gradients`. dlast: the gradients with respect to the final states, or empty.
+    `gradients`, in the order of Weights. dlast: the gradients with respect to the final states, or empty.
     """
     dh_last, dc_last = (*dlast, None, None)[:2]
     if not isinstance(tape.gates, list):  # which the reference's are
-        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, list(gradients), add, input_gradient)
+        dx, dh0, dc0 = walk_back(tape, dh, dc, dh_last, dc_last, gradients, add, input_gradient)
         return dx, (dh0,) if dc0 is None else (dh0, dc0)
     function = getattr(recurrent, f"{cell.function}_backward")
     if cell.states == 2:
@@ -121,8 +122,10 @@ def backward(
         return dx, (dh0, dc0)
     if cell.states == 4:
         last = (None, None) if dc_last is None else np.split(dc_last, 3, axis=1)[:2]
-        dx, dh0, dc0, dn0, *_ = function(dh, tape, _of_product(cell, gradients), add, input_gradient, dh_last, *last)
+        out = _of_product(cell, Weights(*gradients))
+        dx, dh0, dc0, dn0, *_ = function(dh, tape, out, add, input_gradient, dh_last, *last)
         return dx, (dh0, np.concatenate([dc0, dn0, np.zeros_like(dc0)], axis=1))
-    out = _of_product(cell, gradients) + ((gradients.gains,) if cell.recurrence == "dense" else ())
+    places = Weights(*gradients)
+    out = _of_product(cell, places) + ((places.gains,) if cell.recurrence == "dense" else ())
     dx, dh0, *_ = function(dh, tape, out, add, input_gradient, dh_last)
     return dx, (dh0,)

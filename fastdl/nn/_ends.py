@@ -17,10 +17,16 @@ class Ends(NamedTuple):
     rows: int  # layers times directions
     widths: tuple[int, ...]  # of h, or of h and c, or of h, c, n and m
     dtype: np.dtype
+    beside: int  # columns of all states but h
 
     def zeros(self, batch: int) -> tuple[np.ndarray, ...]:
-        widths = (self.widths[0], sum(self.widths[1:]))[: len(self.widths)]
-        return tuple([np.zeros((self.rows, batch, width), self.dtype) for width in widths])
+        h = np.zeros((self.rows, batch, self.widths[0]), self.dtype)
+        return (h, np.zeros((self.rows, batch, self.beside), self.dtype)) if self.beside else (h,)
+
+    def zeros_of_one(self, batch: int) -> tuple[np.ndarray, ...]:
+        """Of one layer and direction."""
+        h = np.zeros((batch, self.widths[0]), self.dtype)
+        return (h, np.zeros((batch, self.beside), self.dtype)) if self.beside else (h,)
 
     def checked(self, name: str, state: State, batch: int, gradients: bool = False) -> tuple[np.ndarray, ...]:
         """What a caller gave, as one or two arrays."""

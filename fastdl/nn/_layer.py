@@ -9,9 +9,9 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._validate import integer, mapping, number
-from ._biases import Form, bias_shapes, hand_on, joined
+from ._biases import Form, bias_shapes, hand_on, joined, place_of
 from ._call import Cell, States, Way, Weights, backward, forward
-from ._parameter import Parameter, claim_all, values_of
+from ._parameter import Parameter, claim_all
 
 Options = Mapping[str, Any]  # of the topic's functions, by name
 Draw = dict[str, int]  # seed and step: which masks are drawn
@@ -41,17 +41,23 @@ class Segment(NamedTuple):
     end: int
     lengths: np.ndarray | None
     states: States
-    tape: Any  # None where backward has to run it again
 
 
-class Pass(NamedTuple):
-    """What backward needs of a layer's forward."""
+class Pieces(NamedTuple):
+    """Time cut into segments, which backward runs again, one by one."""
 
     x: np.ndarray
     segments: list[Segment]
     lengths: np.ndarray | None
     options: Options
+
+
+class Pass(NamedTuple):
+    """What backward needs of a layer's forward: the tape of its one call, or the pieces."""
+
     draw: Draw | None
+    tape: Any = None
+    pieces: Pieces | None = None
 
 
 class Layer:
@@ -87,10 +93,10 @@ class Layer:
 
     def weights(self, draw: Draw | None = None) -> Weights:
         """The values as calls take them: after DropConnect where something is drawn, the biases as one."""
-        W_x, W_h, projection, peepholes, gains = values_of(self.arrays)
+        W_x, W_h, projection, peepholes, gains = [None if one is None else one._data for one in self.arrays]
         if draw and self.settings.rates["weight"]:
             W_h = functional.dropout_forward(W_h, self.settings.rates["weight"], **self._which("weight", draw))
-        b = joined(values_of(self.biases), self.bias_size, self.settings.dtype)
+        b = joined([one._data for one in self.biases], self.bias_size, self.settings.dtype)
         return Weights(W_x, W_h, b, projection, peepholes, gains)
 
     # ---- forward --------------------------------------------------------------------------------------------
@@ -108,8 +114,8 @@ class Layer:
         if size >= T:
             way = Way(training, lengths, self.backwards, options, ends)
             h, c, tape = forward(self.settings.cell, x, states, weights, way)
-            whole = Pass(x, [Segment(0, T, lengths, states, tape)], lengths, options, draw) if training else None
-            return h, c, self._last(h, c, states, lengths) if ends else states, whole
+            last = self._last(h, c, states, lengths) if ends else states
+            return h, c, last, Pass(draw, tape) if training else None
         segments, outputs = [], []
         cells: list[Any] = []
         begins = range(0, T, size)
@@ -118,7 +124,7 @@ class Layer:
             part = None if lengths is None else np.clip(lengths - begin, 0, end - begin)
             way = Way(False, part, self.backwards, _cut(options, begin, end))
             h, c, _ = forward(self.settings.cell, x[begin:end], states, weights, way)
-            segments.append(Segment(begin, end, part, states, None))
+            segments.append(Segment(begin, end, part, states))
             states = self._last(h, c, states, part)
             outputs.append(h)
             cells.append(c)
@@ -126,7 +132,8 @@ class Layer:
             outputs.reverse()
             cells.reverse()
         all_c = None if c is None else np.concatenate(cells)
-        return np.concatenate(outputs), all_c, states, Pass(x, segments, lengths, options, draw)
+        pieces = Pieces(x, segments, lengths, options)
+        return np.concatenate(outputs), all_c, states, Pass(draw, pieces=pieces)
 
     def _segment_size(self, T: int) -> int:
         """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""
@@ -155,11 +162,10 @@ class Layer:
         dc: with respect to the cells of all steps, or None. dlast: to the final states, or empty.
         """
         (dW_x, dW_h, dprojection, dpeepholes, dgains, *by_bias), add = claim_all(self._parameters)
-        # Kernels write one db. Where it is not a parameter's own place, it is handed on in the end.
-        db = by_bias[0] if len(by_bias) == 1 else np.zeros(self.bias_size, dh.dtype)
+        db = place_of(by_bias, self.bias_size, add, dh.dtype)  # kernels write one; two biases get it in the end
         drop = run.draw if self.settings.rates["weight"] else None
         masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
-        gradients = Weights(dW_x, masked, db, dprojection, dpeepholes, dgains)
+        gradients = [dW_x, masked, db, dprojection, dpeepholes, dgains]
         dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
         if drop:
             rate, which = self.settings.rates["weight"], self._which("weight", drop)
@@ -174,31 +180,30 @@ class Layer:
         return dx, dstates
 
     def _back_through(
-        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, states: States, gradients: Weights, add: bool,
+        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, states: States, gradients: list[Any], add: bool,
         input_gradient: bool,
     ) -> tuple[Any, States]:  # fmt: skip
         """The calls from the last to the first. states: the gradients with respect to those after the last."""
-        weights, pieces = None, []
-        for segment in reversed(run.segments):
-            begin, end, lengths, before, tape = segment
-            span = slice(begin, end)
-            if tape is None:
-                weights = weights or self.weights(run.draw)
-                way = Way(True, lengths, self.backwards, _cut(run.options, begin, end), False)
-                tape = forward(self.settings.cell, run.x[span], before, weights, way)[2]
-            by_cells = None if dc is None else dc[span]
-            dx, states = backward(self.settings.cell, dh[span], by_cells, tape, gradients, add, states, input_gradient)
+        cell = self.settings.cell
+        if run.pieces is None:
+            return backward(cell, dh, dc, run.tape, gradients, add, states, input_gradient)
+        (x, segments, lengths, options), weights, parts = run.pieces, self.weights(run.draw), []
+        for k, (begin, end, own_lengths, before) in reversed(list(enumerate(segments))):
+            way = Way(True, own_lengths, self.backwards, _cut(options, begin, end), False)
+            tape = forward(cell, x[begin:end], before, weights, way)[2]
+            by_cells = None if dc is None else dc[begin:end]
+            dx, states = backward(cell, dh[begin:end], by_cells, tape, gradients, add, states, input_gradient)
             add = True
-            if self.settings.truncate is not None and segment is not run.segments[0]:
+            if self.settings.truncate is not None and k > 0:
                 # Gradients end at a window's edge, except those of sequences that had not come from beyond it: they
                 # end before this window, or in reverse begin within it.
                 edge = end if self.backwards else begin
-                own = np.zeros(dh.shape[1], bool) if run.lengths is None else run.lengths <= edge
+                own = np.zeros(dh.shape[1], bool) if lengths is None else lengths <= edge
                 states = tuple(one * own[:, None] for one in states)
-            pieces.append(dx)
+            parts.append(dx)
         if not self.backwards:
-            pieces.reverse()
-        return pieces[0] if len(pieces) == 1 or not input_gradient else np.concatenate(pieces), states
+            parts.reverse()
+        return np.concatenate(parts) if input_gradient else None, states
 
     def add_first_states(self, dstates: States) -> None:
         """Gradients of learned initial states, which all sequences share."""

@@ -280,27 +280,26 @@ def _restored(
     return one
 
 
-def values_of(parameters: Sequence[Parameter | None]) -> list[Any]:
-    """The data of each (None for None)."""
-    return [None if one is None else one._data for one in parameters]
-
-
 def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
     """What :meth:`Parameter.claim_grad` gives for each (None for None), with one answer to whether to add.
 
     Where some were written for this step and some not, these start from zero.
     """
-    found = [one for one in parameters if one is not None]
+    places: list[Any] = []
     accumulate = False
-    for one in found:
-        if one in one._ledger:
+    for one in parameters:
+        if one is not None and one in one._ledger:
             accumulate = True
-    for one in found:
+    for one in parameters:
+        if one is None:
+            places.append(None)
+            continue
         ledger = one._ledger
         if accumulate and one not in ledger:
             one._grad[...] = 0
         ledger[one] = None
-    return [None if one is None else one._grad for one in parameters], accumulate
+        places.append(one._grad)
+    return places, accumulate
 
 
 def fitting(name: str, values: Any, like: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ class Stack(Module):
         self.dtype = float_dtype(dtype)
         widths = (self.proj_size or self.hidden_size, *(cell.states - 1) * [self.hidden_size])
         self._both = Directions(len(self.directions), self.merge, self.dtype)
-        self._ends = Ends(self.num_layers * len(self.directions), widths, self.dtype)
+        self._ends = Ends(self.num_layers * len(self.directions), widths, self.dtype, sum(widths[1:]))
         source = as_generator(rng)
         self._fill(source)
         drawn = any(self.rates.values())  # by the layers: the dropout between them is a child's
@@ -220,7 +220,7 @@ class Stack(Module):
         return tuple(result)
 
     def _through(
-        self, y: np.ndarray, initial: tuple[np.ndarray, ...], lengths: Any, training: bool, ends: bool
+        self, y: np.ndarray, initial: list[tuple[np.ndarray, ...]], lengths: Any, training: bool, ends: bool
     ) -> tuple[np.ndarray, list[Any], list[tuple], list[Pass | None]]:
         """All layers: outputs, the last ones' cells and every layer's final states (if ends), what backward needs."""
         finals, passes, layers, D = [], [], self._layers, len(self.directions)
@@ -228,8 +228,7 @@ class Stack(Module):
         for k in range(self.num_layers):
             outputs, cells = [], []
             for at in range(k * D, k * D + D):
-                states = tuple([one[at] for one in initial])
-                h, c, last, kept = layers[at].forward(y, states, lengths, training, draw, ends)
+                h, c, last, kept = layers[at].forward(y, initial[at], lengths, training, draw, ends)
                 outputs.append(h)
                 cells.append(c)
                 finals.append(last)
@@ -382,9 +381,13 @@ class Stack(Module):
         return link_recurrent(self._cell.states, args, kwargs, result, backward)
 
     # ---- small parts ----------------------------------------------------------------------------------------
-    def _taken(self, state: State | None, batch: int) -> tuple[np.ndarray, ...]:
-        """The states to begin with."""
-        return self._first_states(batch) if state is None else self._ends.checked("state", state, batch)
+    def _taken(self, state: State | None, batch: int) -> list[tuple[np.ndarray, ...]]:
+        """The states that each layer and direction begins with."""
+        ends = self._ends
+        if state is None and not self.learned_state:
+            return [ends.zeros_of_one(batch) for _ in range(ends.rows)]
+        states = self._first_states(batch) if state is None else ends.checked("state", state, batch)
+        return [tuple([one[i] for one in states]) for i in range(ends.rows)]
 
     def _turned(self, x: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x

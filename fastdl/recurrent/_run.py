@@ -200,14 +200,14 @@ def walk(
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
     h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, C), dtype)
     m = None if options.projection is None else aligned_empty((N, H), dtype)
-    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, aligned_empty((0, 0), dtype), m, options, rows, (T, B))
-    make_plan = kernels.recurrent.Plan
+    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, None, m, options, rows, (T, B))
     if N:
-        plan = make_plan(tape, _threads(tape, N))
+        plan = kernels.recurrent.Plan(tape, _threads(tape, N))
         keep = training or plan.forward_rows >= N  # the windows of many threads may be more than all rows
         tape.gates = aligned_empty((N if keep else plan.forward_rows, plan.row), dtype)
         plan.forward(h0, c0, scratch(plan.forward_size, dtype), keep, cells and c is not None)
     else:
+        tape.gates = aligned_empty((0, 0), dtype)
         h[:B], h[B:] = h0, 0
         if c is not None:
             c[:B], c[B:] = c0, 0

@@ -67,7 +67,7 @@ cdef inline void _add_head_products(
     th, ta = th + mine.row0 * w.hidden, ta + mine.row0 * w.row
     for g in range(w.gates):
         to.q0, to.q1 = g * w.wide + mine.q0, g * w.wide + mine.q1
-        head_product(w, &w.of_h, th, rows, panels, to, ta, <const cython.floating*> ta)
+        head_product[cython.floating](w, &w.of_h, th, rows, panels, to, ta, ta)
 
 
 cdef inline void state_gradient(

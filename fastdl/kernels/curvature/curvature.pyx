@@ -304,7 +304,7 @@ cdef void _forward_member(
     for t in range(w.steps):
         if product_first:
             add_state_products[cython.floating](w, &mine, numbers(panels, p.th_before) + t * w.batch * w.hidden,
-                                                 panels, numbers(panels, p.ta) + t * w.batch * w.row)
+                                                panels, numbers(panels, p.ta) + t * w.batch * w.row)
         for r in range(mine.row0, mine.row1):
             row = row_of(w, p, t, r, sizeof(cython.floating))
             tangent_row(w, &row, numbers(panels, row.ta), mine.q0, mine.q1)

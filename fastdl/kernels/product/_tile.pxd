@@ -249,29 +249,27 @@ cdef inline void _pair(cython.floating* c, Product* o, Py_ssize_t rows) noexcept
     o.a.at, o.start.at = a, start
 
 
-cdef inline void _narrow_panel(
-    cython.floating* c, const Product* o, Py_ssize_t rows, Py_ssize_t width,
-) noexcept nogil:
+cdef inline void _narrow_panel(cython.floating* c, Product* o, Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
     """The last panel, with only `width` columns in C: computed beside C, MR rows at a time."""
     cdef cython.floating block[FD_MR * FD_NR_FLOAT]
-    cdef Py_ssize_t nr = panel_width(c), m = 0, r, count
+    cdef Py_ssize_t nr = panel_width(c), c_row = o.c_row, start_row = o.start.row, m = 0, r, count
     cdef const cython.floating* a = <const cython.floating*> o.a.at
     cdef const cython.floating* start = <const cython.floating*> o.start.at
-    cdef Product beside = o[0]
-    beside.c_row, beside.start = nr, strided(block, nr, 1)
+    o.c_row, o.start.at, o.start.row = nr, block, nr
     while m < rows:
         count = min(rows - m, FD_MR)
         memset(block, 0, sizeof(block))
         for r in range(count):
-            memcpy(block + r * nr, start + (m + r) * o.start.row, width * sizeof(cython.floating))
-        beside.a.at = a + m * o.a.row
+            memcpy(block + r * nr, start + (m + r) * start_row, width * sizeof(cython.floating))
+        o.a.at = a + m * o.a.row
         if width <= nr // 2:
-            _half_panel(block, &beside, count)
+            _half_panel(block, o, count)
         else:
-            _panel(block, &beside, count)
+            _panel(block, o, count)
         for r in range(count):
-            memcpy(c + (m + r) * o.c_row, block + r * nr, width * sizeof(cython.floating))
+            memcpy(c + (m + r) * c_row, block + r * nr, width * sizeof(cython.floating))
         m += count
+    o.a.at, o.c_row = a, c_row
 
 
 cdef inline cython.floating* _right(cython.floating* c, Product* o, Py_ssize_t panels) noexcept nogil:
@@ -318,29 +316,41 @@ cdef inline void _columns(cython.floating* c, Product* o, Py_ssize_t rows, Py_ss
         _narrow_panel(c, o, rows, left)
 
 
-cdef inline void _row_block(
-    cython.floating* c, const Product* whole, Py_ssize_t rows, Py_ssize_t columns,
-) noexcept nogil:
-    """The product for rows few enough that their part of A stays in the second-level cache."""
+cdef inline void _row_block(cython.floating* c, Product* o, Py_ssize_t rows, Py_ssize_t columns) noexcept nogil:
+    """The product for rows few enough that their part of A stays in the second-level cache; k leaves as it was."""
     cdef cython.floating zeros[4 * FD_NR_FLOAT]
-    cdef const cython.floating* a = <const cython.floating*> whole.a.at
-    cdef const cython.floating* b = <const cython.floating*> whole.b.at
-    cdef Strided start = whole.start
-    cdef Product o = whole[0]
-    cdef Py_ssize_t k0 = 0
-    if start.at is NULL:
+    cdef const cython.floating* a = <const cython.floating*> o.a.at
+    cdef const cython.floating* b = <const cython.floating*> o.b.at
+    cdef Py_ssize_t k = o.k, k0 = 0
+    if o.start.at is NULL:
         # Rather than ask in every tile, start from a row of zeros that serves all rows and columns.
         memset(zeros, 0, sizeof(zeros))
-        start = strided(zeros, 0, 0)
-    while k0 < whole.k or k0 == 0:
-        o.k = min(whole.k - k0, K_BLOCK)
-        o.a.at, o.b.at, o.start = a + k0 * o.a.step, b + k0 * o.b.row, start
-        _columns(c, &o, rows, columns)
-        start = strided(c, o.c_row, 1)
+        o.start.at, o.start.row, o.start.step = zeros, 0, 0
+    while k0 < k or k0 == 0:
+        o.k = min(k - k0, K_BLOCK)
+        o.a.at, o.b.at = a + k0 * o.a.step, b + k0 * o.b.row
+        _columns(c, o, rows, columns)
+        o.start.at, o.start.row, o.start.step = c, o.c_row, 1
         k0 += K_BLOCK
+    o.k = k
 
 
-cdef inline void product(
+cdef inline out_of_line _row_blocks(
+    cython.floating* c, Product* o, Py_ssize_t rows, Py_ssize_t columns,
+) noexcept nogil:
+    cdef Py_ssize_t m = 0, count, start_row = o.start.row, start_step = o.start.step
+    cdef const cython.floating* a = <const cython.floating*> o.a.at
+    cdef const cython.floating* start = <const cython.floating*> o.start.at
+    cdef const void* b = o.b.at
+    while m < rows:
+        count = min(rows - m, ROW_BLOCK)
+        o.a.at, o.b.at = a + m * o.a.row, b
+        o.start.at, o.start.row, o.start.step = offset(start, m * start_row), start_row, start_step
+        _row_block(c + m * o.c_row, o, count, columns)
+        m += count
+
+
+cdef inline in_line product(
     cython.floating* c, Py_ssize_t c_row, Strided a, Strided b, Strided start,
     Py_ssize_t rows, Py_ssize_t k, Py_ssize_t columns,
 ) noexcept nogil:
@@ -349,17 +359,13 @@ cdef inline void product(
     a: a row is a.row elements from the last, a column a.step. b: first of the panels that cover the columns, whose rows
     are b.row apart, never 0, and which are b.step apart; a last, narrower panel must be readable at the width of one
     register, or of two if it has more. start: NULL for zero, C itself to add, a bias with row 0; its step is 1.
+
+    In line, so that the structs are numbers in registers. What has been stored number by number is not copied as a
+    whole on the way to the tile: a wide load waits until narrow stores before it have reached the cache.
     """
     cdef Product o
-    cdef Py_ssize_t m = 0, count
-    cdef const cython.floating* first = <const cython.floating*> a.at
     o.a, o.b, o.start, o.c_row, o.k = a, b, start, c_row, k
-    while m < rows:
-        count = min(rows - m, ROW_BLOCK)
-        o.a.at = first + m * a.row
-        o.start.at = offset(<const cython.floating*> start.at, m * start.row)
-        _row_block(c + m * c_row, &o, count, columns)
-        m += count
+    _row_blocks(c, &o, rows, columns)
 
 
 cdef inline cython.floating dot(const cython.floating* a, const cython.floating* b, Py_ssize_t k) noexcept nogil:
