@@ -34,7 +34,7 @@ def timed(tree: Path, names: list[str], seconds: float, threads: int) -> Times:
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-quiet",
             "--benchmark-disable-gc", f"--benchmark-json={out}", f"--benchmark-timer={clock}",
             f"--benchmark-min-time={ROUND}", f"--benchmark-max-time={seconds}",
-            *(f"{trees.BENCH / 'bench_calls.py'}::test_call[{name}]" for name in names),
+            *(f"{trees.BENCH / 'calls.py'}::test_call[{name}]" for name in names),
         ]  # fmt: skip
         done = subprocess.run(command, cwd=tree, env=trees.environment(tree, OMP_NUM_THREADS=str(threads)),
                               capture_output=True, text=True)  # fmt: skip

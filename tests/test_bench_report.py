@@ -210,7 +210,7 @@ def test_gathering_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     case = next(one for one in cases.counted() if one.name == "dense.tanh")
     tiny = case._replace(sizes={**case.sizes, "large": {"n": 300}, "medium": {"n": 200}})
     monkeypatch.setattr(cases, "counted", lambda: [tiny])
-    monkeypatch.setattr(gather, "sweeps", list)
+    monkeypatch.setattr(gather, "_sweeps", list)
     monkeypatch.setattr(gather, "limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
     records.append(tmp_path / "peers" / "jax.jsonl", peer("JAX", 1.5))
     monkeypatch.setattr(records, "PEERS", tmp_path / "peers")

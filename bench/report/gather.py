@@ -21,8 +21,6 @@ from measure import Limits, limits, line, measure
 import fastdl as fd
 from fastdl._dispatch import LEVELS, kernels
 
-from .growth import sweeps
-
 STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
 QUICK_CASES, QUICK_POINTS = 2, 3  # of a topic, of a sweep
 
@@ -127,11 +125,22 @@ def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
                 yield Piece(case, large, dtype, settings, {"kind": "row", "size": "large"})
                 yield Piece(case, medium, dtype, settings[:1], {"kind": "row", "size": "medium"})
     alone = [setting for setting in settings if setting.threads == 1][:1]
-    for sweep in sweeps():
-        for value in sweep.values[: QUICK_POINTS if quick else None]:
-            about = {"kind": "sweep", "size": "sweep", "sweep": sweep.name, "axis": sweep.axis, "value": value}
-            for name in sweep.cases:
-                yield Piece(named[name], {**sweep.base, sweep.axis_name: value}, SINGLE, alone, about)
+    for name, axis, summed, points in _sweeps():
+        for value, sizes in list(points.items())[: QUICK_POINTS if quick else None]:
+            about = {"kind": "sweep", "size": "sweep", "sweep": name, "axis": axis, "value": value}
+            for case in summed:
+                yield Piece(named[case], sizes, SINGLE, alone, about)
+
+
+def _sweeps() -> Iterator[tuple[str, str, list[str], dict[int, dict[str, int]]]]:
+    """A name, the axis as the page calls it, the cases whose times are summed, and by value the sizes."""
+    base = {"steps": 64, "batch": 16, "inputs": 64, "hidden": 64}
+    for axis, name, powers in (("T", "steps", range(10)), ("B", "batch", range(9)), ("H", "hidden", range(4, 10))):
+        for cell, variant in (("lstm", ""), ("gru", ""), ("rnn", "[tanh]")):
+            both = [f"recurrent.{cell}_{way}{variant}" for way in ("forward", "backward")]
+            yield cell.upper(), axis, both, {2**power: {**base, name: 2**power} for power in powers}
+    for case in ("dense.tanh", "dropout.dropout_forward[p=0.5]", "optim.adam_update", "norms.norm[ord=2]"):
+        yield case.partition(".")[2], "N", [case], {4**power: {"n": 4**power} for power in range(5, 13)}
 
 
 def _affordable(sizes: dict[str, int]) -> dict[str, int]:
