@@ -13,6 +13,7 @@ class _Holder(Protocol):
     """What a parameter asks of the arena in which it lies."""
 
     _current: bool
+    renewals: int
     _written: "dict[Parameter, list[np.ndarray] | None]"
 
     def _refreeze(self) -> None: ...
