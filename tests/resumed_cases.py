@@ -152,7 +152,8 @@ LAYERS = {
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {
-    "AdditiveAttention", "DotAttention", "Embedding", "Linear", "ReLU", "Sequential", "Sigmoid", "Tanh",
+    "AdditiveAttention", "DotAttention", "ELU", "Embedding", "GELU", "Hardtanh", "LeakyReLU", "Linear", "LogSoftmax",
+    "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
 }  # fmt: skip
 MODELS = {
     "CharLM": (
