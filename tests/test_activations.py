@@ -1,4 +1,4 @@
-"""Activations: every one of the table against the reference, differences, torch; what their one definition makes of them."""
+"""Activations: all of the table against the reference, differences and torch; what a definition makes."""
 
 import copy
 import inspect
@@ -63,8 +63,8 @@ def test_awkward_arrays(level, name, given, dtype):
         before, plain = x.copy(), x.astype(dtype)
         with np.errstate(all="ignore"):
             y, expected = getattr(dense, name)(x, **given), getattr(reference, name)(plain, **given)
-            # A row's exponentials are of differences, which have the rounding of the row's largest number; the reference's
-            # erfc is of x / sqrt(2), rounded.
+            # A row's exponentials are of differences, which have the rounding of the row's largest number; the
+            # reference's erfc is of x / sqrt(2), rounded.
             slack = 64 if along(name) or name == "gelu" else 16
         np.testing.assert_allclose(y, expected, rtol=slack * info.eps, atol=100 * info.tiny + along(name) * info.eps,
                                    err_msg=label)  # fmt: skip

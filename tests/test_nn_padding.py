@@ -85,7 +85,9 @@ def test_twice_in_a_model_copies_and_states():
 
 
 def test_curvature_sees_no_variable_there():
-    model = fd.nn.Sequential(fd.nn.Embedding(5, 3, 0, rng=0, dtype=np.float64), fd.nn.Linear(3, 2, rng=1, dtype=np.float64))
+    model = fd.nn.Sequential(
+        fd.nn.Embedding(5, 3, 0, rng=0, dtype=np.float64), fd.nn.Linear(3, 2, rng=1, dtype=np.float64)
+    )
     point = fd.curvature.LossPoint(model, fd.softmax_cross_entropy, (X, np.array([[0, 1, 0], [1, 1, 0]])))
     hessian = point.hessian(["0.weight"])
     assert not hessian[:3].any()

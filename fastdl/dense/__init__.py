@@ -1,7 +1,7 @@
 """Dense layers and losses: linear maps, embedding, activations, and losses with their gradients.
 
-Functions that end in ``_backward`` take the gradient of the loss with respect to the forward's output, and with it what the
-forward took or, where that says as much, gave. Losses return (value, gradient). Equations: docs/dense.md.
+Functions that end in ``_backward`` take the gradient of the loss with respect to the forward's output, and with it what
+the forward took or, where that says as much, gave. Losses return (value, gradient). Equations: docs/dense.md.
 """
 
 from ..reference.dense import LossValue  # one type for both: the reference imports nothing of fastdl

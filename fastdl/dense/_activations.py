@@ -1,4 +1,4 @@
-"""Activations: each from one definition, of which `_pointwise` makes the function and its gradient, and fd.nn the layer.
+"""Activations: each from one definition, of which `_pointwise` makes function and gradient, and fd.nn the layer.
 
 A definition says which row of the kernels' table it is (kernels/pointwise/_activations_body.h).
 """

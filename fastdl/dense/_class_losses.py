@@ -7,8 +7,17 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty
 from .._threads import threads_for
-from .._validate import REDUCTIONS, check_shape, choice, float_array, index_array, integer, lengths_array, number
-from .._validate import plain_array
+from .._validate import (
+    REDUCTIONS,
+    check_shape,
+    choice,
+    float_array,
+    index_array,
+    integer,
+    lengths_array,
+    number,
+    plain_array,
+)
 from ..reference import _class_losses as twins
 from ..reference._loss_value import counted
 from . import _grains
@@ -132,7 +141,9 @@ def _of_distributions(
     else:
         found, ignored, _ = _hard(logits, targets, given["ignore_index"], given["lengths"], "logits")
         _counts(logits, found, ignored, given["class_weights"], given["weights"])
-    return by_twin(twins.softmax_cross_entropy, logits, targets, label_smoothing=smoothing, reduction=reduction, **given)
+    return by_twin(
+        twins.softmax_cross_entropy, logits, targets, label_smoothing=smoothing, reduction=reduction, **given
+    )
 
 
 @mirrored

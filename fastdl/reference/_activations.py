@@ -1,9 +1,8 @@
-"""Activations as the equations stand (docs/dense.md 6.4, 6.7); a gradient takes x, or the result y where that is enough."""
+"""Activations as the equations stand (docs/dense.md 6.4, 6.7); a gradient takes x, or y where that is enough."""
 
 import math
 
 import numpy as np
-
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 

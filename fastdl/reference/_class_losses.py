@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ._activations import log_softmax
 from ._loss_value import LossValue
 from ._losses import reduced
 

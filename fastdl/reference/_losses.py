@@ -1,4 +1,4 @@
-"""Losses as the equations stand (docs/dense.md 6.2, 6.3, 6.8 and on): terms and their derivatives, then what all share."""
+"""Losses as the equations stand (docs/dense.md 6.2, 6.3, 6.8 and on): terms, derivatives, and what all share."""
 
 import math
 
@@ -10,7 +10,7 @@ from ._loss_value import LossValue
 def reduced(terms, slopes, dtype, reduction, weights=None, lengths=None):
     """The loss, and its gradient, of terms and their derivatives by what a model gave (a tuple of them for several).
 
-    What has weight 0, or stands past the end of its sequence, is not read. Derivatives may have more axes than the terms.
+    What has weight 0, or stands past the end of its sequence, is not read. Derivatives may have more axes than terms.
     """
     several = slopes if isinstance(slopes, tuple) else (slopes,)
     count = terms.size
@@ -80,9 +80,7 @@ def quantile_loss(prediction, target, reduction="mean", *, quantiles=0.5, weight
     return reduced(terms, np.where(d < 0, -under, np.where(d > 0, over, d)), d.dtype, reduction, weights, lengths)
 
 
-def binary_cross_entropy_with_logits(
-    logits, target, reduction="mean", *, pos_weight=None, weights=None, lengths=None
-):
+def binary_cross_entropy_with_logits(logits, target, reduction="mean", *, pos_weight=None, weights=None, lengths=None):
     z, y = logits.astype(np.float64), target.astype(np.float64)
     rare = 1.0 if pos_weight is None else np.asarray(pos_weight, logits.dtype).astype(np.float64)
     near = np.log1p(np.exp(-np.abs(z)))
