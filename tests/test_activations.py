@@ -44,6 +44,7 @@ def backward(topic, name, dy, x, **settings):
 
 def test_each_activation_has_its_layer_its_gradient_and_its_row_in_the_docs():
     assert LAYERS.keys() == ACTIVATIONS.keys()
+    assert {f"{name}{end}" for name in ACTIVATIONS for end in ("", "_backward")} <= set(fd.dense.__all__)
     page = (Path(fd.__file__).parents[1] / "docs" / "dense.md").read_text()
     for name, one in ACTIVATIONS.items():
         assert one.docs_row() in page, f"docs/dense.md: write {one.docs_row()}"

@@ -1,5 +1,7 @@
 """Losses: each against the reference, differences and torch; weights, lengths, reductions and counts in all of them."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -345,3 +347,18 @@ def test_refusals(call, message):
         call(x)
     with fd.backend("reference"), pytest.raises((TypeError, ValueError), match=message):
         call(x)
+
+
+def test_curvature_refuses_what_it_has_no_hessian_of():
+    x, model = numbers(np.float64, 4, 3), fd.nn.Linear(3, 2, rng=0, dtype=np.float64)
+    y, soft = np.array([0, 1, 1, 0]), fd.softmax(numbers(np.float64, 4, 2))
+    calls = [
+        (lambda z, t: fd.softmax_cross_entropy(z, t, weights=[1, 2, 1, 1]), y, "one whose Hessian is known"),
+        (functools.partial(fd.softmax_cross_entropy, weights=[1, 2, 1, 1]), y, "got weights="),
+        (functools.partial(fd.softmax_cross_entropy, class_weights=[1, 2]), y, "got class_weights="),
+        (functools.partial(fd.mse_loss, weights=np.ones(2)), soft, "got weights="),
+        (fd.softmax_cross_entropy, soft, "got targets of probabilities"),
+    ]
+    for loss, targets, message in calls:
+        with pytest.raises(TypeError, match=message):
+            fd.curvature.LossPoint(model, loss, (x, targets)).hvp(np.ones(8))

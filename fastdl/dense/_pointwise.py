@@ -43,8 +43,8 @@ class Activation(NamedTuple):
     told: str  # the settings' entries of the docstring
     examples: tuple[str, str, str]  # x, y and dx for a dy of ones, as NumPy prints them
     define: Callable[..., Row | Along]  # refuses settings
-    forward: Callable[..., np.ndarray]
-    backward: Callable[..., np.ndarray]
+    forward: Any = None  # the public functions
+    backward: Any = None
 
     def docs_row(self) -> str:
         """The row of the table in docs/dense.md."""
@@ -71,10 +71,8 @@ def activation(
         name, signature = define.__name__, inspect.signature(define)
         summary, _, entries = inspect.cleandoc(define.__doc__ or "").partition("\n\nParameters\n----------\n")
         settings = dict(list(signature.parameters.items())[1:])
-        one = Activation(
-            name, value, slope, kept, summary, settings, entries.partition("\n")[2], examples, define,
-            define, define,
-        )  # fmt: skip
+        told = entries.partition("\n")[2]
+        one = Activation(name, value, slope, kept, summary, settings, told, examples, define)
         forward, backward = _forward(one, signature), _backward(one)
         ACTIVATIONS[name] = one._replace(forward=forward, backward=backward)
         return forward
