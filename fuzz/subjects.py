@@ -11,8 +11,8 @@ from typing import Any
 import fastdl as fd
 
 MODULES = (
-    "fastdl.optim", "fastdl.optim.schedules", "fastdl.random", "fastdl.nn", "fastdl.training", "fastdl.models",
-    "fastdl.curvature", "fastdl.text", "fastdl",
+    "fastdl.optim", "fastdl.optim.schedules", "fastdl.random", "fastdl.nn", "fastdl.nn.init", "fastdl.training",
+    "fastdl.models", "fastdl.curvature", "fastdl.text", "fastdl",
 )  # fmt: skip
 DUNDERS = ("__init__", "__call__", "__getitem__", "__len__", "__iter__")
 

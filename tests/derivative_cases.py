@@ -248,7 +248,19 @@ def _cell(forward, gates, states=1, recurrent=True, last=1):
 
 Q, K, V = normal(3, 2, 4), normal(5, 2, 4), normal(5, 2, 6)
 LABELS, CODES = np.array([1, 0, 2]), np.array([[1, 2], [2, 0]])
-ACTIVATIONS = "tanh sigmoid relu leaky_relu elu hardtanh softplus silu gelu softmax log_softmax".split()
+ACTIVATIONS = [
+    "tanh",
+    "sigmoid",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "hardtanh",
+    "softplus",
+    "silu",
+    "gelu",
+    "softmax",
+    "log_softmax",
+]
 WEIGHTS, TONE, HALVES = positive(3, 4), normal(6, 2), within(3, 4) ** 2
 WHERE = {"seed": 3, "step": 2}
 FUNCTIONS = {

@@ -1,4 +1,4 @@
-"""Activations: every one of the table against the reference, differences, torch; what their one definition makes of them."""
+"""Activations: all of the table against the reference, differences and torch; what a definition makes."""
 
 import copy
 import inspect
@@ -44,6 +44,7 @@ def backward(topic, name, dy, x, **settings):
 
 def test_each_activation_has_its_layer_its_gradient_and_its_row_in_the_docs():
     assert LAYERS.keys() == ACTIVATIONS.keys()
+    assert {f"{name}{end}" for name in ACTIVATIONS for end in ("", "_backward")} <= set(fd.dense.__all__)
     page = (Path(fd.__file__).parents[1] / "docs" / "dense.md").read_text()
     for name, one in ACTIVATIONS.items():
         assert one.docs_row() in page, f"docs/dense.md: write {one.docs_row()}"
@@ -63,8 +64,8 @@ def test_awkward_arrays(level, name, given, dtype):
         before, plain = x.copy(), x.astype(dtype)
         with np.errstate(all="ignore"):
             y, expected = getattr(dense, name)(x, **given), getattr(reference, name)(plain, **given)
-            # A row's exponentials are of differences, which have the rounding of the row's largest number; the reference's
-            # erfc is of x / sqrt(2), rounded.
+            # A row's exponentials are of differences, which have the rounding of the row's largest number; the
+            # reference's erfc is of x / sqrt(2), rounded.
             slack = 64 if along(name) or name == "gelu" else 16
         np.testing.assert_allclose(y, expected, rtol=slack * info.eps, atol=100 * info.tiny + along(name) * info.eps,
                                    err_msg=label)  # fmt: skip

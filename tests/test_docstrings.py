@@ -24,6 +24,7 @@ MODULES = [
     "fastdl.sequence",
     "fastdl.random",
     "fastdl.nn",
+    "fastdl.nn.init",
     "fastdl.optim",
     "fastdl.optim.schedules",
     "fastdl.models",

@@ -1,5 +1,7 @@
 """Losses: each against the reference, differences and torch; weights, lengths, reductions and counts in all of them."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def logarithms(dtype):
     return np.log(fd.softmax(numbers(dtype, *SHAPE)))
 
 
-# Loss -> makes its first two arguments of a type; shape of its terms; options beside the defaults. A new loss gets a row.
+# Loss -> makes its first two arguments of a type; shape of its terms; options beside the defaults.
 TERMS = {
     "elements": SHAPE,
     "rows": SHAPE[:2],
@@ -173,7 +175,7 @@ def test_what_does_not_count_is_not_read(level, name, make, terms, options, dtyp
     for one, other in zip(arrays_of(gradient), arrays_of(wanted[1]), strict=True):
         np.testing.assert_array_equal(one, other)
         assert not one[past].any()
-    if terms != "signals" and "softmax" not in name and "nll_loss" != name:
+    if terms != "signals" and "softmax" not in name and name != "nll_loss":
         weights = np.broadcast_to(~past.reshape(past.shape + (1,) * (len(TERMS[terms]) - 2)), TERMS[terms])
         with np.errstate(all="ignore"):
             again, masked = getattr(fd, name)(first, second, weights=weights, **options)
@@ -345,3 +347,18 @@ def test_refusals(call, message):
         call(x)
     with fd.backend("reference"), pytest.raises((TypeError, ValueError), match=message):
         call(x)
+
+
+def test_curvature_refuses_what_it_has_no_hessian_of():
+    x, model = numbers(np.float64, 4, 3), fd.nn.Linear(3, 2, rng=0, dtype=np.float64)
+    y, soft = np.array([0, 1, 1, 0]), fd.softmax(numbers(np.float64, 4, 2))
+    calls = [
+        (lambda z, t: fd.softmax_cross_entropy(z, t, weights=[1, 2, 1, 1]), y, "one whose Hessian is known"),
+        (functools.partial(fd.softmax_cross_entropy, weights=[1, 2, 1, 1]), y, "got weights="),
+        (functools.partial(fd.softmax_cross_entropy, class_weights=[1, 2]), y, "got class_weights="),
+        (functools.partial(fd.mse_loss, weights=np.ones(2)), soft, "got weights="),
+        (fd.softmax_cross_entropy, soft, "got targets of probabilities"),
+    ]
+    for loss, targets, message in calls:
+        with pytest.raises(TypeError, match=message):
+            fd.curvature.LossPoint(model, loss, (x, targets)).hvp(np.ones(8))

@@ -1,9 +1,13 @@
 """Linear maps, embeddings, activations and losses."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 import fastdl as fd
 from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals, of_arrays
+from fastdl.dense._pointwise import ACTIVATIONS
 
 ROWS = {
     "small": {"rows": 9, "inputs": 33, "outputs": 37},
@@ -14,6 +18,11 @@ WORDS = {
     "small": {"words": 35, "vocabulary": 11, "width": 19},
     "medium": {"words": 1000, "vocabulary": 500, "width": 67},
     "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
+}
+ROWS_OF = {
+    "small": {"rows": 17, "width": 37},
+    "medium": {"rows": 400, "width": 100},
+    "large": {"rows": 1 << 14, "width": 1 << 10},
 }
 
 
@@ -41,21 +50,20 @@ def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int)
     return call(fd.embedding_backward, dy, index, W, read=index.nbytes + dy.nbytes)
 
 
-def _activation(name: str) -> None:
+def _activation(name: str, kept: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
+    sizes = ROWS_OF if "softmax" in name else VECTORS
 
-    of_arrays("dense", forward, written=1)
+    of_arrays("dense", forward, written=1, sizes=sizes)
 
-    @case("dense", f"{name}_backward", **VECTORS)
-    def slope(dtype: np.dtype, n: int) -> Work:
-        return call(backward, normals(dtype, n), forward(normals(dtype, n, seed=1)))
-
-
-for _name in ("tanh", "sigmoid", "relu"):
-    _activation(_name)
+    @case("dense", f"{name}_backward", **sizes)
+    def slope(dtype: np.dtype, **shape: int) -> Work:
+        dy, x = normals(dtype, *shape.values()), normals(dtype, *shape.values(), seed=1)
+        return call(backward, dy, x if kept == "x" else forward(x))
 
 
-of_arrays("dense", fd.mse_loss, arrays=2, read=2, written=1)
+for _one in ACTIVATIONS.values():
+    _activation(_one.name, _one.kept)
 
 
 FEATURES = {
@@ -86,3 +94,37 @@ def _norm(name: str) -> None:
 
 for _name in ("layer_norm", "batch_norm"):
     _norm(_name)
+
+
+for _loss in (fd.mse_loss, fd.l1_loss, fd.smooth_l1_loss, fd.huber_loss, fd.quantile_loss,
+              fd.binary_cross_entropy_with_logits):  # fmt: skip
+    of_arrays("dense", _loss, arrays=2, read=2, written=1)
+
+
+@case("dense", "mse_loss", "weights", **VECTORS)
+def weighted(dtype: np.dtype, n: int) -> Work:
+    x, y = normals(dtype, n), normals(dtype, n, seed=1)
+    weights = np.abs(normals(dtype, n, seed=2))
+    return Work(lambda: fd.mse_loss(x, y, weights=weights), read=3 * x.nbytes, written=x.nbytes)
+
+
+def _of_rows(name: str, make: Callable[[np.dtype, int, int], tuple[Any, Any]], arrays: int, written: int = 1) -> None:
+    """A loss of rows, or one that NumPy computes; arrays that are read and written."""
+
+    @case("dense", name, **ROWS_OF)
+    def loss(dtype: np.dtype, rows: int, width: int) -> Work:
+        outputs, targets = make(dtype, rows, width)
+        size = rows * width * dtype.itemsize
+        return Work(lambda: getattr(fd, name)(outputs, targets), read=arrays * size, written=written * size)
+
+
+def _two(dtype: np.dtype, rows: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    return normals(dtype, rows, width), normals(dtype, rows, width, seed=1)
+
+
+_of_rows("poisson_nll_loss", lambda *sizes: (_two(*sizes)[0], np.floor(np.abs(_two(*sizes)[1]))), 2)
+_of_rows("gaussian_nll_loss", lambda *sizes: ((_two(*sizes)[0], 0.1 + np.abs(_two(*sizes)[1])), _two(*sizes)[1]), 3, 2)
+_of_rows("kl_div", lambda *sizes: (fd.log_softmax(_two(*sizes)[0]), fd.softmax(_two(*sizes)[1])), 2)
+_of_rows("nll_loss", lambda *sizes: (fd.log_softmax(_two(*sizes)[0]), integers(sizes[2], sizes[1])), 1)
+_of_rows("cosine_embedding_loss", lambda *sizes: (_two(*sizes), None), 2, 2)
+_of_rows("error_to_signal_ratio", _two, 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 MODULES = {  # page, in the order of the reference: title, module
     "nn": ("Layers: fd.nn", "fastdl.nn"),
+    "init": ("First values: fd.nn.init", "fastdl.nn.init"),
     "optim": ("Optimizers: fd.optim", "fastdl.optim"),
     "schedules": ("Schedules: fd.optim.schedules", "fastdl.optim.schedules"),
     "training": ("Training: fd.training", "fastdl.training"),

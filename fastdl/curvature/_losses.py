@@ -163,12 +163,15 @@ def register_loss(loss: LossFunction, make: Callable[..., LossAt]) -> None:
     _known[inspect.unwrap(loss)] = function("make", make, "a function of output, targets, value, gradient and options")
 
 
-def _check_options(plain: LossFunction, options: dict[str, Any], z: np.ndarray, targets: Any) -> None:
+def _check_options(plain: LossFunction, options: dict[str, Any], targets: Any) -> None:
     """Refuse what the Hessians of this library's losses do not know."""
-    if _known[plain] is _CrossEntropy and getattr(targets, "dtype", z.dtype).kind == "f":
+    if _known[plain] is _CrossEntropy and getattr(targets, "dtype", np.dtype(int)).kind == "f":
         raise TypeError("loss: got targets of probabilities, expected classes: the Hessian of others is not known")
-    names = {_CrossEntropy: ("class_weights", "weights"), _SquaredError: ("weights", "lengths")}
-    for name in names.get(_known[plain], ()):  # type: ignore[call-overload]
+    names: dict[Any, tuple[str, ...]] = {
+        _CrossEntropy: ("class_weights", "weights"),
+        _SquaredError: ("weights", "lengths"),
+    }
+    for name in names.get(_known[plain], ()):
         if options[name] is not None:
             raise TypeError(f"loss: got {name}={shown(options[name])}, expected None: its Hessian is not known")
 
@@ -194,7 +197,7 @@ def loss_at(loss: LossFunction, z: np.ndarray, targets: Any) -> LossAt:
         raise TypeError(f"loss: got {shown(loss)}, expected one whose Hessian is known: {names}; see register_loss")
     parameters = list(inspect.signature(plain).parameters.values())[2:]
     options = {one.name: one.default for one in parameters} | given
-    _check_options(plain, options, z, targets)
+    _check_options(plain, options, targets)
     found = loss(z, targets)
     if not (isinstance(found, tuple) and len(found) == 2):
         raise TypeError(f"loss: got {shown(found)}, expected (value, gradient with respect to the output)")

@@ -1,4 +1,4 @@
-"""Activations: each from one definition, of which `_pointwise` makes the function and its gradient, and fd.nn the layer.
+"""Activations: each from one definition, of which `_pointwise` makes function and gradient, and fd.nn the layer.
 
 A definition says which row of the kernels' table it is (kernels/pointwise/_activations_body.h).
 """
@@ -6,7 +6,32 @@ A definition says which row of the kernels' table it is (kernels/pointwise/_acti
 import numpy as np
 
 from .._validate import choice, number
-from ._pointwise import ACTIVATIONS, Along, Row, activation, gradient_of
+from ._pointwise import Along, Row, activation, gradient_of
+
+__all__ = [
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "hardtanh",
+    "hardtanh_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "tanh",
+    "tanh_backward",
+]
 
 
 @activation("1 / (1 + e^-x)", "y (1 - y)", kept="y", examples=("[0.0, 2.0]", "[0.5   , 0.8808]", "[0.25 , 0.105]"))
@@ -170,5 +195,3 @@ silu_backward = gradient_of(silu)
 gelu_backward = gradient_of(gelu)
 softmax_backward = gradient_of(softmax)
 log_softmax_backward = gradient_of(log_softmax)
-
-__all__ = [f"{name}{end}" for name in ACTIVATIONS for end in ("", "_backward")]

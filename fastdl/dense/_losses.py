@@ -10,6 +10,18 @@ from ..reference import _losses as twins
 from ._pointwise import Row
 from ._sharing import by_elements, by_twin, factors, pair, told, weight_array
 
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "poisson_nll_loss",
+    "quantile_loss",
+    "smooth_l1_loss",
+]
+
 # ---- errors -----------------------------------------------------------------------------------------------------
 
 

@@ -43,8 +43,8 @@ class Activation(NamedTuple):
     told: str  # the settings' entries of the docstring
     examples: tuple[str, str, str]  # x, y and dx for a dy of ones, as NumPy prints them
     define: Callable[..., Row | Along]  # refuses settings
-    forward: Callable[..., np.ndarray]
-    backward: Callable[..., np.ndarray]
+    forward: Any = None  # the public functions
+    backward: Any = None
 
     def docs_row(self) -> str:
         """The row of the table in docs/dense.md."""
@@ -71,11 +71,9 @@ def activation(
         name, signature = define.__name__, inspect.signature(define)
         summary, _, entries = inspect.cleandoc(define.__doc__ or "").partition("\n\nParameters\n----------\n")
         settings = dict(list(signature.parameters.items())[1:])
-        one = Activation(
-            name, value, slope, kept, summary, settings, entries.partition("\n")[2], examples, define,
-            define, define,
-        )  # fmt: skip
-        forward, backward = _forward(one, signature), _backward(one, signature)
+        told = entries.partition("\n")[2]
+        one = Activation(name, value, slope, kept, summary, settings, told, examples, define)
+        forward, backward = _forward(one, signature), _backward(one)
         ACTIVATIONS[name] = one._replace(forward=forward, backward=backward)
         return forward
 
@@ -95,7 +93,43 @@ def _forward(one: Activation, signature: inspect.Signature) -> Callable[..., np.
         x = float_array("x", x)
         return _values(row, x) if isinstance(row, Row) else _along(row, None, x)
 
-    text = f"""{one.summary}
+    call = f"fd.{one.name}(np.array({one.examples[0]})).round(4)"
+    text = _FORWARD.format(one=one, range=_RANGE if one.settings else "", example=one.example(call, one.examples[1]))
+    return mirrored(_named(forward, one, one.name, text, list(signature.parameters.values())))
+
+
+def _backward(one: Activation) -> Callable[..., np.ndarray]:
+    define = one.define
+    arrays = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=np.ndarray)
+        for name in ("dy", one.kept)
+    ]
+    signature = inspect.Signature([*arrays, *one.settings.values()])
+
+    def backward(*args: Any, **named: Any) -> np.ndarray:
+        if len(args) < 2:  # arrays by name
+            bound = signature.bind(*args, **named)
+            args, named = bound.args, bound.kwargs
+        dy, kept, *settings = args
+        row = define(kept, *settings, **named)
+        dy = float_array("dy", dy)
+        kept = float_array(one.kept, kept, dy.shape, dy.dtype)
+        return _gradients(row, dy, kept) if isinstance(row, Row) else _along(row, dy, kept)
+
+    x, y, dx = one.examples
+    call = f"fd.{one.name}_backward(np.ones({x.count(',') + 1}), np.array({x if one.kept == 'x' else y})).round(4)"
+    words = {
+        "source": "(6.7)" if "(6.7)" in one.summary else "(6.4)",
+        "kept": "input x" if one.kept == "x" else "output y",
+        "given": "The forward's input" if one.kept == "x" else f"What :func:`{one.name}` returned",
+    }
+    range = _RANGE if one.settings else ""
+    text = _BACKWARD.format(one=one, range=range, example=one.example(call, dx), **words)
+    return mirrored(_named(backward, one, f"{one.name}_backward", text, list(signature.parameters.values())))
+
+
+_RANGE = ", or a setting is out of range"
+_FORWARD = """{one.summary}
 
 Parameters
 ----------
@@ -111,39 +145,21 @@ y : ndarray
 Raises
 ------
 TypeError, ValueError
-    If `x` is not an array of float32 or float64{", or a setting is out of range" if one.settings else ""}.
+    If `x` is not an array of float32 or float64{range}.
 
 Examples
 --------
 >>> import numpy as np, fastdl as fd
-{one.example(f"fd.{one.name}(np.array({one.examples[0]})).round(4)", one.examples[1])}
+{example}
 """
-    return mirrored(_named(forward, one, one.name, text, list(signature.parameters.values())))
-
-
-def _backward(one: Activation, signature: inspect.Signature) -> Callable[..., np.ndarray]:
-    define = one.define
-
-    def backward(dy: np.ndarray, kept: np.ndarray, *settings: Any, **named: Any) -> np.ndarray:
-        row = define(kept, *settings, **named)
-        dy = float_array("dy", dy)
-        kept = float_array(one.kept, kept, dy.shape, dy.dtype)
-        return _gradients(row, dy, kept) if isinstance(row, Row) else _along(row, dy, kept)
-
-    def by_name(*args: Any, **named: Any) -> np.ndarray:
-        if len(args) < 2:
-            args, named = _positional(whole, args, named)
-        return backward(*args, **named)
-
-    kinds = {"x": "The forward's input", "y": f"What :func:`{one.name}` returned"}
-    text = f"""Gradient of :func:`{one.name}`, from the forward's {"input x" if one.kept == "x" else "output y"} {_source(one)}.
+_BACKWARD = """Gradient of :func:`{one.name}`, from the forward's {kept} {source}.
 
 Parameters
 ----------
 dy : ndarray, float32 or float64
     Gradient with respect to y.
 {one.kept} : ndarray
-    {kinds[one.kept]}, of the shape and type of `dy`.
+    {given}, of the shape and type of `dy`.
 {one.told}
 
 Returns
@@ -154,31 +170,13 @@ dx : ndarray
 Raises
 ------
 TypeError, ValueError
-    If an argument is no float array, or the shapes or dtypes differ{", or a setting is out of range" if one.settings else ""}.
+    If an argument is no float array, or the shapes or dtypes differ{range}.
 
 Examples
 --------
 >>> import numpy as np, fastdl as fd
-{one.example(f"fd.{one.name}_backward(np.ones({_shape(one)}), np.array({one.examples[one.kept == 'y']})).round(4)", one.examples[2])}
+{example}
 """
-    arrays = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=np.ndarray)
-              for name in ("dy", one.kept)]  # fmt: skip
-    whole = inspect.Signature([*arrays, *one.settings.values()])
-    return mirrored(_named(by_name, one, f"{one.name}_backward", text, list(whole.parameters.values())))
-
-
-def _positional(signature: inspect.Signature, args: Any, named: Any) -> tuple[Any, dict[str, Any]]:
-    """The arguments in order, where the arrays were given by name."""
-    bound = signature.bind(*args, **named)
-    return bound.args, bound.kwargs
-
-
-def _source(one: Activation) -> str:
-    return "(6.7)" if "(6.7)" in one.summary else "(6.4)"
-
-
-def _shape(one: Activation) -> int:
-    return one.examples[0].count(",") + 1
 
 
 def _named(function: Any, one: Activation, name: str, text: str, parameters: list[inspect.Parameter]) -> Any:

@@ -1,6 +1,7 @@
 """What all losses share: reductions, weights, lengths, counts, and the words of their docstrings."""
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -56,7 +57,7 @@ def factors(
     """
     choice("reduction", reduction, REDUCTIONS)
     if weights is None and lengths is None:
-        return None, int(np.prod(shape))
+        return None, math.prod(shape)
     found, whole = np.ones((), dtype), True
     if weights is not None:
         found, whole = weight_array("weights", weights, shape, dtype)

@@ -9,6 +9,20 @@ from .._validate import flag, float_array
 from ..dense._pointwise import ACTIVATIONS, Activation
 from ._module import Module
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 class _Activation(Module, alone=True):
     """A function without parameters, whose settings are attributes that may be changed between two forwards."""
@@ -151,6 +165,3 @@ class Softmax(_Activation, of="softmax"): ...
 
 
 class LogSoftmax(_Activation, of="log_softmax"): ...
-
-
-__all__ = [name for name, one in list(globals().items()) if getattr(one, "_definition", None) is not None]

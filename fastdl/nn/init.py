@@ -1,7 +1,8 @@
 """First values, under torch's names: each function writes into a parameter or an array, and returns it (docs/nn.md).
 
-A parameter knows whether it is stored transposed, as the weights of ``Linear`` and of the recurrent layers are: what is said of
-rows and columns here, and the fans, are those of torch's layout (outputs, inputs). An array is taken to have that layout.
+A parameter knows whether it is stored transposed, as the weights of ``Linear`` and of the recurrent layers are. What is
+said of rows and columns here, and the fans, are those of torch's layout (outputs, inputs), which an array is taken to
+have.
 """
 
 import math

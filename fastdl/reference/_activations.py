@@ -1,4 +1,4 @@
-"""Activations as the equations stand (docs/dense.md 6.4, 6.7); a gradient takes x, or the result y where that is enough."""
+"""Activations as the equations stand (docs/dense.md 6.4, 6.7); a gradient takes x, or y where that is enough."""
 
 import math
 

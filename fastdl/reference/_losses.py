@@ -1,4 +1,4 @@
-"""Losses as the equations stand (docs/dense.md 6.2, 6.3, 6.8 and on): terms and their derivatives, then what all share."""
+"""Losses as the equations stand (docs/dense.md 6.2, 6.3, 6.8 and on): terms, derivatives, and what all share."""
 
 import math
 
@@ -10,7 +10,7 @@ from ._loss_value import LossValue
 def reduced(terms, slopes, dtype, reduction, weights=None, lengths=None):
     """The loss, and its gradient, of terms and their derivatives by what a model gave (a tuple of them for several).
 
-    What has weight 0, or stands past the end of its sequence, is not read. Derivatives may have more axes than the terms.
+    What has weight 0, or stands past the end of its sequence, is not read. Derivatives may have more axes than terms.
     """
     several = slopes if isinstance(slopes, tuple) else (slopes,)
     count = terms.size

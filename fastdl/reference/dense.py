@@ -4,7 +4,8 @@ import numpy as np
 
 from ._activations import *
 from ._class_losses import *
-from ._loss_value import LossValue  # noqa: F401
+from ._loss_value import LossValue as LossValue
+from ._loss_value import counted as counted
 from ._losses import *
 from ._normalization import (  # noqa: F401
     BatchNormTape,

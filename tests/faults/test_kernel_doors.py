@@ -16,7 +16,18 @@ from cases import table
 import fastdl as fd
 from fastdl._dispatch import kernels
 
-TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
+TOPICS = [
+    "activations",
+    "curvature",
+    "dense",
+    "dropout",
+    "losses",
+    "norms",
+    "optim",
+    "optim_adaptive",
+    "random",
+    "recurrent",
+]
 TOPICS += ["sequence", "sequence_attention"]
 WITHOUT_CASE = {"exp_nonpositive", "cells"}  # which only tests call, or an import
 _libc = ctypes.CDLL(None, use_errno=True)

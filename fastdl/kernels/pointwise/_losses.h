@@ -13,6 +13,8 @@
 static const char *const fd_losses[] = {FD_LOSSES(FD_ROW) NULL};
 #undef FD_ROW
 
+enum { FD_SUMS = 16 };
+
 #define FD_TYPE float
 #define FD_NAME(name) fd_##name##_float
 #define FD_SINGLE 1

@@ -54,9 +54,31 @@ FD_TERM(logistic) {
     return (double)(ones * (near + (p < FD_C(0) ? -p : FD_C(0))) + zeros * (near + (p > FD_C(0) ? p : FD_C(0))));
 }
 
-/* ---- the loops: `each` has a setting for every element, NULL where all have `a` ---- */
+/* ---- the loops: NAME_terms where terms are wanted one by one, `each` having a setting for every element (NULL: all have
+ * `a`); NAME_sum in one pass. Both sum in the same order: FD_SUMS side by side, then the rest and these. ---- */
+
+static inline double FD_NAME(added)(const double *sums, double rest) {
+    for (int lane = 0; lane < FD_SUMS; lane++) rest += sums[lane];
+    return rest;
+}
 
 #define FD_ROW(NAME)                                                                                                \
+    static double FD_NAME(NAME##_sum)(const FD_TYPE *restrict p, const FD_TYPE *restrict t, FD_TYPE a,              \
+                                      FD_TYPE scale, FD_TYPE *restrict gradient, ptrdiff_t n) {                     \
+        double sums[FD_SUMS] = {0}, rest = 0;                                                                       \
+        FD_TYPE slope;                                                                                              \
+        ptrdiff_t i = 0;                                                                                            \
+        for (; i + FD_SUMS <= n; i += FD_SUMS)                                                                      \
+            for (int lane = 0; lane < FD_SUMS; lane++) {                                                            \
+                sums[lane] += FD_NAME(NAME##_term)(p[i + lane], t[i + lane], a, &slope);                            \
+                gradient[i + lane] = slope * scale;                                                                 \
+            }                                                                                                       \
+        for (; i < n; i++) {                                                                                        \
+            rest += FD_NAME(NAME##_term)(p[i], t[i], a, &slope);                                                    \
+            gradient[i] = slope * scale;                                                                            \
+        }                                                                                                           \
+        return FD_NAME(added)(sums, rest);                                                                          \
+    }                                                                                                               \
     static void FD_NAME(NAME##_terms)(const FD_TYPE *restrict p, const FD_TYPE *restrict t,                         \
                                       const FD_TYPE *restrict each, FD_TYPE a, double *restrict terms,              \
                                       FD_TYPE *restrict slopes, ptrdiff_t n) {                                      \
@@ -75,6 +97,15 @@ static inline void FD_NAME(terms)(int row, const FD_TYPE *p, const FD_TYPE *t, c
                                   ptrdiff_t) = {FD_LOSSES(FD_ROW)};
 #undef FD_ROW
     of_row[row](p, t, each, a, terms, slopes, n);
+}
+
+static inline double FD_NAME(sum)(int row, const FD_TYPE *p, const FD_TYPE *t, FD_TYPE a, FD_TYPE scale,
+                                  FD_TYPE *gradient, ptrdiff_t n) {
+#define FD_ROW(NAME) FD_NAME(NAME##_sum),
+    static double (*const of_row[])(const FD_TYPE *, const FD_TYPE *, FD_TYPE, FD_TYPE, FD_TYPE *, ptrdiff_t) = {
+        FD_LOSSES(FD_ROW)};
+#undef FD_ROW
+    return of_row[row](p, t, a, scale, gradient, n);
 }
 
 #undef FD_TERM

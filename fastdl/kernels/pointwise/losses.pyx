@@ -15,10 +15,14 @@ cdef extern from "_losses.h" nogil:
                         float* slopes, Py_ssize_t n)
     void fd_terms_double(int row, const double* p, const double* t, const double* each, double a, double* terms,
                          double* slopes, Py_ssize_t n)
+    double fd_sum_float(int row, const float* p, const float* t, float a, float scale, float* gradient, Py_ssize_t n)
+    double fd_sum_double(int row, const double* p, const double* t, double a, double scale, double* gradient,
+                         Py_ssize_t n)
+    enum:
+        FD_SUMS  # side by side
 
 cdef enum:
     CHUNK = 1024  # elements that one thread takes at a time
-    LANES = 16    # sums side by side
 
 CHUNK_SIZE = CHUNK
 ROWS = {}  # a row's name -> its number
@@ -83,6 +87,11 @@ cdef double _chunk(const Terms* o, Py_ssize_t at, cython.floating scale) noexcep
     cdef const cython.floating* weights = <const cython.floating*> o.weights
     cdef cython.floating* gradient = <cython.floating*> o.gradient + at
     cdef cython.floating* losses = <cython.floating*> o.losses
+    if o.each is NULL and weights is NULL and losses is NULL:
+        if cython.floating is float:
+            return fd_sum_float(o.row, p, t, <float> o.a, scale, gradient, n)
+        else:
+            return fd_sum_double(o.row, p, t, o.a, scale, gradient, n)
     if o.each is not NULL:
         each = <const cython.floating*> o.each + at
     if cython.floating is float:
@@ -104,18 +113,18 @@ cdef double _chunk(const Terms* o, Py_ssize_t at, cython.floating scale) noexcep
 
 
 cdef double _sum(const double* terms, Py_ssize_t n) noexcept nogil:
-    cdef double[LANES] lanes
+    cdef double[FD_SUMS] sums
     cdef double total = 0
     cdef Py_ssize_t i = 0, lane
-    for lane in range(LANES):
-        lanes[lane] = 0
-    while i + LANES <= n:
-        for lane in range(LANES):
-            lanes[lane] += terms[i + lane]
-        i += LANES
+    for lane in range(FD_SUMS):
+        sums[lane] = 0
+    while i + FD_SUMS <= n:
+        for lane in range(FD_SUMS):
+            sums[lane] += terms[i + lane]
+        i += FD_SUMS
     while i < n:
         total += terms[i]
         i += 1
-    for lane in range(LANES):
-        total += lanes[lane]
+    for lane in range(FD_SUMS):
+        total += sums[lane]
     return total
