@@ -10,6 +10,8 @@ import fastdl as fd
 from fastdl.curvature import LossPoint, ModelPoint, _affine, _recurrent
 
 TOLERANCE = 1e-9
+OTHERWISE = ("dense", "batch norm")  # classic dropout, and averages of the batch, train otherwise
+WINDOWS = ["over time", "batch first windows", "batch norm"]
 LEAN = [name for name in CASES if name.startswith(("indrnn", "mingru", "minlstm"))]  # without a matrix for h
 
 
@@ -34,7 +36,7 @@ def model_gradient(model, loss, data):
     return value, np.concatenate([one.grad.reshape(-1) for one in model.parameters()])
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "dense"])  # classic dropout trains otherwise
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OTHERWISE])
 def test_value_and_gradient_are_those_of_the_layers(level, name):
     model, loss, data, _ = case(name)
     point = LossPoint(model, loss, data)
@@ -278,7 +280,7 @@ def test_losses_that_are_no_number_are_refused():
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["dense", "batch first", "words", "relu", "last", *LEAN])  # every layer once
+@pytest.mark.parametrize("name", ["dense", "batch first", "words", "relu", "last", *WINDOWS, *LEAN])  # every layer once
 def test_equals_jax(name):
     jax = pytest.importorskip("jax")
     with jax.enable_x64(True):

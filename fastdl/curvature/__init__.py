@@ -5,6 +5,7 @@ Functions: :func:`gradient`, :func:`jacobian`, :func:`hessian`, :func:`check_gra
 :func:`trace`, :func:`diagonal`, :func:`spectral_density` and :func:`landscape` build on that, as do the optimizers.
 """
 
+from . import _layers as _layers
 from ._adahessian import AdaHessian
 from ._differences import GradientCheck, check_gradient, gradient, hessian, jacobian
 from ._function_point import FunctionPoint
