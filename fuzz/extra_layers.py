@@ -103,6 +103,7 @@ def _recurrent(kind: str, **options: Any) -> None:
     x, lengths = normals(5, 2, 3), np.array([5, 3])
     y, state = layer.forward(x, lengths=lengths, return_state=True)
     layer.backward(np.ones_like(y), state[:3] if kind == "sLSTM" else state, return_state=True)
+    layer.lengths_after(lengths)
     _through(layer, x)
     if not options.get("bidirectional"):
         layer.eval()

@@ -24,7 +24,7 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
         (IndexError,),
         "f's own, where x is short",
     ),
-    (r".*\.(__getitem__)", (KeyError, IndexError), "the protocol of subscripts"),
+    (r".*\.(__getitem__|__setitem__|__delitem__|pop)", (KeyError, IndexError), "the protocol of subscripts"),
 )
 # Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
 AMOUNTS = {
@@ -39,6 +39,7 @@ _OBJECTS = (
 )
 WRITES: tuple[tuple[str, str], ...] = (
     (r".*", "out"),
+    (r"dense\.batch_norm_forward", "running_mean running_var"),
     (r"optim\..*_update(_rows)?", _STATES),
     (r"norms\.(max_norm_|unit_norm_|non_negative_)", "w"),
     (r"norms\.add_\w+", "grad"),
@@ -83,6 +84,15 @@ def abstract(name: str) -> bool:
             "curvature.LossAt.hvp",
             "training.Run.train_epoch",
             "curvature.Landscape.__init__",
+            "nn.ModuleDict.__call__",
+            "nn.ModuleDict.backward",
+            "nn.ModuleDict.forward",
+            "nn.ModuleList.__call__",
+            "nn.ModuleList.backward",
+            "nn.ModuleList.forward",
+            "reference.BatchNormTape.",
+            "reference.LayerNormTape.",
+            "reference.PoolTape.",
             "reference.RecurrentTape.",
         )
     )

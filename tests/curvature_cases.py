@@ -56,6 +56,28 @@ def _words(dtype):
     )
 
 
+def _over_time(dtype, norm=None, **options):
+    """Windows that keep the steps."""
+    return fd.nn.Sequential(
+        fd.nn.Conv1d(INPUTS, H, 3, padding="same", rng=0, dtype=dtype, **options),
+        fd.nn.Tanh(),
+        fd.nn.Identity(),
+        fd.nn.MaxPool1d(3, 1, 1, **options),
+        fd.nn.LayerNorm(H, dtype=dtype) if norm is None else norm(dtype),
+        fd.nn.Residual(fd.nn.Sequential(fd.nn.Linear(H, H, rng=1, dtype=dtype), fd.nn.Sigmoid())),
+        fd.nn.AvgPool1d(3, 1, 1, **options),
+        fd.nn.Flatten(2),
+        fd.nn.Conv1d(H, C, 2, padding="causal", dilation=2, bias=False, rng=2, dtype=dtype, **options),
+    )
+
+
+def _batch_norm(dtype):
+    norm = fd.nn.BatchNorm1d(H, dtype=dtype)
+    norm.running_mean, norm.running_var = np.linspace(-1, 1, H), np.linspace(0.5, 2, H)
+    norm.weight.data, norm.bias.data = np.linspace(-1, 2, H), np.linspace(0, 1, H)
+    return norm
+
+
 LAYERS = {  # every cell, by its layer and what tells it from others of that layer
     "RNN": ("RNN", {}),
     "LSTM": ("LSTM", {}),
@@ -105,6 +127,9 @@ CASES = {  # model of a dtype, loss, inputs, targets, batch axis
     "two directions, heads": (partial(_both_ways, "sLSTM", init="torch", heads=H), fd.mse_loss, X, Y, 1),
     "backwards": (partial(_recurrent, "MinLSTM", reverse=True), fd.mse_loss, X, Y, 1),
     "backwards, last": (partial(_recurrent, "RNN", reverse=True, output="last"), fd.mse_loss, X, Y[0], 0),
+    "over time": (_over_time, fd.mse_loss, X, Y, 1),
+    "batch first windows": (partial(_over_time, batch_first=True), fd.mse_loss, X, Y, 0),
+    "batch norm": (partial(_over_time, norm=_batch_norm), fd.mse_loss, X, Y, 1),
     "words": (_words, smoothed, INDEX, TARGETS, 1),
 }
 
@@ -204,6 +229,45 @@ STEPS = {
 }  # fmt: skip
 
 
+def _jax_norm(jax, one, own, x, layer, values):
+    if type(one).__name__ == "LayerNorm":
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    else:
+        mean, variance = one.running_mean, one.running_var
+    return (x - mean) / jax.numpy.sqrt(variance + one.eps) * own["weight"] + own["bias"]
+
+
+def _jax_windows(jax, one, own, x, layer, values):
+    """By jax's own convolution and windows, of (T, B, C)."""
+    x = x.swapaxes(0, 1) if one.batch_first else x
+    sides = (one._windows.left, one._windows.right)
+    window = {"window_dilation": (one.dilation, 1, 1), "padding": (sides, (0, 0), (0, 0))}
+    shape, strides = (one._windows.size, 1, 1), (one.stride, 1, 1)
+    if "weight" in own:
+        y = jax.lax.conv_general_dilated(
+            x,
+            own["weight"],
+            (one.stride,),
+            (sides,),
+            rhs_dilation=(one.dilation,),
+            dimension_numbers=("WNC", "WIO", "WNC"),
+        )
+        y = y + own.get("bias", 0)
+    elif type(one).__name__ == "MaxPool1d":
+        y = jax.lax.reduce_window(x, -np.inf, jax.lax.max, shape, strides, **window)
+    else:
+        y = jax.lax.reduce_window(x, 0.0, jax.lax.add, shape, strides, **window) / one.kernel_size
+    return y.swapaxes(0, 1) if one.batch_first else y
+
+
+BESIDE = {
+    "LayerNorm": _jax_norm, "BatchNorm1d": _jax_norm, "Conv1d": _jax_windows, "MaxPool1d": _jax_windows,
+    "AvgPool1d": _jax_windows, "Identity": lambda jax, one, own, x, layer, values: x,
+    "Flatten": lambda jax, one, own, x, layer, values: x.reshape(*x.shape[:2], -1),
+    "Residual": lambda jax, one, own, x, layer, values: x + layer(one.layer, values, x),
+}  # fmt: skip
+
+
 def jax_loss(model, loss, data):
     """(flat parameters -> loss, flat parameters -> output), for jax to differentiate."""
     import jax
@@ -226,6 +290,8 @@ def jax_loss(model, loss, data):
             return x * (1 - one.p) if one.scaling == "classic" else x
         if kind in ("Tanh", "Sigmoid", "ReLU"):
             return {"Tanh": jnp.tanh, "Sigmoid": jax.nn.sigmoid, "ReLU": jax.nn.relu}[kind](x)
+        if kind in BESIDE:
+            return BESIDE[kind](jax, one, own, x, layer, values)
         x = x.swapaxes(0, 1) if one.batch_first else x
         for k in range(one.num_layers):
             outputs = []

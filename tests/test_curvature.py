@@ -12,6 +12,8 @@ from fastdl.curvature import LossPoint, ModelPoint, _affine, _recurrent
 TOLERANCE = 1e-9
 DIRECTIONS = ["two directions", "two directions, last", "backwards"]
 NEWER = [name for name in CASES if name.startswith(("indrnn", "mingru", "minlstm", "slstm"))]  # torch has none of them
+OTHERWISE = ("dense", "batch norm")  # classic dropout, and averages of the batch, train otherwise
+WINDOWS = ["over time", "batch first windows", "batch norm"]
 
 
 def loss_point(name, dtype=np.float64):
@@ -35,7 +37,7 @@ def model_gradient(model, loss, data):
     return value, np.concatenate([one.grad.reshape(-1) for one in model.parameters()])
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "dense"])  # classic dropout trains otherwise
+@pytest.mark.parametrize("name", [name for name in CASES if name not in OTHERWISE])
 def test_value_and_gradient_are_those_of_the_layers(level, name):
     model, loss, data, _ = case(name)
     point = LossPoint(model, loss, data)
@@ -309,7 +311,7 @@ def test_losses_that_are_no_number_are_refused():
 
 @pytest.mark.peer
 @pytest.mark.parametrize(
-    "name", ["dense", "batch first", "words", "relu", "last", *DIRECTIONS, *NEWER]
+    "name", ["dense", "batch first", "words", "relu", "last", *WINDOWS, *DIRECTIONS, *NEWER]
 )  # each layer once
 def test_equals_jax(name):
     jax = pytest.importorskip("jax")

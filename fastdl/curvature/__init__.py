@@ -6,6 +6,7 @@ Functions: :func:`gradient`, :func:`jacobian`, :func:`hessian`, :func:`check_gra
 """
 
 from .._differences import GradientCheck, check_gradient, gradient, hessian, jacobian
+from . import _layers as _layers
 from ._adahessian import AdaHessian
 from ._function_point import FunctionPoint
 from ._gradient_flow import GradientFlow, gradient_flow

@@ -7,7 +7,7 @@ import numpy as np
 from .._dispatch import kernels, mirrored
 from .._memory import aligned_empty, scratch
 from .._threads import threads_for
-from .._validate import check_apart, check_places, flag, float_array, lengths_array, number, out_array, parts
+from .._validate import check_places, flag, float_array, lengths_array, number, out_array, parts
 from ..reference.dense import BatchNormTape, LayerNormTape  # one type for both: the reference imports nothing of fastdl
 from . import _grains
 from ._products import Apart
@@ -263,17 +263,16 @@ def _averages(mean: Any, var: Any, training: bool, x: np.ndarray) -> tuple[Any, 
         if not training:
             raise ValueError("running_mean, running_var: got None, expected arrays, since training is False")
         return ()
-    running = []
+    take, running = out_array if training else float_array, {}
     for name, one in (("running_mean", mean), ("running_var", var)):
-        if one is None:
-            raise ValueError(f"{name}: got None, expected an array, since the other average is given")
-        take = out_array if training else float_array
-        running.append(take(name, one, x.shape[-1:], x.dtype))
+        if one is not None:
+            running[name] = take(name, one, x.shape[-1:], x.dtype)
+    if len(running) == 1:
+        missing = "running_var" if "running_mean" in running else "running_mean"
+        raise ValueError(f"{missing}: got None, expected an array, since the other average is given")
     if training:
-        check_apart(running_mean=mean, running_var=var)
-        for name, one in (("running_mean", mean), ("running_var", var)):
-            check_apart(**{name: one}, x=x)
-    return tuple(running)
+        check_places(running, {"x": x})
+    return tuple(running.values())
 
 
 def _real_rows(x: np.ndarray, lengths: Any) -> tuple[Any, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import flag, float_array, shown
+from .._validate import flag, float_array, shown, written_as
 from ._backward import backward
 from ._handing import check_lengths, check_state, parted, run
 from ._listed import Listed, layer_of, layers_of
@@ -40,7 +40,8 @@ class ModuleList(Listed):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         if modules is not None:
-            self.extend(modules)
+            for one in layers_of("modules", modules):
+                self.append(one)
 
     def __add__(self, others: Iterable[Module]) -> "ModuleList":
         return self._like([*self, *layers_of("others", others)])
@@ -143,7 +144,8 @@ class ModuleDict(Module):
         """
         pairs = self._pairs(modules)
         for key, layer in pairs:
-            self._free(key)
+            with written_as(key="modules"):
+                self._free(key)
             layer_of(f"modules[{key!r}]", layer)
         for key, layer in pairs:
             self[key] = layer

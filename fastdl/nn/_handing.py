@@ -1,5 +1,6 @@
 """What a chain hands to its layers beside the input: true lengths, and states carried from batch to batch."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,12 @@ from ._module import Module
 
 def accepts(method: Callable[..., Any], name: str) -> bool:
     """Whether a method has an argument of that name."""
-    return name in inspect.signature(method).parameters
+    return name in _names(getattr(method, "__func__", method))
+
+
+@functools.lru_cache(maxsize=256)
+def _names(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def hands_on(layer: Module) -> bool:
@@ -48,10 +54,14 @@ def lengths_after(layer: Module, lengths: Any) -> Any:
 
 def parted(layer: Module, x: Any, lengths: Any) -> tuple[Any, Any]:
     """x and lengths, of which `fit` gives both as one: (x, lengths)."""
-    if lengths is not None or not isinstance(x, (tuple, list)) or len(x) != 2 or not takes_lengths(layer):
+    if not isinstance(x, (tuple, list)) or len(x) != 2 or not takes_lengths(layer):
         return x, lengths
     steps, ends = x
-    return (steps, ends) if isinstance(steps, np.ndarray) and np.ndim(ends) == 1 else (x, None)
+    if not isinstance(steps, np.ndarray):
+        return x, lengths
+    if lengths is not None:
+        raise TypeError(f"lengths: got {shown(lengths)}, expected None, since x has them: (x, lengths)")
+    return steps, ends
 
 
 def check_lengths(layer: Module, lengths: Any) -> None:

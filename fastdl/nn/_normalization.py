@@ -141,12 +141,15 @@ class LayerNorm(_Affine, alone=True):
         x, wide = float_array("x", x, None, self.dtype), self.normalized_shape
         if x.shape[-len(wide) :] != wide:
             raise ValueError(f"x: got shape {x.shape}, expected (..., {', '.join(map(str, wide))})")
-        weight, bias = self._values()
-        rows = x if weight is not None or len(wide) == 1 else x.reshape(*x.shape[: -len(wide)], -1)
-        y, tape = dense.layer_norm_forward(rows, weight, bias, self.eps)
+        y, tape = self._normalised(x)
         if self.training:
             self._tape.append((tape, x.shape))
         return y.reshape(x.shape)
+
+    def _normalised(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        wide, (weight, bias) = self.normalized_shape, self._values()
+        rows = x if weight is not None or len(wide) == 1 else x.reshape(*x.shape[: -len(wide)], -1)
+        return dense.layer_norm_forward(rows, weight, bias, self.eps)
 
     def _undo(self, dy: np.ndarray, tape: Any, out: Any, accumulate: bool, wanted: bool) -> Any:
         return dense.layer_norm_backward(dy, tape, out, accumulate, wanted)
@@ -256,16 +259,20 @@ class BatchNorm1d(_Affine, alone=True):
             raise ValueError(
                 f"x: got shape {x.shape}, expected (N, {self.num_features}) or (T, B, {self.num_features})"
             )
-        tracks, (weight, bias) = self.track_running_stats, self._values()
-        mean, var = (self.running_mean, self.running_var) if tracks else (None, None)
-        training = self.training or not tracks
-        share = 1 / (int(self.num_batches_tracked) + 1) if tracks and self.momentum is None else self.momentum
-        y, tape = dense.batch_norm_forward(x, weight, bias, mean, var, training, share or 0.0, self.eps, lengths)
-        if self.training and tape is not None:
-            if tracks and tape.count:
+        y, tape = self._normalised(x, lengths, self.training)
+        if self.training:
+            if self.track_running_stats and tape.count:
                 self.num_batches_tracked += 1
             self._tape.append((tape, x.shape))
         return y
+
+    def _normalised(self, x: np.ndarray, lengths: Any, training: bool) -> tuple[np.ndarray, Any]:
+        tracks, (weight, bias) = self.track_running_stats, self._values()
+        mean, var = (self.running_mean, self.running_var) if tracks else (None, None)
+        share = 1 / (int(self.num_batches_tracked) + 1) if tracks and self.momentum is None else self.momentum
+        return dense.batch_norm_forward(
+            x, weight, bias, mean, var, training or not tracks, share or 0.0, self.eps, lengths
+        )
 
     def _undo(self, dy: np.ndarray, tape: Any, out: Any, accumulate: bool, wanted: bool) -> Any:
         return dense.batch_norm_backward(dy, tape, out, accumulate, wanted)
