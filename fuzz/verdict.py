@@ -5,6 +5,8 @@ import re
 import traceback
 from typing import Any
 
+import fastdl as fd
+
 from . import arrays
 from .mutations import Raised
 
@@ -32,7 +34,8 @@ AMOUNTS = {
     "history", "max_evaluations", "batch_size", "size", "shape", "lags", "n", "layers", "num_layers",
 }  # fmt: skip
 # Arrays that a call changes, as its documentation says: callable (a pattern) -> parameters.
-_STATES = "param velocity m v v_max u square_sum square_avg grad_avg delta_avg average"
+_RULES = [one.rule for one in vars(fd.optim).values() if isinstance(one, type) and hasattr(one, "rule")]
+_STATES = " ".join({"param", "average", *(name for rule in _RULES for name in rule.arrays)})
 _OBJECTS = (
     "parameters self model optimizer layer point closure callbacks run batches data penalties constraints rng "
     "embedding value direction named state x"

@@ -13,7 +13,7 @@ ELSEWHERE = ("CHANGELOG.md", "README.md", "docs/coming/", "docs/learn/", "docs/p
              "bench/instructions.json", "tests/")  # fmt: skip
 # The recipe, one that was made by it, what it is called, and how many files a recipe may cost.
 RECIPES = [
-    ("An optimizer", {"NAME": "rprop"}, r"\brprop|\bRprop\b", 5),
+    ("An optimizer", {"NAME": "lion"}, r"\b(Lion|lion(_update)?)\b", 5),
     ("An activation", {"NAME": "softplus"}, r"\b(Softplus|softplus(_backward|_value|_gradient)?)\b", 5),
     ("A loss", {"NAME": "huber"}, r"\b(huber(_loss|_term)?)\b", 5),
 ]

@@ -94,14 +94,16 @@ def _bound(function: _F, signature: inspect.Signature, run: Callable[[Mapping[st
     """`function`, which then calls `run` with all its arguments by name."""
     places = [one.name for one in signature.parameters.values() if one.kind is not _KEYWORD]
     defaults = {one.name: one.default for one in signature.parameters.values() if one.default is not one.empty}
+    known = frozenset(signature.parameters)
 
     @functools.wraps(function)
     def update(*args: Any, **given: Any) -> None:
         function(*args, **given)  # Python refuses what does not fit the signature
-        for name in given:
-            if name not in signature.parameters:
-                raise TypeError(f"{name}: got an argument that {function.__name__} does not have")
-        run({**defaults, **dict(zip(places, args, strict=False)), **given})
+        if not known.issuperset(given):
+            raise TypeError(f"{min(given.keys() - known)}: got an argument that {function.__name__} does not have")
+        given = defaults | given
+        given.update(zip(places, args, strict=False))
+        run(given)
 
     update.__signature__ = signature  # type: ignore[attr-defined]
     return update  # type: ignore[return-value]

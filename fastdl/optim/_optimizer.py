@@ -338,7 +338,9 @@ class Optimizer:
         if self._memory.refrozen():
             for group in self.groups:
                 group.gather()
-        factor = self._factor(scale)
+        factor: float | None = 1.0
+        if self.clip_norm is not None or self.nonfinite != "allow":
+            factor = self._factor(scale)
         if factor is None:
             self.skipped += 1
             self._waiting = 0
@@ -353,8 +355,6 @@ class Optimizer:
 
     def _factor(self, scale: float) -> float | None:
         """What the clipping multiplies gradients of that scale by; None where the step is to be skipped."""
-        if self.clip_norm is None and self.nonfinite == "allow":
-            return 1.0
         norm, factor = global_norm(self._memory.gradients, self.clip_order) * abs(scale), 1.0
         if self.clip_norm is not None:
             factor = self.clip_norm / (norm + 1e-6)  # (1.12)
@@ -378,7 +378,7 @@ class Optimizer:
                 batches.append(batch)
             else:
                 self._update_named(group, batch, named, scale)
-        rule, step, values = group.rule, self.steps - group.since, group._values
+        rule, step, values = group.optimizer.rule, self.steps - group.since, group._values
         if get_backend() == "reference":
             for run in (run for batch in batches for run in batch.runs):
                 param, grad = run.shaped() if rule.whole else (run.param, run.grad)

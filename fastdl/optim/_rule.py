@@ -167,7 +167,7 @@ def apply_rule(rule: Rule, given: Mapping[str, Any]) -> None:
     step, grad_scale = check_call(rule, settings, given["step"], given["grad_scale"], dtype)
     shapes = rule.shapes(settings, param.shape)
     for name in rule.arrays:
-        if (given[name] is None) == (name in shapes):
+        if (given[name] is None) is (name in shapes):
             got, expected = ("None", "an array") if given[name] is None else ("an array", "None")
             words = ", ".join(f"{key}={value!r}" for key, value in settings.items())
             words = words if rule.whole is None else f"a parameter of shape {param.shape}"
@@ -181,5 +181,7 @@ def apply_rule(rule: Rule, given: Mapping[str, Any]) -> None:
     if rule.whole is not None:
         rule.whole.run(param, grad, states, step, settings, options)
         return
-    arrays = tuple(array.reshape(-1) for array in (param, grad, *states.values()))
+    arrays: tuple[np.ndarray, ...] = (param, grad, *states.values())
+    if param.ndim != 1:
+        arrays = tuple([array.reshape(-1) for array in arrays])
     run_kernel(rule.module, kernel, arrays, pieces_of_one(param.size, len(arrays)), param.size, scalars, options)

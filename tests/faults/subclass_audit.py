@@ -23,10 +23,11 @@ REFUSED = {
     "matrix": lambda a: np.matrix(a.reshape(a.shape[0], -1) if a.ndim > 1 else np.atleast_2d(a)),
     "masked array": lambda a: np.ma.masked_array(a, mask=np.zeros(a.shape, bool)),
 }
-# Places that differ from run to run: times, counters by which caches are known to be old, memory nobody has written,
-# names of temporary files; or by the argument's type: a text that cannot change is kept as it came.
+# Places that differ from run to run: times, counters by which caches are known to be old, distances in memory,
+# memory nobody has written, names of temporary files; or by the argument's type: a text that cannot change is kept as
+# it came.
 UNSTEADY = re.compile(
-    r"seconds|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
+    r"seconds|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|\.pieces$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
 )
 LOOKED_AT = 3  # calls of one callable in a recipe, of which what they leave is compared
 LEFT = {  # what is the caller's own, or not asked
