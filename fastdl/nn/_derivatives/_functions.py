@@ -68,7 +68,7 @@ class Several:
             found = self.function(**values)
         results = list(found) if isinstance(found, tuple) else [found]
         parents = [one._at if isinstance(one := given.get(name), Traced) else None for name in self.differentiated]
-        trains = any(at is not None and trace.trains[at] for at in parents)
+        trains = any(at is not None and trace.facts[at][2] for at in parents)
         numbers: list[int | None] = []
         shown = list(results)
         for k, one in enumerate(results):
