@@ -136,6 +136,9 @@ class Walk:
             self.gradients[at] = np.asarray(had + gradient)
             self._own[at] = True
 
+    def shape(self, at: int) -> tuple[int, ...]:
+        return self._facts[at][0]
+
     def place(self, at: int) -> np.ndarray:
         """The gradient of a number as an array to add to."""
         had = self.gradients[at]

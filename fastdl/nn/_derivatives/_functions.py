@@ -49,11 +49,12 @@ class Several:
     def __init__(self, function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
         self.function, self.differentiated, self.results, self.back = function, differentiated.split(), results, back
         self.signature = inspect.signature(function)
+        parameters = self.signature.parameters.values()
+        self.defaults = {one.name: one.default for one in parameters}
+        self.places = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = bound.arguments
+        given = self._by_name(args, kwargs)
         trace = _tracing.current()
         for one in given.values():
             _check_all_here(one)
@@ -93,6 +94,18 @@ class Several:
         if not isinstance(found, tuple):
             return shown[0]
         return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
+
+
+    def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """All arguments; what inspect gives, which is slow, where they do not fit."""
+        given = {**self.defaults, **dict(zip(self.places, args, strict=False)), **kwargs}
+        fits = len(args) <= len(self.places) and not any(name in kwargs for name in self.places[: len(args)])
+        missing = any(one is inspect.Parameter.empty for one in given.values())
+        if not fits or len(given) != len(self.defaults) or missing:
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+        return given
 
 
 def _check_all_here(value: Any) -> None:
