@@ -161,7 +161,7 @@ def _seeds(dy: Any, outputs: Any, trace: Trace) -> list[tuple[int, np.ndarray]]:
     for name, at, gradient in leaves("dy", outputs, dy):
         if at is None or gradient is None:
             continue
-        shape, dtype = trace.shapes[at], trace.dtypes[at]
+        shape, dtype, _ = trace.facts[at]
         gradient = plain_float(name, gradient)
         array = gradient if isinstance(gradient, (np.ndarray, np.generic)) else None
         if array is None and shape == () and isinstance(gradient, (int, float)):
@@ -210,7 +210,7 @@ def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[An
 
     link = module._link(args, kwargs, result, backward)
     parents = [_number(one) for one in link.inputs]
-    trains = any(at is not None and trace.trains[at] for at in parents)
+    trains = any(at is not None and trace.facts[at][2] for at in parents)
     trains = trains or any(one._parameters for one in module.modules())
     numbers = [trace.number(array, trains) for array in link.outputs]
     trace.carried.update({numbers[place]: type(module).__name__ for place in link.carried})

@@ -14,33 +14,9 @@ from ._parameter import Parameter
 DETACHED = "fd.nn.detach(x) gives it as a constant"
 
 
-class Operation:
-    """One call on the record: how to go back through it, by which numbers its result and arguments are known."""
-
-    __slots__ = ("at", "given", "options", "parents", "result", "row")
-
-    def __init__(
-        self, row: Any, at: int, parents: Sequence[tuple[int, int]], given: Any, options: Any, result: Any
-    ) -> None:
-        self.row, self.at, self.parents, self.given, self.options, self.result = (
-            row,
-            at,
-            parents,
-            given,
-            options,
-            result,
-        )
-
-    def back(self, walk: "Walk") -> None:
-        """Hand the gradient with respect to the result on to the arguments: rows[k](dy, y, *arguments) each."""
-        gradients = walk.gradients
-        dy = gradients[self.at]
-        if dy is None:
-            return
-        gradients[self.at] = None
-        for place, parent in self.parents:
-            if walk.needed[parent]:
-                walk.add(parent, self.row[place](dy, self.result, *self.given, **self.options))
+# One call of a function with one result on the record: the derivatives by argument, the number of the result, (argument,
+# number) of what is traced, all arguments, options, the result. A tuple, since most operations are such and it is quick.
+Operation = tuple[Any, int, Sequence[tuple[int, int]], Sequence[Any], Any, Any]
 
 
 class Trace:
@@ -59,18 +35,15 @@ class Trace:
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name, self.open = owner, name, True
         self.operations: list[Any] = []
-        self.shapes: list[tuple[int, ...]] = []
-        self.dtypes: list[np.dtype] = []
-        self.trains: list[bool] = []  # whether it depends on what is trained, so that its gradient is always wanted
+        # By number the shape, the type, and whether it depends on what is trained, so that its gradient is always wanted.
+        self.facts: list[tuple[tuple[int, ...], np.dtype, bool]] = []
         self.carried: dict[int, str] = {}  # what may only be handed on to a layer, with the layer it came from
         self._parameters: dict[int, tuple[Parameter, int]] = {}
 
     def number(self, value: Any, trains: bool) -> int:
         """A new number, for an array that is about to be known."""
-        self.shapes.append(value.shape)
-        self.dtypes.append(value.dtype)
-        self.trains.append(trains)
-        return len(self.shapes) - 1
+        self.facts.append((value.shape, value.dtype, trains))
+        return len(self.facts) - 1
 
     def read(self, parameter: Parameter) -> Any:
         """The stand-in of a parameter's values: one number for all the places that read it."""
@@ -91,8 +64,7 @@ class Trace:
         for operation in self.operations:
             if operation.__class__ is Call:
                 continue
-            parents = [at for _, at in operation.parents] if operation.__class__ is Operation else [operation.parent]
-            for at in parents:
+            for at in [at for _, at in operation[2]] if operation.__class__ is tuple else operation.parents:
                 if at in self.carried:
                     raise TypeError(
                         f"{self.carried[at]}: its final c and n are scaled by m and mean nothing by themselves: hand "
@@ -105,12 +77,23 @@ class Trace:
 
     def backward(self, seeds: Sequence[tuple[int, np.ndarray]], input_gradient: bool) -> "Walk":
         """Go back from the gradients of some numbers; add to the gradients of the parameters."""
-        thawed = any(not one.frozen and not self.trains[at] for one, at in self._parameters.values())
+        thawed = any(not one.frozen and not self.facts[at][2] for one, at in self._parameters.values())
         walk = Walk(self, input_gradient or thawed)
         for at, dy in seeds:
             walk.add(at, dy)
+        gradients, needed, add = walk.gradients, walk.needed, walk.add
         for operation in reversed(self.operations):
-            operation.back(walk)
+            if operation.__class__ is not tuple:
+                operation.back(walk)
+                continue
+            rows, at, parents, given, options, result = operation
+            dy = gradients[at]
+            if dy is None:
+                continue
+            gradients[at] = None
+            for place, parent in parents:
+                if needed[parent]:
+                    add(parent, rows[place](dy, result, *given, **options))
         for parameter, at in self._parameters.values():
             gradient = walk.gradients[at]
             if gradient is not None and not parameter.frozen:
@@ -126,23 +109,24 @@ class Walk:
     """One way back through a trace: the gradients found so far, by number."""
 
     def __init__(self, trace: Trace, input_gradient: bool) -> None:
-        count = len(trace.shapes)
+        count = len(trace.facts)
         self.gradients: list[Any] = [None] * count
-        self.needed: Sequence[bool] = [True] * count if input_gradient else trace.trains
+        self.needed: Sequence[bool] = [input_gradient or trains for _, _, trains in trace.facts]
         self.input_gradient = input_gradient
-        self._shapes, self._dtypes = trace.shapes, trace.dtypes
+        self._facts = trace.facts
         self._own = bytearray(count)  # whether the gradient is an array that nobody else holds
 
     def add(self, at: int, gradient: Any) -> None:
         """Add to the gradient of a number; what was spread out by broadcasting is summed."""
-        if gradient is None:
-            return
         if gradient.__class__ is not np.ndarray:
+            if gradient is None:
+                return
             gradient = np.asarray(gradient)
-        if gradient.shape != self._shapes[at]:
-            gradient = unbroadcast(gradient, self._shapes[at])
-        if gradient.dtype is not self._dtypes[at]:
-            gradient = gradient.astype(self._dtypes[at], copy=False)
+        shape, dtype, _ = self._facts[at]
+        if gradient.shape != shape:
+            gradient = unbroadcast(gradient, shape)
+        if gradient.dtype is not dtype:
+            gradient = gradient.astype(dtype, copy=False)
         had = self.gradients[at]
         if had is None:
             self.gradients[at] = gradient
@@ -152,11 +136,14 @@ class Walk:
             self.gradients[at] = np.asarray(had + gradient)
             self._own[at] = True
 
+    def shape(self, at: int) -> tuple[int, ...]:
+        return self._facts[at][0]
+
     def place(self, at: int) -> np.ndarray:
         """The gradient of a number as an array to add to."""
         had = self.gradients[at]
         if had is None:
-            had = self.gradients[at] = np.zeros(self._shapes[at], self._dtypes[at])
+            had = self.gradients[at] = np.zeros(*self._facts[at][:2])
         elif not self._own[at]:
             had = self.gradients[at] = had.copy()
         self._own[at] = True

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from .. import _tracing
 from .._tracing import here
 from .._validate import plain_array
-from ._trace import DETACHED, Operation, Trace, Walk
+from ._trace import DETACHED, Trace, Walk
 
 _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
 MANY = 2**31  # arguments of a function that takes any number
@@ -231,6 +232,9 @@ def _operand(value: Any) -> Any:
     return np.array(value) if value.__class__ is list or value.__class__ is tuple else kept(value)
 
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
 class Function:
     """A row of the table: a function with one result, and for each argument the derivative with respect to it.
 
@@ -248,49 +252,70 @@ class Function:
     def __call__(self, *args: Any, **options: Any) -> Any:
         if options or len(args) > self.most:
             args, options = self._sorted(args, options)
+        return self.record(args, options)
+
+    def record(self, args: Sequence[Any], options: Any = _NONE) -> Any:
+        """The call, once its arguments are known to be such as the derivatives know."""
         trace, constants = None, False
         values, parents, rows = [], [], self.rows
-        for place, one in enumerate(args):
-            if one.__class__ is Traced:
+        place = 0
+        for one in args:
+            kind = one.__class__
+            if kind is Traced:
                 if one._trace is not trace:
                     trace = one._trace
                     if here.trace is not trace:
                         check_here(trace)
-                if place >= len(rows) or rows[place] is None:
-                    raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
                 values.append(one._value)
                 parents.append((place, one._at))
             else:
                 values.append(one)
-                if one.__class__ is not float and one.__class__ is not int:
+                if kind is not float and kind is not int:
                     constants = True
-                    if isinstance(one, np.ndarray) and one.__class__ is not np.ndarray:
-                        plain_array(f"{title(self.function)}, argument {place + 1}", one)  # refuses masked ones
-        y = self.function(*values, **options)
+            place += 1
         if trace is None:
-            return y
+            return self.function(*values, **options)
+        if constants:
+            self._check_constants(values)
+        y = self.function(*values, **options)
+        if y.__class__ is not np.ndarray or y.dtype.kind != "f":
+            self._check_result(y)
+        facts = trace.facts
+        needs = False
+        for place, at in parents:
+            needs = needs or facts[at][2]
+            if place >= len(rows) or rows[place] is None:
+                raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
+        at = len(facts)
+        facts.append((y.shape, y.dtype, needs))
+        if self.linear:
+            trace.operations.append((rows, at, parents, (None,) * len(values), options, None))
+        else:
+            if constants:
+                values = self._as_kept(args, values)
+            trace.operations.append((rows, at, parents, values, options, y))
+        return Traced(trace, at, y)
+
+    def _check_constants(self, values: Sequence[Any]) -> None:
+        for place, one in enumerate(values):
+            if isinstance(one, np.ndarray) and one.__class__ is not np.ndarray:
+                plain_array(f"{title(self.function)}, argument {place + 1}", one)  # refuses those with a mask
+
+    def _check_result(self, y: Any) -> None:
         if not isinstance(y, (np.ndarray, np.generic)):
             raise TypeError(f"{title(self.function)}: gave {type(y).__name__}, expected an array or a number of NumPy")
         if y.dtype.kind != "f":
             raise TypeError(f"{title(self.function)}: gives {y.dtype} of a traced array, expected real numbers")
-        if len(parents) == 1:
-            needs = trace.trains[parents[0][1]]
-        else:
-            needs = True in [trace.trains[at] for _, at in parents]
-        at = trace.number(y, needs)
-        if self.linear:
-            trace.operations.append(Operation(rows, at, parents, (None,) * len(values), options, None))
-        else:
-            if constants:
-                known = {place for place, _ in parents}
-                values = [
-                    one if place in known
-                    else _operand(one) if place < len(rows) and rows[place] is not None
-                    else kept(one)
-                    for place, one in enumerate(values)
-                ]  # fmt: skip
-            trace.operations.append(Operation(rows, at, parents, values, options, y))
-        return Traced(trace, at, y)
+
+    def _as_kept(self, args: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+        """The arguments as the record keeps them."""
+        rows = self.rows
+        return [
+            value if one.__class__ is Traced
+            else _operand(one) if place < len(rows) and rows[place] is not None
+            else kept(one)
+            for place, (one, value) in enumerate(zip(args, values, strict=True))
+        ]  # fmt: skip
 
     def _sorted(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What is differentiated in its place, though it was given by name; refused what no derivative knows."""
@@ -318,7 +343,9 @@ def _gather(x: Traced, key: Any) -> Traced:
     if key.__class__ in (tuple, list, Traced) and traced_in(key) is not None:
         raise TypeError(f"an index that is traced would be a constant: {DETACHED}")
     value = x._value[key]
-    at = trace.number(value, trace.trains[x._at])
+    facts = trace.facts
+    at = len(facts)
+    facts.append((value.shape, value.dtype, facts[x._at][2]))
     trace.operations.append(_Gathering(at, x._at, key if key.__class__ in (int, slice) else kept(key)))
     return Traced(trace, at, value)
 
@@ -330,6 +357,10 @@ class _Gathering:
 
     def __init__(self, at: int, parent: int, key: Any) -> None:
         self.at, self.parent, self.key = at, parent, key
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        return (self.parent,)
 
     def back(self, walk: Walk) -> None:
         dy = walk.gradients[self.at]
@@ -364,15 +395,21 @@ def add_operators() -> None:
         "eq": np.equal, "ne": np.not_equal,
     }  # fmt: skip
     for name, function in both.items():
-        setattr(Traced, f"__{name}__", _left(TABLE[function]))
-        setattr(Traced, f"__r{name}__", _right(TABLE[function]))
-    for name, function in {**one, **compared}.items():
-        setattr(Traced, f"__{name}__", _left(TABLE[function]))
+        setattr(Traced, f"__{name}__", _left(function))
+        setattr(Traced, f"__r{name}__", _right(function))
+    for name, function in one.items():
+        setattr(Traced, f"__{name}__", _alone(function))
+    for name, function in compared.items():
+        setattr(Traced, f"__{name}__", _left(function))
 
 
-def _left(row: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, *others: row(self, *others)
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self: TABLE[function](self)
 
 
-def _right(row: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: row(other, self)
+def _left(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: TABLE[function](self, other)
+
+
+def _right(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: TABLE[function](other, self)

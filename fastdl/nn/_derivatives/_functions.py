@@ -50,11 +50,12 @@ class Several:
     def __init__(self, function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
         self.function, self.differentiated, self.results, self.back = function, differentiated.split(), results, back
         self.signature = inspect.signature(function)
+        parameters = self.signature.parameters.values()
+        self.defaults = {one.name: one.default for one in parameters}
+        self.places = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = bound.arguments
+        given = self._by_name(args, kwargs)
         trace = _tracing.current()
         for one in given.values():
             _check_all_here(one)
@@ -70,7 +71,7 @@ class Several:
         results = list(found) if isinstance(found, tuple) else [found]
         leaves = {name: floats_of(given.get(name)) for name in self.differentiated}
         parents = [one._at if one.__class__ is Traced else None for own in leaves.values() for one in own]
-        trains = any(at is not None and trace.trains[at] for at in parents)
+        trains = any(at is not None and trace.facts[at][2] for at in parents)
         numbers: list[int | None] = []
         shown = list(results)
         for k, one in enumerate(results):
@@ -95,6 +96,17 @@ class Several:
         if not isinstance(found, tuple):
             return shown[0]
         return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
+
+    def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """All arguments; what inspect gives, which is slow, where they do not fit."""
+        given = {**self.defaults, **dict(zip(self.places, args, strict=False)), **kwargs}
+        fits = len(args) <= len(self.places) and not any(name in kwargs for name in self.places[: len(args)])
+        missing = any(one is inspect.Parameter.empty for one in given.values())
+        if not fits or len(given) != len(self.defaults) or missing:
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+        return given
 
 
 def _apart(found: Any, count: int) -> Sequence[Any]:

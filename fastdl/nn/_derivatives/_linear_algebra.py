@@ -1,5 +1,7 @@
 """Products of arrays, and functions of matrices."""
 
+import functools
+
 import numpy as np
 
 from ._table import composed, row, row_of_many
@@ -89,10 +91,12 @@ composed(np.tensordot, _tensordot)
 def _einsum(subscripts, *operands, optimize=False):
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
-    inputs, output = _explicit(subscripts, [np.ndim(one) for one in operands])
-    return _EINSUM(*operands, subscripts=subscripts, inputs=inputs, output=output, optimize=optimize)
+    inputs, output = _explicit(subscripts, tuple([np.ndim(one) for one in operands]))
+    options = {"subscripts": subscripts, "inputs": inputs, "output": output, "optimize": optimize}
+    return _EINSUM.record(operands, options)
 
 
+@functools.lru_cache(maxsize=256)
 def _explicit(subscripts, ndims):
     """The labels of each operand and of the result, ``...`` and what is left out spelled out."""
     given, arrow, output = subscripts.replace(" ", "").partition("->")
@@ -107,21 +111,19 @@ def _explicit(subscripts, ndims):
     if not arrow:
         own = sorted(label for label in set(given.replace("...", "").replace(",", "")) if given.count(label) == 1)
         output = spelled + "".join(own)
-    return full, output.replace("...", spelled)
+    return tuple(full), output.replace("...", spelled)
 
 
 def _einsum_of(place, dy, y, *operands, subscripts, inputs, output, optimize):
     """The same sum with dy in the operand's place."""
     own, shape = inputs[place], np.shape(operands[place])
-    labels = "".join(dict.fromkeys(own))
-    others = [(inputs[k], one) for k, one in enumerate(operands) if k != place]
-    known = set(output).union(*[set(one) for one, _ in others])
-    summed = "".join(label for label in labels if label in known)
-    terms = ",".join([output, *[one for one, _ in others]])
-    gradient = np.einsum(f"{terms}->{summed}", dy, *[one for _, one in others], optimize=optimize)
+    expression, labels, summed = _without(place, inputs, output)
+    gradient = np.einsum(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
+    if summed == own:
+        return gradient
     sizes = dict(zip(own, shape, strict=True))
     if summed != labels:  # summed over with nothing beside it: dy at each of its elements
-        index = tuple(slice(None) if label in known else None for label in labels)
+        index = tuple(slice(None) if label in summed else None for label in labels)
         sizes |= dict(zip(summed, gradient.shape, strict=True))
         gradient = np.broadcast_to(gradient[index], [sizes[label] for label in labels])
     if labels == own:
@@ -129,6 +131,16 @@ def _einsum_of(place, dy, y, *operands, subscripts, inputs, output, optimize):
     total = np.zeros(shape, dy.dtype)  # a label twice: the diagonal
     np.einsum(f"{own}->{labels}", total)[...] = gradient
     return total
+
+
+@functools.lru_cache(maxsize=256)
+def _without(place, inputs, output):
+    """The sum that gives the gradient, the operand's labels, and those of them that it has."""
+    labels = "".join(dict.fromkeys(inputs[place]))
+    others = inputs[:place] + inputs[place + 1 :]
+    known = set(output).union(*[set(one) for one in others])
+    summed = "".join(label for label in labels if label in known)
+    return f"{','.join([output, *others])}->{summed}", labels, summed
 
 
 _EINSUM = row_of_many(

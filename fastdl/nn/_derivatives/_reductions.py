@@ -13,9 +13,14 @@ def _spread(dy, x, axis, keepdims):
 
 def _kept(dy, x, axis, keepdims):
     """dy, or y, with the axes that were reduced, at size 1."""
-    if keepdims or axis is None or x.ndim == 0:
-        return np.reshape(dy, (1,) * x.ndim) if not keepdims else dy
-    return np.expand_dims(dy, axis)
+    if keepdims:
+        return dy
+    if axis is None or x.ndim == 0:
+        return np.reshape(dy, (1,) * x.ndim)
+    shape = list(x.shape)
+    for one in axis if axis.__class__ is tuple else (axis,):
+        shape[one] = 1
+    return np.reshape(dy, shape)
 
 
 def _count(x, y):

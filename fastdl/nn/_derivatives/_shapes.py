@@ -1,9 +1,12 @@
 """Functions that move elements: the gradient moves back."""
 
+import itertools
+
 import numpy as np
 
-from .._traced import TABLE, Function, Traced, plain, traced_in
-from ._table import composed, constant, row, row_of_many
+from ... import _tracing
+from .._traced import TABLE, Function, Traced, check_here, plain, traced_in
+from ._table import composed, constant, row
 
 
 def _back(dy, y, a, *args, **options):
@@ -11,14 +14,19 @@ def _back(dy, y, a, *args, **options):
     return np.reshape(dy, a.shape)
 
 
-for _shaper in (np.reshape, np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
+def _to_shape(a, shape):
+    return a.reshape(shape)
+
+
+_RESHAPE = Function(_to_shape, (lambda dy, y, a, shape: dy.reshape(a.shape),), ("a", "shape"), 2)
+for _shaper in (np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
     row(_shaper, _back)
 row(np.ravel, lambda dy, y, a: np.reshape(dy, a.shape))
 
 
 def _reshape(a, shape=None, order="C", *, newshape=None):
     _check_order(order)
-    return _RESHAPE(a, newshape if shape is None else shape)
+    return _RESHAPE.record((a, newshape if shape is None else shape))
 
 
 def _check_order(order):
@@ -37,7 +45,6 @@ def _ravel(a, order="C"):
 composed(np.ravel, _ravel)
 
 
-_RESHAPE = TABLE[np.reshape]
 composed(np.reshape, _reshape)
 
 
@@ -165,7 +172,7 @@ composed(np.trace, lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, o
 def _where(condition, *given):
     if not given:
         return np.where(plain(condition))
-    return _CHOICE(plain(condition), *given)
+    return _CHOICE.record((plain(condition), *given))
 
 
 _CHOICE = row(
@@ -174,30 +181,67 @@ _CHOICE = row(
     lambda dy, y, condition, x, y_: np.where(condition, dy, 0),
     lambda dy, y, condition, x, y_: np.where(condition, 0, dy),
 )
-_CHOICE.most = 3
 composed(np.where, _where)
 
 
 # ---- several arrays into one, one into several --------------------------------------------------------------
-def _part(place, dy, y, *arrays, axis=0):
-    """What of dy stands where an array went."""
-    if axis is None:
-        start = sum(np.size(one) for one in arrays[:place])
-        return dy[start : start + np.size(arrays[place])].reshape(np.shape(arrays[place]))
-    start = sum(np.shape(one)[axis] for one in arrays[:place])
-    size = np.shape(arrays[place])[axis]
-    return dy[(slice(None),) * (axis % dy.ndim) + (slice(start, start + size),)]
+class _Joined:
+    """Arrays one after the other, or side by side, on the record: each gets back its part of dy."""
+
+    __slots__ = ("at", "axis", "ends", "parents", "places")
+
+    def __init__(self, at, axis, places, parents, ends):
+        self.at, self.axis, self.places, self.parents, self.ends = at, axis, places, parents, ends
+
+    def back(self, walk):
+        dy = walk.gradients[self.at]
+        if dy is None:
+            return
+        walk.gradients[self.at] = None
+        ends = self.ends
+        lead = (slice(None),) * (self.axis % dy.ndim if self.axis is not None else 0)
+        for place, parent in zip(self.places, self.parents, strict=True):
+            if walk.needed[parent]:
+                part = dy[(*lead, place if ends is None else slice(ends[place], ends[place + 1]))]
+                walk.add(parent, part if self.axis is not None else part.reshape(walk.shape(parent)))
 
 
-def _layer(place, dy, y, *arrays, axis=0):
-    return dy[(slice(None),) * (axis % dy.ndim) + (place,)]
+def _joined(function, arrays, axis):
+    """np.concatenate or np.stack, recorded."""
+    trace = _tracing.current()
+    arrays = arrays if arrays.__class__ is list else list(arrays)
+    values, places, parents = [], [], []
+    needs = False
+    for place, one in enumerate(arrays):
+        if one.__class__ is Traced:
+            if one._trace is not trace:
+                check_here(one._trace)
+            values.append(one._value)
+            places.append(place)
+            parents.append(one._at)
+            needs = needs or trace.facts[one._at][2]
+        else:
+            values.append(one)
+    y = function(values, axis)
+    ends = None
+    if function is np.concatenate:
+        sizes = [one.size for one in values] if axis is None else [np.shape(one)[axis] for one in values]
+        ends = [0, *itertools.accumulate(sizes)]
+    at = trace.number(y, needs)
+    trace.operations.append(_Joined(at, axis, places, parents, ends))
+    return Traced(trace, at, y)
 
 
-_JOIN = row_of_many(lambda *arrays, axis=0: np.concatenate(arrays, axis), _part, "axis")
-_STACK = row_of_many(lambda *arrays, axis=0: np.stack(arrays, axis), _layer, "axis")
-_JOIN.names = _STACK.names = ("axis",)
-composed(np.concatenate, lambda arrays, axis=0: _JOIN(*arrays, axis=axis))
-composed(np.stack, lambda arrays, axis=0: _STACK(*arrays, axis=axis))
+def _concatenate(arrays, axis=0):
+    return _joined(np.concatenate, arrays, axis)
+
+
+def _stack(arrays, axis=0):
+    return _joined(np.stack, arrays, axis)
+
+
+composed(np.concatenate, _concatenate)
+composed(np.stack, _stack)
 composed(np.vstack, lambda tup: np.concatenate([np.atleast_2d(one) for one in tup]))
 
 
@@ -296,15 +340,15 @@ constant(
 
 # ---- an array's methods -------------------------------------------------------------------------------------
 def _method(function):
-    return lambda self, *args, **options: function(self, *args, **options)
+    return lambda self, *args, **options: TABLE[function](self, *args, **options)
 
 
 def _of_shape(self, *shape, **options):
-    return np.reshape(self, shape[0] if len(shape) == 1 else shape, **options)
+    return TABLE[np.reshape](self, shape[0] if len(shape) == 1 else shape, **options)
 
 
 def _of_axes(self, *axes):
-    return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+    return TABLE[np.transpose](self, axes[0] if len(axes) == 1 else axes or None)
 
 
 _CAST: Function = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
