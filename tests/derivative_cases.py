@@ -1,6 +1,6 @@
 """For every row of the table of derivatives a call to try it with: arrays that are differentiated, and the call.
 
-A row without a case fails tests/test_derivatives.py.
+A row without a case fails tests/test_derivative_table.py.
 """
 
 import numpy as np
