@@ -5,11 +5,12 @@
 
 from ._batches import ArrayBatches
 from ._callbacks import Callback, EarlyStopping, SaveBest
+from ._examples import Examples
 from ._fit import evaluate, fit
 from ._history import History
 from ._run import Run
 
-__all__ = ["ArrayBatches", "Callback", "EarlyStopping", "History", "Run", "SaveBest", "evaluate", "fit"]
+__all__ = ["ArrayBatches", "Callback", "EarlyStopping", "Examples", "History", "Run", "SaveBest", "evaluate", "fit"]
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from ._callbacks import Callback
 from ._held import refuse_held
 
 _HOOKS = [name for name in vars(Callback) if not name.startswith("_")]
-_PAIRS = "an iterable of (inputs, targets), such as [(x, y)] or fd.training.ArrayBatches(x, y, batch_size)"
+_PAIRS = "(x, y), arrays or lists of examples, or an iterable of (inputs, targets)"
 
 
 def check_run(
@@ -118,9 +118,8 @@ def check_loss(loss: Any, count: Any) -> None:
 
 def check_batches(name: str, batches: Any, epochs: int) -> None:
     """Refuse what gives no batches, or gives them once where they are read more often; 0 epochs ask for less."""
-    pairs = isinstance(batches, tuple) and len(batches) == 2 and all(hasattr(one, "shape") for one in batches)
-    if pairs or isinstance(batches, (np.ndarray, Mapping, str, bytes)):
-        raise TypeError(f"{name}: got {'two arrays' if pairs else _kind(batches)}, expected {_PAIRS}")
+    if isinstance(batches, (np.ndarray, Mapping, str, bytes)):
+        raise TypeError(f"{name}: got {_kind(batches)}, expected {_PAIRS}")
     if not isinstance(batches, Iterable) and not hasattr(batches, "iterate") and not hasattr(batches, "__getitem__"):
         raise TypeError(f"{name}: got {_kind(batches)}, expected {_PAIRS}")
     if isinstance(batches, type):

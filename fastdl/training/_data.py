@@ -1,7 +1,7 @@
 """What comes out of batches: pairs, as arrays, how many targets they hold, and where they are not finite."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def pair(batch: Any, name: str, number: int) -> tuple[Any, Any]:
     """
     if batch.__class__ is tuple and len(batch) == 2:
         x, y = batch
-        if x.__class__ is np.ndarray and y.__class__ is np.ndarray:
+        if x.__class__ is np.ndarray and y.__class__ in (np.ndarray, Ragged):
             return batch  # the rule
     where = f"{name}: got {{}} as batch {number}, expected (inputs, targets)"
     if isinstance(batch, (np.ndarray, Mapping, str, bytes, set)) or not isinstance(batch, Iterable):
@@ -36,7 +36,7 @@ def pair(batch: Any, name: str, number: int) -> tuple[Any, Any]:
 
 def as_arrays(tree: Any, name: str) -> Any:
     """`tree` with the tensors of other libraries (torch, jax) as arrays; all else as it is."""
-    if isinstance(tree, (np.ndarray, np.generic)):
+    if isinstance(tree, (np.ndarray, np.generic, Ragged)):
         return tree
     if hasattr(tree, "__dlpack__") and hasattr(tree, "__array__"):
         try:
@@ -50,8 +50,32 @@ def as_arrays(tree: Any, name: str) -> Any:
     return tree
 
 
+class Ragged(NamedTuple):
+    """Targets of sequences of different lengths, side by side: what stands past a sequence's end does not count."""
+
+    values: np.ndarray  # (T, B, ...)
+    lengths: np.ndarray  # (B,)
+
+
+def of_type(tree: Any, dtype: np.dtype) -> Any:
+    """A tree with its arrays of floats in the model's type; the rest, and what is in it already, as it is."""
+    if tree.__class__ is np.ndarray:
+        return tree if tree.dtype is dtype or tree.dtype.kind != "f" else tree.astype(dtype, copy=False)
+    if isinstance(tree, np.ndarray):
+        return tree
+    if tree.__class__ in (tuple, list):
+        return tree.__class__(of_type(one, dtype) for one in tree)
+    if tree.__class__ is dict:
+        return {key: of_type(one, dtype) for key, one in tree.items()}
+    if isinstance(tree, Ragged):
+        return Ragged(of_type(tree.values, dtype), tree.lengths)
+    return tree
+
+
 def size(targets: Any) -> int:
-    """Numbers in an array, or in all arrays of a tuple, list or dict of them."""
+    """Numbers in an array, or in all arrays of a tuple, list or dict of them; of ragged ones what is no padding."""
+    if targets.__class__ is Ragged:
+        return int(targets.lengths.sum()) * int(np.prod(targets.values.shape[2:]))
     if targets.__class__ is np.ndarray:
         return targets.size
     if isinstance(targets, Mapping):

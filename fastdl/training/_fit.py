@@ -13,6 +13,7 @@ from ._batches import Batch
 from ._batches import count as batches_of
 from ._callbacks import Callback, EarlyStopping
 from ._checkpoint import load_checkpoint, save_checkpoint
+from ._examples import from_pair, is_pair
 from ._history import History
 from ._interruption import Interruption
 from ._measured import Count, Loss, mean_loss
@@ -29,6 +30,9 @@ def fit(
     count: Count | None = None,
     epochs: int = 1,
     validation: Iterable[Batch] | None = None,
+    batch_size: int | None = None,
+    shuffle: bool | None = None,
+    seed: int | None = None,
     max_norm: float | None = None,
     accumulate: int = 1,
     carry_state: bool = False,
@@ -52,9 +56,12 @@ def fit(
         The model; left in training mode.
     optimizer
         From :mod:`fastdl.optim`, over ``model.parameters()``.
-    batches : iterable of (inputs, targets)
-        Iterated once per epoch, see :class:`ArrayBatches`. The inputs go to ``model.forward``, the targets to the
-        loss; both may be tuples, lists or dicts of arrays. Tensors of other libraries become arrays.
+    batches : tuple (x, y), or iterable of (inputs, targets)
+        A pair of arrays, examples first, or of lists of sequences, becomes :class:`Examples`: batches of `batch_size`,
+        turned to time first for models that read so. An iterable is iterated once per epoch, its batches taken as they
+        are (:class:`ArrayBatches`, a torch ``DataLoader``). The inputs go to ``model.forward``, the targets to the
+        loss; both may be tuples, lists or dicts of arrays. Tensors of other libraries become arrays. Floats of another
+        type become the model's.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         ``loss(outputs, targets) -> (value, gradient)``: the mean over the targets, and its gradient with
         respect to the outputs. The losses of this library return a :class:`fastdl.dense.LossValue`, which says how
@@ -65,8 +72,14 @@ def fit(
         not say what you mean). By default a loss that is a plain float counts all numbers in the targets.
     epochs : int, default 1
         Passes over the data; a resumed run counts those before the interruption.
-    validation : iterable of (inputs, targets), optional
-        Held-out batches; their mean loss is measured in evaluation mode after every epoch.
+    validation : tuple (x, y), or iterable of (inputs, targets), optional
+        Held-out data; their mean loss is measured in evaluation mode after every epoch.
+    batch_size : int, default 32
+        Examples a batch, of a pair (x, y) alone.
+    shuffle : bool, default True
+        Whether each epoch of a pair has an order of its own; held-out data stay in theirs.
+    seed : int, default 0
+        Seed of these orders.
     max_norm : float, optional
         Gradients are scaled down to this global 2-norm where theirs is larger (docs/norms.md 1.12).
     accumulate : int, default 1
@@ -161,8 +174,11 @@ def fit(
         checkpoint_every = integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
+    batches = from_pair("batches", batches, model, batch_size, shuffle, seed)
     _checks.check_batches("batches", batches, epochs)
     if validation is not None:
+        whole = batch_size if is_pair(validation) else None
+        validation = from_pair("validation", validation, model, whole, False if is_pair(validation) else None, None)
         _checks.check_batches("validation", validation, epochs)
     _checks.check_display(metadata, unit, loss_format)
 
@@ -246,8 +262,8 @@ def evaluate(
     ----------
     model : fastdl.nn.Module
         The model; its mode is restored afterwards.
-    batches : iterable of (inputs, targets)
-        The data.
+    batches : tuple (x, y), or iterable of (inputs, targets)
+        The data, as for :func:`fit`.
     loss : callable, default :func:`fastdl.softmax_cross_entropy`
         As for :func:`fit`.
     count : callable, optional
@@ -280,6 +296,7 @@ def evaluate(
     """
     _checks.check_model(model)
     _checks.check_loss(loss, count)
+    batches = from_pair("batches", batches, model, None, False if is_pair(batches) else None, None)
     _checks.check_batches("batches", batches, 0)
     return mean_loss(model, batches, loss, _checks.carries(model, carry_state), count)
 

@@ -11,7 +11,7 @@ from ..dense import LossValue
 from ..nn._modes import evaluating
 from ..nn._value_and_grad import differentiated
 from ._batches import Batch
-from ._data import counted, not_finite, pair, size
+from ._data import Ragged, counted, not_finite, of_type, pair, size
 from ._interruption import Interruption
 
 Loss = Callable[[Any, Any], tuple[float, Any]]
@@ -83,13 +83,22 @@ class Differentiated:
     def __call__(self, outputs: Any, targets: Any) -> Any:
         plain: Any = None
         if self._derived is None or self._counts:
-            plain = self.loss(outputs, targets)
+            plain = called(self.loss, outputs, targets)
             if not is_number(plain):
                 return plain
             self._counts = isinstance(plain, LossValue)
             self._derived = self._derived or differentiated("loss", self.loss)
-        value, gradient = self._derived(outputs, targets)
+        value, gradient = called(self._derived, outputs, targets)
         return (plain if self._counts else float(value)), gradient
+
+
+def called(loss: Callable[..., Any], outputs: Any, targets: Any) -> Any:
+    """What a loss gives; ragged targets go to it with their lengths."""
+    return (
+        loss(outputs, targets.values, lengths=targets.lengths)
+        if targets.__class__ is Ragged
+        else loss(outputs, targets)
+    )
 
 
 def is_number(result: Any) -> bool:
@@ -125,15 +134,16 @@ def mean_loss(
     For a `run`, one that is not finite is an error; otherwise it is what was measured.
     """
     targets: float = 0
+    dtype = model.parameters().dtype
     total, state, warned = 0.0, None, run is not None and run.warned
     with evaluating(model):
         for place, batch in enumerate(batches):
-            x, y = pair(batch, name, place + 1)
+            x, y = of_type(pair(batch, name, place + 1), dtype)
             if carry_state:
                 output, state = of_batch(name, place + 1, model.forward, x, state, return_state=True)
             else:
                 output = of_batch(name, place + 1, model.forward, x)
-            result = of_batch(name, place + 1, loss, output, y)
+            result = of_batch(name, place + 1, called, loss, output, y)
             if is_number(result):
                 result = (result if isinstance(result, LossValue) else float(result)), None
             value, _, number, summed = measured(result, count, y)

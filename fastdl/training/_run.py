@@ -13,7 +13,7 @@ from ..nn._value_and_grad import Pull
 from . import _checks
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched_loss
-from ._data import not_finite, pair, scaled, size
+from ._data import not_finite, of_type, pair, scaled, size
 from ._history import History
 from ._interruption import Interruption
 from ._measured import Count, Differentiated, Loss, measured, of_batch, reason_of, warn_empty
@@ -212,6 +212,7 @@ class Run:
         targets: float = 0
         loss, summed = 0.0, False
         for place, (x, y) in enumerate(group):
+            x, y = of_type(x, parameters.dtype), of_type(y, parameters.dtype)
             output = of_batch(name, first + place, self.forward, x)
             result = of_batch(name, first + place, self._differentiated, output, y)
             value, gradient, number, summed = measured(result, self.count, y)

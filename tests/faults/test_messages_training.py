@@ -9,7 +9,7 @@ from fastdl.training import ArrayBatches, Callback, EarlyStopping, SaveBest, eva
 
 X = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
 Y = (X[:, :1] * 2).astype(np.float32)
-PAIRS = r"expected an iterable of \(inputs, targets\), such as \[\(x, y\)\] or fd\.training\.ArrayBatches"
+PAIRS = r"expected \(x, y\), arrays or lists of examples, or an iterable of \(inputs, targets\)"
 
 
 def setup():
@@ -45,12 +45,13 @@ def plateau():
 CASES = {
     "a generator": ({"validation": (pair for pair in [(X, Y)]), "epochs": 3}, ValueError, "validation: got an iterator, which can be read once"),
     "no validation": ({"validation": []}, ValueError, "validation: gave nothing"),
-    "validation that is none": ({"validation": 3}, TypeError, "validation: got int, expected an iterable"),
-    "a pair as validation": ({"validation": (X, Y)}, TypeError, f"validation: got two arrays, {PAIRS}"),
+    "validation that is none": ({"validation": 3}, TypeError, "validation: got int, expected .x, y."),
+    "a pair as validation": ({"validation": (X, Y[:3])}, ValueError, r"validation\[1\]: got 3 examples, expected 8, as many as of x"),
     "a bad validation batch": ({"validation": [(X, Y, Y)]}, ValueError, r"validation: got 3 parts as batch 1, expected \(inputs, targets\)"),
     "no batches": ({"batches": []}, ValueError, "batches: gave nothing"),
     "a used up iterator": ({"batches": iter([])}, ValueError, "batches: gave nothing in epoch 1"),
-    "a pair": ({"batches": (X, Y)}, TypeError, f"batches: got two arrays, {PAIRS}"),
+    "a pair": ({"batches": (X, Y[:3])}, ValueError, r"batches\[1\]: got 3 examples, expected 8, as many as of x"),
+    "a size of batches": ({"batch_size": 3}, ValueError, r"batch_size: got 3, expected None, since batches \(\w+\) makes its own"),
     "an array": ({"batches": X}, TypeError, f"batches: got an array, {PAIRS}"),
     "a dict": ({"batches": {"x": X}}, TypeError, f"batches: got dict, {PAIRS}"),
     "a class": ({"batches": ArrayBatches}, TypeError, "batches: got the class ArrayBatches"),
@@ -116,7 +117,6 @@ def test_evaluate_names_its_arguments():
     model, _ = setup()
     for arguments, options, reason in (
         ((3, [(X, Y)]), {}, "model: got int"),
-        ((model, (X, Y)), {}, "batches: got two arrays"),
         ((model, 3), {}, "batches: got int"),
         ((model, [(X, Y)]), {"loss": "mse"}, "loss: got 'mse'"),
         ((model, [(X, Y)]), {"loss": lambda z, y: "1.0"}, "loss: got str"),
