@@ -16,8 +16,8 @@ from cases import table
 import fastdl as fd
 from fastdl._dispatch import kernels
 
-TOPICS = ["curvature", "dense", "dropout", "norms", "optim", "optim_adaptive", "random", "recurrent"]
-TOPICS += ["sequence", "sequence_attention"]
+TOPICS = ["convolution", "curvature", "dense", "dropout", "normalization", "norms", "optim", "optim_adaptive"]
+TOPICS += ["pooling", "random", "recurrent", "sequence", "sequence_attention"]
 WITHOUT_CASE = {"exp_nonpositive", "cells"}  # which only tests call, or an import
 _libc = ctypes.CDLL(None, use_errno=True)
 _held = []
