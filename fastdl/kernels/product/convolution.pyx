@@ -293,7 +293,7 @@ cdef void _convolve(cython.floating* result, const Pass* o, Py_ssize_t me, Py_ss
 cdef void _rows(
     cython.floating* c, Py_ssize_t c_row, const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, const Pass* o,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(c), inputs = o.inputs // o.groups, outputs = o.outputs // o.groups, g, run
+    cdef Py_ssize_t nr = panel_width(c), inputs = o.inputs // o.groups, outputs = o.outputs // o.groups, _g, run
     cdef Py_ssize_t runs = 1 if o.dilation == 1 and o.groups == 1 else o.taps, depth = o.taps // runs * inputs
     cdef Py_ssize_t panel = o.taps * inputs * nr
     cdef const cython.floating* start = <const cython.floating*> o.start
@@ -301,7 +301,7 @@ cdef void _rows(
     if o.inputs == o.groups and o.outputs == o.groups:
         _channels(c, c_row, a, a_row, rows, o)
         return
-    for g in range(o.groups):
+    for _g in range(o.groups):
         for run in range(runs):
             product(c, c_row, strided(a + run * o.dilation * o.inputs, a_row, 1),
                     strided(W + run * depth * nr, nr, panel),
@@ -318,8 +318,8 @@ cdef void _channels(
     cdef const cython.floating* start = <const cython.floating*> o.start
     cdef const cython.floating* W = <const cython.floating*> o.panels
     cdef const cython.floating* x
-    cdef Py_ssize_t columns = o.outputs, r, k, j
-    for r in range(rows):
+    cdef Py_ssize_t columns = o.outputs, _r, k, j
+    for _r in range(rows):
         for j in range(columns):
             c[j] = 0 if start is NULL else start[j]
         for k in range(o.taps):
@@ -451,10 +451,10 @@ cdef inline void _add_rows(
 ) noexcept nogil:
     """db += dy, one thread's share of the columns."""
     cdef const cython.floating* dy = <const cython.floating*> o.dy + (p.t * o.batch + p.b) * o.outputs
-    cdef Py_ssize_t r, j
+    cdef Py_ssize_t _r, j
     if db is NULL:
         return
-    for r in range(p.count):
+    for _r in range(p.count):
         for j in range(o.outputs * me // team, o.outputs * (me + 1) // team):
             db[j] = db[j] + dy[j]
         dy += o.batch * o.outputs

@@ -1,6 +1,6 @@
 """Pooling over time: the largest or the mean of a window of steps, feature by feature.
 
-A thread takes features of one sequence or several, so that what overlapping windows add to a gradient is added in order.
+A thread takes features of one sequence or several: so what overlapping windows add to a gradient is added in order.
 """
 cimport cython
 cimport numpy as cnp
