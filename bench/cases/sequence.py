@@ -76,7 +76,8 @@ def _convolution(variant: str, **options: Any) -> None:
         return [normals(dtype, steps, batch, inputs), normals(dtype, TAPS, wide, columns, seed=1)]
 
     def settings(x: np.ndarray) -> dict[str, Any]:
-        return options | ({"groups": x.shape[2]} if depthwise else {})
+        ends = {"lengths": len(x) - integers(len(x) // 2 + 1, x.shape[1])} if variant == "ragged" else {}
+        return options | ends | ({"groups": x.shape[2]} if depthwise else {})
 
     @case("sequence", "conv1d_forward", variant, **STEPS)
     def run_forward(dtype: np.dtype, **shape: int) -> Work:
@@ -107,6 +108,7 @@ def _convolution(variant: str, **options: Any) -> None:
 _convolution("", padding="same")
 _convolution("dilated", padding="causal", dilation=2)
 _convolution("depthwise", padding="same")
+_convolution("ragged", padding=1, stride=2)
 
 
 def _pool(name: str) -> None:

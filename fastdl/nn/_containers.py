@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._validate import flag, float_array, shown, written_as
-from ._backward import backward
+from ._backward import backward, needs_gradient
 from ._handing import check_lengths, check_state, parted, run
 from ._listed import Listed, layer_of, layers_of
 from ._module import Module
@@ -294,7 +294,8 @@ class Residual(Module):
             If no forward in training mode waits for it.
         """
         wanted, (shape, dtype) = flag("input_gradient", input_gradient), self._peek()
-        dy = float_array("dy", dy, shape, dtype)
+        if wanted or needs_gradient(self.layer):
+            dy = float_array("dy", dy, shape, dtype)
         dx = backward(self.layer, dy, wanted)
         self._pop()
         return dy + dx if wanted else None

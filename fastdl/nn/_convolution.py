@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import sequence
-from .._validate import flag, float_array, integer, whole_array
+from .._validate import flag, float_array, integer, lengths_array, whole_array
 from ..random import Generator, as_generator
 from ..sequence._windows import LONGEST, windows
 from ._layers import float_dtype
@@ -89,6 +89,9 @@ class _OverTime(Module, alone=True):
             If no forward in training mode waits for it.
         """
         wanted, (tape, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
+        if not (wanted or self._parameters):
+            self._pop()
+            return None
         T, B, C = shape
         dy = self._turned(float_array("dy", dy, (B, T, C) if self.batch_first else shape, dtype))
         self._pop()
@@ -234,7 +237,8 @@ class Conv1d(_OverTime, alone=True):
         return {name: getattr(self, name) for name in names} | {"lengths": lengths}
 
     def _function(self, x: np.ndarray, lengths: Any) -> tuple[np.ndarray, Any]:
-        lengths = None if lengths is None else np.array(lengths)  # until backward the batch may become another
+        if lengths is not None:  # a copy: until backward the batch may become another
+            lengths = lengths_array("lengths", lengths, x.shape[0], x.shape[1])
         W, b = self.weight._data, self.bias._data if self.has_bias else None
         return sequence.conv1d_forward(x, W, b, **self._options(lengths)), (x, lengths)
 

@@ -50,6 +50,9 @@ class _Affine(Module, alone=True):
             If no forward in training mode waits for it.
         """
         (tape, shape), wanted = self._peek(), flag("input_gradient", input_gradient)
+        if not (wanted or self._parameters):
+            self._pop()
+            return None
         dy = float_array("dy", dy, shape, self.dtype)
         self._pop()
         places, accumulate = claim_all(self._pair())

@@ -85,6 +85,10 @@ class Sequential(Listed):
         return_state = flag("return_state", return_state)
         if x.__class__ is not np.ndarray:
             x, lengths = parted(self, x, lengths)
+        if lengths is None and state is None and not return_state:  # the rule
+            for layer in self._children.values():
+                x = layer.forward(x)
+            return x
         check_lengths(self, lengths)
         if state is not None and not isinstance(state, (list, tuple)):
             raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")

@@ -100,9 +100,9 @@ class Flatten(Module, alone=True):
             If no forward in training mode waits for it.
         """
         wanted, (turned, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
-        dy = float_array("dy", dy, shape, dtype)
+        dx = np.moveaxis(float_array("dy", dy, shape, dtype).reshape(turned), 0, self.batch_dim) if wanted else None
         self._pop()
-        return np.moveaxis(dy.reshape(turned), 0, self.batch_dim) if wanted else None
+        return dx
 
     def lengths_after(self, lengths: Any) -> Any:
         """How long sequences (T, B, ...) are behind the layer.

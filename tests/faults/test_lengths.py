@@ -10,6 +10,8 @@ X, LOGITS, TAGS = F((4, 2, 3)), F((4, 2, 5)), np.ones((4, 2), np.int64)
 LABELS = np.array([[1, 2], [3, 1]])
 LSTM = fd.nn.LSTM(3, 4, rng=0, dtype=np.float64)
 GRU = fd.nn.GRU(3, 4, bidirectional=True, output="last", rng=0, dtype=np.float64)
+CONV = fd.nn.Conv1d(3, 3, 2, padding="causal", rng=0, dtype=np.float64)
+LINEAR = fd.nn.Linear(4, 3, rng=0, dtype=np.float64)
 DOT, ADDITIVE = fd.nn.DotAttention().eval(), fd.nn.AdditiveAttention(3, 3, 4, rng=0, dtype=np.float64).eval()
 WEIGHTS = [F((3, 16)), F((4, 16)), F(16)]
 CALLS = {
@@ -24,6 +26,15 @@ CALLS = {
     "additive_attention": lambda n: fd.additive_attention_forward(X, X, X, np.ones(3), n)[0],
     "DotAttention": lambda n: DOT.forward(X, X, n),
     "AdditiveAttention": lambda n: ADDITIVE.forward(X, X, n),
+    "conv1d_forward": lambda n: fd.conv1d_forward(X, np.ones((2, 3, 4)), lengths=n),
+    "max_pool1d_forward": lambda n: fd.max_pool1d_forward(X, 2, 1, lengths=n)[0],
+    "batch_norm_forward": lambda n: fd.batch_norm_forward(X, lengths=n)[0],
+    "Conv1d": lambda n: CONV.forward(X, lengths=n),
+    "AvgPool1d": lambda n: fd.nn.AvgPool1d(2).eval().forward(X, lengths=n),
+    "BatchNorm1d": lambda n: fd.nn.BatchNorm1d(3, dtype=np.float64).forward(X, lengths=n),
+    "Sequential": lambda n: (
+        fd.nn.Sequential(fd.nn.Residual(fd.nn.Sequential(CONV, LSTM, LINEAR))).eval().forward((X, n))
+    ),
     "last_step": lambda n: fd.last_step(X, n),
 }
 FUNCTIONS = [name for name in CALLS if name[0].islower() and name not in ("ctc_greedy_decode", "ctc_beam_search")]

@@ -27,6 +27,13 @@ def layers() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "DotAttention": (fd.nn.DotAttention(), (X, X)),
         "AdditiveAttention": (fd.nn.AdditiveAttention(4, 4, 2, rng=0), (X, X)),
         "LSTM": (fd.nn.LSTM(4, 4, rng=0), (X,)),
+        "LayerNorm": (fd.nn.LayerNorm((2, 4)), (X,)),
+        "BatchNorm1d": (fd.nn.BatchNorm1d(4), (X,)),
+        "Conv1d": (fd.nn.Conv1d(4, 4, 3, padding="same", rng=0), (X,)),
+        "MaxPool1d": (fd.nn.MaxPool1d(3, 1, 1), (X,)),
+        "AvgPool1d": (fd.nn.AvgPool1d(3, 1, 1), (X,)),
+        "Flatten": (fd.nn.Flatten(), (X,)),
+        "Residual": (fd.nn.Residual(fd.nn.Linear(4, 4, rng=0)), (X,)),
         "Sequential": (fd.nn.Sequential(fd.nn.Linear(4, 4, rng=0), fd.nn.Tanh()), (X,)),
     }
 

@@ -40,6 +40,12 @@ REFUSED = {
     "a step too few": lambda: fd.last_step(np.ones((0, 1, 1))),
     "a label": lambda: fd.ctc_loss(LOGITS, np.array([[3]])),
     "lengths": lambda: fd.dot_attention_forward(LOGITS, LOGITS, LOGITS, lengths=[9]),
+    "a row alone": lambda: fd.batch_norm_forward(ONES[:1]),
+    "an average of the wrong size": lambda: fd.batch_norm_forward(ONES, None, None, np.ones(2), np.ones(2)),
+    "a weight of another shape": lambda: fd.layer_norm_forward(ONES, np.ones(2)),
+    "a window too long": lambda: fd.max_pool1d_forward(LOGITS, 3),
+    "groups that do not fit": lambda: fd.conv1d_forward(LOGITS, np.ones((1, 3, 2)), groups=2),
+    "an overlap of gradients": lambda: fd.conv1d_backward(LOGITS, LOGITS, np.ones((1, 3, 3)), (LOGITS[:1], None)),
     "words": lambda: fd.random.philox([1, 2], [3]),
 }
 

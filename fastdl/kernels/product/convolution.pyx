@@ -11,7 +11,7 @@ from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
-from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, writes
+from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
 from ..ground._build cimport fd_barrier, FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, madd, panel_width
 from ._tile cimport FD_MR, pack_panel, pack_panel_transposed, pack_rows, product, strided
@@ -122,7 +122,7 @@ def work_size(x, W, tuple geometry, Py_ssize_t out_steps):
     cdef Conv o
     cdef int kind = float_kind(x)
     cdef Py_ssize_t nr = FD_NR_FLOAT if kind == cnp.NPY_FLOAT else FD_NR_DOUBLE
-    _describe(&o, x, W, geometry, None, 1)
+    _describe(&o, x, W, geometry, 1)
     o.out_steps = out_steps
     return _forward_size(&o, nr), _backward_size(&o, nr)
 
@@ -130,9 +130,8 @@ def work_size(x, W, tuple geometry, Py_ssize_t out_steps):
 # ---- doors ------------------------------------------------------------------------------------------------------
 
 
-cdef inline int _describe(Conv* o, object x, object W, tuple geometry, object lengths, int num_threads) except -1:
-    """The arrays and sizes that both passes have. geometry: (left, stride, dilation, groups). lengths: None, or those
-    of x and of y."""
+cdef inline int _describe(Conv* o, object x, object W, tuple geometry, int num_threads) except -1:
+    """The arrays and sizes that both passes have. geometry: (left, stride, dilation, groups)."""
     cdef int kind = float_kind(x)
     o.left, o.stride, o.dilation, o.groups = geometry
     o.steps, o.batch, o.inputs = extent(x, 0), extent(x, 1), extent(x, 2)
@@ -143,11 +142,19 @@ cdef inline int _describe(Conv* o, object x, object W, tuple geometry, object le
         raise ValueError(f"kernel: got {o.groups} groups, expected W to have them")
     o.x = reads(x, kind, o.steps * o.batch * o.inputs)
     o.W = reads(W, kind, o.taps * (o.inputs // o.groups) * o.outputs)
+    return 0
+
+
+cdef inline int _take_lengths(Conv* o, object lengths) except -1:
+    """None, or those of x and of y."""
+    fits(o.out_steps, 1)
     o.lengths = o.out_lengths = NULL
     if lengths is not None:
         before, after = lengths
         o.lengths = <const int64_t*> reads(before, cnp.NPY_INT64, o.batch)
         o.out_lengths = <const int64_t*> reads(after, cnp.NPY_INT64, o.batch)
+        within(o.lengths, o.batch, o.steps + 1)
+        within(o.out_lengths, o.batch, o.out_steps + 1)
     return 0
 
 
@@ -155,9 +162,9 @@ def conv1d_forward(x, W, b, tuple geometry, lengths, y, work, int num_threads):
     """y (out_steps, B, outputs) of x (steps, B, inputs) and W (taps, inputs of a group, outputs); None for no b."""
     cdef Conv o
     cdef int kind = float_kind(x)
-    _describe(&o, x, W, geometry, lengths, num_threads)
+    _describe(&o, x, W, geometry, num_threads)
     o.out_steps = extent(y, 0)
-    fits(o.out_steps, 1)
+    _take_lengths(&o, lengths)
     o.b, o.y = may_read(b, kind, o.outputs), writes(y, kind, o.out_steps * o.batch * o.outputs)
     cdef Py_ssize_t nr = FD_NR_FLOAT if kind == cnp.NPY_FLOAT else FD_NR_DOUBLE
     cdef void* work_ = writes(work, kind, _forward_size(&o, nr))
@@ -174,9 +181,9 @@ def conv1d_backward(dy, tuple operands, tuple gradients, tuple geometry, lengths
     x, W = operands
     dx, dW, db = gradients
     cdef int kind = float_kind(x)
-    _describe(&o, x, W, geometry, lengths, num_threads)
+    _describe(&o, x, W, geometry, num_threads)
     o.out_steps, o.add = extent(dy, 0), add
-    fits(o.out_steps, 1)
+    _take_lengths(&o, lengths)
     o.dy, o.dx = reads(dy, kind, o.out_steps * o.batch * o.outputs), may_write(dx, kind, o.steps * o.batch * o.inputs)
     o.dW = may_write(dW, kind, o.taps * (o.inputs // o.groups) * o.outputs)
     o.db = may_write(db, kind, o.outputs)
@@ -286,7 +293,7 @@ cdef void _convolve(cython.floating* result, const Pass* o, Py_ssize_t me, Py_ss
 cdef void _rows(
     cython.floating* c, Py_ssize_t c_row, const cython.floating* a, Py_ssize_t a_row, Py_ssize_t rows, const Pass* o,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = panel_width(c), inputs = o.inputs // o.groups, outputs = o.outputs // o.groups, g, run
+    cdef Py_ssize_t nr = panel_width(c), inputs = o.inputs // o.groups, outputs = o.outputs // o.groups, _g, run
     cdef Py_ssize_t runs = 1 if o.dilation == 1 and o.groups == 1 else o.taps, depth = o.taps // runs * inputs
     cdef Py_ssize_t panel = o.taps * inputs * nr
     cdef const cython.floating* start = <const cython.floating*> o.start
@@ -294,7 +301,7 @@ cdef void _rows(
     if o.inputs == o.groups and o.outputs == o.groups:
         _channels(c, c_row, a, a_row, rows, o)
         return
-    for g in range(o.groups):
+    for _g in range(o.groups):
         for run in range(runs):
             product(c, c_row, strided(a + run * o.dilation * o.inputs, a_row, 1),
                     strided(W + run * depth * nr, nr, panel),
@@ -311,8 +318,8 @@ cdef void _channels(
     cdef const cython.floating* start = <const cython.floating*> o.start
     cdef const cython.floating* W = <const cython.floating*> o.panels
     cdef const cython.floating* x
-    cdef Py_ssize_t columns = o.outputs, r, k, j
-    for r in range(rows):
+    cdef Py_ssize_t columns = o.outputs, _r, k, j
+    for _r in range(rows):
         for j in range(columns):
             c[j] = 0 if start is NULL else start[j]
         for k in range(o.taps):
@@ -444,10 +451,10 @@ cdef inline void _add_rows(
 ) noexcept nogil:
     """db += dy, one thread's share of the columns."""
     cdef const cython.floating* dy = <const cython.floating*> o.dy + (p.t * o.batch + p.b) * o.outputs
-    cdef Py_ssize_t r, j
+    cdef Py_ssize_t _r, j
     if db is NULL:
         return
-    for r in range(p.count):
+    for _r in range(p.count):
         for j in range(o.outputs * me // team, o.outputs * (me + 1) // team):
             db[j] = db[j] + dy[j]
         dy += o.batch * o.outputs

@@ -1,13 +1,13 @@
 """Pooling over time: the largest or the mean of a window of steps, feature by feature.
 
-A thread takes features of one sequence or several, so that what overlapping windows add to a gradient is added in order.
+A thread takes features of one sequence or several: so what overlapping windows add to a gradient is added in order.
 """
 cimport cython
 cimport numpy as cnp
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
 
-from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, writes
+from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
 from ..ground._build cimport FD_LEVEL
 
 cnp.import_array()
@@ -41,6 +41,8 @@ cdef inline int _describe(Pool* o, tuple geometry, object lengths, int num_threa
         before, after = lengths
         o.lengths = <const int64_t*> reads(before, cnp.NPY_INT64, o.batch)
         o.out_lengths = <const int64_t*> reads(after, cnp.NPY_INT64, o.batch)
+        within(o.lengths, o.batch, o.steps + 1)
+        within(o.out_lengths, o.batch, o.out_steps + 1)
     return 0
 
 
@@ -123,17 +125,25 @@ cdef void _largest(
     cdef Py_ssize_t low, high, k, j, row = o.batch * o.features
     cdef const cython.floating* x
     cdef int32_t* best = o.best + t * row + at
-    cdef bint more
+    cdef int32_t which, old, keeps
+    cdef cython.floating most, value
     _window(o, t, end, &low, &high)
+    x = <const cython.floating*> o.x + (t * o.stride - o.padding + low * o.dilation) * row + at
     for j in range(n):
-        best[j] = -1
+        best[j] = <int32_t> low if low < high else -1
+    for j in range(n):
         y[j] = 0
-    for k in range(low, high):
-        x = <const cython.floating*> o.x + (t * o.stride - o.padding + k * o.dilation) * row + at
+    if low < high:
         for j in range(n):
-            more = (x[j] > y[j]) | (x[j] != x[j]) | (k == low)
-            y[j] = x[j] if more else y[j]
-            best[j] = <int32_t> k if more else best[j]
+            y[j] = x[j]
+    for k in range(low + 1, high):
+        x += o.dilation * row
+        which = <int32_t> k
+        for j in range(n):  # what is chosen from is loaded before, so that the loop becomes vectors
+            value, most, old = x[j], y[j], best[j]
+            keeps = (value <= most) | ((most != most) & (value == value))
+            best[j] = old if keeps else which
+            y[j] = most if keeps else value
 
 
 cdef inline Py_ssize_t _divisor(const Pool* o, Py_ssize_t t, Py_ssize_t end) noexcept nogil:
@@ -165,15 +175,19 @@ cdef void _spread(
     """The gradient of step t, to the largest of its window, or to all."""
     cdef Py_ssize_t low, high, k, j, row = o.batch * o.features
     cdef const cython.floating* dy = <const cython.floating*> o.dy + t * row + at
-    cdef const int32_t* best = o.best
+    cdef const int32_t* best = o.best + t * row + at
+    cdef int32_t which
+    cdef cython.floating value
     cdef cython.floating divisor = <cython.floating> _divisor(o, t, end)
     cdef cython.floating* to
     _window(o, t, end, &low, &high)
     for k in range(low, high):
         to = dx + (t * o.stride - o.padding + k * o.dilation) * row
-        if best is NULL:
+        if o.best is NULL:
             for j in range(n):
                 to[j] = to[j] + dy[j] / divisor
         else:
+            which = <int32_t> k
             for j in range(n):
-                to[j] = to[j] + (dy[j] if best[t * row + at + j] == k else 0)
+                value = dy[j]
+                to[j] = to[j] + (value if best[j] == which else 0)
