@@ -50,7 +50,7 @@ TASKS ?=
 SEEDS ?= 12
 MINUTES ?= 60
 JOBS ?= 2
-learning: $(STAMP)  ## Learn small lessons from every kind of first values (TASKS=copying SEEDS=3 MINUTES=10): docs/initial-weights.md
+learning: $(STAMP)  ## Learn small lessons from every kind of initial weights (TASKS=copying SEEDS=3 MINUTES=10): docs/initial-weights.md
 	$(BIN)/python bench/learning.py --tasks $(TASKS) --seeds $(SEEDS) --minutes $(MINUTES) --jobs $(JOBS)
 
 BASE ?=

@@ -59,10 +59,10 @@ class Reader:
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
     train_days, test_days = days(seed=0)
-    train = list(examples(train_days, 1_000 if options.short else 40_000, seed=1))
+    train = list(examples(train_days, 6_000 if options.short else 40_000, seed=1))
     test = list(examples(test_days, 200 if options.short else 4_000, seed=2))
     reader = Reader([row[2] for row in train], rng=0)
-    reader.fit(train, epochs=1 if options.short else 2, progress=not options.short)
+    reader.fit(train, epochs=2, progress=not options.short)
     read = reader.read(test)
     right = np.array([one == row[3] for one, row in zip(read, test, strict=True)])
     forms = np.array([row[1] for row in test])

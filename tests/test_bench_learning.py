@@ -1,4 +1,4 @@
-"""What is learnt from which first values: the lessons' data, that runs go on where they were stopped, and the table."""
+"""What is learnt from which initial weights: the lessons' data, that runs go on where they stopped, and the table."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""First values of recurrent layers, by the name of `init`."""
+"""Initial weights of recurrent layers, by the name of `init`."""
 
 import numpy as np
 import pytest

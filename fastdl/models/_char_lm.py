@@ -81,7 +81,7 @@ class CharLM(nn.Module):
         rng = random.as_generator(rng)
         self.embedding = nn.Embedding(len(vocabulary), embedding, rng=rng)
         between = dropout if layers > 1 else 0.0
-        # Of text torch's first values learn more than the layer's own in so many epochs: docs/recurrent.md.
+        # Of text torch's initial weights learn more than the layer's own in so many epochs: docs/recurrent.md.
         self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, dropout=between, init="torch", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, len(vocabulary), rng=rng)

@@ -35,7 +35,7 @@ class RNN(Stack):
         Two biases a layer as in torch, whose sum is b; "single" for one, as in Keras; False for none. An optimizer
         moves a sum of two at twice the rate of one.
     init : {"torch", "keras"}, default "torch"
-        First values: all U(-1/sqrt(H), 1/sqrt(H)); or W_x uniform (Glorot 2010), W_h orthogonal (Saxe 2014), b zero.
+        Initial weights: all U(-1/sqrt(H), 1/sqrt(H)); or W_x uniform (Glorot 2010), W_h orthogonal (Saxe 2014), b zero.
     nonlinearity : {"tanh", "relu"}, default "tanh"
         The function f.
     bidirectional : bool, default False
@@ -142,7 +142,7 @@ class LSTM(Stack):
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
     init : {"torch", "keras", "gers"}, default "keras"
-        First values. Keras' are those of :class:`RNN` with 1 for the forget gate's bias. Gers' (2000) are weights in
+        Initial weights. Keras' are those of :class:`RNN` with 1 for the forget gate's bias. Gers' (2000) are weights in
         (-0.2, 0.2) and biases by quarters of the units: -0.5, -1, -1.5, -2 of i and o, 0.5 to 2 of f, 0 of g. What was
         learnt from each is in docs/recurrent.md.
     proj_size : int, default 0

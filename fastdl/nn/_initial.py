@@ -31,7 +31,7 @@ _BLOCKS = 4
 
 
 class Initial(NamedTuple):
-    """Draws a layer's first values."""
+    """Draws a layer's initial weights."""
 
     init: str
     cell: Cell

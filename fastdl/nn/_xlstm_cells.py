@@ -32,7 +32,7 @@ class sLSTM(Stack):
         The forget gate: sigma(a_f), as in the authors' code, or exp(a_f).
     bias : bool, default True
     init : {"xlstm", "torch"}, default "xlstm"
-        First values: the authors', W_x normal of variance 2 / (5 I), W_h zero and b zero but for the forget gate's,
+        Initial weights: the authors', W_x normal of variance 2 / (5 I), W_h zero and b zero but for the forget gate's,
         which falls from 5 to -7 over the units of a head, so that some remember long and some forget; or all
         U(-1/sqrt(H), 1/sqrt(H)).
     candidate_dropout : float, default 0
