@@ -199,7 +199,7 @@ def _first(data: list[Any]) -> Any:
 
 def _sequences(name: str, data: list[Any]) -> Any:
     """A list of arrays: one array where all have one shape, otherwise sequences of different lengths."""
-    arrays = []
+    arrays: list[np.ndarray] = []
     for place, one in enumerate(data):
         array = plain_array(f"{name}[{place}]", np.asarray(one) if isinstance(one, (list, tuple)) else one)
         if array.dtype.kind not in "fiub" or array.ndim == 0:
@@ -256,17 +256,16 @@ def reads_time_first(model: Any) -> bool:
 
 def from_pair(name: str, batches: Any, model: Any, batch_size: Any, shuffle: Any, seed: Any) -> Any:
     """A pair (x, y) as batches for a model; whatever gives batches by itself as it is."""
+    given = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
     if not is_pair(batches):
-        for option, given in (("batch_size", batch_size), ("shuffle", shuffle), ("seed", seed)):
-            if given is not None:
+        for option, one in given.items():
+            if one is not None:
                 kind = type(batches).__name__
-                raise ValueError(f"{option}: got {given!r}, expected None, since {name} ({kind}) makes its own batches")
+                raise ValueError(f"{option}: got {one!r}, expected None, since {name} ({kind}) makes its own batches")
         return batches
     with written_as(x=f"{name}[0]", y=f"{name}[1]"):
-        return Examples(
-            *batches, 32 if batch_size is None else batch_size, shuffle=True if shuffle is None else shuffle,
-            seed=0 if seed is None else seed, time_first=reads_time_first(model),
-        )  # fmt: skip
+        chosen = {option: one for option, one in given.items() if one is not None}
+        return Examples(*batches, time_first=reads_time_first(model), **chosen)
 
 
 def is_pair(batches: Any) -> bool:

@@ -1,5 +1,6 @@
 """The fit loop: epochs of steps, validation, checkpoints, and an orderly end."""
 
+import copy
 import os
 import signal
 import warnings
@@ -11,7 +12,7 @@ from .._validate import flag, integer
 from . import _checks
 from ._batches import Batch
 from ._batches import count as batches_of
-from ._callbacks import Callback, EarlyStopping
+from ._callbacks import Callback, EarlyStopping, RestoreBest
 from ._checkpoint import load_checkpoint, save_checkpoint
 from ._examples import from_pair, is_pair
 from ._history import History
@@ -34,6 +35,9 @@ def fit(
     shuffle: bool | None = None,
     seed: int | None = None,
     max_norm: float | None = None,
+    metrics: Sequence[Any] = (),
+    monitor: str | None = None,
+    restore_best: bool = False,
     accumulate: int = 1,
     carry_state: bool = False,
     schedule: Any = None,
@@ -82,6 +86,16 @@ def fit(
         Seed of these orders.
     max_norm : float, optional
         Gradients are scaled down to this global 2-norm where theirs is larger (docs/norms.md 1.12).
+    metrics : sequence of str or callable, optional
+        What is measured beside the loss, see :func:`fastdl.metrics.get`: "accuracy", or a function of
+        (outputs, targets). The history has each under its name, of training as the epoch goes, and as
+        ``validation_<name>``.
+    monitor : str, optional
+        Column of the history that :class:`EarlyStopping`, :class:`SaveBest`, `restore_best` and
+        :class:`fastdl.optim.ReduceOnPlateau` go by. By default the validation loss, or the training loss where there is
+        no other.
+    restore_best : bool, default False
+        Whether the model has the values of its best epoch at the end, instead of the last one's.
     accumulate : int, default 1
         Batches per optimizer step. The gradient is that of the mean loss over all targets that count in the
         batches, so two batches of 16 give the step of one of 32, however much of each is padding.
@@ -167,6 +181,8 @@ def fit(
     True
     """
     _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
+    if flag("restore_best", restore_best):
+        callbacks = [*callbacks, RestoreBest()]
     epochs, resume, progress = integer("epochs", epochs, 1), flag("resume", resume), flag("progress", progress)
     max_norm, accumulate = _checks.step_settings(max_norm, accumulate)
     carry_state = _checks.carries(model, carry_state)
@@ -203,6 +219,8 @@ def fit(
         carry_state=carry_state,
         schedule=schedule,
         count=count,
+        metrics=metrics,
+        monitor=monitor,
     )
     extra = dict(metadata or {})
     fingerprint = batches.fingerprint() if checkpoint is not None and hasattr(batches, "fingerprint") else {}
@@ -314,14 +332,18 @@ def _train(
     while run.epoch < epochs and not run.stopped:
         display.epoch = run.epoch
         run.train_epoch(batches, display, interruption, save_every, save)
-        held_out = None
+        held_out, held_metrics = None, [copy.deepcopy(one) for one in run.metrics]
+        for one in held_metrics:
+            one.reset()
         if interruption.signum is None and not run.stopped and validation is not None:
             held_out = mean_loss(
-                run.model, validation, run.loss_function, run.carry_state, run.count, "validation", run, interruption
-            )
+                run.model, validation, run.loss_function, run.carry_state, run.count, "validation", run, interruption,
+                held_metrics,
+            )  # fmt: skip
         if interruption.signum is None and not run.stopped:
             run.check_parameters()
-            display.epoch_done(run.finish_epoch(held_out))
+            values = {} if held_out is None else {one.name: float(one.result()) for one in held_metrics}
+            display.epoch_done(run.finish_epoch(held_out, values))
             for callback in run.callbacks:
                 callback.on_epoch_end(run)
             if run.stopped:

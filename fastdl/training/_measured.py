@@ -1,13 +1,16 @@
 """What a batch gives: its loss, gradient and count; and the mean over batches."""
 
+import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from .._validate import written_as
 from ..dense import LossValue
+from ..metrics import get
 from ..nn._modes import evaluating
 from ..nn._value_and_grad import differentiated
 from ._batches import Batch
@@ -106,6 +109,38 @@ def is_number(result: Any) -> bool:
     return isinstance(result, (float, np.floating)) or (isinstance(result, np.ndarray) and result.shape == ())
 
 
+SUMS = ("loss", "penalty", "targets", "norm", "steps")  # over an epoch so far
+
+
+def checked_metrics(metrics: Any) -> list[Any]:
+    """Metrics of a run, each of its own: names, functions or metrics."""
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        got = repr(metrics) if isinstance(metrics, str) else type(metrics).__name__
+        raise TypeError(f"metrics: got {got}, expected a list of names or functions")
+    found = []
+    for place, one in enumerate(metrics):
+        with written_as(metric=f"metrics[{place}]"):
+            found.append(copy.deepcopy(get(one)))
+    names = [one.name for one in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"metrics: got {max(names, key=names.count)!r} twice, expected each once")
+    return found
+
+
+def is_better_greater(monitor: str | None, metrics: Sequence[Any]) -> bool:
+    """Whether the larger value of what is monitored is the better one."""
+    name = (monitor or "").removeprefix("validation_")
+    return any(one.name == name and bool(one.greater_is_better) for one in metrics)
+
+
+def update(metric: Any, output: Any, targets: Any) -> None:
+    """Take a batch into a metric; what stands past ragged sequences' ends does not count."""
+    if targets.__class__ is Ragged:
+        metric.update(output, targets.values, lengths=targets.lengths)
+    else:
+        metric.update(output, targets)
+
+
 def warn_empty(name: str, place: int) -> None:
     warnings.warn(f"{name}: no target of batch {place + 1} counts: such batches add nothing", stacklevel=2)
 
@@ -128,6 +163,7 @@ def mean_loss(
     name: str = "batches",
     run: Measuring | None = None,
     interruption: Interruption | None = None,
+    metrics: Sequence[Any] = (),
 ) -> float:
     """Mean loss over all targets that count, in evaluation mode; the model's modes are restored.
 
@@ -156,6 +192,8 @@ def mean_loss(
                 found = not_finite("inputs", x) or not_finite("targets", y)
                 reason = f"{found}, in batch {place + 1}" if found else reason_of(model, output)
                 raise FloatingPointError(f"the {name} loss became {value} in epoch {run.epoch + 1}: {reason}")
+            for metric in metrics:
+                of_batch(name, place + 1, update, metric, output, y)
             total += value if summed else value * number
             targets += number
             if interruption is not None and interruption.signum is not None:
