@@ -119,6 +119,8 @@ def _position(training: Mapping[str, Any], losses: np.ndarray) -> dict[str, Any]
     taken: dict[str, Any] = {name: integer(name, training[name], 0, _LARGEST) for name in _COUNTS}
     taken["tokens"] = _amount("tokens", training["tokens"])
     kept = training["sums"]
+    if set(kept) not in ({*SUMS}, {"loss", "penalty", "targets"}):  # those of before had no more
+        raise ValueError("damaged: the sums of the epoch are others")
     sums = {name: number("sums", kept.get(name, 0.0)) for name in SUMS if name not in ("targets", "steps")}
     counts = {name: _amount(name, kept.get(name, 0)) for name in ("targets", "steps")}
     taken["sums"] = {**sums, **counts}
@@ -179,8 +181,9 @@ def _goes_on(run: Run, states: Sequence[Any]) -> bool:
 
 
 def _parts(run: Run) -> list[Any]:
-    """Penalties, constraints and metrics that have a state."""
-    return [one for one in (*run.penalties, *run.constraints, *run.metrics) if hasattr(one, "state_dict")]
+    """Penalties, constraints, metrics and the mean of the weights, those that have a state."""
+    own = (*run.penalties, *run.constraints, *run.metrics, *([] if run.average is None else [run.average]))
+    return [one for one in own if hasattr(one, "state_dict")]
 
 
 def _gathered(run: Run) -> dict[str, np.ndarray] | None:

@@ -14,7 +14,7 @@ from ..metrics import get
 from ..nn._modes import evaluating
 from ..nn._value_and_grad import differentiated
 from ._batches import Batch
-from ._data import Ragged, counted, not_finite, of_type, pair, size
+from ._data import Targets, counted, not_finite, of_type, pair, size
 from ._interruption import Interruption
 
 Loss = Callable[[Any, Any], tuple[float, Any]]
@@ -96,12 +96,8 @@ class Differentiated:
 
 
 def called(loss: Callable[..., Any], outputs: Any, targets: Any) -> Any:
-    """What a loss gives; ragged targets go to it with their lengths."""
-    return (
-        loss(outputs, targets.values, lengths=targets.lengths)
-        if targets.__class__ is Ragged
-        else loss(outputs, targets)
-    )
+    """What a loss gives; lengths and weights go to it by name."""
+    return loss(outputs, targets.values, **targets.options) if targets.__class__ is Targets else loss(outputs, targets)
 
 
 def is_number(result: Any) -> bool:
@@ -135,8 +131,9 @@ def is_better_greater(monitor: str | None, metrics: Sequence[Any]) -> bool:
 
 def update(metric: Any, output: Any, targets: Any) -> None:
     """Take a batch into a metric; what stands past ragged sequences' ends does not count."""
-    if targets.__class__ is Ragged:
-        metric.update(output, targets.values, lengths=targets.lengths)
+    if targets.__class__ is Targets:
+        names = {"weights": "sample_weight"}
+        metric.update(output, targets.values, **{names.get(name, name): one for name, one in targets.options.items()})
     else:
         metric.update(output, targets)
 

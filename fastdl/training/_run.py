@@ -1,5 +1,6 @@
 """One training run: its state, a step, an epoch, a validation."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,7 +40,7 @@ class Run:
     ----------
     model, optimizer, loss, max_norm, accumulate, penalties, constraints, callbacks, carry_state
         As of :func:`fit`.
-    schedule, count, metrics, monitor : optional
+    schedule, count, metrics, monitor, average : optional
         As of :func:`fit`.
 
     Attributes
@@ -93,6 +94,7 @@ class Run:
         count: Count | None = None,
         metrics: Sequence[Any] = (),
         monitor: str | None = None,
+        average: Any = None,
     ) -> None:
         _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
         self.max_norm, self.accumulate = _checks.step_settings(max_norm, accumulate)
@@ -103,7 +105,7 @@ class Run:
         made = schedule is None or hasattr(schedule, "step")
         self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
-        self.metrics = checked_metrics(metrics)
+        self.metrics, self.average = checked_metrics(metrics), _checks.checked_average(average, model)
         self.monitor = None if monitor is None else _validate.text("monitor", monitor)
         self.greater_is_better = is_better_greater(self.monitor, self.metrics)
         self.parameters = model.parameters()
@@ -152,6 +154,15 @@ class Run:
     @seconds.setter
     def seconds(self, value: float) -> None:
         self._earlier, self._started = _validate.number("seconds", value, 0.0), time.monotonic()
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The model with the mean of its weights inside a ``with`` block, where the run has one.
+
+        Returns
+        -------
+        context manager
+        """
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     def stop(self) -> None:
         """End the run after this step (called from ``on_step_end``) or epoch (from ``on_epoch_end``)."""
@@ -262,6 +273,8 @@ class Run:
             parameters.settle_gradients()
             parameters._grad *= parameters.dtype.type(guess / targets)
         self._step(loss, group)
+        if self.average is not None:
+            self.average.update()
         self.batch += len(group)
         self.step += 1
         self.tokens += targets
