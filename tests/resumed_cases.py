@@ -182,7 +182,16 @@ MODELS = {
         [((codes, LENGTHS), wanted) for codes, wanted in PADDED],
     ),
 }
-CALLBACKS = {"EarlyStopping": lambda folder: EarlyStopping(2), "SaveBest": lambda folder: SaveBest(folder / "best")}
+CALLBACKS = {
+    "EarlyStopping": lambda folder: EarlyStopping(2),
+    "SaveBest": lambda folder: SaveBest(folder / "best"),
+    "CSVLogger": lambda folder: fd.training.CSVLogger(folder / "log.csv"),
+    "LambdaCallback": lambda folder: fd.training.LambdaCallback(on_epoch_end=lambda run: None),
+    "StopAtTarget": lambda folder: fd.training.StopAtTarget(-1.0),
+    "TensorBoard": lambda folder: fd.training.TensorBoard(folder / "events"),
+    "TimeLimit": lambda folder: fd.training.TimeLimit(1e6),
+}
+OF_TEXT = {"SampleText"}  # callbacks that a model of characters alone can serve
 
 
 class Mixed(fd.nn.Module):

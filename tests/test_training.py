@@ -189,7 +189,7 @@ def test_history_as_csv_and_picture(tmp_path):
     _, history = linear_run(ArrayBatches(x, y, 8), epochs=2)
     history.to_csv(tmp_path / "history.csv")
     lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert lines[0] == "epoch,step,loss,validation_loss,penalty,tokens,seconds"
+    assert lines[0] == "epoch,step,loss,validation_loss,penalty,learning_rate,gradient_norm,tokens,seconds"
     assert lines[1].split(",")[:4] == ["1", "3", repr(history["loss"][0]), ""]
     pytest.importorskip("matplotlib")
     history.plot(tmp_path / "curve.png", scale=2.0, label="bits")

@@ -8,9 +8,26 @@ from ._callbacks import Callback, EarlyStopping, SaveBest
 from ._examples import Examples
 from ._fit import evaluate, fit
 from ._history import History
+from ._logging import CSVLogger, LambdaCallback, SampleText, StopAtTarget, TensorBoard, TimeLimit
 from ._run import Run
 
-__all__ = ["ArrayBatches", "Callback", "EarlyStopping", "Examples", "History", "Run", "SaveBest", "evaluate", "fit"]
+__all__ = [
+    "ArrayBatches",
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "Examples",
+    "History",
+    "LambdaCallback",
+    "Run",
+    "SampleText",
+    "SaveBest",
+    "StopAtTarget",
+    "TensorBoard",
+    "TimeLimit",
+    "evaluate",
+    "fit",
+]
 
 
 def __dir__() -> list[str]:

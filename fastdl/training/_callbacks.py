@@ -101,7 +101,8 @@ class EarlyStopping(Callback):
 
     Notes
     -----
-    Watches the validation loss, or the training loss where there is no validation data. A run that was stopped may be
+    Watches what :func:`fit`'s `monitor` says: by default the validation loss, or the training loss where there is no
+    validation data; "lower" is "higher" where the larger is the better one. A run that was stopped may be
     resumed with more `patience`, and is then the one that had so much from the start. Every new run begins with the
     whole patience, so one object serves several runs.
 
@@ -152,7 +153,7 @@ class EarlyStopping(Callback):
         TypeError, ValueError
             If `run` is none, or has not finished an epoch.
         """
-        loss = watched_loss(run)
+        loss = watched(run)
         if loss < self.best - self.min_delta:
             self.best, self.waited = loss, 0
         else:
@@ -205,7 +206,7 @@ class SaveBest(Callback):
 
     Notes
     -----
-    Watches the validation loss, or the training loss where there is no validation data. Before the first step it is
+    Watches what :func:`fit`'s `monitor` says, as :class:`EarlyStopping`. Before the first step it is
     tried whether the file can be written. Every new run has a best loss of its own.
 
     Examples
@@ -261,7 +262,7 @@ class SaveBest(Callback):
         OSError
             If the file cannot be written.
         """
-        loss = watched_loss(run)
+        loss = watched(run)
         if loss < self.best:
             self.best = loss
             if hasattr(run.model, "save"):
@@ -303,11 +304,51 @@ def checked_run(run: Any) -> Any:
     return run
 
 
-def watched_loss(run: Any) -> float:
-    """The last epoch's validation loss, or training loss where there is no other."""
+def watched(run: Any) -> float:
+    """The last epoch's value of what the run monitors, the sign turned where the larger is the better one."""
+    value = monitored(run, getattr(run, "monitor", None))
+    return -value if getattr(run, "greater_is_better", False) else value
+
+
+def monitored(run: Any, column: str | None) -> float:
+    """The last epoch's value in a column; by default the validation loss, or training loss where there is no other."""
     epochs = checked_run(run).history.epochs
     if not epochs:
         raise ValueError("run: got one without an epoch in its history, expected one after an epoch's end")
     row = epochs[-1]
-    loss: float = row["loss"] if row["validation_loss"] is None else row["validation_loss"]
-    return loss
+    if column is None:
+        column = "loss" if row["validation_loss"] is None else "validation_loss"
+    if row.get(column) is None:
+        known = ", ".join(name for name, value in row.items() if value is not None)
+        raise ValueError(f"monitor: got {column!r}, expected one of {known}")
+    value: float = row[column]
+    return value
+
+
+class RestoreBest(Callback):
+    """What ``fit(restore_best=True)`` does: at the end the model has the values of its best epoch."""
+
+    def __init__(self) -> None:
+        self.best, self.epoch = float("inf"), 0
+        self.values: dict[str, np.ndarray] = {}
+
+    def on_train_begin(self, run: Any) -> None:
+        if checked_run(run).step == 0:
+            self.best, self.epoch, self.values = float("inf"), 0, {}
+
+    def on_epoch_end(self, run: Any) -> None:
+        loss = watched(run)
+        if loss < self.best:
+            self.best, self.epoch, self.values = loss, run.epoch, run.model.state_dict()
+
+    def on_train_end(self, run: Any) -> None:
+        if self.values:
+            run.model.load_state_dict(self.values)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "values": self.values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        best = number("state['best']", entry("state", state, "best"))
+        epoch = integer("state['epoch']", entry("state", state, "epoch"), 0)
+        self.best, self.epoch, self.values = best, epoch, dict(entry("state", state, "values"))

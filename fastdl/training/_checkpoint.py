@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import _safetensors
+from .. import _safetensors, _validate
 from .._files import shown
 from .._validate import integer, number
 from ._callbacks import EarlyStopping
-from ._history import COLUMNS
+from ._history import COLUMNS, OPTIONAL
+from ._measured import SUMS
 from ._run import Run
 from ._tree import flatten, restore
 
@@ -117,8 +118,12 @@ def _position(training: Mapping[str, Any], losses: np.ndarray) -> dict[str, Any]
     """Where the run was, every number checked."""
     taken: dict[str, Any] = {name: integer(name, training[name], 0, _LARGEST) for name in _COUNTS}
     taken["tokens"] = _amount("tokens", training["tokens"])
-    sums = {"loss": number("sums", training["sums"]["loss"]), "penalty": number("sums", training["sums"]["penalty"])}
-    taken["sums"] = {**sums, "targets": _amount("targets", training["sums"]["targets"])}
+    kept = training["sums"]
+    if set(kept) not in ({*SUMS}, {"loss", "penalty", "targets"}):  # those of before had no more
+        raise ValueError("damaged: the sums of the epoch are others")
+    sums = {name: number("sums", kept.get(name, 0.0)) for name in SUMS if name not in ("targets", "steps")}
+    counts = {name: _amount(name, kept.get(name, 0)) for name in ("targets", "steps")}
+    taken["sums"] = {**sums, **counts}
     taken["seconds"] = number("seconds", training["seconds"], 0.0)
     if not np.isfinite([*taken["sums"].values(), taken["seconds"], float(taken["tokens"])]).all():
         raise ValueError("damaged: a sum that is not finite")
@@ -146,10 +151,10 @@ def _amount(name: str, value: Any) -> float:
 
 
 def _row(row: Any) -> dict[str, Any]:
-    found = {name: row[name] for name in COLUMNS}
+    found = {name: row.get(name) if name in OPTIONAL else row[name] for name in COLUMNS} | dict(row)
     for name, value in found.items():
-        if not (value is None and name == "validation_loss"):
-            number(name, value)
+        if not (value is None and name in OPTIONAL):
+            number(_validate.text("epochs", name), value)
     return found
 
 
@@ -176,8 +181,9 @@ def _goes_on(run: Run, states: Sequence[Any]) -> bool:
 
 
 def _parts(run: Run) -> list[Any]:
-    """Penalties and constraints that have a state."""
-    return [one for one in (*run.penalties, *run.constraints) if hasattr(one, "state_dict")]
+    """Penalties, constraints, metrics and the mean of the weights, those that have a state."""
+    own = (*run.penalties, *run.constraints, *run.metrics, *([] if run.average is None else [run.average]))
+    return [one for one in own if hasattr(one, "state_dict")]
 
 
 def _gathered(run: Run) -> dict[str, np.ndarray] | None:

@@ -102,6 +102,20 @@ def check_owned(model: Any, optimizer: Any) -> None:
         raise ValueError(f"optimizer: got one over {moved} of the model's {size} parameters, {way}")
 
 
+def checked_average(average: Any, model: Any) -> Any:
+    """A mean of weights over the model's parameters."""
+    if average is None:
+        return None
+    if isinstance(average, type) or not all(callable(getattr(average, name, None)) for name in ("update", "applied")):
+        raise TypeError(
+            f"average: got {_kind(average)}, expected a fastdl.optim.ExponentialAverage or StochasticAverage"
+        )
+    memory = getattr(average, "_memory", None)
+    if memory is not None and memory._arena is not model.parameters():
+        raise ValueError("average: got one over other parameters, expected the model's: make it of model.parameters()")
+    return average
+
+
 def _offset(part: np.ndarray, whole: np.ndarray) -> int | None:
     """Where in `whole` a part begins, in bytes; None if it lies elsewhere."""
     offset = part.ctypes.data - whole.ctypes.data

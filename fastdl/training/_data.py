@@ -21,7 +21,7 @@ def pair(batch: Any, name: str, number: int) -> tuple[Any, Any]:
     """
     if batch.__class__ is tuple and len(batch) == 2:
         x, y = batch
-        if x.__class__ is np.ndarray and y.__class__ in (np.ndarray, Ragged):
+        if x.__class__ is np.ndarray and y.__class__ in (np.ndarray, Targets):
             return batch  # the rule
     where = f"{name}: got {{}} as batch {number}, expected (inputs, targets)"
     if isinstance(batch, (np.ndarray, Mapping, str, bytes, set)) or not isinstance(batch, Iterable):
@@ -36,7 +36,7 @@ def pair(batch: Any, name: str, number: int) -> tuple[Any, Any]:
 
 def as_arrays(tree: Any, name: str) -> Any:
     """`tree` with the tensors of other libraries (torch, jax) as arrays; all else as it is."""
-    if isinstance(tree, (np.ndarray, np.generic, Ragged)):
+    if isinstance(tree, (np.ndarray, np.generic, Targets)):
         return tree
     if hasattr(tree, "__dlpack__") and hasattr(tree, "__array__"):
         try:
@@ -50,11 +50,11 @@ def as_arrays(tree: Any, name: str) -> Any:
     return tree
 
 
-class Ragged(NamedTuple):
-    """Targets of sequences of different lengths, side by side: what stands past a sequence's end does not count."""
+class Targets(NamedTuple):
+    """Targets and what a loss takes beside them: where sequences (T, B, ...) end, and how much each target counts."""
 
-    values: np.ndarray  # (T, B, ...)
-    lengths: np.ndarray  # (B,)
+    values: np.ndarray
+    options: dict[str, np.ndarray]  # "lengths" (B,), "weights"
 
 
 def of_type(tree: Any, dtype: np.dtype) -> Any:
@@ -67,15 +67,16 @@ def of_type(tree: Any, dtype: np.dtype) -> Any:
         return tree.__class__(of_type(one, dtype) for one in tree)
     if tree.__class__ is dict:
         return {key: of_type(one, dtype) for key, one in tree.items()}
-    if isinstance(tree, Ragged):
-        return Ragged(of_type(tree.values, dtype), tree.lengths)
+    if isinstance(tree, Targets):
+        return Targets(of_type(tree.values, dtype), of_type(tree.options, dtype))
     return tree
 
 
 def size(targets: Any) -> int:
     """Numbers in an array, or in all arrays of a tuple, list or dict of them; of ragged ones what is no padding."""
-    if targets.__class__ is Ragged:
-        return int(targets.lengths.sum()) * int(np.prod(targets.values.shape[2:]))
+    if targets.__class__ is Targets:
+        lengths = targets.options.get("lengths")
+        return targets.values.size if lengths is None else int(lengths.sum()) * int(np.prod(targets.values.shape[2:]))
     if targets.__class__ is np.ndarray:
         return targets.size
     if isinstance(targets, Mapping):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from .._validate import flag, integer, plain_array, written_as
+from .._validate import choice, flag, integer, mapping, number, plain_array, real_values, shown, written_as
 from ._batches import Batch
-from ._data import Ragged, as_arrays
+from ._data import Targets, as_arrays
 
 
 class Examples:
@@ -28,6 +28,11 @@ class Examples:
         Whether each epoch has an order of its own, drawn from `seed` and the epoch's number.
     seed : int, default 0
         Seed of the orders.
+    sample_weight : array_like (N,), optional
+        How much each example counts; at least 0. The loss gets it as ``weights=``.
+    class_weight : mapping of int to float, or "balanced", optional
+        How much each class counts, for targets of integers; "balanced" is N / (classes * examples of the class),
+        counted over all targets. Classes that are not in the mapping count 1.
     time_first : bool, default False
         Whether inputs (N, T, ...) are turned to (T, B, ...), as recurrent layers read them: arrays of floats with three
         axes or more, and of integers with two. Targets (N, T, ...) of as many steps are turned with them.
@@ -53,8 +58,9 @@ class Examples:
     """
 
     def __init__(
-        self, x: Any, y: Any, batch_size: int = 32, *, shuffle: bool = True, seed: int = 0, time_first: bool = False
-    ) -> None:
+        self, x: Any, y: Any, batch_size: int = 32, *, shuffle: bool = True, seed: int = 0, time_first: bool = False,
+        sample_weight: Any = None, class_weight: Any = None,
+    ) -> None:  # fmt: skip
         self.x, self.y = examples_of("x", x), examples_of("y", y)
         counts = {len(one) for one in _leaves(self.x)} | {len(one) for one in _leaves(self.y)}
         if len(counts) != 1:
@@ -74,6 +80,9 @@ class Examples:
             raise TypeError(
                 "y: got sequences of different lengths, expected one target for each example, or x as lists too"
             )
+
+        self._weights = _sample_weights(sample_weight, self._count)
+        self._classes = _class_weights(class_weight, self.y)
 
     def __len__(self) -> int:
         return -(-self._count // self.batch_size)
@@ -118,9 +127,25 @@ class Examples:
         return found.pop() if len(found) == 1 else None
 
     def _targets(self, chosen: np.ndarray) -> Any:
+        options = {}
         if self._ragged_y:
-            return Ragged(*padded([self.y[k] for k in chosen]))
-        return self._of(self.y, chosen, self.steps, targets=True)
+            values, options["lengths"] = padded([self.y[k] for k in chosen])
+        else:
+            values = self._of(self.y, chosen, self.steps, targets=True)
+        if self._weights is not None or self._classes is not None:
+            options["weights"] = self._counting(values, chosen)
+        return Targets(values, options) if options else values
+
+    def _counting(self, values: Any, chosen: np.ndarray) -> np.ndarray:
+        """How much each target counts, of the targets' shape or the leading axes that count alike."""
+        if not isinstance(values, np.ndarray):
+            raise TypeError("sample_weight: got weights for targets of several arrays, expected those of one array")
+        own = np.ones(values.shape) if self._classes is None else _looked_up(self._classes, values)
+        if self._weights is not None:  # the examples are on the second axis of what was turned
+            turned = self._ragged_y or (values.ndim > 1 and self.steps == values.shape[0])
+            axes = own.ndim - 1 - turned
+            own = own * self._weights[chosen].reshape((1,) * turned + (-1,) + (1,) * axes)
+        return own
 
     def _of(self, tree: Any, chosen: np.ndarray, steps: int | None, targets: bool = False) -> Any:
         if isinstance(tree, list):
@@ -147,6 +172,8 @@ class Examples:
         return {
             "kind": "Examples", "shapes": f"{_shapes(self.x)} {_shapes(self.y)}", "crc32": checksum,
             "batch_size": self.batch_size, "shuffle": self.shuffle, "seed": self.seed, "time_first": self.time_first,
+            "weights": 0 if self._weights is None else zlib.crc32(self._weights.tobytes()),
+            "classes": str(self._classes),
         }  # fmt: skip
 
     def __repr__(self) -> str:
@@ -199,7 +226,7 @@ def _first(data: list[Any]) -> Any:
 
 def _sequences(name: str, data: list[Any]) -> Any:
     """A list of arrays: one array where all have one shape, otherwise sequences of different lengths."""
-    arrays = []
+    arrays: list[np.ndarray] = []
     for place, one in enumerate(data):
         array = plain_array(f"{name}[{place}]", np.asarray(one) if isinstance(one, (list, tuple)) else one)
         if array.dtype.kind not in "fiub" or array.ndim == 0:
@@ -248,25 +275,58 @@ def _shapes(tree: Any) -> str:
     return str([one.shape for one in tree] if isinstance(tree, list) else _mapped(tree, lambda one: one.shape))
 
 
+def _sample_weights(given: Any, count: int) -> np.ndarray | None:
+    if given is None:
+        return None
+    weights = real_values("sample_weight", given).astype(np.float64)
+    if weights.shape != (count,):
+        raise ValueError(f"sample_weight: got shape {weights.shape}, expected ({count},), one for each example")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight: got a weight that is negative or not finite, expected at least 0")
+    return weights
+
+
+def _class_weights(given: Any, targets: Any) -> dict[int, float] | None:
+    if given is None:
+        return None
+    whole = np.concatenate(targets) if isinstance(targets, list) else targets
+    if not isinstance(whole, np.ndarray) or whole.dtype.kind not in "iub":
+        raise TypeError("class_weight: got weights of classes, expected None, since the targets are no integers")
+    if given is not None and isinstance(given, str):
+        choice("class_weight", given, ("balanced",))
+        classes, counts = np.unique(whole, return_counts=True)
+        return {int(one): whole.size / (classes.size * int(n)) for one, n in zip(classes, counts, strict=True)}
+    pairs = mapping("class_weight", given, "classes to weights").items()
+    return {integer("class_weight", key): number(f"class_weight[{key!r}]", value, 0.0) for key, value in pairs}
+
+
+def _looked_up(weights: dict[int, float], classes: np.ndarray) -> np.ndarray:
+    """The weight of each target."""
+    found = np.ones(classes.shape)
+    for one, weight in weights.items():
+        found[classes == one] = weight
+    return found
+
+
 def reads_time_first(model: Any) -> bool:
     """Whether a model has layers that read (T, B, ...), and none that is set to read (B, T, ...)."""
     found = [one.batch_first for one in model.modules() if isinstance(getattr(one, "batch_first", None), bool)]
     return bool(found) and not any(found)
 
 
-def from_pair(name: str, batches: Any, model: Any, batch_size: Any, shuffle: Any, seed: Any) -> Any:
-    """A pair (x, y) as batches for a model; whatever gives batches by itself as it is."""
+def from_pair(name: str, batches: Any, model: Any, **given: Any) -> Any:
+    """A pair (x, y) as batches for a model, by options of :class:`Examples`; what gives batches by itself as it is."""
     if not is_pair(batches):
-        for option, given in (("batch_size", batch_size), ("shuffle", shuffle), ("seed", seed)):
-            if given is not None:
+        for option, one in given.items():
+            if one is not None:
                 kind = type(batches).__name__
-                raise ValueError(f"{option}: got {given!r}, expected None, since {name} ({kind}) makes its own batches")
+                raise ValueError(
+                    f"{option}: got {shown(one)}, expected None, since {name} ({kind}) makes its own batches"
+                )
         return batches
     with written_as(x=f"{name}[0]", y=f"{name}[1]"):
-        return Examples(
-            *batches, 32 if batch_size is None else batch_size, shuffle=True if shuffle is None else shuffle,
-            seed=0 if seed is None else seed, time_first=reads_time_first(model),
-        )  # fmt: skip
+        chosen = {option: one for option, one in given.items() if one is not None}
+        return Examples(*batches, time_first=reads_time_first(model), **chosen)
 
 
 def is_pair(batches: Any) -> bool:
@@ -277,3 +337,8 @@ def is_pair(batches: Any) -> bool:
     if isinstance(y, (tuple, dict)):
         return isinstance(x, dict) or (isinstance(x, (list, np.ndarray)) and isinstance(y, dict))
     return isinstance(y, list) or hasattr(y, "__array__")
+
+
+def held_out(name: str, batches: Any, model: Any, batch_size: int | None) -> Any:
+    """A pair (x, y) as batches in the order of the examples."""
+    return from_pair(name, batches, model, batch_size=batch_size, shuffle=False) if is_pair(batches) else batches

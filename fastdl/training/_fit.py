@@ -1,5 +1,6 @@
 """The fit loop: epochs of steps, validation, checkpoints, and an orderly end."""
 
+import copy
 import os
 import signal
 import warnings
@@ -11,9 +12,9 @@ from .._validate import flag, integer
 from . import _checks
 from ._batches import Batch
 from ._batches import count as batches_of
-from ._callbacks import Callback, EarlyStopping
+from ._callbacks import Callback, EarlyStopping, RestoreBest
 from ._checkpoint import load_checkpoint, save_checkpoint
-from ._examples import from_pair, is_pair
+from ._examples import from_pair, held_out
 from ._history import History
 from ._interruption import Interruption
 from ._measured import Count, Loss, mean_loss
@@ -33,7 +34,13 @@ def fit(
     batch_size: int | None = None,
     shuffle: bool | None = None,
     seed: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    average: Any = None,
     max_norm: float | None = None,
+    metrics: Sequence[Any] = (),
+    monitor: str | None = None,
+    restore_best: bool = False,
     accumulate: int = 1,
     carry_state: bool = False,
     schedule: Any = None,
@@ -80,8 +87,23 @@ def fit(
         Whether each epoch of a pair has an order of its own; held-out data stay in theirs.
     seed : int, default 0
         Seed of these orders.
+    sample_weight, class_weight : optional
+        Of a pair (x, y): how much each example, and each class, counts in training (:class:`Examples`).
+    average : fastdl.optim.ExponentialAverage or fastdl.optim.StochasticAverage, optional
+        A mean of the model's weights, updated after every step. Validation, its metrics and the callbacks after an
+        epoch see the model with its values, and so does who gets the model at the end. A checkpoint has both.
     max_norm : float, optional
         Gradients are scaled down to this global 2-norm where theirs is larger (docs/norms.md 1.12).
+    metrics : sequence of str or callable, optional
+        What is measured beside the loss, see :func:`fastdl.metrics.get`: "accuracy", or a function of
+        (outputs, targets). The history has each under its name, of training as the epoch goes, and as
+        ``validation_<name>``.
+    monitor : str, optional
+        Column of the history that :class:`EarlyStopping`, :class:`SaveBest`, `restore_best` and
+        :class:`fastdl.optim.ReduceOnPlateau` go by. By default the validation loss, or the training loss where there is
+        no other.
+    restore_best : bool, default False
+        Whether the model has the values of its best epoch at the end, instead of the last one's.
     accumulate : int, default 1
         Batches per optimizer step. The gradient is that of the mean loss over all targets that count in the
         batches, so two batches of 16 give the step of one of 32, however much of each is padding.
@@ -167,6 +189,8 @@ def fit(
     True
     """
     _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
+    if flag("restore_best", restore_best):
+        callbacks = [*callbacks, RestoreBest()]
     epochs, resume, progress = integer("epochs", epochs, 1), flag("resume", resume), flag("progress", progress)
     max_norm, accumulate = _checks.step_settings(max_norm, accumulate)
     carry_state = _checks.carries(model, carry_state)
@@ -174,11 +198,11 @@ def fit(
         checkpoint_every = integer("checkpoint_every", checkpoint_every, 1)
     if checkpoint is None and (checkpoint_every is not None or resume):
         raise ValueError("checkpoint: got None, expected a path, since checkpoint_every or resume is given")
-    batches = from_pair("batches", batches, model, batch_size, shuffle, seed)
+    order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    batches = from_pair("batches", batches, model, **order, sample_weight=sample_weight, class_weight=class_weight)
     _checks.check_batches("batches", batches, epochs)
     if validation is not None:
-        whole = batch_size if is_pair(validation) else None
-        validation = from_pair("validation", validation, model, whole, False if is_pair(validation) else None, None)
+        validation = held_out("validation", validation, model, batch_size)
         _checks.check_batches("validation", validation, epochs)
     _checks.check_display(metadata, unit, loss_format)
 
@@ -203,6 +227,9 @@ def fit(
         carry_state=carry_state,
         schedule=schedule,
         count=count,
+        metrics=metrics,
+        monitor=monitor,
+        average=average,
     )
     extra = dict(metadata or {})
     fingerprint = batches.fingerprint() if checkpoint is not None and hasattr(batches, "fingerprint") else {}
@@ -241,6 +268,8 @@ def fit(
         raise
     finally:
         display.close()
+    if run.average is not None:
+        run.average.apply()
     for callback in run.callbacks:
         callback.on_train_end(run)
     if interruption.signum is not None:
@@ -296,7 +325,7 @@ def evaluate(
     """
     _checks.check_model(model)
     _checks.check_loss(loss, count)
-    batches = from_pair("batches", batches, model, None, False if is_pair(batches) else None, None)
+    batches = held_out("batches", batches, model, None)
     _checks.check_batches("batches", batches, 0)
     return mean_loss(model, batches, loss, _checks.carries(model, carry_state), count)
 
@@ -314,21 +343,39 @@ def _train(
     while run.epoch < epochs and not run.stopped:
         display.epoch = run.epoch
         run.train_epoch(batches, display, interruption, save_every, save)
-        held_out = None
-        if interruption.signum is None and not run.stopped and validation is not None:
-            held_out = mean_loss(
-                run.model, validation, run.loss_function, run.carry_state, run.count, "validation", run, interruption
-            )
-        if interruption.signum is None and not run.stopped:
-            run.check_parameters()
-            display.epoch_done(run.finish_epoch(held_out))
-            for callback in run.callbacks:
-                callback.on_epoch_end(run)
-            if run.stopped:
-                display.note(f"stopped early after epoch {run.epoch}")
+        with run.averaged():
+            _finish_epoch(run, validation, display, interruption)
         save()
         if interruption.signum is not None:
             return
+
+
+def _finish_epoch(run: Run, validation: Iterable[Batch] | None, display: Any, interruption: Interruption) -> None:
+    """Validation, the epoch's row and the callbacks; nothing of it in an epoch that was interrupted."""
+    loss, measured = None, [copy.deepcopy(one) for one in run.metrics]
+    for one in measured:
+        one.reset()
+    if interruption.signum is None and not run.stopped and validation is not None:
+        loss = mean_loss(
+            run.model,
+            validation,
+            run.loss_function,
+            run.carry_state,
+            run.count,
+            "validation",
+            run,
+            interruption,
+            measured,
+        )
+    if interruption.signum is not None or run.stopped:
+        return
+    run.check_parameters()
+    values = {} if loss is None else {one.name: float(one.result()) for one in measured}
+    display.epoch_done(run.finish_epoch(loss, values))
+    for callback in run.callbacks:
+        callback.on_epoch_end(run)
+    if run.stopped:
+        display.note(f"stopped early after epoch {run.epoch}")
 
 
 def _tell_stopped(run: Run, progress: bool, display: Any) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 from .._files import name_of, replacing, save_picture
 from .._validate import choice, number, text
 
-COLUMNS = ("epoch", "step", "loss", "validation_loss", "penalty", "tokens", "seconds")
+COLUMNS = (
+    "epoch", "step", "loss", "validation_loss", "penalty", "learning_rate", "gradient_norm", "tokens", "seconds",
+)  # fmt: skip
+OPTIONAL = ("validation_loss", "learning_rate", "gradient_norm")  # None where there is none
 
 
 class History:
@@ -22,7 +25,10 @@ class History:
     epochs : list of dict
         One row per epoch: ``epoch`` (from 1), ``step`` (optimizer steps so far), ``loss`` (mean over the
         epoch), ``validation_loss`` (None without validation data), ``penalty`` (mean over the epoch),
-        ``tokens`` (targets seen so far), ``seconds`` (so far, all parts of an interrupted run together).
+        ``learning_rate`` (the first group's, at the epoch's end), ``gradient_norm`` (mean over the epoch's steps,
+        before clipping; None where the optimizer looks at the gradients itself), ``tokens`` (targets seen so far),
+        ``seconds`` (so far, all parts of an interrupted run together). Each metric has a column of its name, and
+        ``validation_<name>``.
 
     Examples
     --------
@@ -42,8 +48,13 @@ class History:
 
     def __getitem__(self, column: str) -> list[Any]:
         """One column of the epochs' rows."""
-        choice("column", column, COLUMNS)
-        return [row[column] for row in self.epochs]
+        choice("column", column, self.columns)
+        return [row.get(column) for row in self.epochs]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns: those that every history has, then the metrics'."""
+        return tuple(dict.fromkeys((*COLUMNS, *(name for row in self.epochs for name in row))))
 
     def __repr__(self) -> str:
         words = [f"{len(self.losses)} steps", f"{len(self.epochs)} epochs"]
@@ -68,9 +79,9 @@ class History:
         OSError
             If the file cannot be written; one that was there is as it was.
         """
-        rows = [",".join(COLUMNS)]
+        rows = [",".join(self.columns)]
         for row in self.epochs:
-            rows.append(",".join("" if row[name] is None else repr(row[name]) for name in COLUMNS))
+            rows.append(",".join("" if row.get(name) is None else repr(row[name]) for name in self.columns))
         with replacing(path) as file:
             file.write(("\n".join(rows) + "\n").encode())
 

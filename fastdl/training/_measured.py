@@ -1,17 +1,20 @@
 """What a batch gives: its loss, gradient and count; and the mean over batches."""
 
+import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from .._validate import written_as
 from ..dense import LossValue
+from ..metrics import get
 from ..nn._modes import evaluating
 from ..nn._value_and_grad import differentiated
 from ._batches import Batch
-from ._data import Ragged, counted, not_finite, of_type, pair, size
+from ._data import Targets, counted, not_finite, of_type, pair, size
 from ._interruption import Interruption
 
 Loss = Callable[[Any, Any], tuple[float, Any]]
@@ -93,17 +96,46 @@ class Differentiated:
 
 
 def called(loss: Callable[..., Any], outputs: Any, targets: Any) -> Any:
-    """What a loss gives; ragged targets go to it with their lengths."""
-    return (
-        loss(outputs, targets.values, lengths=targets.lengths)
-        if targets.__class__ is Ragged
-        else loss(outputs, targets)
-    )
+    """What a loss gives; lengths and weights go to it by name."""
+    return loss(outputs, targets.values, **targets.options) if targets.__class__ is Targets else loss(outputs, targets)
 
 
 def is_number(result: Any) -> bool:
     """Whether a loss gave a value without a gradient."""
     return isinstance(result, (float, np.floating)) or (isinstance(result, np.ndarray) and result.shape == ())
+
+
+SUMS = ("loss", "penalty", "targets", "norm", "steps")  # over an epoch so far
+
+
+def checked_metrics(metrics: Any) -> list[Any]:
+    """Metrics of a run, each of its own: names, functions or metrics."""
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        got = repr(metrics) if isinstance(metrics, str) else type(metrics).__name__
+        raise TypeError(f"metrics: got {got}, expected a list of names or functions")
+    found = []
+    for place, one in enumerate(metrics):
+        with written_as(metric=f"metrics[{place}]"):
+            found.append(copy.deepcopy(get(one)))
+    names = [one.name for one in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"metrics: got {max(names, key=names.count)!r} twice, expected each once")
+    return found
+
+
+def is_better_greater(monitor: str | None, metrics: Sequence[Any]) -> bool:
+    """Whether the larger value of what is monitored is the better one."""
+    name = (monitor or "").removeprefix("validation_")
+    return any(one.name == name and bool(one.greater_is_better) for one in metrics)
+
+
+def update(metric: Any, output: Any, targets: Any) -> None:
+    """Take a batch into a metric; what stands past ragged sequences' ends does not count."""
+    if targets.__class__ is Targets:
+        names = {"weights": "sample_weight"}
+        metric.update(output, targets.values, **{names.get(name, name): one for name, one in targets.options.items()})
+    else:
+        metric.update(output, targets)
 
 
 def warn_empty(name: str, place: int) -> None:
@@ -128,6 +160,7 @@ def mean_loss(
     name: str = "batches",
     run: Measuring | None = None,
     interruption: Interruption | None = None,
+    metrics: Sequence[Any] = (),
 ) -> float:
     """Mean loss over all targets that count, in evaluation mode; the model's modes are restored.
 
@@ -156,6 +189,8 @@ def mean_loss(
                 found = not_finite("inputs", x) or not_finite("targets", y)
                 reason = f"{found}, in batch {place + 1}" if found else reason_of(model, output)
                 raise FloatingPointError(f"the {name} loss became {value} in epoch {run.epoch + 1}: {reason}")
+            for metric in metrics:
+                of_batch(name, place + 1, update, metric, output, y)
             total += value if summed else value * number
             targets += number
             if interruption is not None and interruption.signum is not None:

@@ -57,6 +57,10 @@ class Progress:
         parts = [f"epoch {row['epoch']}/{self.epochs}: loss {self.loss_format(row['loss'])}"]
         if row["validation_loss"] is not None:
             parts.append(f"validation loss {self.loss_format(row['validation_loss'])}")
+        fixed = ("epoch", "step", "tokens", "seconds", "learning_rate", "gradient_norm", "penalty")
+        for name, value in row.items():
+            if name not in (*fixed, "loss", "validation_loss") and value is not None:
+                parts.append(f"{name.replace('_', ' ')} {value:.4g}")
         if row["penalty"]:
             parts.append(f"penalty {row['penalty']:.4g}")
         self.note(", ".join([*parts, f"{row['seconds']:.1f} s"]))

@@ -1,8 +1,9 @@
 """One training run: its state, a step, an epoch, a validation."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,23 @@ from ..nn._backward import backward
 from ..nn._value_and_grad import Pull
 from . import _checks
 from ._batches import Batch, in_groups, iterate
-from ._callbacks import Callback, watched_loss
+from ._callbacks import Callback, watched
 from ._data import not_finite, of_type, pair, scaled, size
 from ._history import History
 from ._interruption import Interruption
-from ._measured import Count, Differentiated, Loss, measured, of_batch, reason_of, warn_empty
+from ._measured import (
+    SUMS,
+    Count,
+    Differentiated,
+    Loss,
+    checked_metrics,
+    is_better_greater,
+    measured,
+    of_batch,
+    reason_of,
+    update,
+    warn_empty,
+)
 from ._progress import Progress
 
 
@@ -25,8 +38,10 @@ class Run:
 
     Parameters
     ----------
-    model, optimizer, loss, max_norm, accumulate, penalties, constraints, callbacks, carry_state, schedule, count
-        As of :func:`fit`; all but `schedule` and `count` have to be given.
+    model, optimizer, loss, max_norm, accumulate, penalties, constraints, callbacks, carry_state
+        As of :func:`fit`.
+    schedule, count, metrics, monitor, average : optional
+        As of :func:`fit`.
 
     Attributes
     ----------
@@ -77,6 +92,9 @@ class Run:
         carry_state: bool,
         schedule: Any = None,
         count: Count | None = None,
+        metrics: Sequence[Any] = (),
+        monitor: str | None = None,
+        average: Any = None,
     ) -> None:
         _checks.check_run(model, optimizer, loss, count, schedule, callbacks, penalties, constraints)
         self.max_norm, self.accumulate = _checks.step_settings(max_norm, accumulate)
@@ -87,6 +105,9 @@ class Run:
         made = schedule is None or hasattr(schedule, "step")
         self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
+        self.metrics, self.average = checked_metrics(metrics), _checks.checked_average(average, model)
+        self.monitor = None if monitor is None else _validate.text("monitor", monitor)
+        self.greater_is_better = is_better_greater(self.monitor, self.metrics)
         self.parameters = model.parameters()
         self.history = History()
         self.epoch = self.batch = self.step = 0
@@ -94,9 +115,9 @@ class Run:
         self.loss = math.nan
         self.state: Any = None  # what truncated BPTT carries from window to window (docs/recurrent.md 5.8)
         self.stopped = False
-        self._penalty = 0.0
-        # Sums over the epoch so far: loss and penalty weighted by targets, and the targets.
-        self.sums: dict[str, float] = {"loss": 0.0, "penalty": 0.0, "targets": 0}
+        self._penalty = self._norm = 0.0
+        # Sums over the epoch so far: loss and penalty weighted by targets, and the targets; norms, and the steps.
+        self.sums: dict[str, float] = dict.fromkeys(SUMS, 0)
         self.warned = False  # that a batch had no targets
         # An optimizer that leaves steps out for gradients that are not finite, or raises, looks at them itself.
         self._looks = getattr(optimizer, "nonfinite", "allow") != "allow"
@@ -133,6 +154,15 @@ class Run:
     @seconds.setter
     def seconds(self, value: float) -> None:
         self._earlier, self._started = _validate.number("seconds", value, 0.0), time.monotonic()
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """The model with the mean of its weights inside a ``with`` block, where the run has one.
+
+        Returns
+        -------
+        context manager
+        """
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     def stop(self) -> None:
         """End the run after this step (called from ``on_step_end``) or epoch (from ``on_epoch_end``)."""
@@ -225,6 +255,8 @@ class Run:
             if not math.isfinite(value):
                 raise self._failure(f"the training loss became {value}", [group[place]], place, output)
             targets += number
+            for metric in self.metrics:
+                of_batch(name, first + place, update, metric, output, y)
             if summed:
                 loss += value
             else:
@@ -241,6 +273,8 @@ class Run:
             parameters.settle_gradients()
             parameters._grad *= parameters.dtype.type(guess / targets)
         self._step(loss, group)
+        if self.average is not None:
+            self.average.update()
         self.batch += len(group)
         self.step += 1
         self.tokens += targets
@@ -250,6 +284,8 @@ class Run:
         sums["loss"] += loss * targets
         sums["penalty"] += self._penalty * targets
         sums["targets"] += targets
+        sums["norm"] += self._norm
+        sums["steps"] += 1
         return targets
 
     def _step(self, loss: float, group: Sequence[Batch]) -> None:
@@ -272,6 +308,7 @@ class Run:
             bad = next((name for name, one in self.named() if not np.isfinite(one._grad).all()), None)
             where = "the penalties are not finite" if bad is None else f"in {bad}, under a loss of {loss:.6g}"
             raise self._failure(f"the gradient's norm became {norm} ({where})", group, 0, None)
+        self._norm = float(norm)
         self.optimizer.step()
         if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
             parameters.renew_gradients()  # as an optimizer over an arena did itself
@@ -374,13 +411,17 @@ class Run:
         if self.sums["targets"] == 0:
             raise ValueError(f"batches: gave no targets that count in epoch {self.epoch + 1}, expected some")
 
-    def finish_epoch(self, validation_loss: float | None) -> dict[str, Any]:
+    def finish_epoch(
+        self, validation_loss: float | None, validation_metrics: Mapping[str, float] | None = None
+    ) -> dict[str, Any]:
         """Write the epoch's row and make ready for the next.
 
         Parameters
         ----------
         validation_loss : float or None
             None without validation data.
+        validation_metrics : mapping of str to float, optional
+            The metrics of the validation, by name.
 
         Returns
         -------
@@ -407,12 +448,18 @@ class Run:
             "loss": sums["loss"] / sums["targets"],
             "validation_loss": validation_loss,
             "penalty": sums["penalty"] / sums["targets"],
+            "learning_rate": float(self.optimizer.groups[0].lr) if hasattr(self.optimizer, "groups") else None,
+            "gradient_norm": None if self._looks or not sums["steps"] else sums["norm"] / sums["steps"],
             "tokens": self.tokens,
             "seconds": self.seconds,
         }
+        row |= {metric.name: float(metric.result()) for metric in self.metrics}
+        row |= {f"validation_{name}": value for name, value in (validation_metrics or {}).items()}
+        for metric in self.metrics:
+            metric.reset()
         self.history.epochs.append(row)
-        self.sums = {"loss": 0.0, "penalty": 0.0, "targets": 0}
+        self.sums = dict.fromkeys(SUMS, 0)
         self.epoch, self.batch, self.state = self.epoch + 1, 0, None
         if isinstance(self.schedule, optim.ReduceOnPlateau):
-            self.schedule.step(watched_loss(self))
+            self.schedule.step(watched(self))
         return row

@@ -15,6 +15,7 @@ from resumed_cases import (
     GATHERING,
     LAYERS,
     MODELS,
+    OF_TEXT,
     OPTIMIZERS,
     PADDED,
     SCHEDULES,
@@ -44,7 +45,7 @@ def test_the_tables_are_complete():
     assert names == SCHEDULES.keys()
     assert public(fd.nn, fd.nn.Module) == LAYERS.keys() | WITHOUT_STATE
     assert public(fd.models, fd.nn.Module) == MODELS.keys()
-    assert public(fd.training, Callback) == CALLBACKS.keys()
+    assert public(fd.training, Callback) == CALLBACKS.keys() | OF_TEXT
     others = public(fd.optim, object) - OPTIMIZERS.keys() - {"Optimizer"}
     assert others == AVERAGES.keys() | {"Scheduler", "ReduceOnPlateau"}
 
@@ -130,7 +131,45 @@ def test_models(name, tmp_path):
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks(name, tmp_path):
+    if name == "TensorBoard":
+        pytest.importorskip("tensorboardX")
     check(lambda seed: plain(seed, callbacks=[CALLBACKS[name](tmp_path)]), name, tmp_path)
+
+
+def test_sampled_text(tmp_path):
+    def make(seed):
+        model = fd.models.CharLM(fd.text.Vocabulary("abc "), 4, 6, rng=seed)
+        shown = []
+        return (
+            model,
+            fd.optim.Adam(model.parameters()),
+            {"callbacks": [fd.training.SampleText("ab", 9, show=shown.append)]},
+        )
+
+    codes = [(np.array([[1, 2], [2, 3], [3, 1]]), np.array([[2, 3], [3, 1], [1, 2]]))] * STEPS
+    check(make, "text", tmp_path, codes, fd.softmax_cross_entropy)
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_a_mean_of_the_weights_in_fit(name, tmp_path):
+    def make(seed):
+        model, optimizer, options = plain(seed)
+        return model, optimizer, options | {"average": AVERAGES[name](model.parameters()), "restore_best": True}
+
+    check(make, name, tmp_path)
+
+
+def test_metrics_and_what_is_monitored(tmp_path):
+    def make(seed):
+        model, optimizer, options = plain(seed)
+        more = {"metrics": ["accuracy", mean_output], "monitor": "accuracy", "restore_best": True}
+        return model, optimizer, options | more
+
+    check(make, "metrics", tmp_path)
+
+
+def mean_output(outputs, targets):
+    return float(outputs.mean())
 
 
 @pytest.mark.parametrize("name", AVERAGES)

@@ -172,7 +172,7 @@ def test_a_finished_run_says_so(old, capsys):
 
 
 def test_a_run_stopped_early_says_so_and_goes_on_with_more_patience(capsys, monkeypatch):
-    monkeypatch.setattr("fastdl.training._callbacks.watched_loss", lambda run: run.epoch)  # worse every epoch
+    monkeypatch.setattr("fastdl.training._callbacks.watched", lambda run: run.epoch)  # worse every epoch
     assert train("a.txt", "--epochs", "6", "--patience", "1") == 0
     assert "stopped early after epoch 2 of 6: no improvement for 1" in capsys.readouterr().out
     assert train(None, "--resume") == 0
