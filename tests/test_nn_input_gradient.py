@@ -208,3 +208,19 @@ def test_sequence_classifiers_pass_it_on():
     model.forward(given)
     assert model.backward(dy, input_gradient=False) is None
     assert not any(module._tape for module in model.modules())
+
+
+OVER_TIME = np.random.default_rng(1).standard_normal((6, 2, 4)).astype(np.float32)
+WITHOUT_PARAMETERS = [
+    nn.Flatten(), nn.Identity(), nn.MaxPool1d(2), nn.AvgPool1d(2), nn.Softmax(), nn.LogSoftmax(), nn.GELU(), nn.SiLU(),
+    nn.ELU(), nn.LeakyReLU(), nn.Softplus(), nn.Hardtanh(), nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.Dropout(0.5, rng=0),
+    nn.GaussianDropout(0.5, rng=0), nn.GaussianNoise(0.5, rng=0), nn.AlphaDropout(0.5, rng=0), nn.Residual(nn.ReLU()),
+    nn.LayerNorm(4, elementwise_affine=False), nn.BatchNorm1d(4, affine=False), nn.Sequential(nn.Flatten()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", WITHOUT_PARAMETERS, ids=lambda one: type(one).__name__)
+def test_a_first_layer_without_parameters_only_takes_its_forward_off_the_tape(layer):
+    layer.forward(OVER_TIME)
+    assert layer.backward(None, input_gradient=False) is None
+    assert all(not one._tape for one in layer.modules())
