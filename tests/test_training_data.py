@@ -20,6 +20,9 @@ RAGGED = [x[:n] for x, n in zip(X, LENGTHS, strict=True)]
 RAGGED_STEPS = [y[:n] for y, n in zip(BY_STEP, LENGTHS, strict=True)]
 
 
+SHORT = [y[: 1 + k % 2] for k, y in enumerate(RAGGED_STEPS)]
+
+
 def tagger(**options):
     return fd.nn.Sequential(fd.nn.LSTM(F, 6, rng=0, **options), fd.nn.Linear(6, 2, rng=1))
 
@@ -170,7 +173,7 @@ def test_weights_of_examples_and_classes():
         ((X[:0], BY_STEP[:0]), ValueError, r"batches\[0\]: got shape \(0, 7, 3\), expected at least one example"),
         ((X.astype(str), BY_STEP), TypeError, r"batches\[0\]: got dtype <U"),
         ((np.ma.masked_array(X), BY_STEP), TypeError, r"batches\[0\]: got a masked array"),
-        ((RAGGED, [y[: 1 + k % 2] for k, y in enumerate(RAGGED_STEPS)]), ValueError, r"batches\[1\]\[\d+\]: got \d steps, expected \d"),
+        ((RAGGED, SHORT), ValueError, r"batches\[1\]\[\d+\]: got \d steps, expected \d"),
         (([X[0], X[1, :, :2]], [0, 1]), ValueError, r"batches\[0\]\[1\]: got shape \(7, 2\), expected \(T, 3\)"),
         (([X[0], "abc"], [0, 1]), TypeError, r"batches\[0\]\[1\]: got str"),
         ((X, RAGGED_STEPS), TypeError, r"batches\[1\]: got sequences of different lengths"),
