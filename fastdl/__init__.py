@@ -8,7 +8,7 @@ Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropou
 import importlib
 from types import ModuleType
 
-from . import dense, dropout, nn, norms, optim, random, recurrent, sequence
+from . import dense, dropout, nn, norms, optim, random, recurrent, saving, sequence
 from ._config import show_config
 from ._dispatch import backend, get_backend
 from ._threads import get_num_threads, set_num_threads
@@ -17,6 +17,7 @@ from .dense import *
 from .dropout import *
 from .norms import *
 from .recurrent import *
+from .saving import load, save
 from .sequence import *
 
 __all__ = [
@@ -25,11 +26,14 @@ __all__ = [
     "dropout",
     "get_backend",
     "get_num_threads",
+    "load",
     "nn",
     "norms",
     "optim",
     "random",
     "recurrent",
+    "save",
+    "saving",
     "sequence",
     "set_num_threads",
     "show_config",

@@ -12,9 +12,9 @@ import pytest
 from optim_cases import FOR_MODELS, optimizers
 
 import fastdl as fd
+from fastdl._trees import flatten
 from fastdl.optim import schedules
 from fastdl.training import Callback, EarlyStopping, SaveBest, fit
-from fastdl.training._tree import flatten
 
 STEPS, EPOCHS = 6, 3
 RNG = np.random.default_rng(0)

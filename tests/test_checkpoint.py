@@ -8,8 +8,8 @@ import pytest
 
 import fastdl as fd
 from fastdl import _safetensors
+from fastdl._trees import flatten, restore
 from fastdl.training import ArrayBatches, Callback, EarlyStopping, fit
-from fastdl.training._tree import flatten, restore
 
 
 # ---- nested state -----------------------------------------------------------------------------------

@@ -56,6 +56,13 @@ def make_parser() -> Parser:
     _add_train_text(kinds)
     _add_generate(commands)
     _add_evaluate(commands)
+    info = commands.add_parser(
+        "info",
+        help="show what a file of a model holds",
+        description="Show what a model's file or a checkpoint holds: layers, arrays and their shapes, and the rest.",
+    )
+    info.add_argument("file", type=path, metavar="FILE", help="a file in the safetensors layout")
+    info.set_defaults(run=_run_info)
     show = commands.add_parser(
         "show-config",
         help="show the kernel build in use, threads and versions",
@@ -212,6 +219,12 @@ def _run_bench(arguments: argparse.Namespace) -> int:
     from ._bench._tour import run
 
     return run(arguments)
+
+
+def _run_info(arguments: argparse.Namespace) -> int:
+    from . import _info
+
+    return _info.run(arguments)
 
 
 def _run_show_config(arguments: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """What every layer is: parameters, buffers, children, modes, state."""
 
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from . import _state
 from ._arena import Arena, Changes
 from ._check import GradientChecks, check_gradients
 from ._derived import derived_backward, prepare
-from ._links import Link, link
+from ._links import Link, link, refilled
 from ._parameter import Parameter
 from ._stateful import Stateful
 from ._tape import Tape
@@ -66,6 +67,7 @@ class Module(Stateful):
 
     training: bool
     _derived = False  # whether backward is derived from forward
+    _given: tuple[tuple[Any, ...], dict[str, Any]]
     _forwards: type  # the class whose forward is called
     _inline = False  # whether a derived forward that hands it states records the calls of its layers instead of its own
     _parameters: dict[str, Parameter]
@@ -73,6 +75,12 @@ class Module(Stateful):
     _children: "dict[str, Module]"
     _arena: Arena | None
     _tape: Tape
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Module":
+        """Remember what the constructor is called with: a file that describes the model has it (fastdl.saving)."""
+        self = object.__new__(cls)
+        self.__dict__["_given"] = args, kwargs
+        return self
 
     def __init__(self) -> None:
         if "_parameters" in self.__dict__:  # a second base's call: what was assigned since the first stays
@@ -128,6 +136,7 @@ class Module(Stateful):
         state["_tape"] = Tape(type(self).__name__)
         if self._arena is not None and not self._arena.is_current():
             state["_arena"] = None
+        state["_given"] = refilled(self._given, _portable)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -443,3 +452,8 @@ class Module(Stateful):
 
     def __repr__(self) -> str:
         return shown_tree(self)
+
+
+def _portable(one: Any) -> Any:
+    """An argument as copies and pickles keep it: a function is told of alone, since it may not be one that has a name."""
+    return f"a function, {getattr(one, '__name__', '')}" if inspect.isfunction(one) else one

@@ -1,8 +1,10 @@
 """Generators: streams of numbers with a state that can be kept."""
 
+import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,8 @@ class Generator:
         """
         low, high, dtype = range_of(low, high, dtype)
         shape, count = _shape(size), _count(size)
+        if _idle.get() and shape is not None:
+            return np.zeros(shape, dtype)
         values = words_to_uniform(self._draw(count * (dtype.itemsize // 4)), low, high, dtype)
         return float(values[0]) if shape is None else values.reshape(shape)
 
@@ -105,6 +109,8 @@ class Generator:
         """
         mean, std, dtype = spread_of(mean, std, dtype)
         shape, count = _shape(size), _count(size)
+        if _idle.get() and shape is not None:
+            return np.zeros(shape, dtype)
         even = count + count % 2
         values = words_to_normal(self._draw(even * (dtype.itemsize // 4)), mean, std, dtype)[:count]
         return float(values[0]) if shape is None else values.reshape(shape)
@@ -266,6 +272,24 @@ def seed(n: int) -> None:
     True
     """
     _default.load_state_dict({"seed": _validate.integer("n", n, 0, 2**64 - 1), "block": 0})
+
+
+_idle: ContextVar[bool] = ContextVar("fastdl_idle", default=False)
+
+
+@contextlib.contextmanager
+def without_drawing() -> Iterator[None]:
+    """Arrays of floats are zeros inside, and nothing is drawn for them: for layers whose values are read from a file."""
+    token = _idle.set(True)
+    try:
+        yield
+    finally:
+        _idle.reset(token)
+
+
+def is_idle() -> bool:
+    """Whether initial values are wanted."""
+    return _idle.get()
 
 
 def as_generator(rng: "Generator | int | None") -> Generator:

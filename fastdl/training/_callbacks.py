@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _files, _safetensors
+from .. import _files, _safetensors, saving
 from .._validate import entry, integer, number
 from ._history import History
 
@@ -194,8 +194,9 @@ class SaveBest(Callback):
     Parameters
     ----------
     path : str or path-like
-        The file, in the safetensors layout: the arrays of ``model.state_dict()``, replaced atomically. A
-        model with a ``save(path)`` of its own (as :class:`fastdl.models.CharLM`) is asked to save itself.
+        The file, as :func:`fastdl.save` writes it, replaced atomically; :func:`fastdl.load` reads it. Of a model that
+        no file can describe it holds the arrays of ``model.state_dict()`` alone. A model with a ``save(path)`` of its
+        own (as :class:`fastdl.models.CharLM`) is asked to save itself.
 
     Raises
     ------
@@ -267,9 +268,10 @@ class SaveBest(Callback):
             self.best = loss
             if hasattr(run.model, "save"):
                 run.model.save(self.path)
+            elif run.architecture is not None:
+                saving.save(run.model, self.path)
             else:
-                state: dict[str, np.ndarray] = run.model.state_dict()
-                _safetensors.save(self.path, state, {})
+                _safetensors.save(self.path, run.model.state_dict(), {})
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs.

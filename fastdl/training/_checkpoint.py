@@ -19,12 +19,12 @@ import numpy as np
 
 from .. import _safetensors, _validate
 from .._files import shown
+from .._trees import flatten, restore
 from .._validate import integer, number
 from ._callbacks import EarlyStopping
 from ._history import COLUMNS, OPTIONAL
 from ._measured import SUMS
 from ._run import Run
-from ._tree import flatten, restore
 
 FORMAT = "fastdl checkpoint 2"
 _STATES = ("optimizer", "random", "callbacks", "schedule", "parts", "gradients", "state")
@@ -68,6 +68,9 @@ def save_checkpoint(
     }
     arrays["history.losses"] = np.asarray(run.history.losses, np.float64)
     own = run.model.metadata() if hasattr(run.model, "metadata") else {}
+    if run.architecture is not None:
+        arrays |= run.architecture[0]
+        own = {**own, "architecture": run.architecture[1]}
     _safetensors.save(path, arrays, {**own, **metadata, "format": FORMAT, "training": json.dumps(training)})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _validate, norms, optim
 from ..nn._backward import backward
 from ..nn._value_and_grad import Pull
+from ..saving._file import architecture
 from . import _checks
 from ._batches import Batch, in_groups, iterate
 from ._callbacks import Callback, watched
@@ -109,6 +110,7 @@ class Run:
         self.monitor = None if monitor is None else _validate.text("monitor", monitor)
         self.greater_is_better = is_better_greater(self.monitor, self.metrics)
         self.parameters = model.parameters()
+        self._architecture: Any = Run  # not asked for yet
         self.history = History()
         self.epoch = self.batch = self.step = 0
         self.tokens: float = 0  # targets that counted
@@ -135,6 +137,13 @@ class Run:
     def model(self, value: Any) -> None:
         if value is not self._model:
             raise ValueError("run.model: cannot be another in the middle of a run; use run.model.load_state_dict")
+
+    @property
+    def architecture(self) -> Any:
+        """What makes a file of the weights a model's (:func:`fastdl.load`); None where it cannot be told."""
+        if self._architecture is Run:
+            self._architecture = architecture(self._model)
+        return self._architecture
 
     @property
     def optimizer(self) -> Any:
