@@ -77,7 +77,7 @@ class Description:
         if hasattr(value, "characters"):  # a vocabulary
             return {"vocabulary": value.characters}
         raise TypeError(
-            f"{where}: got {shown(value)}, which a file cannot hold: expected numbers, texts, arrays, layers, or lists, "
+            f"{where}: got {shown(value)}, which a file cannot hold: expected numbers, texts, arrays, layers or lists, "
             "tuples and dicts of them as arguments of a module's constructor"
         )
 
@@ -132,9 +132,10 @@ def call_with(kind: type, arguments: Mapping[str, Any]) -> Any:
             given += keywords.pop(name)
         elif parameter.kind is parameter.VAR_KEYWORD and name in keywords:
             keywords |= keywords.pop(name)
-        elif parameter.kind is parameter.POSITIONAL_ONLY and name in keywords:
-            given.append(keywords.pop(name))
-        elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name in keywords and _rest_follows(kind, keywords):
+        elif name in keywords and (
+            parameter.kind is parameter.POSITIONAL_ONLY
+            or (parameter.kind is parameter.POSITIONAL_OR_KEYWORD and _rest_follows(kind, keywords))
+        ):
             given.append(keywords.pop(name))
     return kind(*given, **keywords)
 

@@ -111,10 +111,8 @@ def _compare(model: Module, twin: Module) -> None:
 
 
 def _outline(model: Module) -> dict[str, str]:
-    return {
-        path: type(one).__name__ + one._describe().removeprefix(type(one).__name__)
-        for path, one in model.named_modules()
-    }
+    """What every module calls itself, by its path."""
+    return {path: one._describe() for path, one in model.named_modules()}
 
 
 def _arrays(model: Module) -> dict[str, str]:
