@@ -16,7 +16,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"models", "text", "curvature"},
-    {"training"},
+    {"training", "metrics", "plots"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config", "_products", "_differences"},
@@ -30,6 +30,8 @@ NEIGHBOURS = {
     ("dropout", "random"),
     ("models", "text"),
     ("optim", "norms"),
+    ("training", "metrics"),
+    ("training", "plots"),
     ("sequence", "random"),
 }
 
