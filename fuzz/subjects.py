@@ -12,7 +12,7 @@ import fastdl as fd
 
 MODULES = (
     "fastdl.optim", "fastdl.optim.schedules", "fastdl.random", "fastdl.nn", "fastdl.nn.init", "fastdl.training",
-    "fastdl.models", "fastdl.curvature", "fastdl.text", "fastdl",
+    "fastdl.models", "fastdl.curvature", "fastdl.metrics", "fastdl.plots", "fastdl.saving", "fastdl.text", "fastdl",
 )  # fmt: skip
 DUNDERS = ("__init__", "__call__", "__getitem__", "__len__", "__iter__")
 

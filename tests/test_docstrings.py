@@ -29,13 +29,15 @@ MODULES = [
     "fastdl.optim.schedules",
     "fastdl.models",
     "fastdl.training",
+    "fastdl.metrics",
+    "fastdl.plots",
     "fastdl.curvature",
     "fastdl.text",
     "fastdl.cli",
 ]
 SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "Notes", "References", "See Also",
             "Examples")  # fmt: skip
-FORMULAS = ("dense", "dropout", "norms", "optim", "recurrent", "sequence", "nn", "curvature")
+FORMULAS = ("dense", "dropout", "norms", "optim", "recurrent", "sequence", "nn", "curvature", "metrics")
 # What says where an equation is from: its number in docs/*.md, the page, or a paper's year.
 SOURCE = re.compile(r"\(\d+\.\d+[a-z]?\b|\b\d\.\d+\)|docs/\w+\.md|\b(19|20)\d\d\b")
 REFERS = re.compile(r"\b(As|See|see) |^:(func|class|meth):")

@@ -17,7 +17,7 @@ FLOORS = [
     {"cli"},
     {"models", "text", "curvature"},
     {"training"},
-    {"saving", "metrics"},
+    {"saving", "metrics", "plots"},
     {"nn"},
     {"norms", "dropout", "optim", "dense", "recurrent", "sequence", "random"},
     {"_config", "_products", "_differences"},
@@ -31,6 +31,8 @@ NEIGHBOURS = {
     ("dropout", "random"),
     ("models", "text"),
     ("optim", "norms"),
+    ("training", "metrics"),
+    ("training", "plots"),
     ("sequence", "random"),
 }
 

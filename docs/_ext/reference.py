@@ -11,6 +11,8 @@ MODULES = {  # page, in the order of the reference: title, module
     "schedules": ("Schedules: fd.optim.schedules", "fastdl.optim.schedules"),
     "training": ("Training: fd.training", "fastdl.training"),
     "models": ("Models: fd.models", "fastdl.models"),
+    "metrics": ("Metrics: fd.metrics", "fastdl.metrics"),
+    "plots": ("Pictures: fd.plots", "fastdl.plots"),
     "recurrent": ("Recurrent layers as functions", "fastdl.recurrent"),
     "sequence": ("Sequences: CTC, attention, decoding", "fastdl.sequence"),
     "dense": ("Dense layers and losses as functions", "fastdl.dense"),
