@@ -352,11 +352,11 @@ cdef inline void _measure(
     cdef double squares[WIDE]
     cdef cython.floating some[WIDE]
     cdef cython.floating apart[WIDE]
-    cdef Py_ssize_t j, r, count, before = 0
+    cdef Py_ssize_t j, r = 0, count, before = 0
     cdef double away, share
     for j in range(n):
         middle[j] = squares[j] = 0
-    for r in range(0, o.rows, TURN):
+    while r < o.rows:
         count = _of_turn(x + r * o.size, o, r, n, some, apart)
         if count > 0:
             share = <double> count / (before + count)
@@ -365,6 +365,7 @@ cdef inline void _measure(
                 middle[j] = middle[j] + away * share
                 squares[j] = squares[j] + apart[j] + away * away * share * before
             before += count
+        r += TURN
     for j in range(n):
         mean[j] = <cython.floating> middle[j]
         variance[j] = <cython.floating> (squares[j] / o.count)
