@@ -140,6 +140,34 @@ def test_an_added_group_is_saved_and_resumed(name):
     assert at_once.groups[1].since == 3
 
 
+def test_an_added_group_of_a_table_is_updated_by_rows():
+    model, twin = network(), network()
+    optimizer = Adam(model.parameters(), 0.05, lazy=True)
+    other = Adam(twin.parameters(), 0.05, lazy=True, groups=[{"params": "0", "lr": 0.01}])
+    optimizer.add_group({"params": "0", "lr": 0.01})
+    for one, of in ((model, optimizer), (twin, other)):
+        _, slope = fd.softmax_cross_entropy(one.forward(X % 2), X)
+        one.backward(slope)
+        of.step()
+    assert np.array_equal(model.parameters().data, twin.parameters().data)
+    assert np.array_equal(model[0].weight.data[2:], network()[0].weight.data[2:])
+    with pytest.raises(ValueError, match="lazy"):
+        optimizer.add_group({"params": "1", "optimizer": Lion})
+
+
+def test_a_state_of_before_groups_could_be_added_is_taken():
+    model = network()
+    optimizer = Adam(model.parameters())
+    train(model, optimizer)
+    state = optimizer.state_dict()
+    del state["groups"][0]["since"]
+    optimizer.load_state_dict(state)
+    assert optimizer.groups[0].since == 0
+    for bad in (-1, 4, 1.5, "0"):
+        with pytest.raises((TypeError, ValueError), match="since"):
+            optimizer.load_state_dict(state | {"groups": [state["groups"][0] | {"since": bad}]})
+
+
 def test_further_pairs():
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((2, 3)) for _ in range(3)]

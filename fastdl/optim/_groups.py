@@ -190,6 +190,8 @@ class Group:
 
     def check_state(self, name: str, saved: Any, steps: int) -> dict[str, Any]:
         """Refuse a saved state that is not of these parameters, or not after so many steps; its settings."""
+        if isinstance(saved, Mapping):  # before groups could be added, all were there from the start
+            saved = {"since": 0, **saved}
         check_keys(name, saved, ("since", "settings", "names", "shapes", "runs"))
         integer(f"{name}['since']", saved["since"], 0, steps)
         check_members(name, saved, self.names, self.shapes)
@@ -212,7 +214,7 @@ class Group:
         return values
 
     def load(self, saved: Mapping[str, Any], values: dict[str, Any]) -> None:
-        self._values, self.since = values, int(saved["since"])
+        self._values, self.since = values, int(saved.get("since", 0))
         for run, arrays in zip(self.runs, saved["runs"], strict=True):
             for name, own in run.states.items():
                 own[...] = arrays[name]
