@@ -25,6 +25,7 @@ def _through(layer: Any, *inputs: Any) -> None:
     layer.load_state_dict(layer.state_dict())
     layer.load_random_state(layer.random_state())
     layer.check_gradients(*inputs, entries=1)
+    layer.apply(lambda one: None)
 
 
 @recipe
@@ -79,6 +80,41 @@ def lists_and_dicts() -> None:
 
 
 @recipe
+def activations() -> None:
+    x = normals(4, 2, 3)
+    for layer in (fd.nn.ELU(2.0), fd.nn.GELU("tanh"), fd.nn.Hardtanh(-0.5, 0.5), fd.nn.LeakyReLU(0.1),
+                  fd.nn.LogSoftmax(0), fd.nn.SiLU(), fd.nn.Softmax(0), fd.nn.Softplus(2.0, 9.0)):  # fmt: skip
+        _through(layer, x)
+
+
+@recipe
+def losses() -> None:
+    x, y, weights, lengths = normals(4, 2, 3), normals(4, 2, 3, seed=1), np.ones((4, 2)), np.array([4, 1])
+    for loss in (fd.mse_loss, fd.l1_loss, fd.smooth_l1_loss, fd.huber_loss, fd.quantile_loss, fd.poisson_nll_loss,
+                 fd.binary_cross_entropy_with_logits):  # fmt: skip
+        loss(x, y, "sum", weights=weights[..., None], lengths=lengths)
+    fd.binary_cross_entropy_with_logits(x, y, pos_weight=np.ones(3))
+    fd.quantile_loss(x, y[..., 0].copy(), quantiles=[0.1, 0.5, 0.9])
+    fd.gaussian_nll_loss((x, np.abs(y)), x, weights=weights[..., None], lengths=lengths)
+    fd.cosine_embedding_loss((x, y), np.ones((4, 2)), margin=0.5, weights=weights, lengths=lengths)
+    fd.kl_div(x, y, log_target=True, weights=weights, lengths=lengths)
+    fd.error_to_signal_ratio(x, y, dc=1.0, weights=np.ones((2, 1)), lengths=lengths)
+    tags = np.array([[0, 1], [2, 1], [0, 2], [1, 1]])
+    for entropy in (fd.softmax_cross_entropy, fd.nll_loss):
+        entropy(x, tags, class_weights=[1, 2, 3], weights=weights, lengths=lengths)
+    fd.softmax_cross_entropy(x, np.abs(y), label_smoothing=0.1, class_weights=[1, 2, 3], weights=weights)
+
+
+@recipe
+def first_values() -> None:
+    for target in (fd.nn.Linear(3, 4, rng=0).weight, normals(4, 3)):
+        fd.nn.init.uniform_(target, -1.0, 1.0, rng=0)
+        fd.nn.init.kaiming_uniform_(target, 0.1, "fan_out", "leaky_relu", rng=fd.random.Generator(1))
+        fd.nn.init.sparse_(target, 0.5, rng=2)
+        fd.nn.init.calculate_gain("leaky_relu", 0.2)
+
+
+@recipe
 def zoneout() -> None:
     layer = fd.nn.Zoneout(0.2, rng=0)
     _through(layer, normals(4, 3), normals(4, 3, seed=1))
@@ -87,7 +123,7 @@ def zoneout() -> None:
 @recipe
 def embeddings() -> None:
     index = np.array([[0, 2], [3, 1]])
-    _through(fd.nn.Embedding(5, 3, rng=0), index)
+    _through(fd.nn.Embedding(5, 3, padding_idx=2, rng=0), index)
     _through(fd.nn.EmbeddingDropout(fd.nn.Embedding(5, 3, rng=0), 5, 0.3, rng=1), index)
 
 
@@ -276,6 +312,7 @@ def characters() -> None:
         model.backward(np.ones_like(model(x)))
         model.check_gradients(x, entries=1)
         break
+    model.apply(lambda one: None)
     model.save("model.safetensors")
     fd.models.CharLM.load("model.safetensors")
     text = model.generate("ab", temperature=0.8, top_k=3, rng=0)

@@ -46,6 +46,7 @@ WRITES: tuple[tuple[str, str], ...] = (
     (r"optim\..*_update(_rows)?", _STATES),
     (r"norms\.(max_norm_|unit_norm_|non_negative_)", "w"),
     (r"norms\.add_\w+", "grad"),
+    (r"nn\.\w+_", "target"),
     (r"(norms|optim)\.clip_\w+", "arrays parameters"),
     (r"(curvature|training|models|optim|nn|norms)\..*", _OBJECTS),
 )

@@ -291,6 +291,17 @@ def test_signals_of_their_own_lengths():
     assert fd.error_to_signal_ratio(0 * y, y, eps=1e-12)[0] == pytest.approx(1)
 
 
+def test_targets_of_any_integers(level):
+    """Without a sign there is no -1 for what does not count."""
+    z, tags = fd.log_softmax(numbers(np.float64, TIME, BATCH, 300)), RNG.integers(0, 256, (TIME, BATCH))
+    for name in ("softmax_cross_entropy", "nll_loss"):
+        wanted = getattr(fd, name)(z, tags, lengths=LENGTHS)
+        for kind in (np.uint8, np.int16, np.uint64, np.int64):
+            for order in "CF":
+                found = getattr(fd, name)(z, tags.astype(kind, order=order), lengths=LENGTHS)
+                close(found, wanted, np.float64)
+
+
 def test_logits_far_away(level):
     z, y = np.array([1e4, -1e4, 1e4, -1e4, 800.0]), np.array([1.0, 0.0, 0.0, 1.0, 0.5])
     for dtype in (np.float32, np.float64):

@@ -228,7 +228,8 @@ def _hard(
         counts &= _real(shape, lengths, name)
     beside = "" if ignore_index is None else f", or ignore_index, {ignored}"
     index_array("targets", np.where(counts, targets, 0), shape[-1], None, beside)
-    return np.where(counts, targets, ignored).astype(np.int64), ignored, int(np.count_nonzero(counts))
+    found = np.where(counts, targets.astype(np.int64), ignored)
+    return np.ascontiguousarray(found), ignored, int(np.count_nonzero(counts))
 
 
 def _real(shape: tuple[int, ...], lengths: Any, name: str) -> np.ndarray:

@@ -69,7 +69,9 @@ class Embedding(Module, alone=True):
         self.embedding_dim = integer("embedding_dim", embedding_dim, 1)
         self.padding_idx = None
         if padding_idx is not None:
-            self.padding_idx = integer("padding_idx", padding_idx, -rows, rows - 1) % rows
+            if not -rows <= (row := integer("padding_idx", padding_idx)) < rows:
+                raise ValueError(f"padding_idx: got {row}, expected from {-rows} to {rows - 1}, within num_embeddings")
+            self.padding_idx = row % rows
         shape = (self.num_embeddings, self.embedding_dim)
         values = as_generator(rng).normal(0.0, 1.0, shape, float_dtype(dtype))
         if self.padding_idx is not None:

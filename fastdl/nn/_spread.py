@@ -69,11 +69,12 @@ def cut_normals(source: Generator, low: float, high: float, count: int) -> np.nd
 
     Where the density is below 1e-16 of the highest nothing is drawn, so at least one in 50 is kept.
     """
+    low, high = (min(max(one, -1e300), 1e300) for one in (low, high))  # finite, also in units of a tiny deviation
     near = min(max(low, 0.0), high)  # where the density is highest
-    reach = math.sqrt(near * near + 74)
+    reach = math.hypot(near, math.sqrt(74))
     low, high = max(low, -reach), min(high, reach)
     found = np.empty(0)
     while found.size < count:
         x, chance = (source.uniform(a, b, 2 * count + 16, np.float64) for a, b in ((low, high), (0.0, 1.0)))
-        found = np.concatenate([found, x[chance < np.exp((near * near - x * x) / 2)]])
+        found = np.concatenate([found, x[chance < np.exp((near - x) * (near + x) / 2)]])
     return found[:count]

@@ -83,8 +83,9 @@ def uniform_(target: _Target, a: float = 0.0, b: float = 1.0, *, rng: int | Gene
     >>> fd.nn.init.uniform_(layer.weight, -0.1, 0.1, rng=1)
     Parameter('weight', shape=(4, 2), dtype=float32)
     """
-    into, low = _place(target), number("a", a)
-    high = number("b", b, low)
+    into = _place(target)
+    low = _number("a", a, into)
+    high = _number("b", b, into, low)
     return _put(target, as_generator(rng).uniform(low, high, into.shape, into.dtype))
 
 
@@ -113,7 +114,8 @@ def normal_(target: _Target, mean: float = 0.0, std: float = 1.0, *, rng: int | 
     >>> fd.nn.init.normal_(np.empty((2, 3)), std=0.02, rng=0).shape
     (2, 3)
     """
-    into, mean, std = _place(target), number("mean", mean), number("std", std, 0.0)
+    into = _place(target)
+    mean, std = _number("mean", mean, into), _number("std", std, into, 0.0)
     return _put(target, as_generator(rng).normal(mean, std, into.shape, into.dtype))
 
 
@@ -148,7 +150,8 @@ def trunc_normal_(
     >>> bool(np.abs(values).max() <= 0.04)
     True
     """
-    into, mean, std = _place(target), number("mean", mean), number("std", std, 0.0, open_low=True)
+    into = _place(target)
+    mean, std = _number("mean", mean, into), _number("std", std, into, 0.0, open_low=True)
     low = number("a", a)
     high = number("b", b, low, open_low=True)
     values = mean + std * cut_normals(as_generator(rng), (low - mean) / std, (high - mean) / std, into.size)
@@ -178,7 +181,8 @@ def constant_(target: _Target, val: float) -> _Target:
     >>> fd.nn.init.constant_(np.empty(2), 0.5)
     array([0.5, 0.5])
     """
-    into, val = _place(target), number("val", val)
+    into = _place(target)
+    val = _number("val", val, into)
     return _put(target, np.full(into.shape, val))
 
 
@@ -259,7 +263,8 @@ def xavier_uniform_(target: _Target, gain: float = 1.0, *, rng: int | Generator 
     >>> round(float(weight.data.max()), 3)  # 5/3 sqrt(6 / 500)
     0.183
     """
-    into, gain = _place(target), number("gain", gain, 0.0)
+    into = _place(target)
+    gain = _number("gain", gain, into, 0.0)
     bound = gain * math.sqrt(6 / max(sum(_fans(target, into)), 1))
     return _put(target, as_generator(rng).uniform(-bound, bound, into.shape, into.dtype))
 
@@ -289,7 +294,8 @@ def xavier_normal_(target: _Target, gain: float = 1.0, *, rng: int | Generator |
     >>> fd.nn.init.xavier_normal_(np.empty((3, 2)), rng=0).shape
     (3, 2)
     """
-    into, gain = _place(target), number("gain", gain, 0.0)
+    into = _place(target)
+    gain = _number("gain", gain, into, 0.0)
     std = gain * math.sqrt(2 / max(sum(_fans(target, into)), 1))
     return _put(target, as_generator(rng).normal(0.0, std, into.shape, into.dtype))
 
@@ -397,7 +403,8 @@ def orthogonal_(target: _Target, gain: float = 1.0, *, rng: int | Generator | No
     >>> np.allclose(matrix @ matrix.T, np.eye(2))
     True
     """
-    into, gain = _place(target), number("gain", gain)
+    into = _place(target)
+    gain = _number("gain", gain, into)
     _fans(target, into)
     rows = into.shape[0]
     values = orthogonal(as_generator(rng), (rows, into.size // max(rows, 1))) if into.size else np.empty(into.shape)
@@ -432,7 +439,8 @@ def sparse_(target: _Target, sparsity: float, std: float = 0.01, *, rng: int | G
     >>> (fd.nn.init.sparse_(np.empty((10, 3)), 0.3, rng=0) == 0).sum(0)
     array([3, 3, 3])
     """
-    into, sparsity, std = _place(target), number("sparsity", sparsity, 0.0, 1.0), number("std", std, 0.0)
+    into, sparsity = _place(target), number("sparsity", sparsity, 0.0, 1.0)
+    std = _number("std", std, into, 0.0)
     if into.ndim != 2:
         raise ValueError(f"target: got shape {into.shape}, expected two axes")
     source = as_generator(rng)
@@ -450,6 +458,12 @@ def sparse_(target: _Target, sparsity: float, std: float = 0.01, *, rng: int | G
 def _place(target: Any) -> np.ndarray:
     """What is written into."""
     return target._data if isinstance(target, Parameter) else out_array("target", target, None)
+
+
+def _number(name: str, value: Any, into: np.ndarray, low: float | None = None, open_low: bool = False) -> float:
+    """A number of which draws stay finite in the target's type."""
+    most = float(np.finfo(into.dtype).max) / 16
+    return number(name, value, -most if low is None else low, most, open_low=open_low)
 
 
 def _put(target: _Target, values: np.ndarray) -> _Target:
