@@ -44,7 +44,7 @@ def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int)
 def _activation(name: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
 
-    of_arrays("dense", forward, written=1)
+    of_arrays("dense", forward)
 
     @case("dense", f"{name}_backward", **VECTORS)
     def slope(dtype: np.dtype, n: int) -> Work:
@@ -55,4 +55,4 @@ for _name in ("tanh", "sigmoid", "relu"):
     _activation(_name)
 
 
-of_arrays("dense", fd.mse_loss, arrays=2, read=2, written=1)
+of_arrays("dense", fd.mse_loss, arrays=2)
