@@ -123,7 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise SystemExit(f"--tasks: got {', '.join(sorted(unknown))}, expected some of {', '.join(lessons())}")
     limits = {task: min(lesson.limit, given.steps or lesson.limit) for task, lesson in lessons().items()}
     records = Records(given.out, limits)
-    if not given.without_peer and find_spec("torch") is None and (python := installed("pytorch")):
+    python = None if given.without_peer or find_spec("torch") else installed("pytorch")
+    if python and python != Path(sys.executable):
         os.execve(python, [python, __file__, *sys.argv[1:]], variables(1))  # where both libraries are
     libraries = ["fastdl"] if given.without_peer or find_spec("torch") is None else ["fastdl", "PyTorch"]
     seeds = range(given.first, given.first + given.seeds)

@@ -29,7 +29,7 @@ def limits(dtype: np.dtype, seconds: float = 0.3) -> Limits:
     """Take the three limits now, `seconds` for each."""
     threads = fd.get_num_threads()
     words, (source, target) = np.ones(BYTES // 8, np.uint64), (aligned_empty(BYTES // 8, DOUBLE) for _ in range(2))
-    source[:] = 1.0
+    source[:] = target[:] = 1.0  # their pages are there before anything is timed
     bounds = [source.size * part // threads for part in range(threads + 1)]
     parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
     with ThreadPoolExecutor(threads) as pool:  # NumPy's copy, split over the threads

@@ -54,7 +54,7 @@ def _activation(name: str, kept: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
     sizes = ROWS_OF if "softmax" in name else VECTORS
 
-    of_arrays("dense", forward, written=1, sizes=sizes)
+    of_arrays("dense", forward, sizes=sizes)
 
     @case("dense", f"{name}_backward", **sizes)
     def slope(dtype: np.dtype, **shape: int) -> Work:
@@ -98,7 +98,7 @@ for _name in ("layer_norm", "batch_norm"):
 
 for _loss in (fd.mse_loss, fd.l1_loss, fd.smooth_l1_loss, fd.huber_loss, fd.quantile_loss,
               fd.binary_cross_entropy_with_logits):  # fmt: skip
-    of_arrays("dense", _loss, arrays=2, read=2, written=1)
+    of_arrays("dense", _loss, arrays=2)
 
 
 @case("dense", "mse_loss", "weights", **VECTORS)

@@ -22,7 +22,7 @@ WORDS = {
 
 
 def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:
-    of_arrays("dropout", function, variant, **{"written": 1, **WHERE, **how})
+    of_arrays("dropout", function, variant, **{**WHERE, **how})
 
 
 for _p in (0.1, 0.5):
@@ -32,8 +32,8 @@ for _function in (fd.alpha_dropout_forward, fd.alpha_dropout_backward, fd.gaussi
                   fd.gaussian_dropout_backward, fd.gaussian_noise):  # fmt: skip
     _enter(_function)
 _enter(fd.dropout_forward, "one mask for all steps", p=0.5, broadcast_axes=0, sizes=SEQUENCES)
-_enter(fd.zoneout_forward, arrays=2, read=2)
-_enter(fd.zoneout_backward, written=2)
+_enter(fd.zoneout_forward, arrays=2)
+_enter(fd.zoneout_backward)
 
 
 def _mask(form: str) -> None:

@@ -40,24 +40,24 @@ for _function in (fd.l0, fd.l1, fd.l2, fd.linf, fd.dual_norm, fd.global_norm):
     _enter(_function)
 _enter(fd.lp, "p=3", p=3)
 
-_enter(fd.norm_gradient, "ord=1", read=1, written=1, ord=1)
-_enter(fd.norm_gradient, "ord=2", read=2, written=1)
-_enter(fd.norm_gradient, "ord=2.5", read=2, written=1, ord=2.5)
-_enter(fd.norm_gradient, "ord=inf", read=2, written=1, ord=math.inf)
-_enter(fd.norm_gradient, "ord=2,axis=1", read=2, written=1, axis=1)
-_enter(fd.normalize, read=2, written=1)
-_enter(fd.normalize, "axis=0", read=2, written=1, axis=0)
-_enter(fd.normalize, "axis=1", read=2, written=1, axis=1)
-_enter(fd.prox_norm, "ord=0", read=1, written=1, step=0.3, ord=0)
-_enter(fd.prox_norm, "ord=1", read=1, written=1, step=0.3, ord=1)
-_enter(fd.prox_norm, "ord=2", read=2, written=1, step=0.3)
-_enter(fd.prox_norm, "ord=inf", read=2, written=1, step=0.3, ord=math.inf)
-_enter(fd.prox_norm, "ord=2,axis=1", read=2, written=1, step=0.3, axis=1)
-_enter(fd.prox_half_squared_l2, read=1, written=1, step=0.3)
-_enter(fd.project_ball, "ord=1", read=2, written=1, ord=1)
-_enter(fd.project_ball, "ord=2", read=2, written=1)
-_enter(fd.project_ball, "ord=inf", read=1, written=1, ord=math.inf)
-_enter(fd.project_ball, "ord=1,axis=1", read=2, written=1, ord=1, axis=1)
+_enter(fd.norm_gradient, "ord=1", ord=1)
+_enter(fd.norm_gradient, "ord=2", read=2)
+_enter(fd.norm_gradient, "ord=2.5", read=2, ord=2.5)
+_enter(fd.norm_gradient, "ord=inf", read=2, ord=math.inf)
+_enter(fd.norm_gradient, "ord=2,axis=1", read=2, axis=1)
+_enter(fd.normalize, read=2)
+_enter(fd.normalize, "axis=0", read=2, axis=0)
+_enter(fd.normalize, "axis=1", read=2, axis=1)
+_enter(fd.prox_norm, "ord=0", step=0.3, ord=0)
+_enter(fd.prox_norm, "ord=1", step=0.3, ord=1)
+_enter(fd.prox_norm, "ord=2", read=2, step=0.3)
+_enter(fd.prox_norm, "ord=inf", read=2, step=0.3, ord=math.inf)
+_enter(fd.prox_norm, "ord=2,axis=1", read=2, step=0.3, axis=1)
+_enter(fd.prox_half_squared_l2, step=0.3)
+_enter(fd.project_ball, "ord=1", read=2, ord=1)
+_enter(fd.project_ball, "ord=2", read=2)
+_enter(fd.project_ball, "ord=inf", ord=math.inf)
+_enter(fd.project_ball, "ord=1,axis=1", read=2, ord=1, axis=1)
 
 
 # ---- In place. Bounds shrink from call to call, by a millionth: else there would be nothing to do after the first.
@@ -91,11 +91,11 @@ def _max_norm(axis: int | None) -> None:
 
 for _axis in (None, 0, 1):
     _max_norm(_axis)
-_CHANGED: dict[str, Any] = {"written": 1, "in_place": True, "sizes": MATRICES}
+_CHANGED: dict[str, Any] = {"in_place": True, "sizes": MATRICES}
 _enter(fd.unit_norm_, read=2, **_CHANGED)
 _enter(fd.unit_norm_, "axis=1", read=2, axis=1, **_CHANGED)
 _enter(fd.non_negative_, **_CHANGED)
-_enter(fd.add_elastic_net_, read=2, arrays=2, l1=1e-4, l2=1e-4, **_CHANGED)
+_enter(fd.add_elastic_net_, arrays=2, l1=1e-4, l2=1e-4, **_CHANGED)
 _enter(fd.add_group_lasso_, read=3, arrays=2, weight=1e-4, **_CHANGED)
 _enter(fd.add_group_lasso_, "axis=1", read=3, arrays=2, weight=1e-4, axis=1, **_CHANGED)
 

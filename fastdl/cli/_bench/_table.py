@@ -115,15 +115,19 @@ def enter(case: Case) -> None:
     _table.append(case)
 
 
-def of_arrays(topic: str, function: Callable[..., Any], variant: str = "", *, read: int = 1, written: int = 0,
-              arrays: int = 1, in_place: bool = False, sizes: dict[str, Sizes] = VECTORS,
+def of_arrays(topic: str, function: Callable[..., Any], variant: str = "", *, arrays: int = 1, read: int | None = None,
+              written: int | None = None, in_place: bool = False, sizes: dict[str, Sizes] = VECTORS,
               **options: Any) -> None:  # fmt: skip
-    """Enter a function of so many arrays, the last of which it may change; read and written are in arrays."""
+    """Enter a function of so many arrays, the last of which it may change.
+
+    `read` and `written` are in arrays, where they are not all arrays once and the result: a second pass, say.
+    """
 
     def build(dtype: np.dtype, **shape: int) -> Work:
-        given = [normals(dtype, *shape.values(), seed=seed) for seed in range(arrays)]
+        given = drawn(dtype, *[tuple(shape.values())] * arrays)
         size, changed = given[0].nbytes, given[-1:] if in_place else []
-        return Work(lambda: (function(*given, **options), *changed), read=read * size, written=written * size)
+        writes = None if written is None else written * size
+        return Work(lambda: (function(*given, **options), *changed), (arrays if read is None else read) * size, writes)
 
     enter(Case(topic, function.__name__, variant, build, sizes))
 

@@ -132,7 +132,7 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
 def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
     tensor = torch.from_numpy(x)
     note = "PyTorch's sums of so many float32 are up to some per cent off, so they are not compared"
-    sums = axis is None and x.size > 1 << 20 and np.isfinite(order) and order != 0
+    sums = axis is None and x.size > 1 << 18 and np.isfinite(order) and order != 0
     doubtful: dict[str, Any] = {"note": note, "loose": ("norm",)} if sums else {}
     return Work(lambda: {"norm": torch.linalg.vector_norm(tensor, order, axis)}, arrays=_numpy, **doubtful)
 

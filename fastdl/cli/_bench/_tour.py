@@ -124,4 +124,4 @@ def print_foot(times: dict[str, Times], peers: list[Peer], others: Iterable[str]
     for peer in peers:
         if peer.note:
             print(f"{peer.title}: {peer.note}")
-    print("\n".join(lost))
+    print(*lost, sep="\n", end="\n" if lost else "")
