@@ -14,8 +14,8 @@ from ._parameter import Parameter
 DETACHED = "fd.nn.detach(x) gives it as a constant"
 
 
-# One call of a function with one result on the record: the derivatives by argument, the number of the result, (argument,
-# number) of what is traced, all arguments, options, the result. A tuple, since most operations are such and it is quick.
+# One call of a function with one result on the record: the derivatives by argument, the number of the result,
+# (argument, number) of what is traced, all arguments, options, the result. A tuple, since most operations are such.
 Operation = tuple[Any, int, Sequence[tuple[int, int]], Sequence[Any], Any, Any]
 
 
@@ -35,7 +35,7 @@ class Trace:
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name, self.open = owner, name, True
         self.operations: list[Any] = []
-        # By number the shape, the type, and whether it depends on what is trained, so that its gradient is always wanted.
+        # By number the shape, the type, and whether it depends on what is trained: then its gradient is always wanted.
         self.facts: list[tuple[tuple[int, ...], np.dtype, bool]] = []
         self.carried: dict[int, str] = {}  # what may only be handed on to a layer, with the layer it came from
         self._parameters: dict[int, tuple[Parameter, int]] = {}

@@ -95,7 +95,6 @@ class Several:
             return shown[0]
         return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
 
-
     def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """All arguments; what inspect gives, which is slow, where they do not fit."""
         given = {**self.defaults, **dict(zip(self.places, args, strict=False)), **kwargs}
