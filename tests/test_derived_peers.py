@@ -366,12 +366,12 @@ def dictionary(xp, p, x):
 W, S = (4, 4), (5, 2, 4)
 X = normal(3, 4)
 MODELS = {
-    attention: ({n: W for n in "qkvo"}, [normal(*S)]),
-    heads: ({n: W for n in "qkvo"}, [normal(*S)]),
+    attention: (dict.fromkeys("qkvo", W), [normal(*S)]),
+    heads: (dict.fromkeys("qkvo", W), [normal(*S)]),
     residual: ({"a": W, "b": W}, [X]),
     highway: ({"a": W, "b": W}, [X]),
     gated_unit: ({"w": (4, 8)}, [X]),
-    wavenet: ({n: (2, 4, 4) for n in ("f0", "g0", "f1", "g1")} | {"o": W}, [normal(*S)]),
+    wavenet: (dict.fromkeys(("f0", "g0", "f1", "g1"), (2, 4, 4)) | {"o": W}, [normal(*S)]),
     mixture_density: ({"w": (4, 9)}, [X, normal(3, 1)]),
     autoencoder: ({"a": (4, 3), "m": (3, 2), "s": (3, 2), "d": (2, 3)}, [X, normal(3, 2)]),
     siamese: ({"w": W, "v": (4, 2)}, [X, normal(3, 4)]),
@@ -400,7 +400,7 @@ MODELS = {
     capsule: ({"w": (2, 4, 3)}, [X]),
     ode: ({"w": W, "v": W}, [X]),
     kalman: ({"a": (4,), "q": (4,), "r": (4,)}, [normal(*S)]),
-    linear_attention: ({n: W for n in "qkv"}, [normal(*S)]),
+    linear_attention: (dict.fromkeys("qkv", W), [normal(*S)]),
     state_space: ({"a": (4, 3), "b": (4, 3), "c": (4, 3), "d": (4,)}, [normal(*S)]),
     contrastive: ({"w": W, "v": W}, [X, normal(3, 4)]),
     huber: ({"w": W}, [X, normal(3, 4)]),

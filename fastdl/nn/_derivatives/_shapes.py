@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from ... import _tracing
-from .._traced import TABLE, Function, Traced, check_here, check_result, kept, plain, traced_in
+from .._traced import TABLE, Function, Traced, check_here, check_result, kept, plain, traced_in, unknown
 from ._table import composed, constant, row
 
 
@@ -389,8 +389,10 @@ def _of_axes(self, *axes):
 _CAST: Function = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
-def _astype(self, dtype, *, copy=True):
+def _astype(self, dtype, *others, copy=True, **options):
     """Of another type of real numbers; integers and truth values have no gradient."""
+    if others or options:
+        raise unknown(f"x.astype(..., {next(iter(options), 'order')}=...)")
     if np.dtype(dtype).kind in "iub":
         return self._value.astype(dtype)
     if np.dtype(dtype).kind != "f":
