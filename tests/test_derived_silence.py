@@ -251,6 +251,36 @@ def test_a_hand_written_backward_over_a_derived_one_is_told_so():
         model.backward(X)
 
 
+def test_outputs_may_be_written_to():
+    for forward in (
+        lambda m, x: np.tanh(x @ m.w.data),
+        lambda m, x: (np.tanh(x @ m.w.data).reshape(-1), np.exp(x)[0]),
+        lambda m, x: (lambda y: (y, np.tanh(y)))(x + m.w.data[0]),
+        lambda m, x: np.where(x > 0, x, m.w.data[0]),
+    ):
+        model = Derived(forward)
+        found = []
+        for write in (False, True):
+            outputs = model(X)
+            listed = outputs if isinstance(outputs, tuple) else (outputs,)
+            dys = [np.ones(one.shape) for one in listed]
+            for one in listed:
+                one *= 0 if write else 1
+            model.zero_grad()
+            found.append((model.backward(tuple(dys) if isinstance(outputs, tuple) else dys[0]), model.w.grad.copy()))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_that_has_run_again_since():
+    model = Derived(lambda m, x: np.tanh(m.a(x)), a=linear())
+    y = model(X)
+    model.a(2 * X)
+    with pytest.raises(RuntimeError, match="Linear.backward: the layer has run again since Derived.forward"):
+        model.backward(y)
+    model.backward(np.ones_like(model(X)))
+
+
 # ---- in a run -----------------------------------------------------------------------------------------------------
 class Tagger(fd.nn.Module):
     def __init__(self):

@@ -259,8 +259,8 @@ class Function:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if options or len(args) > self.most:
-            args, options = self._sorted(args, options)
-        return self.record(args, options)
+            return self.record(*self._sorted(args, options))
+        return self.record(args)
 
     def record(self, args: Sequence[Any], options: Any = _NONE) -> Any:
         """The call, once its arguments are known to be such as the derivatives know."""
@@ -362,6 +362,10 @@ class _Gathering:
     @property
     def parents(self) -> tuple[int, ...]:
         return (self.parent,)
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        return (self.at,)
 
     def back(self, walk: Walk) -> None:
         dy = walk.gradients[self.at]

@@ -184,6 +184,10 @@ class _Chosen:
     def parents(self):
         return [parent for parent, _ in self.sides]
 
+    @property
+    def results(self):
+        return (self.at,)
+
     def back(self, walk):
         dy = walk.gradients[self.at]
         if dy is None:
@@ -226,6 +230,10 @@ class _Joined:
 
     def __init__(self, at, axis, places, parents, ends):
         self.at, self.axis, self.places, self.parents, self.ends = at, axis, places, parents, ends
+
+    @property
+    def results(self):
+        return (self.at,)
 
     def back(self, walk):
         dy = walk.gradients[self.at]
