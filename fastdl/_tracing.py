@@ -3,10 +3,9 @@
 ``running`` counts the traces that are open in all threads: whoever traces nothing pays for one look at a number.
 """
 
-import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 running = 0
@@ -35,17 +34,25 @@ def current() -> Any:
     return here.trace
 
 
-@contextlib.contextmanager
-def recording(trace: Any) -> Iterator[None]:
+class recording:
     """Let this thread record on `trace` inside, or on none (None); outside it goes on as before."""
-    global running
-    before = here.trace
-    with _lock:
-        running += trace is not None
-    try:
-        here.trace = trace
-        yield
-    finally:
-        here.trace = before
-        with _lock:
-            running -= trace is not None
+
+    __slots__ = ("before", "trace")
+
+    def __init__(self, trace: Any) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> None:
+        global running
+        self.before = here.trace
+        if self.trace is not None:
+            with _lock:
+                running += 1
+        here.trace = self.trace
+
+    def __exit__(self, *error: Any) -> None:
+        global running
+        here.trace = self.before
+        if self.trace is not None:
+            with _lock:
+                running -= 1

@@ -6,7 +6,7 @@ alone, or another forward than the one its backward undoes.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from ._backward import backward_of
 from ._links import is_float, leaves, refilled, template
 from ._node import Node
 from ._trace import Call, Trace
-from ._traced import DETACHED, Traced, check_here, plain, traced_in
+from ._traced import DETACHED, Traced, check_here, traced_in
 from ._whole import tapes_of, whole
 
 
@@ -91,7 +91,15 @@ def _derive(module: Node, forward: Callable[..., Any], args: tuple[Any, ...], kw
     finally:
         trace.close()
     module._tape.append(Derived(trace, inputs, outputs))
-    return plain(result)
+    return refilled(result, _output)
+
+
+def _output(one: Any) -> Any:
+    """A result as the caller gets it: a copy of what backward reads, since the caller may write to it."""
+    if one.__class__ is not Traced:
+        return one
+    value = one._value
+    return value.copy() if isinstance(value, np.ndarray) and one._trace.reads(one._at, value) else value
 
 
 def _names_of(forward: Callable[..., Any], count: int) -> list[str]:
@@ -208,13 +216,23 @@ def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[An
         for tape, length in zip(tapes, lengths, strict=True):
             del tape[length:]
 
+    left = [(tape, tape[-1]) for tape, length in zip(tapes, lengths, strict=True) if len(tape) > length]
+
+    def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        if any(tape and tape[-1] is not top for tape, top in left):
+            raise RuntimeError(
+                f"{type(module).__name__}.backward: the layer has run again since {trace.name} called it: go back "
+                "through its forwards in reverse, or call it in evaluation mode"
+            )
+        return link.undo(gradients, wanted)
+
     link = module._link(args, kwargs, result, backward)
     parents = [_number(one) for one in link.inputs]
     trains = any(at is not None and trace.facts[at][2] for at in parents)
     trains = trains or any(one._parameters for one in module.modules())
     numbers = [trace.number(array, trains) for array in link.outputs]
     trace.carried.update({numbers[place]: type(module).__name__ for place in link.carried})
-    trace.operations.append(Call(parents, numbers, link.undo, drop))
+    trace.operations.append(Call(parents, numbers, undo, drop))
     standing = {id(array): Traced(trace, at, array) for array, at in zip(link.outputs, numbers, strict=True)}
 
     def stand(one: Any) -> Any:

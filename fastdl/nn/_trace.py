@@ -14,8 +14,8 @@ from ._parameter import Parameter
 DETACHED = "fd.nn.detach(x) gives it as a constant"
 
 
-# One call of a function with one result on the record: the derivatives by argument, the number of the result, (argument,
-# number) of what is traced, all arguments, options, the result. A tuple, since most operations are such and it is quick.
+# One call of a function with one result on the record: the derivatives by argument, the number of the result,
+# (argument, number) of what is traced, all arguments, options, the result. A tuple, since most operations are such.
 Operation = tuple[Any, int, Sequence[tuple[int, int]], Sequence[Any], Any, Any]
 
 
@@ -35,7 +35,7 @@ class Trace:
     def __init__(self, owner: Any, name: str) -> None:
         self.owner, self.name, self.open = owner, name, True
         self.operations: list[Any] = []
-        # By number the shape, the type, and whether it depends on what is trained, so that its gradient is always wanted.
+        # By number the shape, the type, and whether it depends on what is trained: then its gradient is always wanted.
         self.facts: list[tuple[tuple[int, ...], np.dtype, bool]] = []
         self.carried: dict[int, str] = {}  # what may only be handed on to a layer, with the layer it came from
         self._parameters: dict[int, tuple[Parameter, int]] = {}
@@ -56,6 +56,22 @@ class Trace:
     def has_read(self, parameter: Parameter) -> bool:
         """Whether the forward has used the values of a parameter so far."""
         return id(parameter) in self._parameters
+
+    def reads(self, at: int, value: np.ndarray) -> bool:
+        """Whether backward may read an array: what a function computed that is not linear, or what one was given."""
+        if value.base is not None:
+            return True
+        for operation in reversed(self.operations):
+            if operation.__class__ is tuple:
+                if operation[1] == at:
+                    return operation[5] is not None
+                if any(parent == at for _, parent in operation[2]):
+                    return True
+            elif at in operation.results:
+                return False
+            elif at in operation.parents:
+                return True
+        return False
 
     def check_carried(self) -> None:
         """Refuse arithmetic with states that mean nothing by themselves."""

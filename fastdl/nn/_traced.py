@@ -14,7 +14,7 @@ from .._validate import plain_array
 from ._trace import DETACHED, Trace, Walk
 
 _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
-MANY = 2**31  # arguments of a function that takes any number
+MANY = 2**31  # arguments that may be given in their places
 TABLE: dict[Any, Callable[..., Any]] = {}  # what is done in the place of a function of NumPy or of fastdl
 
 
@@ -79,7 +79,7 @@ class Traced:
 
     # ---- NumPy's functions --------------------------------------------------------------------------
     def __array_ufunc__(self, function: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
+        if kwargs and kwargs.get("out") is not None:
             raise written(f"np.{function.__name__}(..., out=...)" if method == "__call__" else "out=")
         known = TABLE.get(function if method == "__call__" else (function, method))
         if known is None:
@@ -87,7 +87,7 @@ class Traced:
         return known(*args, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
+        if kwargs and kwargs.get("out") is not None:
             raise written(f"np.{function.__name__}(..., out=...)")
         known = TABLE.get(function)
         if known is None:
@@ -232,6 +232,14 @@ def _operand(value: Any) -> Any:
     return np.array(value) if value.__class__ is list or value.__class__ is tuple else kept(value)
 
 
+def check_result(function: Callable[..., Any], y: Any) -> None:
+    """Refuse what has no gradient though something traced went in."""
+    if not isinstance(y, (np.ndarray, np.generic)):
+        raise TypeError(f"{title(function)}: gave {type(y).__name__}, expected an array or a number of NumPy")
+    if y.dtype.kind != "f":
+        raise TypeError(f"{title(function)}: gives {y.dtype} of a traced array, expected real numbers")
+
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -251,15 +259,15 @@ class Function:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if options or len(args) > self.most:
-            args, options = self._sorted(args, options)
-        return self.record(args, options)
+            return self.record(*self._sorted(args, options))
+        return self.record(args)
 
     def record(self, args: Sequence[Any], options: Any = _NONE) -> Any:
         """The call, once its arguments are known to be such as the derivatives know."""
         trace, constants = None, False
-        values, parents, rows = [], [], self.rows
-        place = 0
-        for one in args:
+        values: list[Any] = []
+        parents, rows = [], self.rows
+        for place, one in enumerate(args):
             kind = one.__class__
             if kind is Traced:
                 if one._trace is not trace:
@@ -272,14 +280,13 @@ class Function:
                 values.append(one)
                 if kind is not float and kind is not int:
                     constants = True
-            place += 1
         if trace is None:
             return self.function(*values, **options)
         if constants:
             self._check_constants(values)
         y = self.function(*values, **options)
         if y.__class__ is not np.ndarray or y.dtype.kind != "f":
-            self._check_result(y)
+            check_result(self.function, y)
         facts = trace.facts
         needs = False
         for place, at in parents:
@@ -292,7 +299,7 @@ class Function:
             trace.operations.append((rows, at, parents, (None,) * len(values), options, None))
         else:
             if constants:
-                values = self._as_kept(args, values)
+                self._as_kept(args, values)
             trace.operations.append((rows, at, parents, values, options, y))
         return Traced(trace, at, y)
 
@@ -301,38 +308,32 @@ class Function:
             if isinstance(one, np.ndarray) and one.__class__ is not np.ndarray:
                 plain_array(f"{title(self.function)}, argument {place + 1}", one)  # refuses those with a mask
 
-    def _check_result(self, y: Any) -> None:
-        if not isinstance(y, (np.ndarray, np.generic)):
-            raise TypeError(f"{title(self.function)}: gave {type(y).__name__}, expected an array or a number of NumPy")
-        if y.dtype.kind != "f":
-            raise TypeError(f"{title(self.function)}: gives {y.dtype} of a traced array, expected real numbers")
-
-    def _as_kept(self, args: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
-        """The arguments as the record keeps them."""
+    def _as_kept(self, args: Sequence[Any], values: list[Any]) -> None:
+        """Put what the record keeps in the place of the constants."""
         rows = self.rows
-        return [
-            value if one.__class__ is Traced
-            else _operand(one) if place < len(rows) and rows[place] is not None
-            else kept(one)
-            for place, (one, value) in enumerate(zip(args, values, strict=True))
-        ]  # fmt: skip
+        for place, one in enumerate(args):
+            if one.__class__ is not Traced:
+                values[place] = _operand(one) if place < len(rows) and rows[place] is not None else kept(one)
 
-    def _sorted(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _sorted(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """What is differentiated in its place, though it was given by name; refused what no derivative knows."""
         if len(args) > self.most:
             raise strange(self.function, self.most)
+        names = self.names
         for name in options:
-            if name not in self.names:
+            if name not in names:
                 raise strange(self.function, name)
-        listed, options = list(args), dict(options)
-        for name in self.names[len(args) : len(self.rows)] if self.most < MANY else ():
-            if name not in options:
-                break
-            listed.append(options.pop(name))
-        if traced_in(options) is not None:
-            name = next(name for name, one in options.items() if traced_in(one) is not None)
-            raise unknown(f"{title(self.function)} with respect to {name}")
-        return tuple(listed), options
+        listed: Any = args
+        if len(args) < len(self.rows):
+            listed, options = list(args), dict(options)
+            for name in names[len(args) : len(self.rows)]:
+                if name not in options:
+                    break
+                listed.append(options.pop(name))
+        for name, one in options.items():
+            if one is not None and traced_in(one) is not None:
+                raise unknown(f"{title(self.function)} with respect to {name}")
+        return listed, options
 
 
 def _gather(x: Traced, key: Any) -> Traced:
@@ -361,6 +362,10 @@ class _Gathering:
     @property
     def parents(self) -> tuple[int, ...]:
         return (self.parent,)
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        return (self.at,)
 
     def back(self, walk: Walk) -> None:
         dy = walk.gradients[self.at]

@@ -34,6 +34,8 @@ row(np.square, _times(lambda x, y: 2 * x))
 
 def _power_base(dy, y, a, b):
     """b a^(b - 1), 0 for b = 0."""
+    if b.__class__ is int and b == 2:
+        return dy * (2 * a)
     if np.ndim(b) == 0:
         return dy * (b * a ** (b - 1)) if b != 0 else np.zeros_like(dy)
     with np.errstate(all="ignore"):
@@ -103,18 +105,16 @@ row(np.copysign, lambda dy, y, a, b: dy * np.sign(a) * np.sign(y), None)
 def _clip(a, a_min=_MISSING, a_max=_MISSING, *, min=_MISSING, max=_MISSING):
     """Under either of the pairs of names that NumPy knows."""
     if a_min is _MISSING and a_max is _MISSING:
-        return CLIP(a, None if min is _MISSING else min, None if max is _MISSING else max)
+        return CLIP.record((a, None if min is _MISSING else min, None if max is _MISSING else max))
     if a_min is _MISSING or a_max is _MISSING or min is not _MISSING or max is not _MISSING:
         raise TypeError("np.clip: expected both a_min and a_max (None for no bound), or min, max or both by name")
-    return CLIP(a, a_min, a_max)
+    return CLIP.record((a, a_min, a_max))
 
 
 def _inside(dy, y, a, a_min, a_max):
-    within = np.ones(np.shape(y), bool)
-    if a_min is not None:
-        within &= a >= a_min
+    within = True if a_min is None else a >= a_min
     if a_max is not None:
-        within &= a <= a_max
+        within = within & (a <= a_max)
     return np.where(within, dy, 0)
 
 

@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from ._table import composed, row, row_of_many
+from .._traced import MANY, Function
+from ._table import composed, row
 
 
 def _left(dy, y, a, b):
@@ -91,12 +92,19 @@ composed(np.tensordot, _tensordot)
 def _einsum(subscripts, *operands, optimize=False):
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
-    inputs, output = _explicit(subscripts, tuple([np.ndim(one) for one in operands]))
-    options = {"subscripts": subscripts, "inputs": inputs, "output": output, "optimize": optimize}
-    return _EINSUM.record(operands, options)
+    optimize = optimize if isinstance(optimize, (str, bool)) else tuple(optimize)
+    return _einsum_row(subscripts, tuple([np.ndim(one) for one in operands]), optimize).record(operands)
 
 
 @functools.lru_cache(maxsize=256)
+def _einsum_row(subscripts, ndims, optimize):
+    """The row for one text of subscripts."""
+    inputs, output = _explicit(subscripts, ndims)
+    path = optimize if isinstance(optimize, (str, bool)) else list(optimize)
+    rules = [_einsum_rule(place, inputs, output, optimize) for place in range(len(ndims))]
+    return Function(lambda *operands: np.einsum(subscripts, *operands, optimize=path), rules, (), MANY)
+
+
 def _explicit(subscripts, ndims):
     """The labels of each operand and of the result, ``...`` and what is left out spelled out."""
     given, arrow, output = subscripts.replace(" ", "").partition("->")
@@ -114,13 +122,25 @@ def _explicit(subscripts, ndims):
     return tuple(full), output.replace("...", spelled)
 
 
-def _einsum_of(place, dy, y, *operands, subscripts, inputs, output, optimize):
+def _einsum_rule(place, inputs, output, optimize):
     """The same sum with dy in the operand's place."""
-    own, shape = inputs[place], np.shape(operands[place])
-    expression, labels, summed = _without(place, inputs, output)
-    gradient = np.einsum(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
-    if summed == own:
-        return gradient
+    own = inputs[place]
+    labels = "".join(dict.fromkeys(own))
+    others = inputs[:place] + inputs[place + 1 :]
+    known = set(output).union(*[set(one) for one in others])
+    summed = "".join(label for label in labels if label in known)
+    expression = f"{','.join([output, *others])}->{summed}"
+    optimize = optimize if isinstance(optimize, (str, bool)) else True  # a path is that of the forward alone
+
+    def rule(dy, y, *operands):
+        gradient = np.einsum(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
+        return gradient if summed == own else _spelled(gradient, np.shape(operands[place]), own, labels, summed)
+
+    return rule
+
+
+def _spelled(gradient, shape, own, labels, summed):
+    """A gradient by `summed` labels as one by the operand's own."""
     sizes = dict(zip(own, shape, strict=True))
     if summed != labels:  # summed over with nothing beside it: dy at each of its elements
         index = tuple(slice(None) if label in summed else None for label in labels)
@@ -128,26 +148,11 @@ def _einsum_of(place, dy, y, *operands, subscripts, inputs, output, optimize):
         gradient = np.broadcast_to(gradient[index], [sizes[label] for label in labels])
     if labels == own:
         return gradient
-    total = np.zeros(shape, dy.dtype)  # a label twice: the diagonal
+    total = np.zeros(shape, gradient.dtype)  # a label twice: the diagonal
     np.einsum(f"{own}->{labels}", total)[...] = gradient
     return total
 
 
-@functools.lru_cache(maxsize=256)
-def _without(place, inputs, output):
-    """The sum that gives the gradient, the operand's labels, and those of them that it has."""
-    labels = "".join(dict.fromkeys(inputs[place]))
-    others = inputs[:place] + inputs[place + 1 :]
-    known = set(output).union(*[set(one) for one in others])
-    summed = "".join(label for label in labels if label in known)
-    return f"{','.join([output, *others])}->{summed}", labels, summed
-
-
-_EINSUM = row_of_many(
-    lambda *operands, subscripts, inputs, output, optimize: np.einsum(subscripts, *operands, optimize=optimize),
-    _einsum_of,
-    "subscripts", "inputs", "output", "optimize",
-)  # fmt: skip
 composed(np.einsum, _einsum)
 
 # ---- of matrices --------------------------------------------------------------------------------------------

@@ -159,11 +159,18 @@ def _unique(ar, return_index=False, return_inverse=False, return_counts=False):
 
 composed(np.unique, _unique)
 
+
 # ---- what the ufuncs' own methods do ------------------------------------------------------------------------
+def _accumulated(a, axis=0, **options):
+    if np.ndim(a) == 0:
+        raise TypeError("np.add.accumulate: got a number, expected an array")
+    return TABLE[np.cumsum](a, axis=axis, **options)
+
+
 _REDUCED = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 for _ufunc, _whole in _REDUCED.items():
     TABLE[_ufunc, "reduce"] = lambda a, axis=0, _whole=_whole, **options: TABLE[_whole](a, axis=axis, **options)
-TABLE[np.add, "accumulate"] = lambda a, axis=0, **options: TABLE[np.cumsum](a, axis=axis, **options)
+TABLE[np.add, "accumulate"] = _accumulated
 for _ufunc in (np.multiply, np.add, np.subtract, np.true_divide, np.maximum, np.minimum):
     TABLE[_ufunc, "outer"] = lambda a, b, _ufunc=_ufunc: _ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from ... import _tracing
-from .._traced import TABLE, Function, Traced, check_here, plain, traced_in
+from .._traced import TABLE, Function, Traced, check_here, check_result, kept, plain, traced_in, unknown
 from ._table import composed, constant, row
 
 
@@ -49,7 +49,10 @@ composed(np.reshape, _reshape)
 
 
 def _transpose(dy, y, a, axes=None):
-    return dy.transpose() if axes is None else dy.transpose(np.argsort([axis % a.ndim for axis in axes]))
+    if axes is None:
+        return dy.transpose()
+    axes = [axis % a.ndim for axis in axes]
+    return dy.transpose(sorted(range(a.ndim), key=axes.__getitem__))
 
 
 row(np.transpose, _transpose)
@@ -169,19 +172,54 @@ row(np.diag, lambda dy, y, v, k=0: np.diag(dy, k) if v.ndim == 1 else _diagonal(
 composed(np.trace, lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), -1))
 
 
+class _Chosen:
+    """np.where on the record: (number, whether it stood first) of what is traced, and the condition."""
+
+    __slots__ = ("at", "condition", "sides")
+
+    def __init__(self, at, condition, sides):
+        self.at, self.condition, self.sides = at, condition, sides
+
+    @property
+    def parents(self):
+        return [parent for parent, _ in self.sides]
+
+    @property
+    def results(self):
+        return (self.at,)
+
+    def back(self, walk):
+        dy = walk.gradients[self.at]
+        if dy is None:
+            return
+        walk.gradients[self.at] = None
+        for parent, first in self.sides:
+            if walk.needed[parent]:
+                walk.add(parent, np.where(self.condition, dy, 0) if first else np.where(self.condition, 0, dy))
+
+
 def _where(condition, *given):
-    if not given:
-        return np.where(plain(condition))
-    return _CHOICE.record((plain(condition), *given))
+    condition = plain(condition)
+    if traced_in(given) is None or len(given) != 2:
+        return np.where(condition, *plain(given))
+    trace, values, sides, needs = _tracing.current(), [], [], False
+    for first, one in zip((True, False), given, strict=True):
+        if one.__class__ is Traced:
+            if one._trace is not trace:
+                check_here(one._trace)
+            values.append(one._value)
+            sides.append((one._at, first))
+            needs = needs or trace.facts[one._at][2]
+        else:
+            values.append(one)
+    y = np.where(condition, *values)
+    check_result(np.where, y)
+    at = trace.number(y, needs)
+    trace.operations.append(_Chosen(at, kept(condition), sides))
+    return Traced(trace, at, y)
 
 
-_CHOICE = row(
-    np.where,
-    None,
-    lambda dy, y, condition, x, y_: np.where(condition, dy, 0),
-    lambda dy, y, condition, x, y_: np.where(condition, 0, dy),
-)
-composed(np.where, _where)
+TABLE[np.where] = _where  # of which NumPy takes no argument by name
 
 
 # ---- several arrays into one, one into several --------------------------------------------------------------
@@ -192,6 +230,10 @@ class _Joined:
 
     def __init__(self, at, axis, places, parents, ends):
         self.at, self.axis, self.places, self.parents, self.ends = at, axis, places, parents, ends
+
+    @property
+    def results(self):
+        return (self.at,)
 
     def back(self, walk):
         dy = walk.gradients[self.at]
@@ -227,6 +269,7 @@ def _joined(function, arrays, axis):
     if function is np.concatenate:
         sizes = [one.size for one in values] if axis is None else [np.shape(one)[axis] for one in values]
         ends = [0, *itertools.accumulate(sizes)]
+    check_result(function, y)
     at = trace.number(y, needs)
     trace.operations.append(_Joined(at, axis, places, parents, ends))
     return Traced(trace, at, y)
@@ -354,8 +397,10 @@ def _of_axes(self, *axes):
 _CAST: Function = Function(lambda x, dtype: x.astype(dtype), (lambda dy, y, x, dtype: dy,), ("x", "dtype"), 2)
 
 
-def _astype(self, dtype, *, copy=True):
+def _astype(self, dtype, *others, copy=True, **options):
     """Of another type of real numbers; integers and truth values have no gradient."""
+    if others or options:
+        raise unknown(f"x.astype(..., {next(iter(options), 'order')}=...)")
     if np.dtype(dtype).kind in "iub":
         return self._value.astype(dtype)
     if np.dtype(dtype).kind != "f":

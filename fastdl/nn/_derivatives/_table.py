@@ -80,22 +80,6 @@ def row(function: Callable[..., Any], *rules: Rule | None, linear: bool = False)
     return one
 
 
-def row_of_many(function: Callable[..., Any], rule: Rule, *names: str) -> Function:
-    """A row of a function of any number of arrays: rule(k, dy, y, *arrays, **options) is the k-th one's gradient."""
-    return Function(function, _Each(rule), names, MANY)
-
-
-class _Each(Sequence[Any]):
-    def __init__(self, rule: Rule) -> None:
-        self._rule = rule
-
-    def __getitem__(self, place: Any) -> Any:
-        return functools.partial(self._rule, place)
-
-    def __len__(self) -> int:
-        return MANY
-
-
 def composed(function: Callable[..., Any], replacement: Callable[..., Any]) -> None:
     """A row that does the same by functions which have one; an argument that it does not take is refused by name."""
     if isinstance(replacement, Function):  # which does so itself
