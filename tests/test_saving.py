@@ -3,7 +3,12 @@
 import copy
 import json
 import pickle
+import re
 import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ import pytest
 import fastdl as fd
 from fastdl import _safetensors
 
+PAGE = Path(__file__).parents[1] / "docs" / "saving.md"
 RNG = np.random.default_rng(2)
 WORDS = fd.nn.Embedding(9, 4, rng=0)
 
@@ -273,3 +279,39 @@ def test_a_loaded_model_serves_threads(tmp_path):
         one.join()
     for one, other in zip(alone, results, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_page_serves_a_model_to_eight_clients_at_once(tmp_path, monkeypatch):
+    """The page's own server under uvicorn, asked by real clients over the loopback interface."""
+    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("fastapi")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "saving.md", "exec"), names)
+    server = uvicorn.Server(uvicorn.Config(names["app"], host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    inputs = [RNG.normal(size=(2, 4 + k, 3)).tolist() for k in range(8)]
+
+    def ask(one):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/predict", json.dumps(one).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["probabilities"]
+
+    alone = [ask(one) for one in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(ask, inputs)) == alone
+    server.should_exit = True
+    thread.join(30)
+    model = fd.load("model.safetensors")
+    x = np.asarray(inputs[0], np.float32).swapaxes(0, 1).copy()
+    assert alone[0] == fd.softmax(model(x)).tolist()

@@ -455,5 +455,5 @@ class Module(Stateful):
 
 
 def _portable(one: Any) -> Any:
-    """An argument as copies and pickles keep it: a function is told of alone, since it may not be one that has a name."""
+    """An argument as copies and pickles keep it: of a function its name, since it may be one that no file can hold."""
     return f"a function, {getattr(one, '__name__', '')}" if inspect.isfunction(one) else one

@@ -279,7 +279,7 @@ _idle: ContextVar[bool] = ContextVar("fastdl_idle", default=False)
 
 @contextlib.contextmanager
 def without_drawing() -> Iterator[None]:
-    """Arrays of floats are zeros inside, and nothing is drawn for them: for layers whose values are read from a file."""
+    """Arrays of floats are zeros inside and nothing is drawn: for layers whose values are read from a file."""
     token = _idle.set(True)
     try:
         yield

@@ -105,8 +105,8 @@ def _compare(model: Module, twin: Module) -> None:
             if described.get(key) != again.get(key):
                 raise ValueError(
                     f"model: its {name} are not those that its constructors make: {key or type(model).__name__} is "
-                    f"{described.get(key, 'not there')}, made anew {again.get(key, 'not there')}; what a module is changed "
-                    "to after it was made has to be an argument of its constructor"
+                    f"{described.get(key, 'not there')}, made anew {again.get(key, 'not there')}; what a module is "
+                    "changed to after it was made has to be an argument of its constructor"
                 )
 
 
