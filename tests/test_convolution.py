@@ -176,7 +176,8 @@ def test_odd_layouts(dtype):
     for name, x in layouts(dtype):
         if x.ndim == 3 and x.shape[2] == 33:
             plain = np.ascontiguousarray(x)
-            np.testing.assert_array_equal(fd.conv1d_forward(x, W), fd.conv1d_forward(plain, W), err_msg=name)
+            found, expected = fd.conv1d_forward(x, W), fd.conv1d_forward(plain, W)
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5, err_msg=name)
             found, expected = fd.max_pool1d_forward(x, 2)[0], fd.max_pool1d_forward(plain, 2)[0]
             np.testing.assert_array_equal(found, expected, err_msg=name)
     ones = np.full((4, 1, 33), -np.inf, dtype)

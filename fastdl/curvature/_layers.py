@@ -93,8 +93,8 @@ class _Conv1d(Linearization):
         self.bias = layer.bias if layer.has_bias else None
         self.x = layer._turned(layer._checked(x))
         self.y = layer._turned(self._product(self.x, self.weight.data, None if self.bias is None else self.bias.data))
-        self.tx: np.ndarray | None = None
-        self.dy: np.ndarray | None = None
+        self.tx: Any = None
+        self.dy: Any = None
 
     def _product(self, x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
         return sequence.conv1d_forward(x, W, b, **self.layer._options(None))
@@ -162,8 +162,9 @@ class _Normed(Linearization):
         self.y, (self.weight, self.bias) = y, layer._pair()
         self.rows = (x.size // wide if x.size else 0, wide)
         self.v, self.rstd = self._normalised(layer, x.reshape(self.rows))
-        self.tv: np.ndarray | None = None
-        self.dy: np.ndarray | None = None
+        self.tx: Any = None
+        self.tv: Any = None
+        self.dy: Any = None
 
     def _normalised(self, layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise TypeError(f"{type(self).__name__} defines no _normalised")
