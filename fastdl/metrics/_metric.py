@@ -286,7 +286,7 @@ def _like(name: str, value: Any, like: np.ndarray) -> np.ndarray:
 
 
 def get(metric: Any, **options: Any) -> Metric:
-    """A metric of what people write: its name, one of this module's functions, a function of one's own, or a metric.
+    """A metric of what people write: a name of docs/metrics.md, a function, or a metric.
 
     Parameters
     ----------
