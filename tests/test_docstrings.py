@@ -29,7 +29,7 @@ MODULES = [
     "fastdl.optim.schedules",
     "fastdl.models",
     "fastdl.training",
-    "fastdl.metrics",
+    "fastdl.metrics", "fastdl.saving",
     "fastdl.plots",
     "fastdl.curvature",
     "fastdl.text",

@@ -82,6 +82,9 @@ class Module(Stateful):
         self.__dict__["_given"] = args, kwargs
         return self
 
+    # What help shows of a class without a constructor of its own.
+    __new__.__signature__ = inspect.Signature([inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)])  # type: ignore[attr-defined]
+
     def __init__(self) -> None:
         if "_parameters" in self.__dict__:  # a second base's call: what was assigned since the first stays
             return

@@ -81,12 +81,12 @@ def fit(
         Passes over the data; a resumed run counts those before the interruption.
     validation : tuple (x, y), or iterable of (inputs, targets), optional
         Held-out data; their mean loss is measured in evaluation mode after every epoch.
-    batch_size : int, default 32
-        Examples a batch, of a pair (x, y) alone.
-    shuffle : bool, default True
-        Whether each epoch of a pair has an order of its own; held-out data stay in theirs.
-    seed : int, default 0
-        Seed of these orders.
+    batch_size : int, optional
+        Examples a batch, of a pair (x, y) alone: 32 where it is not given.
+    shuffle : bool, optional
+        Whether each epoch of a pair has an order of its own, which it has by default; held-out data stay in theirs.
+    seed : int, optional
+        Seed of these orders; 0 where it is not given.
     sample_weight, class_weight : optional
         Of a pair (x, y): how much each example, and each class, counts in training (:class:`Examples`).
     average : fastdl.optim.ExponentialAverage or fastdl.optim.StochasticAverage, optional

@@ -1,13 +1,10 @@
 """What a run has measured so far: the learning curve."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .._files import name_of, replacing, save_picture
-from .._validate import choice, number, text
+from .._validate import choice
 
 COLUMNS = (
     "epoch", "step", "loss", "validation_loss", "penalty", "learning_rate", "gradient_norm", "tokens", "seconds",
@@ -85,20 +82,31 @@ class History:
         with replacing(path) as file:
             file.write(("\n".join(rows) + "\n").encode())
 
-    def plot(self, path: str | os.PathLike[str], *, scale: float = 1.0, label: str = "loss") -> None:
-        """Draw the learning curve: every step, the epochs' means, and the validation loss.
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, metric: str = "loss", *, scale: float = 1.0,
+        label: str | None = None, ax: Any = None,
+    ) -> Any:  # fmt: skip
+        """Draw the learning curve: every step, the epochs' means, and the validation.
 
-        Needs matplotlib.
+        As :func:`fastdl.plots.learning_curve` does. Needs matplotlib. A notebook shows the picture by itself.
 
         Parameters
         ----------
-        path : str or path-like
-            The picture, replaced where it exists; the suffix chooses the format (``.png``, ``.svg``, ``.pdf``), none is
-            ``.png``'s.
+        path : str or path-like, optional
+            Where to write the picture, replaced where it exists; the suffix chooses the format (``.png``, ``.svg``,
+            ``.pdf``), none is ``.png``'s. Without it nothing is written.
+        metric : str, default "loss"
+            Which column, with its ``validation_`` twin.
         scale : float, default 1.0
-            Factor on the losses, for example ``1 / math.log(2)`` for nats to bits.
-        label : str, default "loss"
-            Name of the vertical axis, with its unit.
+            Factor on the values, for example ``1 / math.log(2)`` for nats to bits.
+        label : str, optional
+            Name of the vertical axis, with its unit; the metric's by default.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
 
         Raises
         ------
@@ -107,25 +115,18 @@ class History:
         ImportError
             If matplotlib is not installed.
         """
-        most = float(np.finfo(np.float32).max)  # times a loss, that is still far from where no axis has ticks
-        path, scale, label = name_of(path), number("scale", scale, -most, most), text("label", label)
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from .. import plots
 
-        figure = Figure(figsize=(7, 4.2), layout="constrained")
-        FigureCanvasAgg(figure)  # no window system is asked for
-        axes = figure.add_subplot()
-        losses = np.asarray(self.losses) * scale
-        axes.plot(np.arange(1, losses.size + 1), losses, color="0.8", linewidth=0.8, label="training, each step")
-        steps = self["step"]
-        axes.plot(steps, np.multiply(self["loss"], scale), "o-", label="training, epoch")
-        held_out: Sequence[tuple[int, float]] = [
-            (row["step"], row["validation_loss"] * scale) for row in self.epochs if row["validation_loss"] is not None
-        ]
-        if held_out:
-            axes.plot(*zip(*held_out, strict=True), "s-", label="validation")
-        axes.set_xlabel("step")
-        axes.set_ylabel(label)
-        axes.grid(alpha=0.3)
-        axes.legend()
-        save_picture(figure, path)
+        if path is None:
+            return plots.learning_curve(self, metric, scale=scale, label=label, ax=ax)
+        path = name_of(path)
+        if ax is None:  # for a file alone: no window system is asked for, and no figure stays open
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+
+            figure = Figure(figsize=(7, 4.2), layout="constrained")
+            FigureCanvasAgg(figure)
+            ax = figure.add_subplot()
+        ax = plots.learning_curve(self, metric, scale=scale, label=label, ax=ax)
+        save_picture(ax.figure, path)
+        return ax
