@@ -94,7 +94,7 @@ class Layer:
     def weights(self, draw: Draw | None = None) -> Weights:
         """The values as calls take them: after DropConnect where something is drawn, the biases as one."""
         W_x, W_h, projection, peepholes, gains = [None if one is None else one._data for one in self.arrays]
-        if draw and self.settings.rates["weight"]:
+        if draw and W_h is not None and self.settings.rates["weight"]:
             W_h = functional.dropout_forward(W_h, self.settings.rates["weight"], **self._which("weight", draw))
         b = joined([one._data for one in self.biases], self.bias_size, self.settings.dtype)
         return Weights(W_x, W_h, b, projection, peepholes, gains)

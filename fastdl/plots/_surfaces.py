@@ -93,7 +93,8 @@ def _grid(limits: Any, seen: np.ndarray, points: int) -> tuple[np.ndarray, np.nd
         ends = drawable("limits", parts("limits", limits, "(x, x)", "(y, y)"), (2, 2))
         if not (ends[:, 0] < ends[:, 1]).all():
             raise ValueError("limits: got ends that do not rise, expected ((x, x), (y, y))")
-    return np.linspace(*ends[0], points), np.linspace(*ends[1], points)
+    (left, right), (bottom, top) = ends.tolist()
+    return np.linspace(left, right, points), np.linspace(bottom, top, points)
 
 
 def _loss(surface: Any, point: tuple[float, float]) -> float:
