@@ -8,9 +8,7 @@ import numpy as np
 
 from .. import random
 from ..nn import Module
-from ._describe import call_with, name_of
-
-_ROOMS = ("nn", "models")  # whose classes a file may name
+from ._describe import ROOMS, call_with, is_public, name_of
 
 
 def classes(custom: Iterable[Any]) -> dict[str, type[Module]]:
@@ -55,10 +53,8 @@ class Builder:
         if isinstance(name, str) and name.startswith("fastdl."):
             _, _, rest = name.partition(".")
             room, _, short = rest.partition(".")
-            if room in _ROOMS and short in (module := importlib.import_module(f"fastdl.{room}")).__all__:
-                found = getattr(module, short)
-                if isinstance(found, type) and issubclass(found, Module):
-                    return found
+            if room in ROOMS and is_public(room, short):
+                return getattr(importlib.import_module(f"fastdl.{room}"), short)
         raise ValueError(
             f"holds a {name}, which is no class of fastdl's: give the class itself, fd.load(path, custom=[{name}])"
         )

@@ -4,6 +4,7 @@ A module is a number, its entry in a list: {"class": name, "arguments": {...}}. 
 An argument is what JSON has, or an object with one key that says what it is: {"tuple": [...]}, {"module": 3}, ...
 """
 
+import importlib
 import inspect
 import math
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from .. import random
 from .._validate import shown
 from ..nn import Module, ModuleDict, ModuleList, Parameter, Sequential
 
+ROOMS = ("nn", "models")  # whose classes a file may name
 _LAYERS = (Sequential, ModuleList, ModuleDict)  # whose constructor takes what they hold, which may have changed since
 
 
@@ -106,7 +108,7 @@ def arguments_of(module: Module) -> dict[str, Any]:
     for name, value in signature.bind(module, *args, **kwargs).arguments.items():
         found[name] = value
     found.pop(next(iter(signature.parameters)))  # self
-    if kind.__module__.startswith("fastdl."):
+    if name_of(kind).startswith("fastdl."):
         for name, parameter in signature.parameters.items():
             now = module.__dict__.get(name)
             if _is_setting(now, found.get(name, parameter.default)):
@@ -147,6 +149,15 @@ def _rest_follows(kind: type, keywords: Mapping[str, Any]) -> bool:
 
 
 def name_of(kind: type) -> str:
-    """How a file names a class: fastdl's by room, others by their own name."""
-    parts = kind.__module__.split(".")
-    return f"fastdl.{parts[1]}.{kind.__name__}" if parts[0] == "fastdl" and len(parts) > 1 else kind.__name__
+    """How a file names a class: fastdl's public ones by room, others by their own name."""
+    for room in ROOMS:
+        if kind.__module__.startswith(f"fastdl.{room}.") and is_public(room, kind.__name__, kind):
+            return f"fastdl.{room}.{kind.__name__}"
+    return kind.__name__
+
+
+def is_public(room: str, name: str, kind: type | None = None) -> bool:
+    """Whether a room has a class of that name in public, and this one where it is given."""
+    module = importlib.import_module(f"fastdl.{room}")
+    found = getattr(module, name, None) if name in module.__all__ else None
+    return isinstance(found, type) and issubclass(found, Module) and kind in (None, found)
