@@ -56,8 +56,21 @@ def norms_and_windows() -> None:
     fd.batch_norm_backward(x, fd.batch_norm_forward(x, lengths=lengths)[1])
 
 
+class _List(fd.nn.ModuleList):
+    def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return self[1](self[0](x))
+
+
+class _Dict(fd.nn.ModuleDict):
+    def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return self["a"](x)
+
+
 @recipe
 def lists_and_dicts() -> None:
+    linear = fd.nn.Linear(3, 3, rng=0)
+    _List([linear, fd.nn.Tanh()]).check_gradients(normals(4, 3), entries=1)
+    _Dict({"a": linear}).check_gradients(normals(4, 3), entries=1)
     layers = [fd.nn.Linear(3, 3, rng=k) for k in range(3)]
     for held in (fd.nn.ModuleList(layers), fd.nn.Sequential(layers)):
         held.append(fd.nn.Tanh())
@@ -71,7 +84,9 @@ def lists_and_dicts() -> None:
     model.forward(normals(5, 2, 3), lengths=np.array([5, 2]), return_state=True)
     model.forward((normals(5, 2, 3), np.array([5, 2])))
     model.lengths_after(np.array([5, 2]))
+    fd.nn.ModuleList(layers).apply(lambda one: None)
     named = fd.nn.ModuleDict({"a": layers[0]})
+    named.apply(lambda one: None)
     named.update({"b": layers[1]})
     named["c"] = layers[2]
     named["a"], len(named), list(named), list(named.keys()), list(named.values()), list(named.items())
@@ -378,4 +393,42 @@ def runs() -> None:
         for moment in (one.on_train_begin, one.on_step_end, one.on_epoch_end, one.on_train_end):
             moment(run)
         one.load_state_dict(one.state_dict())
+    text = fd.training.LambdaCallback(on_epoch_end=lambda run: None)
+    ends = [fd.training.StopAtTarget(-1.0), fd.training.TimeLimit(1e6)]
+    for one in (text, *ends, fd.training.CSVLogger("log.csv"), fd.training.TensorBoard("events")):
+        for moment in (one.on_train_begin, one.on_step_end, one.on_epoch_end, one.on_train_end):
+            moment(run)
     fd.training.fit(model, optimizer, batches, callbacks=[_Watch()], progress=False).plot("history.png")
+
+
+@recipe
+def sampled_text() -> None:
+    model = fd.models.CharLM(fd.text.Vocabulary("ab "), 3, 4, rng=0)
+    run = fd.training.Run(model, fd.optim.SGD(model.parameters()), fd.softmax_cross_entropy, max_norm=None, accumulate=1,
+                          penalties=(), constraints=(), callbacks=(), carry_state=False)  # fmt: skip
+    sample = fd.training.SampleText("a", 5, 0.7, 1, show=len)
+    for moment in (sample.on_train_begin, sample.on_step_end, sample.on_epoch_end, sample.on_train_end):
+        moment(run)
+
+
+@recipe
+def examples_of_data() -> None:
+    x, y = normals(6, 4, 3), np.arange(24).reshape(6, 4) % 2
+    data = fd.training.Examples(x, y, 4, time_first=True, sample_weight=np.ones(6), class_weight={0: 2.0})
+    len(data)
+    next(iter(data.iterate(0, 1)))
+    data.fingerprint()
+    model = fd.nn.Sequential(fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 2, rng=1))
+    average = fd.optim.ExponentialAverage(model.parameters())
+    fd.training.fit(model, fd.optim.SGD(model.parameters()), (list(x), list(y)), batch_size=4, shuffle=False, seed=1,
+                    validation=(x, y), metrics=["accuracy"], monitor="accuracy", restore_best=True, average=average,
+                    class_weight="balanced", progress=False)  # fmt: skip
+    fd.training.evaluate(model, (x, y))
+
+
+@recipe
+def files_of_models() -> None:
+    model = fd.nn.Sequential(fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 2, rng=1))
+    fd.save(model, "model.safetensors", metadata={"by": "me"})
+    fd.load("model.safetensors", custom=[])
+    fd.saving.info("model.safetensors")
