@@ -396,7 +396,7 @@ def test_a_kind_of_ones_own_goes_where_its_cell_goes():
         def __init__(self):
             super().__init__(3, 4, rng=0)
 
-    assert [one.__name__ for one in Mine.__mro__] == ["Mine", "LSTM", "Stack", "Module", "object"]
+    assert [one.__name__ for one in Mine.__mro__] == ["Mine", "LSTM", "Stack", "Module", "Stateful", "object"]
     for layout in ("keras", "onnx"):
         mine, plain = (model.export_weights(layout) for model in (Mine(), fd.nn.LSTM(3, 4, rng=0)))
         for name, array in plain.items():
