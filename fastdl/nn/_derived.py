@@ -91,15 +91,23 @@ def _derive(module: Node, forward: Callable[..., Any], args: tuple[Any, ...], kw
     finally:
         trace.close()
     module._tape.append(Derived(trace, inputs, outputs))
-    return refilled(result, _output)
+    return _as_outputs(trace, result)
 
 
-def _output(one: Any) -> Any:
-    """A result as the caller gets it: a copy of what backward reads, since the caller may write to it."""
-    if one.__class__ is not Traced:
-        return one
-    value = one._value
-    return value.copy() if isinstance(value, np.ndarray) and one._trace.reads(one._at, value) else value
+def _as_outputs(trace: Trace, result: Any) -> Any:
+    """Results as the caller gets them: copies of what backward reads, since the caller may write to them."""
+    numbers: set[int] = set()
+    refilled(result, lambda one: numbers.add(one._at) if one.__class__ is Traced else None)
+    read = trace.read_among(numbers)
+
+    def output(one: Any) -> Any:
+        if one.__class__ is not Traced:
+            return one
+        value = one._value
+        copied = value.__class__ is np.ndarray and (one._at in read or value.base is not None)
+        return value.copy() if copied else value
+
+    return refilled(result, output)
 
 
 def _names_of(forward: Callable[..., Any], count: int) -> list[str]:

@@ -57,21 +57,22 @@ class Trace:
         """Whether the forward has used the values of a parameter so far."""
         return id(parameter) in self._parameters
 
-    def reads(self, at: int, value: np.ndarray) -> bool:
-        """Whether backward may read an array: what a function computed that is not linear, or what one was given."""
-        if value.base is not None:
-            return True
+    def read_among(self, numbers: set[int]) -> set[int]:
+        """Those whose arrays backward may read: what a function computed that is not linear, or what one was given."""
+        read: set[int] = set()
         for operation in reversed(self.operations):
+            if not numbers:
+                break
             if operation.__class__ is tuple:
-                if operation[1] == at:
-                    return operation[5] is not None
-                if any(parent == at for _, parent in operation[2]):
-                    return True
-            elif at in operation.results:
-                return False
-            elif at in operation.parents:
-                return True
-        return False
+                _, at, parents, _, _, result = operation
+                if result is not None:
+                    read.update(one for one in (at, *[parent for _, parent in parents]) if one in numbers)
+                numbers.discard(at)
+            else:
+                if operation.__class__ is Call:
+                    read |= numbers.intersection(operation.parents)
+                numbers.difference_update(operation.results)
+        return read
 
     def check_carried(self) -> None:
         """Refuse arithmetic with states that mean nothing by themselves."""
