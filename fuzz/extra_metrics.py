@@ -81,30 +81,33 @@ def pictures() -> None:
     from matplotlib import pyplot
 
     p = fd.plots
-    _, grid = pyplot.subplots(2, 1)
+
+    def fresh() -> Any:
+        return pyplot.subplots()[1]
+
     try:
         history = fd.training.History()
         history.losses += [2.0, 1.0]
         history.epochs.append({"epoch": 1, "step": 2, "loss": 1.5, "validation_loss": 1.0})
-        p.learning_curve(history, "loss", scale=2.0, label="bits", ax=grid[0])
-        p.confusion_matrix(np.eye(3), ["a", "b", "c"], ax=grid[0])
-        p.reliability_diagram([0, 1, 2], np.eye(3), bins=3, ax=grid[0])
+        p.learning_curve(history, "loss", scale=2.0, label="bits", ax=fresh())
+        p.confusion_matrix(np.eye(3), ["a", "b", "c"], ax=fresh())
+        p.reliability_diagram([0, 1, 2], np.eye(3), bins=3, ax=fresh())
         ends = np.zeros(3), np.ones(3)
         p.forecast(
-            normals(3), y_true=normals(3), past=normals(2), intervals={0.9: ends}, times=np.arange(5), ax=grid[0]
+            normals(3), y_true=normals(3), past=normals(2), intervals={0.9: ends}, times=np.arange(5), ax=fresh()
         )
-        p.attention_map(np.eye(3), source="abc", target=[1, 2, 3], ax=grid[0])
-        p.gates({"f": np.ones((3, 2)), "c": normals(3, 2)}, steps="abc", ax=list(grid))
+        p.attention_map(np.eye(3), source="abc", target=[1, 2, 3], ax=fresh())
+        p.gates({"f": np.ones((3, 2)), "c": normals(3, 2)}, steps="abc", ax=[fresh(), fresh()])
         flow = fd.curvature.GradientFlow(np.ones((1, 1, 3, 2)))
-        p.gradient_flow({"a": flow, "b": flow}, ax=grid[0])
+        p.gradient_flow({"a": flow, "b": flow}, ax=fresh())
         layer = fd.nn.Linear(3, 2, rng=0)
         layer.forward(normals(4, 3))
         layer.backward(normals(4, 2))
-        p.weight_histogram(layer, bins=5, ax=grid[0])
-        p.gradient_histogram(layer, bins=5, ax=grid[0])
+        p.weight_histogram(layer, bins=5, ax=fresh())
+        p.gradient_histogram(layer, bins=5, ax=fresh())
         limits = ((-1.0, 1.0), (-2.0, 2.0))
         path = {"SGD": normals(4, 2), "Adam": normals(3, 2)}
-        p.optimizer_path(lambda x: float(x @ x), path, minimum=[0, 0], limits=limits, points=5, ax=grid[0])
-        p.spectrum(normals(9), width=0.1, points=20, ax=grid[0])
+        p.optimizer_path(lambda x: float(x @ x), path, minimum=[0, 0], limits=limits, points=5, ax=fresh())
+        p.spectrum(normals(9), width=0.1, points=20, ax=fresh())
     finally:
         pyplot.close("all")
