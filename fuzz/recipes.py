@@ -10,7 +10,7 @@ from typing import Any
 
 import fastdl as fd
 
-from . import extra, extra_layers
+from . import extra, extra_layers, extra_metrics
 from .subjects import methods
 
 Recipe = Callable[[], None]
@@ -84,7 +84,7 @@ def _cases() -> Iterator[tuple[str, Recipe]]:
 
 
 def _extras() -> Iterator[tuple[str, Recipe]]:
-    assert extra_layers.recipe is extra.recipe  # which enters in one table
+    assert extra_layers.recipe is extra_metrics.recipe is extra.recipe  # which enters in one table
     for name, recipe in extra.TABLE.items():
         yield f"extra:{name}", recipe
 

@@ -49,6 +49,8 @@ WRITES: tuple[tuple[str, str], ...] = (
     (r"nn\.\w+_", "target"),
     (r"(norms|optim)\.clip_\w+", "arrays parameters"),
     (r"(curvature|training|models|optim|nn|norms)\..*", _OBJECTS),
+    (r"metrics\.Metric\..*", "self"),
+    (r"plots\..*", "ax"),
 )
 # What a call that is refused may leave changed: callable (a pattern) -> places, and why.
 LEFT: tuple[tuple[str, str, str], ...] = (

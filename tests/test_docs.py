@@ -12,6 +12,7 @@ import fastdl as fd
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = DOCS.parent / "README.md"
+PAGES = [DOCS / f"{name}.md" for name in ("start", "metrics", "plots")]
 COMING = sorted(page for page in (DOCS / "coming").glob("*.md") if page.stem != "index")
 PEERS = ("torch", "keras", "sklearn", "optax", "jax")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \|", re.MULTILINE)
@@ -25,9 +26,9 @@ def code(page, languages):
         yield "\n" * (text[: match.start()].count("\n") + 1) + cell
 
 
-@pytest.mark.parametrize("page", [*COMING, DOCS / "start.md", README], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*COMING, *PAGES, README], ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page):
-    if page.stem == "start":
+    if page.stem in ("start", "plots"):
         pytest.importorskip("matplotlib").use("Agg")
     blocks, names = list(code(page, r"python|\{code-cell\} ipython3")), {}
     assert blocks

@@ -14,4 +14,4 @@ fastdl.cli.__path__.insert(0, str(Path(__file__).resolve().parents[2] / "fastdl"
 from fastdl.cli._bench import _works  # noqa: E402, F401
 from fastdl.cli._bench._table import DOUBLE, SINGLE, SIZES, Case, Work, case, counted, table  # noqa: E402, F401
 
-from . import curvature, dense, dropout, norms, optim, random, recurrent, sequence  # noqa: E402, F401
+from . import curvature, dense, dropout, metrics, norms, optim, random, recurrent, sequence  # noqa: E402, F401

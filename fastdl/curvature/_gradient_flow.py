@@ -9,6 +9,7 @@ from .._differences import check_finite
 from .._files import name_of, save_picture
 from .._validate import float_array, integer, mapping
 from ..nn import Module
+from ..plots import gradient_flow as gradient_flow_picture
 from ._linearization import linearize
 from ._recurrent import Cell, Stack, Weights
 
@@ -116,17 +117,8 @@ class GradientFlow:
         except ImportError:
             raise ImportError("plot needs matplotlib: pip install matplotlib") from None
         figure = Figure(figsize=(7, 4.2), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        for index, (name, flow) in enumerate({"": self, **others}.items()):
-            color = f"C{index}"
-            axes.semilogy(flow.lags, flow.largest, color=color, label=f"{name} largest".strip())
-            axes.semilogy(flow.lags, flow.median, "--", color=color, label=f"{name} median".strip())
-            axes.fill_between(flow.lags, flow.smallest, flow.largest, color=color, alpha=0.1)
-        axes.axhline(1.0, color="0.5", linewidth=0.8)
-        axes.set_xlabel("lag t - s")
-        axes.set_ylabel("singular values of d h_t / d h_s")
-        axes.legend()
+        FigureCanvasAgg(figure)  # no window system is asked for
+        gradient_flow_picture({"": self, **others}, ax=figure.add_subplot())
         save_picture(figure, path)
 
 

@@ -128,6 +128,13 @@ def _listed(name: str, value: Any) -> Sequence[Any]:
     return members(name, value, "names")
 
 
+def whole_numbers() -> Any:
+    """Places for ticks at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True)
+
+
 def name_ticks(axis: Any, names: list[str] | None, most: int = 60) -> None:
     """A name at each place; without names, or where there are too many to read, the places' numbers."""
     if names is not None and len(names) <= most:

@@ -19,6 +19,7 @@ from ._canvas import (
     names_of,
     several_axes,
     tidy,
+    whole_numbers,
 )
 
 
@@ -115,7 +116,7 @@ def gates(values: Any, *, steps: Any = None, ax: Any = None) -> list[Any]:
         options = {"cmap": SEQUENTIAL, "vmin": 0.0} if gate else {"cmap": DIVERGING, "vmin": -most}
         image = heat_map(one, array.T, vmax=most, **options)
         name_ticks(one.xaxis, names, 100)
-        one.yaxis.get_major_locator().set_params(integer=True)
+        one.yaxis.set_major_locator(whole_numbers())
         one.set(title=name.replace("$", r"\$"), ylabel="unit")
         colour_bar(image, one, "0 closed, 1 open" if gate else "value")
     drawn[-1].set_xlabel("step")

@@ -278,7 +278,7 @@ def forecast(
         ax.plot(when[: before.size], before, color=shown.text, linewidth=1.4, label="past")
     x = when[before.size :]
     for i, (level, low, high) in enumerate(bands):
-        alpha = 0.18 + 0.17 * i
+        alpha = min(0.22 + 0.18 * i, 0.8)
         ax.fill_between(x, low, high, color=shown.lines[0], alpha=alpha, linewidth=0, label=f"{100 * level:g} %")
     ax.plot(x, predicted, color=shown.lines[0], linewidth=2.2, label="forecast", marker="o" if n < 3 else None)
     if true is not None:

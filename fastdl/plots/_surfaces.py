@@ -71,7 +71,8 @@ def optimizer_path(
         ax.contourf(x, y, losses, levels=levels, cmap=palette.shades, alpha=0.35)
         ax.contour(x, y, losses, levels=levels, colors=palette.faint, linewidths=0.6)
     for i, (name, path) in enumerate(found.items()):
-        colour, marks = palette.lines[i % len(palette.lines)], {"marker": MARKERS[i % len(MARKERS)], "markersize": 3.5}
+        marks = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5, "markevery": max(1, len(path) // 15)}
+        colour = palette.lines[i % len(palette.lines)]
         words = name.replace("$", r"\$") or "path"
         ax.plot(*path.T, color=colour, linewidth=1.6, label=words, zorder=3, **marks)
     start = np.array([path[0] for path in found.values()])
