@@ -404,8 +404,8 @@ def runs() -> None:
 @recipe
 def sampled_text() -> None:
     model = fd.models.CharLM(fd.text.Vocabulary("ab "), 3, 4, rng=0)
-    run = fd.training.Run(model, fd.optim.SGD(model.parameters()), fd.softmax_cross_entropy, max_norm=None, accumulate=1,
-                          penalties=(), constraints=(), callbacks=(), carry_state=False)  # fmt: skip
+    run = fd.training.Run(model, fd.optim.SGD(model.parameters()), fd.softmax_cross_entropy, max_norm=None,
+                          accumulate=1, penalties=(), constraints=(), callbacks=(), carry_state=False)  # fmt: skip
     sample = fd.training.SampleText("a", 5, 0.7, 1, show=len)
     for moment in (sample.on_train_begin, sample.on_step_end, sample.on_epoch_end, sample.on_train_end):
         moment(run)
