@@ -152,8 +152,7 @@ LAYERS = {
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {
-    "AdditiveAttention", "DotAttention", "ELU", "Embedding", "GELU", "Hardtanh", "LeakyReLU", "Linear", "LogSoftmax",
-    "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+    "AdditiveAttention", "DotAttention", "Embedding", "Linear", "Sequential", *fd.nn._activations.__all__,
 }  # fmt: skip
 MODELS = {
     "CharLM": (
