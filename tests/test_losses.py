@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from awkward import layouts, values
 
 import fastdl as fd
 from fastdl import dense
@@ -137,6 +138,21 @@ def test_the_reference(level, name, make, terms, options, reduction, dtype):
             assert found[0].count == pytest.approx(expected[0].count, rel=1e-6)
             assert type(found[0].count) is type(expected[0].count)
             assert found[0].reduction == reduction
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name, (terms, make, _) in LOSSES.items() if make is two])
+def test_any_layout(level, name, dtype):
+    for label, x in (*layouts(dtype), *values(dtype)):
+        if x.ndim == 0 and name == "error_to_signal_ratio":
+            continue
+        plain = x.astype(dtype, order="C")
+        for reduction in ("mean", "none"):
+            with np.errstate(all="ignore"):
+                found, expected = (getattr(fd, name)(one, plain[::-1] if plain.ndim else plain, reduction)
+                                   for one in (x, plain))  # fmt: skip
+            for one, other in zip(exact(*found), exact(*expected), strict=True):
+                np.testing.assert_array_equal(one, other, err_msg=label)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

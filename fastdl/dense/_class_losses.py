@@ -90,7 +90,7 @@ def softmax_cross_entropy(
     logits = _of_classes("logits", logits)
     choice("reduction", reduction, REDUCTIONS)
     smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
-    soft = getattr(targets, "dtype", np.dtype(bool)).kind == "f" and np.shape(targets) == logits.shape
+    soft = isinstance(targets, np.ndarray) and targets.dtype.kind == "f" and targets.shape == logits.shape
     if soft or (class_weights is not None and smoothing):
         given = {"ignore_index": ignore_index, "lengths": lengths, "class_weights": class_weights, "weights": weights}
         return _of_distributions(logits, targets, soft, smoothing, reduction, given)

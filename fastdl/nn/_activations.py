@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import flag, float_array
+from .._validate import flag, float_array, plain_number
 from ..dense._pointwise import ACTIVATIONS, Activation
 from ._module import Module
 
@@ -112,7 +112,7 @@ def _constructor(definition: Activation) -> Any:
         definition.define(None, *settings)
         Module.__init__(self)
         for name, value in zip(definition.settings, settings, strict=True):
-            setattr(self, name, value)
+            setattr(self, name, plain_number(value))
 
     __init__.__signature__ = signature  # type: ignore[attr-defined]
     return __init__

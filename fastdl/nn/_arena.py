@@ -142,7 +142,8 @@ class Arena(Sequence[Parameter]):
         return item("index", index, self._parameters)
 
     def __repr__(self) -> str:
-        return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype})"
+        frozen = f", {len(self._frozen)} frozen" if self._frozen else ""
+        return f"Arena({len(self)} parameters, {self.size:,} elements, {self.dtype}{frozen})"
 
     def is_current(self) -> bool:
         """Whether the parameters are still here.

@@ -44,7 +44,7 @@ class Tape(list[Any]):
         return Tape, (self.owner,)
 
     def __repr__(self) -> str:
-        return f"<{self.owner}: {len(self)} forwards without a backward>"
+        return f"<tape of {self.owner}: {len(self)} forward{'' if len(self) == 1 else 's'} without a backward>"
 
 
 def _size(item: Any, seen: set[int]) -> int:

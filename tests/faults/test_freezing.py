@@ -160,3 +160,11 @@ def test_whole_layers():
     assert "frozen" in repr(net[0].freeze().weight)
     with pytest.raises(TypeError, match="requires_grad: got 'no', expected True or False"):
         net[0].weight.requires_grad = "no"
+
+
+def test_an_arena_says_how_many_are_frozen():
+    layer = fd.nn.Linear(3, 2, rng=0)
+    layer.bias.freeze()
+    assert repr(layer.parameters()) == "Arena(2 parameters, 8 elements, float32, 1 frozen)"
+    layer.bias.unfreeze()
+    assert repr(layer.parameters()) == "Arena(2 parameters, 8 elements, float32)"

@@ -169,4 +169,4 @@ def test_a_refused_forward_leaves_nothing():
 def test_repr_is_short():
     layer = fd.nn.Tanh()
     layer(np.ones((500, 500)))
-    assert repr(layer._tape) == "<Tanh: 1 forwards without a backward>"
+    assert repr(layer._tape) == "<tape of Tanh: 1 forward without a backward>"
