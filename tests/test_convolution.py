@@ -30,6 +30,7 @@ POOLS = [
     (8, 3, 300, 3, 2, 1, 1, True, False, [8, 0, 3]), (8, 3, 5, 2, 1, 1, 2, False, False, [8, 2, 3]),
     (1, 1, 1, 1, 1, 0, 1, False, True, None), (0, 2, 3, 2, 2, 1, 1, False, True, None),
     (9, 2, 3, 4, 3, 2, 1, True, True, [1, 5]), (5, 2, 3, 2, 3, 0, 1, True, True, None),
+    (5, 2, 3, 2, 5, 0, 1, True, True, None), (6, 3, 3, 2, 5, 1, 1, True, False, [4, 6, 1]),
 ]  # fmt: skip
 
 
