@@ -203,6 +203,10 @@ def test_refusals_name_what_came():
         (lambda: fd.conv1d_forward(x, W, padding="valid"), "^padding: got 'valid'"),
         (lambda: fd.conv1d_forward(x, W, padding=-1), "^padding: got -1"),
         (lambda: fd.conv1d_forward(x, W, dilation=2**40), "^dilation: got"),
+        (
+            lambda: fd.conv1d_forward(normals(1, 200, 6), normals(3, 6, 200), padding="causal", dilation=2**31 - 1),
+            "^padding, dilation: got",
+        ),
         (lambda: fd.conv1d_forward(x, W, lengths=[5, 0]), "^lengths: got values"),
         (lambda: fd.conv1d_backward(x, x, W), "^dy: got shape"),
         (lambda: fd.max_pool1d_forward(x, 2, padding=2), "^padding: got 2"),
