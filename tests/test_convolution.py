@@ -30,6 +30,7 @@ POOLS = [
     (8, 3, 300, 3, 2, 1, 1, True, False, [8, 0, 3]), (8, 3, 5, 2, 1, 1, 2, False, False, [8, 2, 3]),
     (1, 1, 1, 1, 1, 0, 1, False, True, None), (0, 2, 3, 2, 2, 1, 1, False, True, None),
     (9, 2, 3, 4, 3, 2, 1, True, True, [1, 5]), (5, 2, 3, 2, 3, 0, 1, True, True, None),
+    (5, 2, 3, 2, 5, 0, 1, True, True, None), (6, 3, 3, 2, 5, 1, 1, True, False, [4, 6, 1]),
 ]  # fmt: skip
 
 
@@ -202,6 +203,10 @@ def test_refusals_name_what_came():
         (lambda: fd.conv1d_forward(x, W, padding="valid"), "^padding: got 'valid'"),
         (lambda: fd.conv1d_forward(x, W, padding=-1), "^padding: got -1"),
         (lambda: fd.conv1d_forward(x, W, dilation=2**40), "^dilation: got"),
+        (
+            lambda: fd.conv1d_forward(normals(1, 200, 6), normals(3, 6, 200), padding="causal", dilation=2**31 - 1),
+            "^padding, dilation: got",
+        ),
         (lambda: fd.conv1d_forward(x, W, lengths=[5, 0]), "^lengths: got values"),
         (lambda: fd.conv1d_backward(x, x, W), "^dy: got shape"),
         (lambda: fd.max_pool1d_forward(x, 2, padding=2), "^padding: got 2"),

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from .. import sequence
-from .._validate import flag, float_array, integer, lengths_array, whole_array
+from .._validate import flag, float_array, integer, lengths_array
 from ..random import Generator, as_generator
-from ..sequence._windows import LONGEST, windows
+from ..sequence._windows import windows
+from ._handing import checked_lengths
 from ._layers import float_dtype
 from ._module import Module
 from ._parameter import Parameter, claim_all
@@ -39,7 +40,7 @@ class _OverTime(Module, alone=True):
         TypeError, ValueError
             If `lengths` are no integers of one axis, or below 0.
         """
-        return np.asarray(self._windows.steps(whole_array("lengths", lengths, LONGEST, (None,))))
+        return np.asarray(self._windows.steps(checked_lengths(lengths)))
 
     def forward(self, x: np.ndarray, *, lengths: Any = None) -> np.ndarray:
         """The windows' outputs.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import shown
+from .._validate import shown, whole_array
 from ._module import Module
 
 
@@ -50,6 +50,11 @@ def lengths_after(layer: Module, lengths: Any) -> Any:
         for one in layer._children.values():
             lengths = lengths_after(one, lengths)
     return lengths
+
+
+def checked_lengths(lengths: Any) -> np.ndarray:
+    """Lengths (B,) of sequences of any number of steps."""
+    return whole_array("lengths", lengths, 2**31 - 1, (None,))
 
 
 def parted(layer: Module, x: Any, lengths: Any) -> tuple[Any, Any]:

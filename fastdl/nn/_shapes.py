@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import flag, float_array, integer, plain_array
+from .._validate import FLOATS, flag, float_array, integer, plain_array
+from ._handing import checked_lengths
 from ._module import Module
 
 
@@ -90,7 +91,7 @@ class Flatten(Module, alone=True):
         Returns
         -------
         dx : ndarray or None
-            None with ``input_gradient=False``.
+            None with ``input_gradient=False``, and where the input was no array of real numbers.
 
         Raises
         ------
@@ -100,9 +101,9 @@ class Flatten(Module, alone=True):
             If no forward in training mode waits for it.
         """
         wanted, (turned, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
-        dx = np.moveaxis(float_array("dy", dy, shape, dtype).reshape(turned), 0, self.batch_dim) if wanted else None
+        dx = _gradient(dy, shape, dtype)
         self._pop()
-        return dx
+        return np.moveaxis(dx.reshape(turned), 0, self.batch_dim) if wanted and dx is not None else None
 
     def lengths_after(self, lengths: Any) -> Any:
         """How long sequences (T, B, ...) are behind the layer.
@@ -114,10 +115,16 @@ class Flatten(Module, alone=True):
 
         Returns
         -------
-        The same, or None
-            None where the time is no axis of its own any more.
+        ndarray of int (B,), or None
+            The same; None where the time is no axis of its own any more.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lengths` are no integers of one axis, or below 0.
         """
-        return lengths if self.batch_dim == 0 and self.start_dim >= 2 else None
+        lengths = checked_lengths(lengths)
+        return lengths if self.batch_dim == 0 and self.start_dim not in (0, 1) else None
 
     def _describe(self) -> str:
         listed = (
@@ -137,43 +144,55 @@ class Identity(Module, alone=True):
     array([1., 1.])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: np.ndarray) -> np.ndarray:
         """x itself.
 
         Parameters
         ----------
-        x : any
+        x : ndarray
 
         Returns
         -------
         The same.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no array.
         """
+        x = plain_array("x", x)
         if self.training:
-            self._tape.append(None)
+            self._tape.append((x.shape, x.dtype))
         return x
 
-    def backward(self, dy: Any, *, input_gradient: bool = True) -> Any:
+    def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:
         """dy itself.
 
         Parameters
         ----------
-        dy : any
-            Gradient with respect to the output.
+        dy : ndarray
+            Gradient with respect to the output, of its shape and type.
         input_gradient : bool, default True
             Whether it is wanted.
 
         Returns
         -------
         The same, or None
-            None with ``input_gradient=False``.
+            None with ``input_gradient=False``, and where the input was no array of real numbers.
 
         Raises
         ------
-        TypeError
-            If `input_gradient` is no bool.
+        TypeError, ValueError
+            If `dy` does not fit.
         RuntimeError
             If no forward in training mode waits for it.
         """
-        wanted = flag("input_gradient", input_gradient)
+        wanted, left = flag("input_gradient", input_gradient), self._peek()
+        dx = _gradient(dy, *left)
         self._pop()
-        return dy if wanted else None
+        return dx if wanted else None
+
+
+def _gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """dy, checked; None for integers, which have none: an embedding comes behind."""
+    return float_array("dy", dy, shape, dtype) if dtype in FLOATS else None

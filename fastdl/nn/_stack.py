@@ -13,6 +13,7 @@ from ..random import Generator, as_generator
 from ._biases import Form, checked_form, from_torch, to_torch
 from ._call import Cell
 from ._ends import Directions, Ends, State
+from ._handing import checked_lengths
 from ._initial import Initial, checked_init
 from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, shapes_of
 from ._layers import float_dtype
@@ -276,9 +277,15 @@ class Stack(Module):
 
         Returns
         -------
-        The same, or None
-            None with ``output="last"``, which leaves no steps.
+        ndarray of int (B,), or None
+            The same; None with ``output="last"``, which leaves no steps.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lengths` are no integers of one axis, or below 0.
         """
+        lengths = checked_lengths(lengths)
         return lengths if self.output == "sequence" else None
 
     # ---- backward -------------------------------------------------------------------------------------------

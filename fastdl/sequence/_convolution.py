@@ -10,6 +10,7 @@ from .._threads import threads_for
 from .._validate import check_places, flag, float_array, integer, out_array, parts
 from ._windows import Windows, checked_lengths, out_steps, windows
 
+_MOST = 2**40  # numbers of all sequences with the zeros around them
 _GRAIN = 500_000  # multiply-adds below which a second thread costs more than it brings (measured)
 
 
@@ -170,7 +171,12 @@ def _arguments(
     if W.size == 0 or W.shape[2] % groups:
         wanted = f"(K, {C // groups}, O), none of them 0 and O a multiple of groups, {groups}"
         raise ValueError(f"W: got shape {W.shape}, expected {wanted}")
-    return x, W, windows(len(W), stride, padding, dilation, named=True), groups
+    over = windows(len(W), stride, padding, dilation, named=True)
+    reached = (len(x) + over.left + over.right + over.dilation * over.size) * x.shape[1] * max(C, W.shape[2])
+    if reached > _MOST:  # else a size would not fit an index
+        got = f"{over.left} and {over.right} zeros, dilation {over.dilation}"
+        raise ValueError(f"padding, dilation: got {got}, expected less: no memory holds the padded sequences")
+    return x, W, over, groups
 
 
 def _threads(y: np.ndarray, W: np.ndarray) -> int:
