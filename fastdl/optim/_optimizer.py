@@ -268,7 +268,8 @@ class Optimizer:
             raise ValueError("group['params']: got a choice that takes no parameter, expected one or more")
         apart = [one.rule.whole is not None for one in self.groups] + [kind.rule.whole is not None]
         *parts, part = memory.split(owners, apart, self._lazy)
-        added = Group(part, kind, values, memory.kind, self.steps)
+        with written_as(parameters="group"):
+            added = Group(part, kind, values, memory.kind, self.steps)
         groups = [one.recut(of) for one, of in zip(self.groups, parts, strict=True)]
         self._begin(added)
         self._memory, self._owners, self.groups = memory, owners, [*groups, added]

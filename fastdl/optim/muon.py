@@ -34,8 +34,8 @@ def _plan(step: int, settings: Settings) -> Plan:
 def _shapes(shape: Shape) -> dict[str, Shape]:
     if len(shape) != 2:
         raise ValueError(
-            f"param: got shape {shape}, expected a matrix; give what is none a group of its own with another rule, as "
-            '{"params": lambda name, one: one.ndim != 2, "optimizer": fd.optim.AdamW}'
+            f"param: got shape {shape}, expected a matrix; give what is none another rule, by groups such as "
+            '[{"params": lambda name, one: one.ndim != 2, "optimizer": fd.optim.AdamW}]'
         )
     return {"momentum_buffer": shape}
 
