@@ -148,8 +148,8 @@ LAYERS = {
     "RNN": lambda width, seed: fd.nn.RNN(width, width, num_layers=2, dropout=0.2, state_dropout=0.2, rng=seed),
 }  # fmt: skip
 WITHOUT_STATE = {
-    "AdditiveAttention", "AvgPool1d", "Conv1d", "DotAttention", "Embedding", "Flatten", "Identity", "LayerNorm", "Linear",
-    "MaxPool1d", "ModuleDict", "ModuleList", "Residual", "Sequential", *fd.nn._activations.__all__,
+    "AdditiveAttention", "AvgPool1d", "Conv1d", "DotAttention", "Embedding", "Flatten", "Identity", "LayerNorm",
+    "Linear", "MaxPool1d", "ModuleDict", "ModuleList", "Residual", "Sequential", *fd.nn._activations.__all__,
 }  # fmt: skip
 MODELS = {
     "CharLM": (

@@ -101,9 +101,9 @@ class Flatten(Module, alone=True):
             If no forward in training mode waits for it.
         """
         wanted, (turned, shape, dtype) = flag("input_gradient", input_gradient), self._peek()
-        dx = _gradient(dy, shape, dtype)
+        dx = _gradient(dy, shape, dtype) if wanted else None
         self._pop()
-        return np.moveaxis(dx.reshape(turned), 0, self.batch_dim) if wanted and dx is not None else None
+        return None if dx is None else np.moveaxis(dx.reshape(turned), 0, self.batch_dim)
 
     def lengths_after(self, lengths: Any) -> Any:
         """How long sequences (T, B, ...) are behind the layer.
@@ -188,9 +188,9 @@ class Identity(Module, alone=True):
             If no forward in training mode waits for it.
         """
         wanted, left = flag("input_gradient", input_gradient), self._peek()
-        dx = _gradient(dy, *left)
+        dx = _gradient(dy, *left) if wanted else None
         self._pop()
-        return dx if wanted else None
+        return dx
 
 
 def _gradient(dy: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
