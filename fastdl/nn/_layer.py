@@ -93,7 +93,8 @@ class Layer:
 
     def weights(self, draw: Draw | None = None) -> Weights:
         """The values as calls take them: after DropConnect where something is drawn, the biases as one."""
-        W_x, W_h, projection, peepholes, gains = [None if one is None else one._data for one in self.arrays]
+        arrays: list[Any] = [None if one is None else one._data for one in self.arrays]
+        W_x, W_h, projection, peepholes, gains = arrays
         if draw and self.settings.rates["weight"]:
             W_h = functional.dropout_forward(W_h, self.settings.rates["weight"], **self._which("weight", draw))
         b = joined([one._data for one in self.biases], self.bias_size, self.settings.dtype)
