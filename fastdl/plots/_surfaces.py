@@ -94,7 +94,7 @@ def _grid(limits: Any, seen: np.ndarray, points: int) -> tuple[np.ndarray, np.nd
         ends = drawable("limits", parts("limits", limits, "(x, x)", "(y, y)"), (2, 2))
         if not (ends[:, 0] < ends[:, 1]).all():
             raise ValueError("limits: got ends that do not rise, expected ((x, x), (y, y))")
-    return np.linspace(*ends[0], points), np.linspace(*ends[1], points)
+    return np.linspace(ends[0, 0], ends[0, 1], points), np.linspace(ends[1, 0], ends[1, 1], points)
 
 
 def _loss(surface: Any, point: tuple[float, float]) -> float:
