@@ -63,7 +63,8 @@ class TestClasses:
         present = sorted({*np.asarray(true).tolist(), *np.asarray(predicted).tolist()})
         for average in ("micro", "macro", "weighted", None):
             for zero_division in (0.0, 1.0, math.nan):
-                for labels in (None, present[:2], present[::-1]):
+                never = "never" if isinstance(present[0], str) else 77
+                for labels in (None, present[:2], present[::-1], [never, present[0]], [never]):
                     options = {"average": average, "zero_division": zero_division, "labels": labels}
                     options["sample_weight"] = weight
                     same(m.f1_score(true, predicted, **options), sklearn.f1_score(true, predicted, **options))
@@ -242,6 +243,10 @@ def test_smape_and_mase_are_the_m4_competition_s():
         multioutput="raw_values",
     )  # fmt: skip
     assert two[0] == pytest.approx(two[1], rel=1e-12)
+    together = m.get("mase", y_train=np.stack([series, 2 * series], 1))  # one mean error over one scale
+    together.update(np.stack([forecast, forecast], 1), np.stack([future, future], 1))
+    error, scale = np.abs(future - forecast).mean(), 1.5 * np.abs(np.diff(series)).mean()
+    assert together.result() == pytest.approx(error / scale, rel=1e-12)
 
 
 def test_coverage_counts_both_ends():
