@@ -6,6 +6,7 @@ FLOORS = [  # name, what it does, what is in it; from the roof down
     ("command line", "fastdl train, generate, evaluate, bench", "cli"),
     ("models, curvature", "each way of mapping sequences; Hessian products, spectrum", "models, text, curvature"),
     ("training", "fit, callbacks, checkpoints", "training"),
+    ("what a model is judged by, drawn as, kept in", "metrics, pictures, files", "metrics, plots, saving"),
     ("layers", "forward, backward, tapes; one arena of parameters", "nn"),
     (
         "topics",

@@ -400,21 +400,25 @@ def add_operators() -> None:
         "eq": np.equal, "ne": np.not_equal,
     }  # fmt: skip
     for name, function in both.items():
-        setattr(Traced, f"__{name}__", _left(function))
-        setattr(Traced, f"__r{name}__", _right(function))
+        setattr(Traced, f"__{name}__", _left(TABLE[function]))
+        setattr(Traced, f"__r{name}__", _right(TABLE[function]))
     for name, function in one.items():
-        setattr(Traced, f"__{name}__", _alone(function))
+        setattr(Traced, f"__{name}__", _alone(TABLE[function]))
     for name, function in compared.items():
-        setattr(Traced, f"__{name}__", _left(function))
+        setattr(Traced, f"__{name}__", _left(TABLE[function]))
 
 
-def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self: TABLE[function](self)
+# An operator has as many arguments as it can have: nothing is left to be sorted, so it goes straight to the record.
+def _alone(row: Callable[..., Any]) -> Callable[..., Any]:
+    record = row.record if isinstance(row, Function) else None
+    return (lambda self: record((self,))) if record else (lambda self: row(self))
 
 
-def _left(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: TABLE[function](self, other)
+def _left(row: Callable[..., Any]) -> Callable[..., Any]:
+    record = row.record if isinstance(row, Function) else None
+    return (lambda self, other: record((self, other))) if record else (lambda self, other: row(self, other))
 
 
-def _right(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, other: TABLE[function](other, self)
+def _right(row: Callable[..., Any]) -> Callable[..., Any]:
+    record = row.record if isinstance(row, Function) else None
+    return (lambda self, other: record((other, self))) if record else (lambda self, other: row(other, self))
