@@ -13,6 +13,7 @@ MODULES = {  # page, in the order of the reference: title, module
     "models": ("Models: fd.models", "fastdl.models"),
     "metrics": ("Metrics: fd.metrics", "fastdl.metrics"),
     "plots": ("Pictures: fd.plots", "fastdl.plots"),
+    "saving": ("Models in files: fd.saving", "fastdl.saving"),
     "recurrent": ("Recurrent layers as functions", "fastdl.recurrent"),
     "sequence": ("Sequences: CTC, attention, decoding", "fastdl.sequence"),
     "dense": ("Dense layers and losses as functions", "fastdl.dense"),
