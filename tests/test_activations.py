@@ -301,6 +301,8 @@ def test_torch(name, given, dtype):
     for label, x in awkward_arrays(dtype):
         x = np.ascontiguousarray(x.astype(dtype))
         finite = np.isfinite(x)  # elsewhere torch's gradients are not those of a limit, or NaN
+        if given.get("approximate") == "tanh":
+            finite &= np.abs(x) < 1e10  # whose cube torch's derivative can hold
         if along(name) and (x.ndim == 0 or not x.size or not finite.all()):
             continue
         tensor = torch.from_numpy(x.copy()).requires_grad_()
