@@ -21,7 +21,7 @@ CELLS = {  # the layer, its gates, and what multiplies its state
     "lstm": (fd.nn.LSTM, 4, "matrix"),
     "gru": (fd.nn.GRU, 3, "matrix"),
     "rnn": (fd.nn.RNN, 1, "matrix"),
-    "indrnn": (fd.nn.IndRNN, 1, "vector"),
+    "indrnn": (partial(fd.nn.IndRNN, nonlinearity="tanh"), 1, "vector"),  # relu's kinks have no difference
     "mingru": (fd.nn.MinGRU, 2, "nothing"),
     "minlstm": (fd.nn.MinLSTM, 3, "nothing"),
     "slstm": (partial(fd.nn.sLSTM, init="torch"), 4, "matrix"),
