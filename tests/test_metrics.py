@@ -254,7 +254,7 @@ def test_coverage_counts_both_ends():
     normal = np.random.default_rng(10).standard_normal(20_000)
     found = m.interval_coverage(normal, np.full(20_000, -1.6449), np.full(20_000, 1.6449))
     assert found == pytest.approx(0.9, abs=0.01)
-    with pytest.raises(ValueError, match="y_lower: got 2 above 1, expected at most y_upper"):
+    with pytest.raises(ValueError, match="y_lower: got 2 above 1, expected at most the upper end, y_upper"):
         m.interval_coverage([1.0], [2.0], [1.0])
 
 
@@ -295,18 +295,18 @@ def test_what_does_not_vary_has_no_spread_to_the_bit():
     [
         (lambda: m.accuracy_score([0, math.nan], [0, 1]), r"y_true\[1\]: got nan, expected a class"),
         (lambda: m.accuracy_score([0, 1], [0.5, 1]), r"y_pred\[0\]: got 0.5, expected a class"),
-        (lambda: m.accuracy_score([0, 1], ["a", "b"]), "y_pred: got texts, expected integers like the true"),
+        (lambda: m.accuracy_score([0, 1], ["a", "b"]), "y_pred: got texts, expected integers like y_true"),
         (lambda: m.accuracy_score([0, 1], [0]), r"y_pred: got shape \(1,\), expected \(2,\)"),
         (lambda: m.accuracy_score([], []), "y_true: got nothing that counts"),
         (lambda: m.accuracy_score([1], [1], mask=[False]), "y_true: got nothing that counts"),
-        (lambda: m.accuracy_score([1], [1], mask=[1]), "mask: got list, expected real numbers|mask: got"),
+        (lambda: m.accuracy_score([1], [1], mask=[1]), "mask: got dtype int64, expected bool"),
         (lambda: m.accuracy_score([1], [1], sample_weight=[-1]), "sample_weight: got -1, expected numbers of"),
         (lambda: m.accuracy_score([1], [1], sample_weight=[math.nan]), r"sample_weight\[0\]: got nan"),
         (lambda: m.accuracy_score([1], [1], lengths=[1]), r"y_true: got shape \(1,\), expected \(T, B, ...\)"),
         (lambda: m.accuracy_score([[1]], [[1]], lengths=[2]), "lengths: got values from 2 to 2, expected 0 to 1"),
         (lambda: m.f1_score(["a"], ["b"]), "pos_label: got 1, expected one of"),
         (lambda: m.f1_score([0, 1], [0, 1], average="samples"), "average: got 'samples', expected one of"),
-        (lambda: m.confusion_matrix([0, 1], [0, 1], labels=[5]), "labels: got none of the true classes"),
+        (lambda: m.confusion_matrix([0, 1], [0, 1], labels=[5]), "labels: got none of the classes of y_true"),
         (lambda: m.confusion_matrix([0, 1], [0, 1], labels=[0, 0]), "labels: got .*each once"),
         (lambda: m.log_loss([0, 1], [[0.5, 0.4], [0.5, 0.5]]), "y_proba: got a row whose sum is 0.9"),
         (lambda: m.log_loss([0, 1], [[2.0, -1.0], [0.5, 0.5]]), "y_proba: got -1, expected probabilities"),
@@ -315,7 +315,7 @@ def test_what_does_not_vary_has_no_spread_to_the_bit():
         (lambda: m.top_k_accuracy_score([0, 5], [[1, 2, 3]] * 2, labels=[0, 1, 2]), "y_true: got the class 5"),
         (lambda: m.perplexity([4], np.zeros((1, 4))), "y_true: got 4, expected 0 to 3"),
         (lambda: m.perplexity([0], [[math.nan, 1.0]]), r"logits\[0\]: got nan"),
-        (lambda: m.r2_score([1.0], [1.0]), "y_true: got one value that counts, expected two or more"),
+        (lambda: m.r2_score([1.0], [1.0]), "y_true: got one value that counts .*, expected two or more"),
         (lambda: m.mean_absolute_error([1.0, math.inf], [1.0, 1.0]), r"y_true\[1\]: got inf"),
         (lambda: m.mean_absolute_error([1.0], [[1.0]]), r"y_pred: got shape \(1, 1\), expected \(1,\)"),
         (lambda: m.mean_absolute_error([1.0], [1.0], multioutput=[1.0, 2.0]), "multioutput: got 2 weights, expected 1"),

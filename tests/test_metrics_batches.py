@@ -189,10 +189,31 @@ def test_a_function_of_one_s_own_is_weighted_by_counts():
     counted = m.get(lambda z, y: fd.dense.LossValue(2.0, count=5))
     counted.update(np.zeros(3), np.zeros(3))
     assert counted.count == 5
+    for reduction in ("mean", "sum"):
+        loss = m.get(
+            lambda z, y, reduction=reduction: fd.softmax_cross_entropy(z, y, ignore_index=-1, reduction=reduction)
+        )
+        for part in (slice(0, 2), slice(2, T)):
+            loss.update(LOGITS[part], np.where(TARGETS == 3, -1, TARGETS)[part])
+        expected = m.Metric("log_loss", ignore_index=3)
+        expected.update(LOGITS, TARGETS)
+        assert loss.result() == pytest.approx(expected.result(), rel=1e-12)
+        assert loss.count == expected.count
     with pytest.raises(ValueError, match="mask: got .*, expected None for a function of one's own"):
         metric.update(np.zeros(2), np.zeros(2), mask=[True, True])
     with pytest.raises(TypeError, match=r"worse\(outputs, targets\): got 'x', expected a number"):
         m.get(type("worse", (), {"__call__": lambda *_: "x", "__name__": "worse"})()).update([0], [0])
+
+
+def test_what_a_result_refuses_is_named_as_in_an_update():
+    metric = m.get("arv")
+    metric.update([1.0, 2.0], [3.0, 3.0])
+    with pytest.raises(ValueError, match="^targets: does not vary"):
+        metric.result()
+    with pytest.raises(ValueError, match=r"^outputs: got shape \(2,\), expected \(3,\) as of targets"):
+        metric.update([1.0, 2.0], [3.0, 3.0, 3.0])
+    with pytest.raises(ValueError, match=r"^targets: got 4, expected 0 to 3 as of the logits, or a mask"):
+        m.get("perplexity").update(np.zeros((1, 4)), [4])
 
 
 def test_which_way_is_better():

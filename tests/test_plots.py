@@ -205,6 +205,9 @@ def test_forecast():
     assert (wide.y0, wide.y1, narrow.y0, narrow.y1) == (2.5, 6.5, 2.9, 5.3)
     days = np.arange("2024-01-30", "2024-02-04", dtype="M8[D]")
     assert len(DRAWN["forecast"](times=days).lines) == 3
+    assert len(DRAWN["forecast"](times=days.tolist()).lines) == 3
+    with pytest.raises(TypeError, match="times: got objects, expected numbers or datetimes"):
+        DRAWN["forecast"](times=["a", None, 3, 4, 5])
     with pytest.raises(ValueError, match=r"times: got shape \(4,\), expected \(5,\)"):
         DRAWN["forecast"](times=[1, 2, 3, 4])
     with pytest.raises(ValueError, match=r"intervals\[0.9\]: got lower ends above upper ones"):

@@ -24,6 +24,7 @@ SPECIFIED = {  # page, and the numbers that it states
     "dense": [f"6.{i}" for i in (*range(1, 5), *range(7, 14), 15, 16, 20, 21)],
     "sequence": ["6.5", "6.6", "6.22", "6.23"],
     "metrics": [f"8.{i}" for i in range(1, 21)],
+    "plots": ["8.21"],
 }
 PAGE_OF = {number: page for page, numbers in SPECIFIED.items() for number in numbers}
 CITED = re.compile(

@@ -54,11 +54,12 @@ def _f1_classes(state: State, options: dict[str, Any]) -> np.ndarray:
         same_kind("labels", options["labels"], present)
         return options["labels"]
     if len(present) > 2:
-        raise ValueError(f"average: got 'binary', expected another one for {len(present)} classes")
+        raise ValueError(f"average: got 'binary', expected another one for {len(present)} classes of y_true and y_pred")
     pos_label = options["pos_label"]
     texts = present.dtype.kind == "U"
     if isinstance(pos_label, str) != texts or (len(present) > 1 and pos_label not in present.tolist()):
-        raise ValueError(f"pos_label: got {shown(pos_label)}, expected one of {shown(present.tolist())}")
+        wanted = f"{shown(present.tolist())}, the classes of y_true and y_pred"
+        raise ValueError(f"pos_label: got {shown(pos_label)}, expected one of {wanted}")
     return np.array([pos_label])
 
 
@@ -85,7 +86,7 @@ def _confusion(state: State, options: dict[str, Any]) -> np.ndarray:
         classes = np.unique(np.concatenate([state["true"], state["predicted"]]))
     same_kind("labels", classes, state["true"])
     if not np.isin(classes, state["true"]).any():
-        raise ValueError("labels: got none of the true classes, expected at least one")
+        raise ValueError("labels: got none of the classes of y_true, expected at least one")
     place = {one: i for i, one in enumerate(classes.tolist())}
     table = np.zeros((len(classes), len(classes)), state["weight"].dtype)
     columns = (state[name].tolist() for name in CONFUSION_MATRIX.kept)

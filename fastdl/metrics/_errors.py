@@ -6,7 +6,7 @@ import numpy as np
 
 from .._validate import data_array, flag, is_one_of, number, real_values, shown
 from ._inputs import Counts, axes, numbers
-from ._rules import Mean, Rule, Settings, State, Values
+from ._rules import BY, Mean, Rule, Settings, State, Values
 from ._words import told
 
 WAYS = ("uniform_average", "raw_values", "pooled")
@@ -70,7 +70,7 @@ def _pinball(y_true: Any, y_pred: Any, counts: Counts, options: dict[str, Any]) 
     whole = real_values("y_pred", y_pred, "fiub")
     shape = axes("y_true", y_true, "fiub").shape
     if whole.shape != (*shape, alpha.size):
-        raise ValueError(f"y_pred: got shape {whole.shape}, expected {(*shape, alpha.size)} for so many quantiles")
+        raise ValueError(f"y_pred: got shape {whole.shape}, expected {(*shape, alpha.size)} as of y_true and alpha")
     total: Any = 0.0
     for column, level in enumerate(alpha):
         true, predicted, weight = numbers(y_true, whole[..., column], counts, pooled(options))
@@ -83,12 +83,12 @@ def _slopes(apart: np.ndarray, alpha: Any) -> np.ndarray:
 
 
 def _alpha(name: str, value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
-        levels = data_array(name, value, (None,), np.float64)
-        if not levels.size or levels.min() < 0 or levels.max() > 1:
-            raise ValueError(f"{name}: got {shown(value)}, expected one level or more, from 0 to 1")
-        return levels
-    return number(name, value, 0.0, 1.0)
+    if not isinstance(value, (list, tuple)) and not (isinstance(value, np.ndarray) and value.ndim):
+        return number(name, value, 0.0, 1.0)
+    levels = data_array(name, value, (None,), np.float64)
+    if not levels.size or levels.min() < 0 or levels.max() > 1:
+        raise ValueError(f"{name}: got {shown(value)}, expected one level or more, from 0 to 1")
+    return levels
 
 
 MEAN_SQUARED_ERROR = of_pairs(lambda true, predicted: (true - predicted) ** 2)
@@ -138,7 +138,7 @@ class R2(Moments):
     def finish(self, state: State, options: dict[str, Any]) -> Any:
         counted = state["weight"] > 0
         if state["samples"][counted].min() < 2:
-            raise ValueError("y_true: got one value that counts, expected two or more of an output")
+            raise ValueError(f"y_true: got one value that counts{BY}, expected two or more")
         error, spread, way = state["error"], state["spread"], options["multioutput"]
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = 1 - error / spread

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_shape, data_array, integer, parts, real_values
+from .._validate import data_array, integer, parts, real_values
 from ._errors import averaged, mean_of, multioutput, of_pairs, pooled
 from ._inputs import Counts, numbers
 from ._rules import Mean, Values
@@ -57,29 +57,28 @@ def _naive(options: dict[str, Any], outputs: int) -> np.ndarray:
 
 def _inside(y_true: Any, bounds: Any, counts: Counts, options: dict[str, Any]) -> Values:
     lower, upper = bounds
-    true, low, weight = numbers(y_true, lower, counts, pooled(options))
-    high = numbers(y_true, upper, counts, pooled(options))[1]
+    true, low, weight = numbers(y_true, lower, counts, pooled(options), "y_lower")
+    high = numbers(y_true, upper, counts, pooled(options), "y_upper")[1]
     crossed = low > high
     if crossed.any():
         got = f"{low[crossed][0]:g} above {high[crossed][0]:g}"
-        raise ValueError(f"y_lower: got {got}, expected at most y_upper")
+        raise ValueError(f"y_lower: got {got}, expected at most the upper end, y_upper")
     return (low <= true) & (true <= high), weight
 
 
 def _inside_of_outputs(targets: Any, outputs: Any, counts: Counts, options: dict[str, Any]) -> Values:
     """Of a pair of arrays, or of quantiles (..., Q) the outermost."""
     if isinstance(outputs, (tuple, list)):
-        outputs = parts("outputs", outputs, "lower", "upper")
-        bounds = tuple(real_values("outputs", one, "fiub") for one in outputs)
+        bounds = parts("outputs", outputs, "lower", "upper")
     else:
         array = real_values("outputs", outputs, "fiub")
         shape = real_values("targets", targets, "fiub").shape
         if array.ndim != len(shape) + 1 or array.shape[-1] < 2:
             wanted = (*shape, "Q")
-            raise ValueError(f"outputs: got shape {array.shape}, expected (lower, upper), or quantiles {wanted}")
-        bounds = array[..., 0], array[..., -1]
-    for one in bounds:
-        check_shape("outputs", one, real_values("targets", targets, "fiub").shape)
+            raise ValueError(
+                f"outputs: got shape {array.shape}, expected (lower, upper), or quantiles {wanted} as of the targets"
+            )
+        bounds = (array[..., 0], array[..., -1])
     return _inside(targets, bounds, counts, options)
 
 
@@ -204,7 +203,5 @@ def interval_coverage(
     >>> fd.metrics.interval_coverage([1.0, 2.0, 3.0, 4.0], [0.0, 2.0, 3.5, 3.0], [1.5, 2.5, 4.0, 5.0])
     0.75
     """
-    lower, upper = (real_values(name, one, "fiub") for name, one in (("y_lower", y_lower), ("y_upper", y_upper)))
-    for name, one in (("y_lower", lower), ("y_upper", upper)):
-        check_shape(name, one, real_values("y_true", y_true, "fiub").shape)
-    return INTERVAL_COVERAGE(y_true, (lower, upper), Counts(sample_weight, mask, lengths), multioutput=multioutput)
+    bounds, counts = (y_lower, y_upper), Counts(sample_weight, mask, lengths)
+    return INTERVAL_COVERAGE(y_true, bounds, counts, multioutput=multioutput)

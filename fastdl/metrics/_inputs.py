@@ -20,26 +20,35 @@ class Counts(NamedTuple):
         """Of targets of that shape, called `name`: which count (None: all), and the weight of each (None: 1)."""
         keep, weight = None, None
         if self.mask is not None:
-            keep = _spread("mask", real_values("mask", self.mask, "b"), shape)
+            given = real_values("mask", self.mask, "biuf")
+            if given.dtype.kind != "b":
+                raise TypeError(f"mask: got dtype {given.dtype}, expected bool")
+            keep = _spread("mask", given, shape, name)
         if self.lengths is not None:
             if len(shape) < 2:
                 raise ValueError(f"{name}: got shape {shape}, expected (T, B, ...), since lengths is given")
             real = np.arange(shape[0])[:, None] < lengths_array("lengths", self.lengths, shape[0], shape[1])
-            real = _spread("lengths", real, shape)
+            real = _spread("lengths", real, shape, name)
             keep = real if keep is None else keep & real
         if self.sample_weight is not None:
             given = data_array("sample_weight", self.sample_weight, None, np.float64)
             if given.size and given.min() < 0:
                 raise ValueError(f"sample_weight: got {given.min():g}, expected numbers of at least 0")
-            weight = _spread("sample_weight", given, shape)
+            weight = _spread("sample_weight", given, shape, name)
         return keep, weight
 
 
-def _spread(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _spread(name: str, value: np.ndarray, shape: tuple[int, ...], of: str) -> np.ndarray:
     """`value`, of the leading axes of a shape, for each of its elements."""
     if not value.ndim or value.shape != shape[: value.ndim]:
-        raise ValueError(f"{name}: got shape {value.shape}, expected {shape} as of the targets, or its leading axes")
+        raise ValueError(f"{name}: got shape {value.shape}, expected {shape} as of {of}, or its leading axes")
     return np.broadcast_to(value.reshape(value.shape + (1,) * (len(shape) - value.ndim)), shape)
+
+
+def same_shape(name: str, value: np.ndarray, shape: tuple[int, ...], of: str = "y_true") -> None:
+    """Refuse another shape than that of another argument."""
+    if value.shape != shape:
+        raise ValueError(f"{name}: got shape {value.shape}, expected {shape} as of {of}")
 
 
 def flat(array: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
@@ -96,7 +105,7 @@ def checked_labels(name: str, array: np.ndarray, keep: np.ndarray | None) -> np.
 def pair_of_labels(y_true: Any, y_pred: Any, counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """True and predicted classes that count, and their weights, on one axis each."""
     true, predicted = labels("y_true", y_true), labels("y_pred", y_pred)
-    check_shape("y_pred", predicted, true.shape)
+    same_shape("y_pred", predicted, true.shape)
     keep, weight = counts.of("y_true", true.shape)
     true, predicted = checked_labels("y_true", true, keep), checked_labels("y_pred", predicted, keep)
     same_kind("y_pred", predicted, true)
@@ -107,7 +116,7 @@ def same_kind(name: str, values: np.ndarray, like: np.ndarray) -> None:
     """Refuse texts beside integers."""
     if values.size and like.size and (values.dtype.kind == "U") != (like.dtype.kind == "U"):
         got, wanted = ("integers", "texts") if like.dtype.kind == "U" else ("texts", "integers")
-        raise TypeError(f"{name}: got {got}, expected {wanted} like the true classes")
+        raise TypeError(f"{name}: got {got}, expected {wanted} like y_true")
 
 
 def list_of_labels(name: str, value: Any) -> np.ndarray | None:
@@ -133,7 +142,8 @@ def predicted_classes(outputs: Any, targets: Any) -> Any:
     if array.shape == shape:
         return np.where(np.isnan(array), np.nan, array > 0)
     if array.ndim != len(shape) + 1 or array.shape[:-1] != shape or not array.shape[-1]:
-        raise ValueError(f"outputs: got shape {array.shape}, expected {(*shape, 'C')}, or {shape} of two classes")
+        wanted = f"{(*shape, 'C')} as of the targets, or {shape} of two classes"
+        raise ValueError(f"outputs: got shape {array.shape}, expected {wanted}")
     bad = np.isnan(array).any(-1)
     return np.where(bad, np.nan, array.argmax(-1))
 
@@ -141,13 +151,18 @@ def predicted_classes(outputs: Any, targets: Any) -> Any:
 # ---- numbers
 
 
-def numbers(y_true: Any, y_pred: Any, counts: Counts, pooled: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Two arrays (n, outputs) in float64 and the weight of each element, 0 where it does not count."""
+def numbers(
+    y_true: Any, y_pred: Any, counts: Counts, pooled: bool, name: str = "y_pred"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Two arrays (n, outputs) in float64 and the weight of each element, 0 where it does not count.
+
+    `name` is the argument that has what is predicted.
+    """
     true = axes("y_true", y_true, "fiub")
-    predicted = real_values("y_pred", y_pred, "fiub")
-    check_shape("y_pred", predicted, true.shape)
+    predicted = real_values(name, y_pred, "fiub")
+    same_shape(name, predicted, true.shape)
     keep, weight = counts.of("y_true", true.shape)
-    true, predicted = finite("y_true", true, keep), finite("y_pred", predicted, keep)
+    true, predicted = finite("y_true", true, keep), finite(name, predicted, keep)
     if keep is not None:
         weight = keep.astype(np.float64) if weight is None else np.where(keep, weight, 0.0)
     shape = (-1, 1) if pooled or true.ndim == 1 else (true.size // max(true.shape[-1], 1), true.shape[-1])

@@ -8,7 +8,7 @@ import numpy as np
 from .._validate import integer, mapping, number, shown
 from . import _classes, _edits, _errors, _forecasts, _scores
 from ._inputs import Counts
-from ._rules import Rule, State
+from ._rules import Rule, State, of_a_model
 
 _POOLED = {"multioutput": "pooled"}
 NAMES: dict[str, tuple[Rule, dict[str, Any]]] = {
@@ -74,11 +74,14 @@ class _Own(Rule):
             if given is not None:
                 raise ValueError(f"{name}: got {shown(given)}, expected None for a function of one's own")
         value = self.function(outputs, targets)
-        name = getattr(self.function, "__name__", "metric")
-        found = number(f"{name}(outputs, targets)", value)
+        if isinstance(value, tuple) and len(value) == 2:
+            value = value[0]  # a loss gives its gradient too
+        said = f"{getattr(self.function, '__name__', 'metric')}(outputs, targets)"
+        found = number(said, value)
         own = getattr(value, "count", None)  # of what fastdl's losses give
-        weight = float(np.size(targets)) if own is None else number(f"{name}(outputs, targets).count", own, 0.0)
-        return {"total": np.asarray(found * weight), "weight": np.asarray(weight)}
+        weight = float(np.size(targets)) if own is None else number(f"{said}.count", own, 0.0)
+        summed = getattr(value, "reduction", "mean") == "sum"
+        return {"total": np.asarray(found if summed else found * weight), "weight": np.asarray(weight)}
 
     def finish(self, state: State, options: dict[str, Any]) -> float:
         return float(state["total"] / state["weight"])
@@ -91,7 +94,8 @@ class Metric:
     ----------
     metric : str or callable
         A name of docs/metrics.md, such as "accuracy"; one of this module's functions; or a function of one's own of
-        (outputs, targets) that gives a number, the mean over the targets.
+        (outputs, targets) that gives a number, the mean over the targets. Of a loss that gives (value, gradient) too,
+        the value counts.
     ignore_index : int, optional
         Targets equal to it do not count, as for :func:`fastdl.softmax_cross_entropy`. Default none.
     **options
@@ -211,7 +215,8 @@ class Metric:
         """
         if self._state is None or not self.count > 0:
             raise ValueError(f"{self.name}: nothing has counted yet, expected an update with one target or more")
-        return self._rule.finish(self._state, self.options)
+        with of_a_model():
+            return self._rule.finish(self._state, self.options)
 
     def reset(self) -> None:
         """Forget all batches."""

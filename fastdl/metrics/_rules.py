@@ -1,6 +1,8 @@
 """How a metric is computed: what it keeps of a batch, how that adds up, and what comes of it."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,23 @@ Values = tuple[np.ndarray, np.ndarray | None]  # of each target, and its weight 
 
 def _as_they_are(outputs: Any, targets: Any) -> Any:
     return outputs
+
+
+BY = " (by sample_weight, mask and lengths)"  # as messages say where all may have been left out
+_TRUE = ("y_true", "reference")
+_PREDICTED = ("y_pred", "y_proba", "y_score", "logits", "hypothesis", "y_lower", "y_upper")
+
+
+@contextlib.contextmanager
+def of_a_model() -> Iterator[None]:
+    """Refusals inside name targets and outputs, which is what the caller of an update wrote."""
+    try:
+        with written_as(**dict.fromkeys(_TRUE, "targets"), **dict.fromkeys(_PREDICTED, "outputs")):
+            yield
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):  # somebody's own, made of other arguments
+            raise
+        raise type(error)(re.sub(rf"\b({'|'.join(_TRUE)})\b", "targets", str(error))) from None
 
 
 class Rule:
@@ -44,7 +63,7 @@ class Rule:
 
     def gather_outputs(self, outputs: Any, targets: Any, counts: Counts, options: dict[str, Any]) -> State:
         """What it keeps of a model's outputs."""
-        with written_as(y_true="targets", y_pred="outputs", reference="targets", hypothesis="outputs"):
+        with of_a_model():
             return self.gather(targets, self.read(outputs, targets), counts, options)
 
     def merged(self, state: State, other: State) -> State:
@@ -76,7 +95,7 @@ class Rule:
         options = self.checked(given)
         state = self.gather(y_true, y_pred, counts, options)
         if not state["weight"].sum() > 0:
-            raise ValueError(f"{self.target}: got nothing that counts, expected one or more")
+            raise ValueError(f"{self.target}: got nothing that counts{BY}, expected one or more")
         return self.finish(state, options)
 
 
@@ -101,7 +120,8 @@ class Mean(Rule):
     def gather_outputs(self, outputs: Any, targets: Any, counts: Counts, options: dict[str, Any]) -> State:
         if self.of_outputs is None:
             return super().gather_outputs(outputs, targets, counts, options)
-        return _sums(*self.of_outputs(targets, outputs, counts, options))
+        with of_a_model():
+            return _sums(*self.of_outputs(targets, outputs, counts, options))
 
     def finish(self, state: State, options: dict[str, Any]) -> Any:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

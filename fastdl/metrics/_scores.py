@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import check_logits, check_shape, flag, integer, real_values, shown
-from ._inputs import Counts, axes, checked_labels, finite, flat, flat_weight, list_of_labels, same_kind
+from .._validate import check_logits, flag, integer, real_values, shown
+from ._inputs import Counts, axes, checked_labels, finite, flat, flat_weight, list_of_labels, same_kind, same_shape
 from ._inputs import labels as read_labels
 from ._rules import Mean, Settings, Values, share
 from ._words import told
@@ -37,7 +37,7 @@ def _columns(name: str, scores: np.ndarray, true: np.ndarray, shape: tuple[int, 
     classes = np.unique(true) if given is None else given
     wide = 2 if scores.shape == shape else scores.shape[-1]
     if scores.shape not in (shape, (*shape, wide)):
-        raise ValueError(f"{name}: got shape {scores.shape}, expected {(*shape, 'classes')}, or {shape} of two classes")
+        raise ValueError(f"{name}: got shape {scores.shape}, expected {(*shape, 'classes')} as of y_true, or {shape}")
     if len(classes) != wide:
         where = "y_true" if given is None else "labels"
         raise ValueError(f"{name}: got {wide} classes, expected {len(classes)} as of {where} (labels names all)")
@@ -71,42 +71,34 @@ def _surprise(y_true: Any, y_proba: Any, counts: Counts, options: dict[str, Any]
     return -np.log(np.clip(chosen[np.arange(len(chosen)), places], epsilon, 1 - epsilon)), weight
 
 
-def _logits(
-    y_true: Any, logits: Any, counts: Counts, names: tuple[str, str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _logits(y_true: Any, logits: Any, counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Logits (n, C) in float64 and true classes (n,) below C, both of what counts, with weights."""
-    true_name, name = names
-    given = real_values(name, logits, "f")
-    true = read_labels(true_name, y_true)
+    given = real_values("logits", logits, "f")
+    true = read_labels("y_true", y_true)
     if not given.ndim or not given.shape[-1]:
-        raise ValueError(f"{name}: got shape {given.shape}, expected (..., C) with C at least 1")
-    check_shape(name, given, (*true.shape, given.shape[-1]))
-    keep, weight = counts.of(true_name, true.shape)
-    found = checked_labels(true_name, true, keep)
+        raise ValueError(f"logits: got shape {given.shape}, expected (..., C) with C at least 1")
+    same_shape("logits", given, (*true.shape, given.shape[-1]))
+    keep, weight = counts.of("y_true", true.shape)
+    found = checked_labels("y_true", true, keep)
     if found.dtype.kind == "U":
-        raise TypeError(f"{true_name}: got texts, expected the classes' numbers")
+        raise TypeError("y_true: got texts, expected the classes' numbers")
     if found.size and (found.min() < 0 or found.max() >= given.shape[-1]):
         got = found.min() if found.min() < 0 else found.max()
-        raise ValueError(f"{true_name}: got {got}, expected 0 to {given.shape[-1] - 1}, or a mask")
+        raise ValueError(f"y_true: got {got}, expected 0 to {given.shape[-1] - 1} as of the logits, or a mask")
     if given.size:
-        check_logits(name, given if keep is None else np.where(keep[..., None], given, 0))
+        check_logits("logits", given if keep is None else np.where(keep[..., None], given, 0))
     chosen = given.reshape(-1, given.shape[-1]) if keep is None else given[keep]
     return chosen.astype(np.float64, copy=False), found, flat_weight(weight, keep)
 
 
-def _from_logits(names: tuple[str, str]) -> Any:
+def _from_logits(y_true: Any, logits: Any, counts: Counts, options: dict[str, Any]) -> Values:
     """-log softmax of each true class."""
-
-    def each(y_true: Any, logits: Any, counts: Counts, options: dict[str, Any]) -> Values:
-        z, true, weight = _logits(y_true, logits, counts, names)
-        if not len(z):
-            return np.zeros(0), weight
-        top = z.max(1)
-        with np.errstate(over="ignore"):
-            z = z - top[:, None]
-            return np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), true], weight
-
-    return each
+    z, true, weight = _logits(y_true, logits, counts)
+    if not len(z):
+        return np.zeros(0), weight
+    with np.errstate(over="ignore"):
+        z = z - z.max(1, keepdims=True)
+        return np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), true], weight
 
 
 # ---- top k
@@ -137,7 +129,7 @@ def _top_k(y_true: Any, y_score: Any, counts: Counts, options: dict[str, Any]) -
 
 
 def _top_k_of_logits(targets: Any, outputs: Any, counts: Counts, options: dict[str, Any]) -> Values:
-    z, true, weight = _logits(targets, outputs, counts, ("targets", "outputs"))
+    z, true, weight = _logits(targets, outputs, counts)
     return _among_best(z, true, options["k"]), weight
 
 
@@ -145,16 +137,14 @@ def _k(name: str, value: Any) -> int:
     return integer(name, value, 1)
 
 
-_OF_OUTPUTS = _from_logits(("targets", "outputs"))
-_OF_LOGITS = _from_logits(("y_true", "logits"))
 _SETTINGS: Settings = {"normalize": (True, flag), "labels": (None, list_of_labels)}
-LOG_LOSS = Mean(_surprise, _SETTINGS, False, share, of_outputs=_OF_OUTPUTS)
+LOG_LOSS = Mean(_surprise, _SETTINGS, False, share, of_outputs=_from_logits)
 TOP_K_ACCURACY = Mean(_top_k, {"k": (2, _k), **_SETTINGS}, True, share, of_outputs=_top_k_of_logits)
 BITS_PER_CHARACTER = Mean(
-    _OF_LOGITS, {}, False, lambda total, weight, options: float(total / weight / math.log(2)), of_outputs=_OF_OUTPUTS
+    _from_logits, {}, False, lambda total, weight, options: float(total / weight / math.log(2)), of_outputs=_from_logits
 )
 PERPLEXITY = Mean(
-    _OF_LOGITS, {}, False, lambda total, weight, options: float(np.exp(total / weight)), of_outputs=_OF_OUTPUTS
+    _from_logits, {}, False, lambda total, weight, options: float(np.exp(total / weight)), of_outputs=_from_logits
 )
 
 # ---- the functions

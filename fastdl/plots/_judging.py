@@ -151,7 +151,7 @@ def confusion_matrix(matrix: Any, labels: Any = None, *, ax: Any = None) -> Any:
 
 
 def reliability_diagram(y_true: Any, y_proba: Any, *, bins: int = 10, ax: Any = None) -> Any:
-    """Draw how often a model is right where it is so sure (docs/plots.md).
+    """Draw how often a model is right where it is so sure (docs/plots.md 8.21).
 
     Parameters
     ----------
@@ -197,7 +197,9 @@ def reliability_diagram(y_true: Any, y_proba: Any, *, bins: int = 10, ax: Any = 
     if proba.min() < 0 or proba.max() > 1:
         raise ValueError(f"y_proba: got values from {proba.min():g} to {proba.max():g}, expected 0 to 1")
     classes = 2 if proba.ndim == 1 else proba.shape[1]
-    true = drawable("y_true", real_values("y_true", y_true, "iub"), (len(proba),))
+    true = drawable("y_true", real_values("y_true", y_true, "iub"))
+    if true.shape != (len(proba),):
+        raise ValueError(f"y_true: got shape {true.shape}, expected ({len(proba)},) as of y_proba")
     if true.min() < 0 or true.max() >= classes:
         raise ValueError(f"y_true: got values from {true.min():g} to {true.max():g}, expected 0 to {classes - 1}")
     bins = integer("bins", bins, 1, 1000)
@@ -304,10 +306,13 @@ def _bands(intervals: Any, n: int) -> list[tuple[float, np.ndarray, np.ndarray]]
 def _times(times: Any, before: int, n: int) -> np.ndarray:
     if times is None:
         return np.arange(1 - before, n + 1)
-    if isinstance(times, np.ndarray) and times.dtype.kind == "M":
-        found = times
-    else:
-        found = drawable("times", times)
+    found = real_values("times", times, "fiubMO")
+    if found.dtype.kind == "O":  # of datetime's
+        try:
+            found = found.astype("M8[us]")
+        except (TypeError, ValueError):
+            raise TypeError("times: got objects, expected numbers or datetimes") from None
+    found = found if found.dtype.kind == "M" else drawable("times", found)
     if found.shape != (before + n,):
         raise ValueError(f"times: got shape {found.shape}, expected ({before + n},) as of the past and the forecasts")
     return found
