@@ -160,7 +160,8 @@ def _check_fits(name: str, state: Any, like: Mapping[str, Any], module: Node) ->
 
 def _generators(module: Node, seen: set[int]) -> list[tuple[str, Any]]:
     """A module's generators by attribute and place in a container; those in `seen` are left out, and added to it."""
-    return [found for name, one in vars(module).items() for found in _within(name, one, seen)]
+    held = ((name, one) for name, one in vars(module).items() if name != "_given")  # nobody draws from arguments
+    return [found for name, one in held for found in _within(name, one, seen)]
 
 
 def _within(name: str, one: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:

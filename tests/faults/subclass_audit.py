@@ -25,9 +25,9 @@ REFUSED = {
 }
 # Places that differ from run to run: times, counters by which caches are known to be old, distances in memory,
 # memory nobody has written, names of temporary files; or by the argument's type: a text that cannot change is kept as
-# it came.
+# it came, and so are the arguments of a constructor.
 UNSTEADY = re.compile(
-    r"seconds|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|\.pieces$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
+    r"seconds|_given\[|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|\.pieces$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
 )
 LOOKED_AT = 3  # calls of one callable in a recipe, of which what they leave is compared
 LEFT = {  # what is the caller's own, or not asked
@@ -38,6 +38,7 @@ LEFT = {  # what is the caller's own, or not asked
 }
 ALSO = {  # as the caller's model and loss call them, and functions behind a layer
     "data": ["x"], "batches": ["x"], "group": ["x"], "output": ["logits"], "y": ["targets"],
+    "args": ["x"],
 }  # fmt: skip
 
 
@@ -143,7 +144,8 @@ class Audit:
             first = re.match(r"\[(\d+)\]", path)
             several = call.signature.parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL
             place = places.index(parameter) + int(first[1]) if several and first else None
-            names = [parameter, verdict.written_as(name, owner, parameter, place), *ALSO.get(parameter, ())]
+            named = re.match(r"\['(\w+)'\]$", path)  # of **options
+            names = [named[1] if named else parameter, verdict.written_as(name, owner, parameter, place), *ALSO.get(parameter, ())]
             mutated = [(one, path if one == parameter else "", None) for one in names]
             if kind not in str(error):
                 self.find(kind, name, parameter, path, f"refused for something else: {error!s:.90}")

@@ -9,9 +9,9 @@ import pytest
 
 import fastdl as fd
 
-LAZY = ["cli", "curvature", "models", "reference", "text", "training"]
-TOPICS = ["cli", "curvature", "dense", "dropout", "models", "nn", "norms", "optim", "optim.schedules", "random"]
-TOPICS += ["recurrent", "sequence", "text", "training"]
+LAZY = ["cli", "curvature", "metrics", "models", "plots", "reference", "text", "training"]
+TOPICS = ["cli", "curvature", "dense", "dropout", "metrics", "models", "nn", "norms", "optim", "optim.schedules", "random"]
+TOPICS += ["recurrent", "saving", "sequence", "text", "training"]
 
 
 def test_the_package_shows_what_is_imported_when_asked_for():
