@@ -275,9 +275,11 @@ def sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[float, int | Non
 
 def real_values(name: str, value: Any, kinds: str = "fiu") -> np.ndarray:
     """`value`, an array or nested lists of real numbers, as an array; `kinds` lists the kinds of dtype allowed."""
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        kind = "a masked array" if isinstance(value, np.ma.MaskedArray) else "a matrix"
-        raise TypeError(f"{name}: got {kind}, expected a plain array")
+    whole = value.__class__ not in (list, tuple)
+    for k, one in enumerate((value,) if whole else value):
+        if isinstance(one, (np.ma.MaskedArray, np.matrix)):  # np.asarray would drop the mask, or keep the two axes
+            kind = "a masked array" if isinstance(one, np.ma.MaskedArray) else "a matrix"
+            raise TypeError(f"{name if whole else f'{name}[{k}]'}: got {kind}, expected a plain array")
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # ragged lists; a tensor that is not in this memory

@@ -145,7 +145,11 @@ class Audit:
             several = call.signature.parameters[parameter].kind is inspect.Parameter.VAR_POSITIONAL
             place = places.index(parameter) + int(first[1]) if several and first else None
             named = re.match(r"\['(\w+)'\]$", path)  # of **options
-            names = [named[1] if named else parameter, verdict.written_as(name, owner, parameter, place), *ALSO.get(parameter, ())]
+            names = [
+                named[1] if named else parameter,
+                verdict.written_as(name, owner, parameter, place),
+                *ALSO.get(parameter, ()),
+            ]
             mutated = [(one, path if one == parameter else "", None) for one in names]
             if kind not in str(error):
                 self.find(kind, name, parameter, path, f"refused for something else: {error!s:.90}")

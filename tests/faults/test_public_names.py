@@ -10,7 +10,19 @@ import pytest
 import fastdl as fd
 
 LAZY = ["cli", "curvature", "metrics", "models", "plots", "reference", "text", "training"]
-TOPICS = ["cli", "curvature", "dense", "dropout", "metrics", "models", "nn", "norms", "optim", "optim.schedules", "random"]
+TOPICS = [
+    "cli",
+    "curvature",
+    "dense",
+    "dropout",
+    "metrics",
+    "models",
+    "nn",
+    "norms",
+    "optim",
+    "optim.schedules",
+    "random",
+]
 TOPICS += ["recurrent", "saving", "sequence", "text", "training"]
 
 
