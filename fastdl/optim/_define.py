@@ -105,6 +105,6 @@ def _bound(function: _F, signature: inspect.Signature, run: Callable[[Mapping[st
         given.update(zip(places, args, strict=False))
         run(given)
 
-    del update.__wrapped__  # type: ignore[attr-defined]  # its source has another signature
+    del update.__wrapped__  # its source has another signature
     update.__signature__ = signature  # type: ignore[attr-defined]
     return update  # type: ignore[return-value]
