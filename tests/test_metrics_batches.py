@@ -22,6 +22,7 @@ SAID = [" ".join(RNG.choice(["to", "be", "or", "not"], n)) for n in RNG.integers
 HEARD = [" ".join(RNG.choice(["to", "be", "or", "not"], n)) for n in RNG.integers(0, 9, T)]
 MORE = {"labels": range(C)}
 POOLED = {"multioutput": "pooled"}
+NEEDED = {"mase": {"y_train": SERIES}}  # options without which there is no such metric
 ERRORS = {"mse": m.mean_squared_error, "rmse": m.root_mean_squared_error, "mae": m.mean_absolute_error,
           "mape": m.mean_absolute_percentage_error, "smape": m.symmetric_mean_absolute_percentage_error,
           "pinball": m.mean_pinball_loss, "r2": m.r2_score, "arv": m.average_relative_variance}  # fmt: skip
@@ -128,7 +129,7 @@ class TestEvery:
             with pytest.raises(ValueError, match=f"^{name}: nothing has counted yet"):
                 metric.result()
             metric.update(outputs[:0], targets[:0])
-        assert repr(m.get(name)) == f"Metric({name!r})"
+        assert repr(m.get(name, **options)) == f"Metric({name!r})"
         assert m.get(metric) is metric
 
 
@@ -216,8 +217,17 @@ def test_what_a_result_refuses_is_named_as_in_an_update():
         m.get("perplexity").update(np.zeros((1, 4)), [4])
 
 
+def test_an_ignored_index_is_of_numbers():
+    for targets in (["a", "b"], [["a"], ["b", "c"]]):
+        with pytest.raises(TypeError, match="^targets: got"):
+            m.get("wer", ignore_index=0).update(["a", "b"], targets)
+    metric = m.get("accuracy", ignore_index=-1)
+    metric.update([0, 1, 1], [0, -1, 0], mask=[True, True, False])
+    assert (metric.result(), metric.count) == (1.0, 1)
+
+
 def test_which_way_is_better():
-    better = {name: m.get(name).greater_is_better for name in m._metric.NAMES}
+    better = {name: m.get(name, **NEEDED.get(name, {})).greater_is_better for name in m._metric.NAMES}
     assert [name for name, value in better.items() if value] == [
         "accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "top_k_accuracy", "r2",
     ]  # fmt: skip
@@ -226,8 +236,13 @@ def test_which_way_is_better():
 
 def test_functions_are_found_as_names_are():
     for function, name in m._metric.FUNCTIONS.items():
-        assert m.get(function).name == name
+        assert m.get(function, **NEEDED.get(name, {})).name == name
     assert set(m.__all__) == {"Metric", "get", *(function.__name__ for function in m._metric.FUNCTIONS)}
+
+
+def test_what_a_metric_needs_is_asked_for_at_once():
+    with pytest.raises(ValueError, match="y_train: got None, expected the series that was trained on"):
+        m.get("mase")
 
 
 def test_outputs_beside_each_other_stay_apart():

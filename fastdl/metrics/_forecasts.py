@@ -19,9 +19,9 @@ def _symmetric(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 # ---- MASE
 
 
-def _series(name: str, value: Any) -> np.ndarray | None:
+def _series(name: str, value: Any) -> np.ndarray:
     if value is None:
-        return None
+        raise ValueError(f"{name}: got None, expected the series that was trained on")
     found = data_array(name, value, None, np.float64)
     if found.ndim not in (1, 2) or not found.size:
         raise ValueError(f"{name}: got shape {found.shape}, expected a series, (n,) or (n, outputs)")
@@ -39,8 +39,6 @@ def _scaled(total: np.ndarray, weight: np.ndarray, options: dict[str, Any]) -> A
 def _naive(options: dict[str, Any], outputs: int) -> np.ndarray:
     """The mean error, in the series trained on, of forecasting the value one period before."""
     series, period = options["y_train"], options["period"]
-    if series is None:
-        raise ValueError("y_train: got None, expected the series that was trained on")
     if len(series) <= period:
         raise ValueError(f"y_train: got {len(series)} values, expected more than the period, {period}")
     apart = np.abs(series[period:] - series[:-period]).reshape(len(series) - period, -1)

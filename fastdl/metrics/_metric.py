@@ -7,7 +7,7 @@ import numpy as np
 
 from .._validate import integer, mapping, number, shown
 from . import _classes, _edits, _errors, _forecasts, _scores
-from ._inputs import Counts
+from ._inputs import Counts, axes
 from ._rules import Rule, State, of_a_model
 
 _POOLED = {"multioutput": "pooled"}
@@ -194,7 +194,7 @@ class Metric:
             If an argument is bad; what was taken before stays.
         """
         if self.ignore_index is not None:
-            counted = np.asarray(targets) != self.ignore_index
+            counted = axes("targets", targets, "biuf") != self.ignore_index
             mask = counted if mask is None else counted & _like("mask", mask, counted)
         rule = self._rule
         state = rule.gather_outputs(outputs, targets, Counts(sample_weight, mask, lengths), self.options)

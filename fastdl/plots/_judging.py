@@ -310,7 +310,7 @@ def _times(times: Any, before: int, n: int) -> np.ndarray:
     if found.dtype.kind == "O":  # of datetime's
         try:
             found = found.astype("M8[us]")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError("times: got objects, expected numbers or datetimes") from None
     found = found if found.dtype.kind == "M" else drawable("times", found)
     if found.shape != (before + n,):
