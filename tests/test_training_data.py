@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastdl as fd
-from fastdl.training import ArrayBatches, Examples, evaluate, fit
+from fastdl.training import ArrayBatches, Examples, evaluate, fit, predict
 
 RNG = np.random.default_rng(5)
 N, T, F = 24, 7, 3
@@ -121,6 +121,88 @@ def test_ragged_sequences_count_to_their_ends():
     assert history["tokens"] == [LENGTHS.sum(), 2 * LENGTHS.sum()]
     last = fd.nn.Sequential(fd.nn.LSTM(F, 6, output="last", rng=0), fd.nn.Linear(6, 2, rng=1))
     assert len(run(last, (RAGGED, BY_SEQUENCE))["loss"]) == 2
+
+
+def test_ragged_sequences_of_batch_first_models_train_alike():
+    first, second = tagger(), tagger(batch_first=True)
+    weights = RNG.random(N)
+    for options in ({}, {"sample_weight": weights}, {"class_weight": {1: 3.0}, "sample_weight": weights}):
+        histories = [run(one, (RAGGED, RAGGED_STEPS), batch_size=8, **options) for one in (first, second)]
+        np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
+    np.testing.assert_allclose(first[0].weight_hh_l0.data, second[0].weight_hh_l0.data, rtol=1e-3, atol=1e-5)
+
+
+def test_a_list_of_pictures_is_not_turned():
+    seen = []
+
+    class Flat(fd.nn.Linear):
+        def forward(self, x):
+            seen.append(x.shape)
+            return super().forward(x.reshape(len(x), -1))
+
+        def backward(self, dy, **options):
+            super().backward(dy)
+
+    model = Flat(6, 2, rng=0)
+    run(model, ([x[:2] for x in X], BY_SEQUENCE), batch_size=8)
+    assert set(seen) == {(8, 2, 3)}
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 5, T, 24, 256])
+def test_predictions_have_the_examples_first(batch_size, batch_first):
+    model = tagger(batch_first=batch_first)
+    each = [model.forward(x[:, None] if not batch_first else x[None]).reshape(len(x), 2) for x in map(as_32, RAGGED)]
+    found = predict(model, RAGGED, batch_size=batch_size)
+    assert [one.shape for one in found] == [(len(x), 2) for x in RAGGED]
+    assert all(one.training for one in model.modules())
+    for one, alone in zip(found, each, strict=True):
+        np.testing.assert_allclose(one, alone, rtol=2e-5, atol=1e-6)
+    whole = predict(model, X, batch_size=batch_size)
+    assert (whole.shape, whole.dtype) == ((N, T, 2), np.float32)
+    np.testing.assert_allclose(whole[3, : LENGTHS[3]], each[3], rtol=2e-5, atol=1e-6)
+
+
+def as_32(x):
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [T - 1, T, T + 1])
+def test_as_many_classes_as_examples_and_steps_is_no_question(count):
+    last = fd.nn.Sequential(fd.nn.LSTM(F, 6, rng=0, output="last"), fd.nn.Linear(6, T, rng=1))
+    assert_one_by_one(last, X[:count])
+    square = [X[k][: 1 + k % T] for k in range(count)]
+    assert_one_by_one(last, square)
+    assert_one_by_one(fd.nn.Sequential(fd.nn.LSTM(F, 6, rng=0), fd.nn.Linear(6, T, rng=1)), square)
+
+
+def assert_one_by_one(model, x):
+    for whole, k in zip(predict(model, x), range(len(x)), strict=True):
+        np.testing.assert_allclose(whole, predict(model, x[k : k + 1])[0], rtol=2e-5, atol=1e-6)
+
+
+def test_predictions_of_dense_models_tuples_and_dicts():
+    dense = fd.nn.Linear(F, 2, rng=0)
+    np.testing.assert_array_equal(predict(dense, X[:, 0].tolist()), dense.forward(as_32(X[:, 0])))
+
+    class Two(fd.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = fd.nn.Linear(F, 2, rng=0)
+
+        def forward(self, x):
+            y = self.part.forward(x["a"])
+            return {"y": y, "both": (y, x["b"])}
+
+    found = predict(Two(), {"a": X[:, 0], "b": np.arange(N)}, batch_size=5)
+    assert found["y"].shape == (N, 2)
+    np.testing.assert_array_equal(found["both"][1], np.arange(N))
+    with pytest.raises(ValueError, match="^x: got shape .* expected at least one example"):
+        predict(dense, X[:0, 0])
+    with pytest.raises(ValueError, match="^batch_size: got 0"):
+        predict(dense, X[:, 0], batch_size=0)
+    with pytest.raises(TypeError, match="^model: "):
+        predict(None, X[:, 0])
 
 
 def test_several_inputs_and_dicts():
@@ -278,7 +360,8 @@ def test_the_mean_of_the_weights_is_what_is_judged_and_left():
 def test_examples_show_what_they_do_and_are_copied():
     data = Examples(X, BY_STEP, 8, time_first=True)
     assert repr(data) == "Examples(24, batch_size=8, x (24, 7, 3) turned to (7, B, 3), y (24, 7) turned to (7, B))"
-    assert "sequences of 1 to 7 steps, padded to (T, B, 3)" in repr(Examples(RAGGED, RAGGED_STEPS))
+    assert "sequences of 1 to 7 steps, padded to (B, T, 3)" in repr(Examples(RAGGED, RAGGED_STEPS))
+    assert "sequences of 1 to 7 steps, padded to (T, B, 3)" in repr(Examples(RAGGED, RAGGED_STEPS, time_first=True))
     for one in (copy.deepcopy(data), pickle.loads(pickle.dumps(data))):
         for (a, b), (c, d) in zip(data.iterate(1, 1), one.iterate(1, 1), strict=True):
             np.testing.assert_array_equal(a, c)

@@ -9,6 +9,7 @@ from ._examples import Examples
 from ._fit import evaluate, fit
 from ._history import History
 from ._logging import CSVLogger, LambdaCallback, SampleText, StopAtTarget, TensorBoard, TimeLimit
+from ._predict import predict
 from ._run import Run
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "TimeLimit",
     "evaluate",
     "fit",
+    "predict",
 ]
 
 

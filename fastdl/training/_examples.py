@@ -19,7 +19,7 @@ class Examples:
     ----------
     x : array_like (N, ...), list of N sequences, or tuple or dict of arrays (N, ...)
         Inputs, the examples first. A list of arrays (T, ...) of different lengths goes to the model as
-        (padded, lengths).
+        (padded, lengths), padded to (B, T, ...), or to (T, B, ...) with `time_first`.
     y : array_like (N, ...), list of N sequences, or tuple or dict of arrays (N, ...)
         Targets, the examples first. Of sequences as long as those of `x`, what is past their ends does not count.
     batch_size : int, default 32
@@ -66,7 +66,7 @@ class Examples:
         if len(counts) != 1:
             got = len(next(_leaves(self.y)))
             raise ValueError(f"y: got {got} examples, expected {len(next(_leaves(self.x)))}, as many as of x")
-        self._count = counts.pop()
+        self.count = counts.pop()
         self.batch_size, self.shuffle = integer("batch_size", batch_size, 1), flag("shuffle", shuffle)
         self.seed, self.time_first = integer("seed", seed, 0), flag("time_first", time_first)
         self._ragged_y = isinstance(self.x, list) and isinstance(self.y, list)
@@ -81,11 +81,11 @@ class Examples:
                 "y: got sequences of different lengths, expected one target for each example, or x as lists too"
             )
 
-        self._weights = _sample_weights(sample_weight, self._count)
+        self._weights = _sample_weights(sample_weight, self.count)
         self._classes = _class_weights(class_weight, self.y)
 
     def __len__(self) -> int:
-        return -(-self._count // self.batch_size)
+        return -(-self.count // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.iterate(0, 0)
@@ -111,12 +111,27 @@ class Examples:
             If a number is no integer, or below 0.
         """
         epoch, start = integer("epoch", epoch, 0), integer("start", start, 0)
-        order = np.arange(self._count)
+        order = np.arange(self.count)
         if self.shuffle:
-            order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(self._count)
-        for first in range(start * self.batch_size, self._count, self.batch_size):
+            order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(self.count)
+        for first in range(start * self.batch_size, self.count, self.batch_size):
             chosen = order[first : first + self.batch_size]
-            yield self._of(self.x, chosen, self.steps), self._targets(chosen)
+            yield self.inputs(chosen), self._targets(chosen)
+
+    def inputs(self, chosen: np.ndarray) -> Any:
+        """Inputs of some examples, laid out for the model.
+
+        Parameters
+        ----------
+        chosen : ndarray of int (B,)
+            Which.
+
+        Returns
+        -------
+        ndarray, or tuple or dict of them
+            Of sequences of different lengths (padded, lengths).
+        """
+        return self._of(self.x, chosen, self.steps)
 
     @property
     def steps(self) -> int | None:
@@ -129,28 +144,36 @@ class Examples:
     def _targets(self, chosen: np.ndarray) -> Any:
         options = {}
         if self._ragged_y:
-            values, options["lengths"] = padded([self.y[k] for k in chosen])
+            values, lengths = self._padded(self.y, chosen)
+            if self.time_first:
+                options["lengths"] = lengths
+            else:  # losses take lengths of (T, B, ...)
+                options["weights"] = (np.arange(values.shape[1]) < lengths[:, None]).astype(np.float64)
         else:
             values = self._of(self.y, chosen, self.steps, targets=True)
         if self._weights is not None or self._classes is not None:
-            options["weights"] = self._counting(values, chosen)
+            options["weights"] = self._counting(values, chosen, options.get("weights"))
         return Targets(values, options) if options else values
 
-    def _counting(self, values: Any, chosen: np.ndarray) -> np.ndarray:
-        """How much each target counts, of the targets' shape or the leading axes that count alike."""
+    def _counting(self, values: Any, chosen: np.ndarray, real: np.ndarray | None) -> np.ndarray:
+        """How much each target counts, of the targets' shape; what is past the end of a sequence has 0 in `real`."""
         if not isinstance(values, np.ndarray):
             raise TypeError("sample_weight: got weights for targets of several arrays, expected those of one array")
         own = np.ones(values.shape) if self._classes is None else _looked_up(self._classes, values)
         if self._weights is not None:  # the examples are on the second axis of what was turned
-            turned = self._ragged_y or (values.ndim > 1 and self.steps == values.shape[0])
+            turned = self.time_first if self._ragged_y else values.ndim > 1 and self.steps == values.shape[0]
             axes = own.ndim - 1 - turned
             own = own * self._weights[chosen].reshape((1,) * turned + (-1,) + (1,) * axes)
-        return own
+        return own if real is None else own * real.reshape(real.shape + (1,) * (own.ndim - 2))
 
     def _of(self, tree: Any, chosen: np.ndarray, steps: int | None, targets: bool = False) -> Any:
         if isinstance(tree, list):
-            return padded([tree[k] for k in chosen])
+            return self._padded(tree, chosen)
         return _mapped(tree, lambda one: self._turned(one, one[chosen], steps, targets))
+
+    def _padded(self, sequences: list[np.ndarray], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, lengths = padded([sequences[k] for k in chosen])
+        return values if self.time_first else np.ascontiguousarray(values.swapaxes(0, 1)), lengths
 
     @staticmethod
     def _turned(whole: np.ndarray, part: np.ndarray, steps: int | None, targets: bool) -> np.ndarray:
@@ -178,12 +201,13 @@ class Examples:
 
     def __repr__(self) -> str:
         shown = [f"{name} {self._described(tree, name == 'y')}" for name, tree in (("x", self.x), ("y", self.y))]
-        return f"Examples({self._count}, batch_size={self.batch_size}, {', '.join(shown)})"
+        return f"Examples({self.count}, batch_size={self.batch_size}, {', '.join(shown)})"
 
     def _described(self, tree: Any, targets: bool) -> str:
         if isinstance(tree, list):
             lengths = sorted(len(one) for one in tree)
-            return f"sequences of {lengths[0]} to {lengths[-1]} steps, padded to (T, B{_rest(tree[0], 1)})"
+            axes = "T, B" if self.time_first else "B, T"
+            return f"sequences of {lengths[0]} to {lengths[-1]} steps, padded to ({axes}{_rest(tree[0], 1)})"
 
         def one(array: np.ndarray) -> str:
             if self._turned(array, array[:0], self.steps, targets).shape == array[:0].shape:
@@ -308,10 +332,16 @@ def _looked_up(weights: dict[int, float], classes: np.ndarray) -> np.ndarray:
     return found
 
 
-def reads_time_first(model: Any) -> bool:
-    """Whether a model has layers that read (T, B, ...), and none that is set to read (B, T, ...)."""
+def reads_time_first(model: Any, x: Any) -> bool:
+    """Whether a model has layers that read (T, B, ...), and none that is set to read (B, T, ...).
+
+    A model without either gets arrays as they are, and sequences of different lengths as (T, B, ...), of which lengths
+    are told.
+    """
     found = [one.batch_first for one in model.modules() if isinstance(getattr(one, "batch_first", None), bool)]
-    return bool(found) and not any(found)
+    if found:
+        return not any(found)
+    return isinstance(x, list) and len({len(one) if hasattr(one, "__len__") else 0 for one in x}) > 1
 
 
 def from_pair(name: str, batches: Any, model: Any, **given: Any) -> Any:
@@ -326,7 +356,7 @@ def from_pair(name: str, batches: Any, model: Any, **given: Any) -> Any:
         return batches
     with written_as(x=f"{name}[0]", y=f"{name}[1]"):
         chosen = {option: one for option, one in given.items() if one is not None}
-        return Examples(*batches, time_first=reads_time_first(model), **chosen)
+        return Examples(*batches, time_first=reads_time_first(model, batches[0]), **chosen)
 
 
 def is_pair(batches: Any) -> bool:
