@@ -116,21 +116,10 @@ class Examples:
             order = random.Generator(self.seed).stream(f"epoch {epoch}").permutation(self.count)
         for first in range(start * self.batch_size, self.count, self.batch_size):
             chosen = order[first : first + self.batch_size]
-            yield self.inputs(chosen), self._targets(chosen)
+            yield self._inputs(chosen), self._targets(chosen)
 
-    def inputs(self, chosen: np.ndarray) -> Any:
-        """Inputs of some examples, laid out for the model.
-
-        Parameters
-        ----------
-        chosen : ndarray of int (B,)
-            Which.
-
-        Returns
-        -------
-        ndarray, or tuple or dict of them
-            Of sequences of different lengths (padded, lengths).
-        """
+    def _inputs(self, chosen: np.ndarray) -> Any:
+        """Inputs of some examples, laid out for the model: an array, or a tuple or dict of them."""
         return self._of(self.x, chosen, self.steps)
 
     @property
@@ -233,10 +222,9 @@ def examples_of(name: str, data: Any) -> Any:
         return tuple(examples_of(f"{name}[{place}]", one) for place, one in enumerate(data))
     if isinstance(data, Mapping):
         return {key: examples_of(f"{name}[{key!r}]", one) for key, one in data.items()}
-    if isinstance(data, list) and data and np.ndim(_first(data)) > 0:
+    if isinstance(data, list) and data and _array(f"{name}[0]", data[0]).ndim > 0:
         return _sequences(name, data)
-    array = data if isinstance(data, np.ndarray) else np.asarray(data)
-    array = plain_array(name, array)
+    array = plain_array(name, _array(name, data))
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: got dtype {array.dtype}, expected numbers")
     if array.ndim == 0 or array.shape[0] == 0:
@@ -244,21 +232,25 @@ def examples_of(name: str, data: Any) -> Any:
     return array
 
 
-def _first(data: list[Any]) -> Any:
-    return np.asarray(data[0]) if not isinstance(data[0], np.ndarray) else data[0]
+def _array(name: str, data: Any) -> np.ndarray:
+    if isinstance(data, np.ndarray):
+        return data
+    try:
+        return np.asarray(data)
+    except (TypeError, ValueError, RuntimeError):  # ragged within
+        raise TypeError(f"{name}: got {type(data).__name__} that is no array, expected real numbers") from None
 
 
 def _sequences(name: str, data: list[Any]) -> Any:
     """A list of arrays: one array where all have one shape, otherwise sequences of different lengths."""
     arrays: list[np.ndarray] = []
     for place, one in enumerate(data):
-        array = plain_array(f"{name}[{place}]", np.asarray(one) if isinstance(one, (list, tuple)) else one)
+        where = f"{name}[{place}]"
+        array = plain_array(where, _array(where, one) if isinstance(one, (list, tuple)) else one)
         if array.dtype.kind not in "fiub" or array.ndim == 0:
-            raise TypeError(
-                f"{name}[{place}]: got {array.dtype} of shape {array.shape}, expected a sequence of numbers"
-            )
+            raise TypeError(f"{where}: got {array.dtype} of shape {array.shape}, expected a sequence of numbers")
         if array.shape[1:] != arrays[0].shape[1:] if arrays else False:
-            raise ValueError(f"{name}[{place}]: got shape {array.shape}, expected (T{_rest(arrays[0], 1)})")
+            raise ValueError(f"{where}: got shape {array.shape}, expected (T{_rest(arrays[0], 1)})")
         arrays.append(array)
     if len({one.dtype for one in arrays}) > 1:
         kind = np.result_type(*arrays)

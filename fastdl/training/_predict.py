@@ -71,7 +71,7 @@ def _placeholder(x: Any) -> np.ndarray:
 
 def _batches(data: Examples, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
     """Inputs of some examples, never as many as there are steps: the axes of the outputs would not tell them apart."""
-    inputs = data.inputs(chosen)
+    inputs = data._inputs(chosen)
     steps = inputs[0].shape[0 if data.time_first else 1] if isinstance(data.x, list) else data.steps
     if steps == len(chosen) > 1:
         yield from _batches(data, chosen[:1])
