@@ -116,6 +116,54 @@ def test_train_writes_its_files_and_reports(corpus, tmp_path, capsys):
     assert float(capsys.readouterr().out.split()[0]) == pytest.approx(bits, abs=1e-4)
 
 
+def test_metrics_and_logs_of_a_run_and_of_the_run_that_goes_on(corpus, tmp_path, capsys):
+    def train(*options):
+        return main(["train", "text", corpus, "--out", str(tmp_path / "run"), *options])
+
+    def rows(file):
+        with open(file) as opened:
+            return list(csv.DictReader(opened))
+
+    log = tmp_path / "log.csv"
+    given = ("--metric", "accuracy", "--metric", "bits_per_character")
+    assert train(*TINY, "--epochs", "1", *given, "--log-csv", str(log), "--tensorboard", str(tmp_path / "events")) == 0
+    assert rows(log) == rows(tmp_path / "run" / "history.csv")
+    row = rows(log)[0]
+    assert 0 < float(row["validation_accuracy"]) < 1
+    assert float(row["validation_bits_per_character"]) == pytest.approx(float(row["validation_loss"]) / np.log(2))
+    assert [one.name.split(".")[0] for one in (tmp_path / "events").iterdir()] == ["events"]
+    assert train("--resume", "--epochs", "2") == 0  # the metrics are the run's, logs may come and go
+    assert [len(rows(log)), len(rows(tmp_path / "run" / "history.csv"))] == [1, 2]
+    assert train("--resume", "--epochs", "3", "--log-csv", str(log)) == 0
+    assert ["validation_accuracy" in row for row in rows(log)] == [True] * 3
+    capsys.readouterr()
+    kept = sorted(os.listdir(tmp_path / "run"))
+    for options, message in (
+        (("--metric", "acuracy"), "metrics[0]: got 'acuracy'"),
+        (("--log-csv", str(tmp_path / "no" / "log.csv")), "no/log.csv: No such file"),
+    ):
+        assert train(*TINY, *options) == 2
+        assert message in capsys.readouterr().err
+        assert sorted(os.listdir(tmp_path / "run")) == kept
+
+
+def test_a_model_that_was_saved_by_hand(trained, tmp_path, capsys):
+    model = fd.load(os.path.join(trained, "model.safetensors"))
+    fd.save(model, tmp_path / "own.safetensors")
+    outputs = []
+    for place in (trained, str(tmp_path / "own.safetensors")):
+        assert main(["generate", place, "--length", "20", "--seed", "1"]) == 0
+        outputs.append(capsys.readouterr().out)
+        assert main(["evaluate", place]) == 0
+        outputs[-1] += capsys.readouterr().out.splitlines()[0]
+    assert outputs[0] == outputs[1]
+    fd.save(fd.nn.Linear(2, 3, rng=0), tmp_path / "other.safetensors")
+    assert main(["evaluate", str(tmp_path / "other.safetensors")]) == 2
+    assert "other.safetensors: is a Linear, expected a model of characters" in capsys.readouterr().err
+    assert main(["info", os.path.join(trained, "model.safetensors")]) == 0
+    assert "model.safetensors: fastdl CharLM" in capsys.readouterr().out
+
+
 def test_progress_goes_to_stderr(corpus, tmp_path, capsys):
     argv = [option for option in TINY if option != "--quiet"]
     assert main(["train", "text", corpus, "--out", str(tmp_path / "run"), *argv, "--epochs", "1"]) == 0

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "contribute" / "recipes.md"
 # Where anything may be told of, or is written by a program.
 ELSEWHERE = ("CHANGELOG.md", "README.md", "docs/coming/", "docs/learn/", "docs/performance", "docs/performance.md",
-             "bench/instructions.json", "bench/report/reasons.py", "tests/")  # fmt: skip
+             "bench/instructions.json", "bench/report/reasons.toml", "tests/")  # fmt: skip
 # The recipe, one that was made by it, what it is called, and how many files a recipe may cost.
 RECIPES = [
     ("An optimizer", {"NAME": "lion"}, r"\b(Lion|lion(_update)?)\b", 5),

@@ -122,6 +122,14 @@ def _add_train_text(kinds: Any) -> None:
         metavar="N",
         help="write the checkpoint every N steps too, not only after every epoch",
     )
+    running.add_argument(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help="measure this too after every epoch, as accuracy or bits_per_character; may be given several times",
+    )
+    running.add_argument("--log-csv", type=path, metavar="FILE", help="write the learning curve there too, as it grows")
+    running.add_argument("--tensorboard", type=path, metavar="DIR", help="write it there as TensorBoard reads it")
     running.add_argument("--quiet", action="store_true", help="no progress on stderr, only the result on stdout")
     _add_threads(running)
     parser.set_defaults(run=_run_train_text)

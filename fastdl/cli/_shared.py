@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -10,7 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .. import _threads, models, text
+from .. import _threads, models, saving, text
 from .._files import open_regular
 from ._folder import CHECKPOINT, MODEL
 from ._streams import binary_stdin, note
@@ -90,7 +89,9 @@ def load_model(path: str) -> models.CharLM:
             if not found:
                 raise CommandError(f"{path}: has neither {MODEL} nor {CHECKPOINT}; 'fastdl train text' makes them")
             place = found[0]
-        model = models.CharLM.load(os.fspath(place))
+        model = saving.load(place)
+    if not isinstance(model, models.CharLM):
+        raise CommandError(f"{place}: is a {type(model).__name__}, expected a model of characters (models.CharLM)")
     for name, array in model.state_dict().items():
         if not np.isfinite(array).all():
             raise CommandError(f"{place}: the model's weights are not finite ({name})")

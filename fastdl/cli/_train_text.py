@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _safetensors, models, optim, text, training
-from .._files import memory_bytes
+from .._files import memory_bytes, try_replacing
 from ._folder import RunFolder
 from ._settings import TRAINING_SETTINGS
 from ._shared import CommandError, Stopped, bad_input, held_out_batches, is_stream, read_corpus, use_threads
@@ -96,6 +96,7 @@ def _train(
     with bad_input():  # a rate may be too large for the parameters' type
         optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
     folder = written.folder
+    metrics, logs = _metrics(arguments, folder), _logs(arguments)
     patience = training.EarlyStopping(settings["patience"] or _NEVER)
     if not arguments.quiet:
         sys.stderr.write(f"{len(learnt):,} characters to learn, {len(held_out):,} held out\n{model!r}\n")
@@ -108,16 +109,17 @@ def _train(
             validation=held_out_batches(model, held_out),
             max_norm=settings["clip"] or None,
             carry_state=True,
-            callbacks=[written, training.SaveBest(folder.model), patience],
+            metrics=metrics,
+            callbacks=[*logs, written, training.SaveBest(folder.model), patience],
             checkpoint=folder.checkpoint,
             checkpoint_every=arguments.checkpoint_every,
             resume=arguments.resume,
-            metadata={"command": json.dumps({"settings": settings, "files": files})},
+            metadata={"command": json.dumps({"settings": settings, "files": files, "metrics": metrics})},
             progress=not arguments.quiet,
             unit="chars",
             loss_format=lambda loss: f"{loss / BIT:.3f} bits",
         )
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise CommandError(str(error)) from None
     except (KeyboardInterrupt, Stopped):
         if folder.begun and folder.checkpoint.exists():
@@ -125,6 +127,27 @@ def _train(
         raise
     _report(history, folder, settings, trained=len(history.losses) > written.steps_before)
     return 1 if written.failed else 0
+
+
+def _metrics(arguments: argparse.Namespace, folder: RunFolder) -> list[str]:
+    """What is measured beside the loss: as asked for, or as the run to resume began."""
+    if arguments.metric is not None or not arguments.resume:
+        return arguments.metric or []
+    found = json.loads(_safetensors.load_metadata(folder.checkpoint)["command"]).get("metrics", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise CommandError(f"{folder.checkpoint}: is not a checkpoint of 'fastdl train text': metrics {found!r:.80}")
+    return found
+
+
+def _logs(arguments: argparse.Namespace) -> list[training.Callback]:
+    logs: list[training.Callback] = []
+    if arguments.log_csv is not None:
+        with bad_input():  # now, since the run removes what an earlier one left
+            try_replacing(Path(arguments.log_csv))
+        logs.append(training.CSVLogger(arguments.log_csv))
+    if arguments.tensorboard is not None:
+        logs.append(training.TensorBoard(arguments.tensorboard))
+    return logs
 
 
 def _settings(arguments: argparse.Namespace, folder: RunFolder) -> tuple[dict[str, Any], list[str], str | None]:

@@ -187,7 +187,7 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
 def _model(
     tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], custom: Mapping[str, type[Module]], path: Any
 ) -> Any:
-    if str(metadata.get("model", "")).startswith("fastdl CharLM"):
+    if _is_char_lm(metadata):
         from importlib import import_module
 
         return import_module("fastdl.models").CharLM.load(path)
@@ -202,6 +202,11 @@ def _model(
     for name, one in model.named_parameters():
         one.requires_grad = name not in frozen
     return model.eval()
+
+
+def _is_char_lm(metadata: Mapping[str, str]) -> bool:
+    """Whether it is what :meth:`fastdl.models.CharLM.save` writes."""
+    return str(metadata.get("model", "")).startswith("fastdl CharLM")
 
 
 def _parts(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> tuple[Any, dict[str, np.ndarray]]:
@@ -258,6 +263,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     found: dict[str, int] = {}
     own = {"format", "model", "architecture", "fastdl", "training", "sha256"}
     arrays, kind = dict(tensors), metadata.get("format", "arrays of another library")
+    if "format" not in metadata and _is_char_lm(metadata):
+        kind, found["CharLM"] = metadata["model"], 1
     try:
         described, weights = _parts(tensors, metadata)
         for entry in described["modules"]:

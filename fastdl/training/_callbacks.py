@@ -28,6 +28,8 @@ class Callback:
     ...         run.optimizer.lr /= 2
     """
 
+    _only_reads = False  # a log, which a resumed run may have or not
+
     def on_train_begin(self, run: Any) -> None:
         """Before the first step, and after a checkpoint was read.
 

@@ -45,8 +45,8 @@ def save_checkpoint(
         "optimizer_class": type(run.optimizer).__name__,
         "optimizer": flatten(run.optimizer.state_dict(), "optimizer", arrays),
         "random": flatten(run.model.random_state(), "random", arrays),
-        "callbacks": flatten([callback.state_dict() for callback in run.callbacks], "callbacks", arrays),
-        "callback_classes": [type(callback).__name__ for callback in run.callbacks],
+        "callbacks": flatten([callback.state_dict() for callback in _callbacks(run)], "callbacks", arrays),
+        "callback_classes": [type(callback).__name__ for callback in _callbacks(run)],
         "schedule": flatten(run.schedule and run.schedule.state_dict(), "schedule", arrays),
         "schedule_class": type(run.schedule).__name__,
         "parts": flatten([part.state_dict() for part in _parts(run)], "parts", arrays),
@@ -162,7 +162,7 @@ def _row(row: Any) -> dict[str, Any]:
 
 
 def _check_states(states: Mapping[str, Any], run: Run) -> None:
-    for name, owners in (("callbacks", run.callbacks), ("parts", _parts(run))):
+    for name, owners in (("callbacks", _callbacks(run)), ("parts", _parts(run))):
         if not isinstance(states[name], list) or len(states[name]) != len(owners):
             raise ValueError(f"damaged: the state of the {name} is not that of {len(owners)}")
     if states["state"] is not None and not run.carry_state:
@@ -177,10 +177,15 @@ def _check_states(states: Mapping[str, Any], run: Run) -> None:
 def _goes_on(run: Run, states: Sequence[Any]) -> bool:
     """Whether a run that was stopped for lack of patience has more of it now."""
     watchers = [
-        (one, state) for one, state in zip(run.callbacks, states, strict=True) if isinstance(one, EarlyStopping)
+        (one, state) for one, state in zip(_callbacks(run), states, strict=True) if isinstance(one, EarlyStopping)
     ]
     causes = [one for one, state in watchers if one.waited and one.waited >= state.get("patience", 0)]
     return bool(causes) and not any(one.exhausted for one, _ in watchers)
+
+
+def _callbacks(run: Run) -> list[Any]:
+    """Those a resumed run must have again: a log that only reads may come and go."""
+    return [one for one in run.callbacks if not one._only_reads]
 
 
 def _parts(run: Run) -> list[Any]:
@@ -216,7 +221,7 @@ def check_weights(weights: Mapping[str, np.ndarray], expected: Mapping[str, np.n
 def _check_same(training: Mapping[str, Any], run: Run, fingerprint: Mapping[str, Any]) -> None:
     now = {
         "optimizer_class": type(run.optimizer).__name__,
-        "callback_classes": [type(callback).__name__ for callback in run.callbacks],
+        "callback_classes": [type(callback).__name__ for callback in _callbacks(run)],
         "accumulate": run.accumulate,
         "carry_state": run.carry_state,
         "schedule_class": type(run.schedule).__name__,
@@ -234,7 +239,7 @@ def _check_same(training: Mapping[str, Any], run: Run, fingerprint: Mapping[str,
 
 def _take_up(run: Run, weights: Mapping[str, np.ndarray], states: Mapping[str, Any]) -> None:
     """Load every part, the model last; should one refuse its state, all get their former one back."""
-    holders = [*run.callbacks, *_parts(run), run.optimizer, *([run.schedule] if run.schedule else [])]
+    holders = [*_callbacks(run), *_parts(run), run.optimizer, *([run.schedule] if run.schedule else [])]
     wanted = [*states["callbacks"], *states["parts"], states["optimizer"]]
     wanted += [states["schedule"]] if run.schedule else []
     parts = [(one.load_state_dict, copy.deepcopy(one.state_dict())) for one in holders]

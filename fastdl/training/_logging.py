@@ -122,6 +122,8 @@ class CSVLogger(Callback):
     3
     """
 
+    _only_reads = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = _files.name_of(path)
 
@@ -186,6 +188,8 @@ class TensorBoard(Callback):
     >>> fd.training.TensorBoard("runs/first", every=10).every
     10
     """
+
+    _only_reads = True
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 1) -> None:
         self.folder, self.every = _files.name_of(folder, "folder"), integer("every", every, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
+from ...dense import _losses
 from ...dense._pointwise import ACTIVATIONS, Activation
 from .._links import floats_of, is_float
 from .._trace import Call
@@ -153,8 +154,9 @@ for _one in ACTIVATIONS.values():
     _activation(_one)
 
 
-def _loss(function: Callable[..., Any], argument: str) -> None:
-    """A row for a loss, which gives its gradient with respect to that argument along with the value."""
+def _loss(function: Callable[..., Any]) -> None:
+    """A row for a loss, which gives its gradient with respect to its first argument along with the value."""
+    argument = next(iter(inspect.signature(function).parameters))
 
     def back(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
         gradients = results[1] if isinstance(results[1], tuple) else (results[1],)
@@ -170,15 +172,16 @@ def _spread(dy: Any, gradient: np.ndarray) -> np.ndarray:
     return dy.reshape(dy.shape + (1,) * (gradient.ndim - dy.ndim)) if dy.ndim else dy
 
 
-_loss(dense.softmax_cross_entropy, "logits")
-_loss(dense.nll_loss, "log_probabilities")
-_loss(dense.binary_cross_entropy_with_logits, "logits")
-_loss(sequence.ctc_loss, "logits")
+for _name in _losses.__all__:
+    _loss(getattr(dense, _name))
 for _function in (
-    dense.mse_loss, dense.l1_loss, dense.smooth_l1_loss, dense.huber_loss, dense.quantile_loss, dense.poisson_nll_loss,
-    dense.gaussian_nll_loss, dense.kl_div, dense.cosine_embedding_loss, dense.error_to_signal_ratio,
-):  # fmt: skip
-    _loss(_function, "prediction")
+    dense.softmax_cross_entropy,
+    dense.nll_loss,
+    dense.cosine_embedding_loss,
+    dense.error_to_signal_ratio,
+):
+    _loss(_function)
+_loss(sequence.ctc_loss)
 
 
 # ---- normalisation, convolution, pools ------------------------------------------------------------------------------
