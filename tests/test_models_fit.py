@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from model_cases import CASES, LABELS, RAGGED, ROWS, SERIES, VECTORS, WORDS, same
+from model_cases import CASES, LABELS, RAGGED, ROWS, SERIES, TEXT, VECTORS, WORDS, same
 
 import fastdl as fd
 
@@ -15,12 +15,13 @@ TAGS = [one % 3 for one in WORDS]
 DATA = {
     "Classifier": (VECTORS, LABELS), "SequenceClassifier": (RAGGED, LABELS), "Tagger": (WORDS, TAGS),
     "Seq2Seq": (WORDS, WORDS), "SequenceGenerator": (LABELS, ROWS), "Forecaster": (SERIES,),
+    "CharLM": (TEXT,),
 }  # fmt: skip
 OF_CLASSES = ("Classifier", "SequenceClassifier", "Tagger")
 
 
 def held_out(name):
-    return SERIES if name == "Forecaster" else DATA[name]
+    return DATA[name] if len(DATA[name]) == 2 else DATA[name][0]
 
 
 def metric_of(name):
@@ -102,7 +103,7 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     assert same(model, CASES["Classifier"].make())
 
 
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", [name for name in DATA if name != "CharLM"])
 def test_weights_of_examples(name):
     """Ones change nothing but rounding; what has no weight is not learnt from."""
     case = CASES[name]
@@ -161,7 +162,7 @@ BAD = {
     "metrics": (["acc"], ValueError, r"metrics\[0\]: got 'acc', expected one of accuracy"),
     "callbacks": ([3], TypeError, r"callbacks\[0\]: got int"),
     "validation": ((), (TypeError, ValueError), "validation: got "),
-    "sample_weight": ([1.0], ValueError, r"sample_weight: got shape \(1,\), expected \("),
+    "sample_weight": ([1.0], (TypeError, ValueError), "sample_weight: got "),
     "schedule": (3, TypeError, "schedule: got 3, expected a function of the step"),
     "warm_start": (1, TypeError, "warm_start: got 1, expected True or False"),
     "resume": (True, ValueError, "checkpoint: got None"),
@@ -176,6 +177,7 @@ def test_a_refused_option_leaves_the_model_as_it_was(name, option):
     case, (value, error, message) = CASES[name], BAD[option]
     model = case.make()
     case.fit(model, epochs=1)
+    model.train()
     twin, modes = copy.deepcopy(model), [one.training for one in model.modules()]
     with pytest.raises(error, match=message.replace("?", r"\?")):
         case.fit(model, **{option: value})

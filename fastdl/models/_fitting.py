@@ -5,7 +5,7 @@ import copy
 import functools
 import inspect
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..nn._modes import evaluating
 from ..training._checks import checked_average
 from ..training._data import Targets
 from ..training._examples import _class_weights, _looked_up, _sample_weights
-from ._options import Form, check_names, check_schedule, shown_as, without
+from ._options import ExampleOptions, Form, check_names, check_schedule, shown_as, without
 from ._ready import Ready, start_anew
 
 LARGEST = float(np.finfo(np.float64).max)
@@ -33,6 +33,7 @@ class Prepared(NamedTuple):
 
 
 Prepare = Callable[..., Prepared]
+Loss = Callable[..., tuple[Any, np.ndarray]]
 
 
 class Batches:
@@ -108,36 +109,51 @@ def held_out(validation: Any, prepare: Prepare, batch_size: int) -> Batches | No
 
 def train(
     model: Ready,
-    loss: Callable[..., tuple[Any, np.ndarray]],
+    loss: Loss,
     data: Sequence[Any],
     prepare: Prepare,
     *,
     validation: Any,
+    batch_size: int,
+    options: Mapping[str, Any],
+    form: Form | None = None,
+    allowed: type = ExampleOptions,
+    **settings: Any,
+) -> training.History:
+    """Fit a model to the examples that `prepare` makes of `data`, by :func:`run`.
+
+    `options` are those of `allowed`, a TypedDict; metrics see a batch in that `form`.
+    """
+    check_names(options, allowed)
+    given = dict(options)
+    examples = weighed(prepare(*data), given.pop("sample_weight", None), given.pop("class_weight", None))
+    given["metrics"] = shown_as(form, given.get("metrics", ()))
+    batches = Batches(examples, batch_size, model.rng)
+    return run(model, loss, batches, held_out(validation, prepare, batch_size), options=given, **settings)
+
+
+def run(
+    model: Ready,
+    loss: Loss,
+    batches: Any,
+    held: Any,
+    *,
     warm_start: bool,
     epochs: int,
-    batch_size: int,
     learning_rate: float,
     weight_decay: float,
     progress: bool,
     options: Mapping[str, Any],
     buffers: Mapping[str, float] | None = None,
-    form: Form | None = None,
-    of_classes: bool = False,
 ) -> training.History:
-    """Fit a model to the examples that `prepare` makes of `data`, by AdamW; it is left in evaluation mode.
+    """Train a model by AdamW, anew unless it is a warm start; it is left in evaluation mode.
 
-    `options` go to training.fit; metrics see a batch in that `form`. `buffers` of the model get their values just
-    before. A run that is refused or fails leaves the model as it was.
+    `options` go to training.fit. `buffers` of the model get their values just before. A run that is refused or fails
+    leaves the model as it was.
     """
-    check_names(options, of_classes)
-    warm_start, given = flag("warm_start", warm_start), dict(options)
-    metrics = shown_as(form, given.pop("metrics", ()))
-    examples = weighed(prepare(*data), given.pop("sample_weight", None), given.pop("class_weight", None))
+    warm_start, given = flag("warm_start", warm_start), {"max_norm": 1.0, **options}
     epochs, progress = integer("epochs", epochs, 1), flag("progress", progress)
     learning_rate = number("learning_rate", learning_rate, 0.0, LARGEST, open_low=True)
-    batches = Batches(examples, batch_size, model.rng)
-    held = held_out(validation, prepare, batch_size)
-    given.setdefault("max_norm", 1.0)
     if "schedule" not in given:
         given["schedule"] = optim.schedules.one_cycle(max(2, epochs * _steps(batches, given.get("accumulate", 1))))
     check_schedule(given["schedule"])
@@ -149,12 +165,11 @@ def train(
         for name, value in (buffers or {}).items():
             setattr(model, name, value)
         return training.fit(
-            model, optimizer, batches, loss=loss, epochs=epochs, validation=held, metrics=metrics, progress=progress,
-            **given,
-        )  # fmt: skip
+            model, optimizer, batches, loss=loss, epochs=epochs, validation=held, progress=progress, **given
+        )
 
 
-def _steps(batches: Batches, accumulate: Any) -> int:
+def _steps(batches: Sized, accumulate: Any) -> int:
     """Optimizer steps in an epoch."""
     return -(-len(batches) // integer("accumulate", accumulate, 1))
 
@@ -193,7 +208,7 @@ loss_of_tokens = functools.partial(dense.softmax_cross_entropy, ignore_index=IGN
 real_tokens = without(IGNORED)
 
 
-def smoothed(label_smoothing: Any) -> Callable[..., tuple[Any, np.ndarray]]:
+def smoothed(label_smoothing: Any) -> Loss:
     """The loss of classifiers: cross-entropy with so much of a target's probability spread over all classes."""
     share = number("label_smoothing", label_smoothing, 0.0, 1.0, open_high=True)
     return functools.partial(dense.softmax_cross_entropy, label_smoothing=share)

@@ -12,7 +12,7 @@ from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._checks import lstm_settings
 from ._fitting import Prepared, in_batches, train
-from ._options import FitOptions, Scaled
+from ._options import ExampleOptions, Scaled
 from ._ready import Ready
 
 
@@ -123,7 +123,7 @@ class Forecaster(Ready):
         validation: Any = None,
         warm_start: bool = False,
         progress: bool = False,
-        **options: Unpack[FitOptions],
+        **options: Unpack[ExampleOptions],
     ) -> training.History:
         """Train on a series, by AdamW under a one-cycle schedule, to the least squared error of the next value.
 
@@ -144,7 +144,8 @@ class Forecaster(Ready):
             A held-out series, a later part of it say, measured after every epoch: its values from the `window`-th on
             are forecast from those before, on the scale of `series`.
         warm_start : bool, default False
-            Whether to go on from the present values instead of those the model would be made with.
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
         **options
@@ -162,6 +163,11 @@ class Forecaster(Ready):
             If an argument is bad, a value is not finite, or there are no more than `window`; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded or set are drawn anew, since it is no `warm_start`.
         """
         whole = self._series(series, self.window + 1)
         if warm_start is True and (self.mean, self.std) != (0.0, 1.0):

@@ -31,12 +31,17 @@ class FitOptions(TypedDict, total=False):
     accumulate: int
     penalties: Sequence[Any]
     constraints: Sequence[Any]
-    sample_weight: Any
     unit: str
     loss_format: Callable[[float], str]
 
 
-class ClassOptions(FitOptions, total=False):
+class ExampleOptions(FitOptions, total=False):
+    """And what models of examples take besides."""
+
+    sample_weight: Any
+
+
+class ClassOptions(ExampleOptions, total=False):
     """And what models of classes take besides."""
 
     class_weight: Any
@@ -46,9 +51,9 @@ OWN = ("epochs", "batch_size", "learning_rate", "weight_decay", "validation", "w
 CHOSEN = ("loss", "optimizer", "count", "shuffle", "seed", "carry_state")  # of training.fit
 
 
-def check_names(given: Mapping[str, Any], of_classes: bool) -> None:
-    """Refuse what ``fit`` has no argument for, with its name."""
-    known = list((ClassOptions if of_classes else FitOptions).__annotations__)
+def check_names(given: Mapping[str, Any], options: type) -> None:
+    """Refuse what ``fit`` has no argument for, with its name; `options` are a TypedDict."""
+    known = list(options.__annotations__)
     for name in given:
         if name not in known:
             if name in CHOSEN:

@@ -1,12 +1,12 @@
 """The base of the models with ``fit``: where a training starts from."""
 
 import inspect
-import warnings
 from typing import Any
 
 import numpy as np
 
 from .. import nn, optim, random
+from ..nn._tape import warn
 from ..saving._describe import arguments_of, call_with
 
 GOES_ON = "fit(warm_start=True) goes on from its present values"
@@ -51,10 +51,9 @@ def start_anew(model: Ready, average: Any = None) -> None:
         model.rng.load_state_dict(before)
         return
     if not (untouched or model._fitted):
-        warnings.warn(
+        warn(
             f"{type(model).__name__}.fit: the model's values were loaded or set since it was made, and are drawn anew: "
-            f"{GOES_ON}",
-            stacklevel=4,
+            f"{GOES_ON}"
         )
     _take_values(model, fresh)
     if isinstance(average, (optim.ExponentialAverage, optim.StochasticAverage)):

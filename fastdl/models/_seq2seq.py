@@ -11,7 +11,7 @@ from ..nn._modes import evaluating
 from ..nn._whole import whole
 from ._checks import as_many, at_least_one, lstm_settings, token_sequences, tokens_and_lengths
 from ._fitting import IGNORED, Prepared, in_batches, loss_of_tokens, padded, real_tokens, train
-from ._options import FitOptions
+from ._options import ExampleOptions
 from ._ready import Ready
 
 
@@ -261,7 +261,7 @@ class Seq2Seq(Ready):
         validation: Any = None,
         warm_start: bool = False,
         progress: bool = False,
-        **options: Unpack[FitOptions],
+        **options: Unpack[ExampleOptions],
     ) -> training.History:
         """Train on sources and their targets, of any lengths, by AdamW under a one-cycle schedule.
 
@@ -280,7 +280,8 @@ class Seq2Seq(Ready):
         validation : tuple (sources, targets), optional
             Held-out data in the same form, measured after every epoch.
         warm_start : bool, default False
-            Whether to go on from the present values instead of those the model would be made with.
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
         **options
@@ -298,6 +299,11 @@ class Seq2Seq(Ready):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded or set are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, loss_of_tokens, (sources, targets), self._prepared, validation=validation, warm_start=warm_start,

@@ -162,7 +162,8 @@ class SequenceClassifier(Ready):
         validation : tuple (x, y), optional
             Held-out data in the same form, measured after every epoch.
         warm_start : bool, default False
-            Whether to go on from the present values instead of those the model would be made with.
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
         **options
@@ -180,12 +181,17 @@ class SequenceClassifier(Ready):
             If an argument is bad, or a number of `x` is not finite; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded or set are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, smoothed(label_smoothing), (x, y), self._prepared, validation=validation, warm_start=warm_start,
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
             progress=progress, options=options,
-            of_classes=True,
+            allowed=ClassOptions,
         )  # fmt: skip
 
     def _prepared(self, x: Any, y: Any) -> Prepared:

@@ -10,7 +10,7 @@ from ..nn._backward import backward
 from ..nn._modes import evaluating
 from ._checks import at_least_one, lstm_settings
 from ._fitting import Prepared, train
-from ._options import FitOptions
+from ._options import ExampleOptions
 from ._ready import Ready
 
 
@@ -138,7 +138,7 @@ class SequenceGenerator(Ready):
         validation: Any = None,
         warm_start: bool = False,
         progress: bool = False,
-        **options: Unpack[FitOptions],
+        **options: Unpack[ExampleOptions],
     ) -> training.History:
         """Train on labels and their sequences, by AdamW under a one-cycle schedule.
 
@@ -159,7 +159,8 @@ class SequenceGenerator(Ready):
         validation : tuple (labels, values), optional
             Held-out data in the same form, measured after every epoch.
         warm_start : bool, default False
-            Whether to go on from the present values instead of those the model would be made with.
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
         **options
@@ -177,6 +178,11 @@ class SequenceGenerator(Ready):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded or set are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, dense.softmax_cross_entropy, (labels, values), self._prepared,

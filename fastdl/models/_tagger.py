@@ -148,7 +148,8 @@ class Tagger(Ready):
         validation : tuple (sentences, tags), optional
             Held-out data in the same form, measured after every epoch.
         warm_start : bool, default False
-            Whether to go on from the present values instead of those the model would be made with.
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
         **options
@@ -166,12 +167,17 @@ class Tagger(Ready):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded or set are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, loss_of_tokens, (sentences, tags), self._prepared, validation=validation, warm_start=warm_start,
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
             progress=progress, options=options,
-            form=real_tokens, of_classes=True,
+            form=real_tokens, allowed=ClassOptions,
         )  # fmt: skip
 
     def _prepared(self, sentences: Any, tags: Any) -> Prepared:
