@@ -3,7 +3,9 @@
 import copy
 import os
 import pickle
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -380,3 +382,9 @@ def test_a_generator_of_sequences_with_two_layers():
 def test_gradients_through_an_encoder_decoder_of_two_layers(both):
     model = fd.models.Seq2Seq(3, 3, embedding=4, hidden=4, layers=2, bidirectional=both, rng=0)
     assert model.check_gradients((np.array([[0, 1], [1, 2]]), np.array([2, 1]), np.array([[3, 3], [1, 1]])))
+
+
+def test_the_code_of_the_page_runs():
+    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    exec(compile(code, "docs/models.md", "exec"), {})
