@@ -103,6 +103,8 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match="other data: crc32"):
         model.fit(VECTORS + 1, LABELS, resume=True, **options)
     assert same(model, CASES["Classifier"].make())
+    model.layers[1].bias.data = np.ones(6)  # what a checkpoint replaces is not drawn anew, so there is no warning
+    model.fit(VECTORS, LABELS, resume=True, **options)
 
 
 @pytest.mark.parametrize("name", [name for name in DATA if name != "CharLM"])
@@ -199,6 +201,8 @@ def test_a_refused_option_leaves_the_model_as_it_was(name, option):
          r"validation\[1\]: got 1, expected 4, as many"),
         (lambda: CASES["Forecaster"].make().fit(SERIES, validation=SERIES[:5]), ValueError,
          r"validation: got shape \(5,\), expected \(6 or"),
+        (lambda: CASES["Forecaster"].make().fit(SERIES, epochs=1, validation=SERIES[:6], metrics=["r2"]), ValueError,
+         r"metrics: r2 of these data is none \(y_true: got one value"),
         (lambda: CASES["Forecaster"].make().score(SERIES[:6]), ValueError, r"series: got shape \(6,\), expected"),
         (lambda: CASES["Classifier"].make().score(VECTORS, LABELS[:2]), ValueError, r"y: got shape \(2,\)"),
         (lambda: fd.models.Forecaster(layers=0), ValueError, "layers: got 0"),
@@ -225,7 +229,7 @@ def test_a_second_fit_is_the_first_one_again(name, tmp_path):
         assert one.random_state() == draws
     fd.save(model, tmp_path / "model")
     loaded = fd.load(tmp_path / "model")
-    with pytest.warns(UserWarning, match="were loaded or set since it was made, and are drawn anew: fit\\(warm_start"):
+    with pytest.warns(UserWarning, match="loaded, set or trained by other means, are drawn anew: fit\\(warm_start"):
         assert case.fit(loaded, epochs=2).losses == losses
     assert same(loaded, once)
 
@@ -268,6 +272,15 @@ def test_frozen_parameters_keep_their_values():
     assert (model.embedding.weight.data == 0.25).all()
 
 
+def test_what_somebody_put_into_a_model_is_not_drawn_anew_in_silence():
+    model, other = CASES["Classifier"].make(), fitted(CASES["Classifier"])
+    losses = model.fit(VECTORS, LABELS, epochs=1).losses
+    model.load_state_dict(other.state_dict())
+    with pytest.warns(UserWarning, match="Classifier.fit: the model's values, which were loaded") as caught:
+        assert model.fit(VECTORS, LABELS, epochs=1).losses == losses
+    assert caught[0].filename == __file__
+
+
 def test_an_average_starts_anew_with_the_model():
     model = CASES["Classifier"].make()
     average = fd.optim.ExponentialAverage(model.parameters(), 0.9)
@@ -283,7 +296,7 @@ def test_a_model_of_another_make_than_its_constructors():
     model = CASES["Classifier"].make()
     model.layers = fd.nn.Linear(3, 2, rng=0)
     twin = copy.deepcopy(model)
-    with pytest.raises(ValueError, match=r"layers.weight: .* fit\(warm_start=True\) goes on from its present values"):
+    with pytest.raises(ValueError, match=r"layers.weight: .* fit\(warm_start=True\) goes on from the present values"):
         model.fit(VECTORS, LABELS)
     assert same(model, twin)
     model.fit(VECTORS, LABELS, epochs=1, warm_start=True)

@@ -167,7 +167,7 @@ class Classifier(Ready):
         Warns
         -----
         UserWarning
-            If values that were loaded or set are drawn anew, since it is no `warm_start`.
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, smoothed(label_smoothing), (x, y), self._prepared, validation=validation, warm_start=warm_start,

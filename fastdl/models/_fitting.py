@@ -4,7 +4,6 @@ import contextlib
 import copy
 import functools
 import inspect
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from ..training._checks import checked_average
 from ..training._data import Targets
 from ..training._examples import _class_weights, _looked_up, _sample_weights
 from ._options import ExampleOptions, Form, check_names, check_schedule, shown_as, without
-from ._ready import Ready, start_anew
+from ._ready import Ready, checksum, start_anew, values_of
 
 LARGEST = float(np.finfo(np.float64).max)
 IGNORED = -1  # the target of padding: it counts nothing in the loss
@@ -59,11 +58,9 @@ class Batches:
 
     def fingerprint(self) -> dict[str, Any]:
         """What a checkpoint compares, so that a resumed run has the same data."""
-        checksum = 0
-        for chosen in in_batches(np.arange(self.total)):
-            for array in _arrays(self.collate(chosen)):
-                checksum = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, checksum)
-        return {"examples": self.total, "crc32": checksum, "batch_size": self.batch_size}
+        batches = (self.collate(chosen) for chosen in in_batches(np.arange(self.total)))
+        crc = checksum(array for batch in batches for array in _arrays(batch))
+        return {"examples": self.total, "crc32": crc, "batch_size": self.batch_size}
 
 
 def _arrays(tree: Any) -> Iterator[np.ndarray]:
@@ -160,7 +157,7 @@ def run(
     average = checked_average(given.get("average"), model)
     with written_as(lr="learning_rate"), _unless_it_fails(model, average):
         optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-        if not warm_start:
+        if not (warm_start or given.get("resume") is True):  # a checkpoint has all values
             start_anew(model, average)
         for name, value in (buffers or {}).items():
             setattr(model, name, value)
@@ -178,7 +175,7 @@ def _steps(batches: Sized, accumulate: Any) -> int:
 def _unless_it_fails(model: Ready, average: Any) -> Iterator[None]:
     """Training inside; an error puts the model back to where it was. Ctrl-C is none: what was learnt stays."""
     weights, draws = model.state_dict(), model.random_state()
-    mean = None if average is None else copy.deepcopy(average.state_dict())
+    mean = copy.deepcopy(average.state_dict()) if hasattr(average, "state_dict") else None
     modes = [(module, module.training) for module in model.modules()]
     frozen = [(one, one.frozen) for _, one in model.named_parameters()]
     try:
@@ -196,10 +193,10 @@ def _unless_it_fails(model: Ready, average: Any) -> Iterator[None]:
             average.load_state_dict(mean)
         raise
     except BaseException:
-        model._fitted = True
+        model._fitted = values_of(model)
         model.eval()
         raise
-    model._fitted = True
+    model._fitted = values_of(model)
     model.eval()
 
 

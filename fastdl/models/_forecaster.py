@@ -167,7 +167,7 @@ class Forecaster(Ready):
         Warns
         -----
         UserWarning
-            If values that were loaded or set are drawn anew, since it is no `warm_start`.
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
         whole = self._series(series, self.window + 1)
         if warm_start is True and (self.mean, self.std) != (0.0, 1.0):

@@ -86,6 +86,13 @@ class Seen(Metric):
         outputs, targets, weights = self.form(outputs, targets, sample_weight)
         super().update(outputs, targets, sample_weight=weights, **counts)
 
+    def result(self) -> Any:
+        """The metric of all batches."""
+        try:
+            return super().result()
+        except ValueError as error:
+            raise ValueError(f"metrics: {self.name} of these data is none ({error})") from None
+
 
 def shown_as(form: Form | None, metrics: Any) -> Any:
     """The metrics, each of which sees batches in that form; None is the model's own."""

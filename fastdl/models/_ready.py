@@ -1,6 +1,8 @@
 """The base of the models with ``fit``: where a training starts from."""
 
 import inspect
+import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,27 +11,38 @@ from .. import nn, optim, random
 from ..nn._tape import warn
 from ..saving._describe import arguments_of, call_with
 
-GOES_ON = "fit(warm_start=True) goes on from its present values"
+GOES_ON = "fit(warm_start=True) goes on from the present values"
 
 
 class Ready(nn.Module):
-    """A model that can be trained anew: it knows where the generator stood that its first values came from.
-
-    Parameters
-    ----------
-    rng : None, int or fastdl.random.Generator
-        As the model's constructor has it.
-    """
+    """A model that can be trained anew: it knows where the generator stood that its first values came from."""
 
     rng: random.Generator
     _origin: dict[str, int] | None = None  # the generator's state before anything was drawn
-    _fitted = False  # whether the present values come from fit
+    _fitted: int | None = None  # checksum of the values that the last fit left
 
     def _start(self, rng: Any) -> random.Generator:
         """The generator of that argument, which a constructor draws from."""
         self.rng = random.as_generator(rng)
         self._origin = self.rng.state_dict()
         return self.rng
+
+    def _has_its_own_values(self) -> bool:
+        """Whether nobody has loaded, set or trained the values since the last fit; False where there was none."""
+        return self._fitted == values_of(self)
+
+
+def checksum(arrays: Iterable[np.ndarray]) -> int:
+    """Of the values of some arrays."""
+    found = 0
+    for one in arrays:
+        found = zlib.crc32(np.ascontiguousarray(one).reshape(-1).view(np.uint8).data, found)
+    return found
+
+
+def values_of(model: nn.Module) -> int:
+    """A checksum of all parameters."""
+    return checksum(one.data for _, one in model.named_parameters())
 
 
 def start_anew(model: Ready, average: Any = None) -> None:
@@ -46,14 +59,14 @@ def start_anew(model: Ready, average: Any = None) -> None:
     elif _takes_rng(model):
         untouched = _has_values_of(model, _made_again(model, model._origin))
     else:  # a class of somebody's own, whose first values cannot be drawn again
-        untouched = not model._fitted
+        untouched = model._fitted is None
     if shared and untouched:
         model.rng.load_state_dict(before)
         return
-    if not (untouched or model._fitted):
+    if not (untouched or model._has_its_own_values()):
         warn(
-            f"{type(model).__name__}.fit: the model's values were loaded or set since it was made, and are drawn anew: "
-            f"{GOES_ON}"
+            f"{type(model).__name__}.fit: the model's values, which were loaded, set or trained by other means, "
+            f"are drawn anew: {GOES_ON}"
         )
     _take_values(model, fresh)
     if isinstance(average, (optim.ExponentialAverage, optim.StochasticAverage)):

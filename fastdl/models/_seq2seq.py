@@ -303,7 +303,7 @@ class Seq2Seq(Ready):
         Warns
         -----
         UserWarning
-            If values that were loaded or set are drawn anew, since it is no `warm_start`.
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, loss_of_tokens, (sources, targets), self._prepared, validation=validation, warm_start=warm_start,

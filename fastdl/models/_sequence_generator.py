@@ -182,7 +182,7 @@ class SequenceGenerator(Ready):
         Warns
         -----
         UserWarning
-            If values that were loaded or set are drawn anew, since it is no `warm_start`.
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, dense.softmax_cross_entropy, (labels, values), self._prepared,

@@ -171,7 +171,7 @@ class Tagger(Ready):
         Warns
         -----
         UserWarning
-            If values that were loaded or set are drawn anew, since it is no `warm_start`.
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
         return train(
             self, loss_of_tokens, (sentences, tags), self._prepared, validation=validation, warm_start=warm_start,
