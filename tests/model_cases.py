@@ -69,7 +69,7 @@ def flat(arrays):
 CASES = {
     "CharLM": Case(
         lambda: fd.models.CharLM(fd.text.Vocabulary(TEXT), 4, 6, layers=2, dropout=0.2, rng=1),
-        None,
+        lambda m, **options: m.fit(TEXT, **({"seq_len": 8, "batch_size": 3} | options)),
         lambda m: m.batches(TEXT, 8, 3),
         fd.softmax_cross_entropy,
         write,

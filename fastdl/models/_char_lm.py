@@ -3,21 +3,24 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .. import _safetensors, nn, random
+from .. import _safetensors, dense, nn, random, training
 from .._files import shown
-from .._validate import flag, integer, number, sampling
+from .._validate import flag, integer, number, sampling, written_as
 from ..nn._modes import evaluating
 from ..sequence import sample
 from ..text import Corpus, TextBatches, Vocabulary
+from ._fitting import run
+from ._options import FitOptions, check_names
+from ._ready import Ready
 
 _FORMAT = "fastdl CharLM 1"
 
 
-class CharLM(nn.Module):
+class CharLM(Ready):
     """A language model over characters: P(next character | all before).
 
     Parameters
@@ -78,7 +81,7 @@ class CharLM(nn.Module):
             "layers": integer("layers", layers, 1),
             "dropout": number("dropout", dropout, 0.0, 1.0, open_high=True),
         }
-        rng = random.as_generator(rng)
+        rng = self._start(rng)
         self.embedding = nn.Embedding(len(vocabulary), embedding, rng=rng)
         between = dropout if layers > 1 else 0.0
         # Of text torch's initial weights learn more than the layer's own in so many epochs: docs/recurrent.md.
@@ -127,6 +130,83 @@ class CharLM(nn.Module):
         return f"CharLM({self.vocabulary!r}, {given})"
 
     # ---- use ----------------------------------------------------------------------------------------
+    def fit(
+        self,
+        text: str | Corpus,
+        *,
+        epochs: int = 10,
+        seq_len: int = 64,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
+        weight_decay: float = 0.0,
+        validation: str | Corpus | None = None,
+        warm_start: bool = False,
+        progress: bool = False,
+        **options: Unpack[FitOptions],
+    ) -> training.History:
+        """Train on a text, by AdamW under a one-cycle schedule; the state is carried from window to window.
+
+        Parameters
+        ----------
+        text : str or fastdl.text.Corpus
+            What to read; characters that the vocabulary does not have become code 0.
+        epochs : int, default 10
+            Passes over the text.
+        seq_len, batch_size : int, default 64 and 32
+            As for :meth:`batches`.
+        learning_rate : float, default 5e-3
+            The largest of the cycle.
+        weight_decay : float, default 0.0
+            Decoupled: a step takes rate * weight_decay of each weight away.
+        validation : str or fastdl.text.Corpus, optional
+            Held-out text, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
+        progress : bool, default False
+            Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule`` and more (docs/models.md).
+
+        Returns
+        -------
+        fastdl.training.History
+            The learning curve, of nats a character. The model is in evaluation mode afterwards.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or a text has fewer than ``batch_size + 1`` characters; the model is as it was.
+        FloatingPointError
+            If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
+
+        Examples
+        --------
+        >>> import fastdl as fd
+        >>> text = "the cat sat on the mat. " * 20
+        >>> model = fd.models.CharLM(fd.text.Vocabulary(text), 8, 16, rng=0)
+        >>> history = model.fit(text, epochs=30, seq_len=16, batch_size=8, learning_rate=0.02, metrics=["accuracy"])
+        >>> history["accuracy"][-1] > 0.9
+        True
+        """
+        check_names(options, FitOptions)
+        windows = self.batches(text, seq_len, batch_size)
+        held = None
+        if validation is not None:
+            with written_as(text="validation"):
+                held = self.batches(validation, seq_len, batch_size)
+        return run(
+            self, dense.softmax_cross_entropy, windows, held, warm_start=warm_start, epochs=epochs,
+            learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
+            options={"unit": "characters", **options, "carry_state": True},
+        )  # fmt: skip
+
     def batches(self, text: str | Corpus, seq_len: int = 64, batch_size: int = 32) -> TextBatches:
         """The text as windows for :func:`fastdl.training.fit`, with ``carry_state=True``.
 

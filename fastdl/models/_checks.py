@@ -5,16 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from .._validate import data_array, index_array, integer, iterated, lengths_array, whole_array
+from .._validate import data_array, flag, index_array, integer, iterated, lengths_array, whole_array
 
 
 # ---- settings -------------------------------------------------------------------------------------------------
-def halves(name: str, value: Any) -> int:
-    """An even size, half for each of two directions."""
-    size = integer(name, value, 2)
-    if size % 2:
-        raise ValueError(f"{name}: got {size}, expected an even number")
-    return size
+def lstm_settings(hidden: Any, layers: Any, bidirectional: Any, dropout: float) -> tuple[int, dict[str, Any]]:
+    """The width of an LSTM whose output has `hidden` elements, half for each of two directions; and its other settings.
+
+    The dropout acts between layers too.
+    """
+    layers, both = integer("layers", layers, 1), flag("bidirectional", bidirectional)
+    size = integer("hidden", hidden, 2 if both else 1)
+    if both and size % 2:
+        raise ValueError(f"hidden: got {size}, expected an even number")
+    between = dropout if layers > 1 else 0.0
+    return size // 2 if both else size, {"num_layers": layers, "bidirectional": both, "dropout": between}
 
 
 # ---- what is trained on ---------------------------------------------------------------------------------------

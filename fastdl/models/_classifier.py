@@ -1,17 +1,19 @@
 """One-to-one: a vector in, a class out."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .. import nn, random, training
+from .. import nn, training
 from .._validate import integer, number, whole_array
-from ..nn._modes import evaluating
+from ..metrics import accuracy_score
 from ._checks import at_least_one, vectors
-from ._fitting import LARGEST, in_batches, predicted, smoothed, train
+from ._fitting import LARGEST, Prepared, in_turn, predicted, probable, smoothed, train
+from ._options import ClassOptions
+from ._ready import Ready
 
 
-class Classifier(nn.Module):
+class Classifier(Ready):
     """A dense network that classifies vectors (one-to-one, docs/models.md 5.2).
 
     Parameters
@@ -42,6 +44,15 @@ class Classifier(nn.Module):
     >>> history = model.fit(x, [0, 1, 1, 0], epochs=200, learning_rate=0.02)  # exclusive or
     >>> model.predict(x)
     array([0, 1, 1, 0])
+    >>> model.score(x, [0, 1, 1, 0]), model.predict_proba(x).shape
+    (1.0, (4, 2))
+
+    Held-out data, a metric, and the values of the best epoch:
+
+    >>> options = {"metrics": ["accuracy"], "restore_best": True}
+    >>> history = model.fit(x, [0, 1, 1, 0], epochs=3, validation=(x, [0, 1, 1, 0]), **options)
+    >>> len(history["validation_accuracy"])
+    3
     """
 
     def __init__(
@@ -59,7 +70,7 @@ class Classifier(nn.Module):
         self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
         hidden, layers = integer("hidden", hidden, 1), integer("layers", layers, 1)
         dropout, noise = number("dropout", dropout, 0.0, 1.0), number("noise", noise, 0.0, LARGEST)
-        self.rng = rng = random.as_generator(rng)
+        rng = self._start(rng)
         chain: list[nn.Module] = [nn.GaussianNoise(noise, rng=rng)]
         for k in range(layers):
             chain += [nn.Linear(hidden if k else features, hidden, rng=rng), nn.ReLU(), nn.Dropout(dropout, rng=rng)]
@@ -107,7 +118,10 @@ class Classifier(nn.Module):
         learning_rate: float = 5e-3,
         weight_decay: float = 0.05,
         label_smoothing: float = 0.1,
+        validation: Any = None,
+        warm_start: bool = False,
         progress: bool = False,
+        **options: Unpack[ClassOptions],
     ) -> training.History:
         """Train on vectors and their classes, by AdamW under a one-cycle schedule.
 
@@ -127,8 +141,16 @@ class Classifier(nn.Module):
             Decoupled: a step takes rate * weight_decay of each weight away.
         label_smoothing : float in [0, 1), default 0.1
             Share of a target's probability that is spread evenly over all classes.
+        validation : tuple (x, y), optional
+            Held-out data in the same form, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule``, ``sample_weight``, ``class_weight`` and more (docs/models.md).
 
         Returns
         -------
@@ -141,13 +163,23 @@ class Classifier(nn.Module):
             If an argument is bad, or a number of `x` is not finite; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
+        return train(
+            self, smoothed(label_smoothing), (x, y), self._prepared, validation=validation, warm_start=warm_start,
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress, options=options,
+            allowed=ClassOptions,
+        )  # fmt: skip
+
+    def _prepared(self, x: Any, y: Any) -> Prepared:
         x = at_least_one("x", vectors("x", x, self.features), "vector")
         y = whole_array("y", y, self.classes, (len(x),))
-        return train(
-            self, smoothed(label_smoothing), len(x), lambda chosen: (x[chosen], y[chosen]), epochs=epochs,
-            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
-        )  # fmt: skip
+        return Prepared(len(x), lambda chosen: (x[chosen], y[chosen]), classes=y)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The likeliest class of each vector.
@@ -166,7 +198,51 @@ class Classifier(nn.Module):
         TypeError, ValueError
             If a number of `x` is not finite, or the model's logits are not.
         """
-        x = vectors("x", x, self.features)
-        with evaluating(self):
-            found = [predicted(self.forward(part), "x") for part in in_batches(x)]
+        found = in_turn(self, vectors("x", x, self.features), _itself, predicted, "x")
         return np.concatenate([np.empty(0, np.int64), *found])
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """The probability of every class, for each vector.
+
+        Parameters
+        ----------
+        x : array_like (N, features)
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of float32 (N, classes)
+            Rows sum to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`predict`.
+        """
+        found = in_turn(self, vectors("x", x, self.features), _itself, probable, "x")
+        return np.concatenate([np.empty((0, self.classes), np.float32), *found])
+
+    def score(self, x: np.ndarray, y: Any) -> float:
+        """The share of vectors that :meth:`predict` names rightly (:func:`fastdl.metrics.accuracy_score`).
+
+        Parameters
+        ----------
+        x, y
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or the model's logits are not finite.
+        """
+        x = at_least_one("x", vectors("x", x, self.features), "vector")
+        return float(accuracy_score(whole_array("y", y, self.classes, (len(x),)), self.predict(x)))
+
+
+def _itself(x: np.ndarray) -> np.ndarray:
+    return x

@@ -1,19 +1,21 @@
 """Many-to-many, different lengths: an encoder, attention, a decoder."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .. import dense, nn, random, sequence, training
+from .. import nn, sequence, training
 from .._validate import choice, float_array, index_array, integer, number, parts
 from ..nn._modes import evaluating
 from ..nn._whole import whole
-from ._checks import as_many, at_least_one, halves, token_sequences, tokens_and_lengths
-from ._fitting import IGNORED, in_batches, padded, train
+from ._checks import as_many, at_least_one, lstm_settings, token_sequences, tokens_and_lengths
+from ._fitting import IGNORED, Prepared, in_batches, loss_of_tokens, padded, real_tokens, train
+from ._options import ExampleOptions
+from ._ready import Ready
 
 
-class Seq2Seq(nn.Module):
+class Seq2Seq(Ready):
     """Reads a sequence of tokens and writes another, of another length (many-to-many, docs/models.md 5.2).
 
     A bidirectional LSTM encodes the source; its final states start the decoder's LSTM. Each state of that looks over
@@ -27,7 +29,7 @@ class Seq2Seq(nn.Module):
     embedding : int, default 32
         Size of a token's vector.
     hidden : int, default 128
-        Size of the states; an even number, half for each direction of the encoder.
+        Size of the states; with both directions an even number, half for each direction of the encoder.
     attention : {"dot", "additive"}, default "dot"
         :class:`fastdl.nn.DotAttention` or :class:`fastdl.nn.AdditiveAttention`.
     teacher_forcing : float in [0, 1], default 1
@@ -35,6 +37,10 @@ class Seq2Seq(nn.Module):
         (scheduled sampling, Bengio 2015). At 1, and in evaluation mode, all steps of the decoder run at once.
     dropout : float, default 0.0
         Probability of dropping an element before the output layer in training.
+    layers : int, default 1
+        LSTM layers of encoder and decoder; `dropout` acts between them too.
+    bidirectional : bool, default True
+        Whether the source is read in both directions; `hidden` is then even, half for each.
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks, forced tokens and the order of the examples come from.
 
@@ -69,20 +75,23 @@ class Seq2Seq(nn.Module):
         teacher_forcing: float = 1.0,
         dropout: float = 0.0,
         *,
+        layers: int = 1,
+        bidirectional: bool = True,
         rng: Any = None,
     ) -> None:
         super().__init__()
         self.source_tokens = integer("source_tokens", source_tokens, 1)
         self.target_tokens = self.boundary = integer("target_tokens", target_tokens, 1)
-        self.hidden = hidden = halves("hidden", hidden)
         self.teacher_forcing = number("teacher_forcing", teacher_forcing, 0.0, 1.0)
         embedding, dropout = integer("embedding", embedding, 1), number("dropout", dropout, 0.0, 1.0)
+        width, stack = lstm_settings(hidden, layers, bidirectional, dropout)
+        self.hidden = hidden = width * (2 if stack["bidirectional"] else 1)
         choice("attention", attention, ("dot", "additive"))
-        self.rng = rng = random.as_generator(rng)
+        rng = self._start(rng)
         self.source_embedding = nn.Embedding(source_tokens, embedding, rng=rng)
-        self.encoder = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
+        self.encoder = nn.LSTM(embedding, width, **stack, rng=rng)
         self.target_embedding = nn.Embedding(target_tokens + 1, embedding, rng=rng)
-        self.decoder = nn.LSTM(embedding, hidden, rng=rng)
+        self.decoder = nn.LSTM(embedding, hidden, **{**stack, "bidirectional": False}, rng=rng)
         if attention == "dot":
             self.attention: nn.Module = nn.DotAttention()
         else:
@@ -176,7 +185,7 @@ class Seq2Seq(nn.Module):
         -------
         encoded : ndarray of float32 (S, B, hidden)
             The encoder's outputs, both directions side by side.
-        state : tuple (h, c) of ndarray of float32 (1, B, hidden)
+        state : tuple (h, c) of ndarray of float32 (layers, B, hidden)
             The decoder's initial state.
 
         Raises
@@ -187,7 +196,7 @@ class Seq2Seq(nn.Module):
         sources, lengths = tokens_and_lengths(("sources", "lengths"), sources, lengths, self.source_tokens)
         embedded = self.source_embedding.forward(sources)
         encoded, (h, c) = self.encoder.forward(embedded, lengths=lengths, return_state=True)
-        return encoded, (np.concatenate(list(h), 1)[None], np.concatenate(list(c), 1)[None])
+        return encoded, (self._joined(h), self._joined(c))
 
     @whole
     def decode(
@@ -199,7 +208,7 @@ class Seq2Seq(nn.Module):
         ----------
         tokens : ndarray of int (T, B)
             From 0 to target_tokens, which begins a target.
-        state : tuple (h, c) of ndarray of float32 (1, B, hidden)
+        state : tuple (h, c) of ndarray of float32 (layers, B, hidden)
             From :meth:`encode`, or from the call for the tokens before.
         encoded : ndarray of float32 (S, B, hidden)
             From :meth:`encode`.
@@ -224,9 +233,20 @@ class Seq2Seq(nn.Module):
         context = self.attention.forward(h, encoded, lengths)
         return self.output.forward(np.concatenate([h, context], 2)), state
 
+    def _joined(self, states: np.ndarray) -> np.ndarray:
+        """The encoder's states (layers * directions, B, width) as the decoder's, (layers, B, hidden)."""
+        rows, B, width = states.shape
+        layers = self.decoder.num_layers
+        sides = states.reshape(layers, rows // layers, B, width).swapaxes(1, 2)
+        return sides.reshape(layers, B, self.hidden)
+
     def _split(self, dstate: Any) -> Any:
-        """The decoder's state (1, B, hidden) as the two of the encoder's directions, (2, B, hidden / 2)."""
-        return tuple(np.stack(np.split(array[0], 2, axis=1)) for array in dstate)
+        """Undo :meth:`_joined`, for h and c."""
+        layers, width = self.decoder.num_layers, self.encoder.hidden_size
+        return tuple(
+            one.reshape(layers, one.shape[1], -1, width).swapaxes(1, 2).reshape(-1, one.shape[1], width)
+            for one in dstate
+        )
 
     # ---- use ----------------------------------------------------------------------------------------
     def fit(
@@ -238,7 +258,10 @@ class Seq2Seq(nn.Module):
         batch_size: int = 64,
         learning_rate: float = 3e-3,
         weight_decay: float = 0.01,
+        validation: Any = None,
+        warm_start: bool = False,
         progress: bool = False,
+        **options: Unpack[ExampleOptions],
     ) -> training.History:
         """Train on sources and their targets, of any lengths, by AdamW under a one-cycle schedule.
 
@@ -254,8 +277,16 @@ class Seq2Seq(nn.Module):
             The largest of the cycle.
         weight_decay : float, default 0.01
             Decoupled: a step takes rate * weight_decay of each weight away.
+        validation : tuple (sources, targets), optional
+            Held-out data in the same form, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule``, ``sample_weight`` and more (docs/models.md).
 
         Returns
         -------
@@ -268,7 +299,20 @@ class Seq2Seq(nn.Module):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
+        return train(
+            self, loss_of_tokens, (sources, targets), self._prepared, validation=validation, warm_start=warm_start,
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress, options=options,
+            form=real_tokens,
+        )  # fmt: skip
+
+    def _prepared(self, sources: Any, targets: Any) -> Prepared:
         sources = token_sequences("sources", sources, self.source_tokens)
         targets = token_sequences("targets", targets, self.target_tokens)
         as_many("targets", targets, len(sources), "sources")
@@ -279,13 +323,7 @@ class Seq2Seq(nn.Module):
             inputs = (*padded([sources[i] for i in chosen]), padded(before)[0])
             return inputs, padded(after, IGNORED)[0]
 
-        def loss(logits: np.ndarray, wanted: np.ndarray) -> tuple[Any, np.ndarray]:
-            return dense.softmax_cross_entropy(logits, wanted, ignore_index=IGNORED)
-
-        return train(
-            self, loss, len(sources), collate, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-            weight_decay=weight_decay, progress=progress,
-        )  # fmt: skip
+        return Prepared(len(sources), collate, axis=1)
 
     def predict(
         self, sources: Sequence[np.ndarray], *, max_length: int = 64, width: int = 1, length_penalty: float = 0.0

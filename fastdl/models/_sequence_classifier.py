@@ -1,19 +1,21 @@
 """Many-to-one: a sequence in, a class out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .. import nn, random, training
+from .. import nn, training
 from .._validate import flag, float_array, integer, lengths_array, number, parts, whole_array
+from ..metrics import accuracy_score
 from ..nn._backward import backward
-from ..nn._modes import evaluating
-from ._checks import vector_sequences
-from ._fitting import LARGEST, in_batches, padded, predicted, smoothed, train
+from ._checks import lstm_settings, vector_sequences
+from ._fitting import LARGEST, Prepared, in_turn, padded, predicted, probable, smoothed, train
+from ._options import ClassOptions
+from ._ready import Ready
 
 
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(Ready):
     """An LSTM that reads a sequence of vectors and names its class at the end (many-to-one, docs/models.md 5.2).
 
     Parameters
@@ -26,6 +28,10 @@ class SequenceClassifier(nn.Module):
         Probability of dropping an element of the last state in training.
     noise : float, default 0.0
         Standard deviation of noise added to the inputs in training, in their units.
+    layers : int, default 1
+        LSTM layers; `dropout` acts between them too.
+    bidirectional : bool, default False
+        Whether a sequence is read in both directions; `hidden` is then even, half for each.
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks, noise and the order of the examples come from.
 
@@ -44,6 +50,8 @@ class SequenceClassifier(nn.Module):
     >>> history = model.fit(x, [0, 1, 0, 1], epochs=100, learning_rate=0.02)
     >>> model.predict(x)
     array([0, 1, 0, 1])
+    >>> model.score(x, [0, 1, 0, 1]), model.predict_proba(x).argmax(1)
+    (1.0, array([0, 1, 0, 1]))
     """
 
     def __init__(
@@ -54,15 +62,17 @@ class SequenceClassifier(nn.Module):
         dropout: float = 0.3,
         noise: float = 0.0,
         *,
+        layers: int = 1,
+        bidirectional: bool = False,
         rng: Any = None,
     ) -> None:
         super().__init__()
         self.features, self.classes = integer("features", features, 1), integer("classes", classes, 1)
-        hidden = integer("hidden", hidden, 1)
+        width, stack = lstm_settings(hidden, layers, bidirectional, dropout)
         dropout, noise = number("dropout", dropout, 0.0, 1.0), number("noise", noise, 0.0, LARGEST)
-        self.rng = rng = random.as_generator(rng)
+        rng = self._start(rng)
         self.noise = nn.GaussianNoise(noise, rng=rng)
-        self.lstm = nn.LSTM(features, hidden, output="last", rng=rng)
+        self.lstm = nn.LSTM(features, width, **stack, output="last", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, classes, rng=rng)
 
@@ -126,7 +136,10 @@ class SequenceClassifier(nn.Module):
         learning_rate: float = 5e-3,
         weight_decay: float = 0.05,
         label_smoothing: float = 0.1,
+        validation: Any = None,
+        warm_start: bool = False,
         progress: bool = False,
+        **options: Unpack[ClassOptions],
     ) -> training.History:
         """Train on sequences, of any lengths, and their classes, by AdamW under a one-cycle schedule.
 
@@ -146,8 +159,16 @@ class SequenceClassifier(nn.Module):
             Decoupled: a step takes rate * weight_decay of each weight away.
         label_smoothing : float in [0, 1), default 0.1
             Share of a target's probability that is spread evenly over all classes.
+        validation : tuple (x, y), optional
+            Held-out data in the same form, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule``, ``sample_weight``, ``class_weight`` and more (docs/models.md).
 
         Returns
         -------
@@ -160,14 +181,23 @@ class SequenceClassifier(nn.Module):
             If an argument is bad, or a number of `x` is not finite; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
+        return train(
+            self, smoothed(label_smoothing), (x, y), self._prepared, validation=validation, warm_start=warm_start,
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress, options=options,
+            allowed=ClassOptions,
+        )  # fmt: skip
+
+    def _prepared(self, x: Any, y: Any) -> Prepared:
         x = vector_sequences("x", x, self.features)
         y = whole_array("y", y, self.classes, (len(x),))
-        return train(
-            self, smoothed(label_smoothing), len(x), lambda chosen: (padded([x[i] for i in chosen]), y[chosen]),
-            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
-            progress=progress,
-        )  # fmt: skip
+        return Prepared(len(x), lambda chosen: (padded([x[i] for i in chosen]), y[chosen]), classes=y)
 
     def predict(self, x: Sequence[np.ndarray]) -> np.ndarray:
         """The likeliest class of each sequence.
@@ -186,6 +216,45 @@ class SequenceClassifier(nn.Module):
         TypeError, ValueError
             If a number of `x` is not finite, or the model's logits are not.
         """
+        return np.concatenate(in_turn(self, vector_sequences("x", x, self.features), padded, predicted, "x"))
+
+    def predict_proba(self, x: Sequence[np.ndarray]) -> np.ndarray:
+        """The probability of every class, for each sequence.
+
+        Parameters
+        ----------
+        x : sequence of array_like (T, features)
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of float32 (N, classes)
+            Rows sum to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`predict`.
+        """
+        return np.concatenate(in_turn(self, vector_sequences("x", x, self.features), padded, probable, "x"))
+
+    def score(self, x: Sequence[np.ndarray], y: Any) -> float:
+        """The share of sequences that :meth:`predict` names rightly (:func:`fastdl.metrics.accuracy_score`).
+
+        Parameters
+        ----------
+        x, y
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or the model's logits are not finite.
+        """
         x = vector_sequences("x", x, self.features)
-        with evaluating(self):
-            return np.concatenate([predicted(self.forward(padded(part)), "x") for part in in_batches(x)])
+        return float(accuracy_score(whole_array("y", y, self.classes, (len(x),)), self.predict(x)))

@@ -1,6 +1,6 @@
 """One-to-many: a label in, a sequence out."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -8,11 +8,13 @@ from .. import dense, nn, random, sequence, training
 from .._validate import flag, float_array, index_array, integer, number, parts, sampling, whole_array
 from ..nn._backward import backward
 from ..nn._modes import evaluating
-from ._checks import at_least_one
-from ._fitting import train
+from ._checks import at_least_one, lstm_settings
+from ._fitting import Prepared, train
+from ._options import ExampleOptions
+from ._ready import Ready
 
 
-class SequenceGenerator(nn.Module):
+class SequenceGenerator(Ready):
     """An LSTM that writes a sequence of whole-numbered vectors for a label (one-to-many, docs/models.md 5.2).
 
     Each step reads the label and the vector before, zeros at first, and gives every feature a distribution over
@@ -28,6 +30,8 @@ class SequenceGenerator(nn.Module):
         Size of the LSTM's state.
     dropout : float, default 0.2
         Probability of dropping an element of the states in training.
+    layers : int, default 1
+        LSTM layers; `dropout` acts between them too.
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks and the order of the examples come from.
 
@@ -58,16 +62,18 @@ class SequenceGenerator(nn.Module):
         hidden: int = 128,
         dropout: float = 0.2,
         *,
+        layers: int = 1,
         rng: Any = None,
     ) -> None:
         super().__init__()
         self.classes, self.steps = integer("classes", classes, 1), integer("steps", steps, 1)
         self.features, self.levels = integer("features", features, 1), integer("levels", levels, 2)
-        hidden, dropout = integer("hidden", hidden, 1), number("dropout", dropout, 0.0, 1.0)
-        self.rng = rng = random.as_generator(rng)
-        self.lstm = nn.LSTM(features + classes, hidden, rng=rng)
+        dropout = number("dropout", dropout, 0.0, 1.0)
+        width, stack = lstm_settings(hidden, layers, False, dropout)
+        rng = self._start(rng)
+        self.lstm = nn.LSTM(features + classes, width, **stack, rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
-        self.linear = nn.Linear(hidden, features * levels, rng=rng)
+        self.linear = nn.Linear(width, features * levels, rng=rng)
 
     def forward(self, x: Any, state: Any = None, *, return_state: bool = False) -> Any:
         """Logits of the levels, step by step.
@@ -129,7 +135,10 @@ class SequenceGenerator(nn.Module):
         batch_size: int = 32,
         learning_rate: float = 5e-3,
         weight_decay: float = 0.05,
+        validation: Any = None,
+        warm_start: bool = False,
         progress: bool = False,
+        **options: Unpack[ExampleOptions],
     ) -> training.History:
         """Train on labels and their sequences, by AdamW under a one-cycle schedule.
 
@@ -147,8 +156,16 @@ class SequenceGenerator(nn.Module):
             The largest of the cycle.
         weight_decay : float, default 0.05
             Decoupled: a step takes rate * weight_decay of each weight away.
+        validation : tuple (labels, values), optional
+            Held-out data in the same form, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule``, ``sample_weight`` and more (docs/models.md).
 
         Returns
         -------
@@ -161,17 +178,26 @@ class SequenceGenerator(nn.Module):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
+
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
         """
+        return train(
+            self, dense.softmax_cross_entropy, (labels, values), self._prepared,
+            validation=validation, warm_start=warm_start,
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress, options=options,
+        )  # fmt: skip
+
+    def _prepared(self, labels: Any, values: Any) -> Prepared:
         values = whole_array("values", values, self.levels, (None, self.steps, self.features))
         at_least_one("values", values, "sequence")
         targets = np.ascontiguousarray(values.swapaxes(0, 1))
         labels = whole_array("labels", labels, self.classes, (len(values),))
         before = np.concatenate([np.zeros_like(targets[:1]), targets[:-1]])
-        return train(
-            self, dense.softmax_cross_entropy, len(labels),
-            lambda chosen: ((labels[chosen], before[:, chosen]), targets[:, chosen]), epochs=epochs,
-            batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, progress=progress,
-        )  # fmt: skip
+        return Prepared(len(labels), lambda chosen: ((labels[chosen], before[:, chosen]), targets[:, chosen]), axis=1)
 
     def generate(
         self,

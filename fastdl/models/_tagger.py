@@ -1,19 +1,21 @@
 """Many-to-many, synchronised: a tag for every token."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .. import dense, nn, random, training
+from .. import nn, training
 from .._validate import integer, number, parts
-from ..nn._modes import evaluating
-from ._checks import as_many, halves, token_sequences, tokens_and_lengths
-from ._fitting import IGNORED, in_batches, padded, predicted, train
+from ..metrics import accuracy_score
+from ._checks import as_many, lstm_settings, token_sequences, tokens_and_lengths
+from ._fitting import IGNORED, Prepared, in_turn, loss_of_tokens, padded, predicted, probable, real_tokens, train
+from ._options import ClassOptions
+from ._ready import Ready
 
 
-class Tagger(nn.Module):
-    """A bidirectional LSTM that tags every token of a sequence (many-to-many, synchronised, docs/models.md 5.2).
+class Tagger(Ready):
+    """An LSTM that reads both ways and tags every token (many-to-many, synchronised, docs/models.md 5.2).
 
     Parameters
     ----------
@@ -22,12 +24,16 @@ class Tagger(nn.Module):
     embedding : int, default 64
         Size of a token's vector.
     hidden : int, default 128
-        Size of the states; an even number, half for each direction.
+        Size of the states; with both directions an even number, half for each.
     dropout : float, default 0.2
         Probability of dropping an element before the output layer in training.
     unknown : float, default 0.05
         Probability that a token is read as token 0 in training, so that the model learns to tag from what is
         around it.
+    layers : int, default 1
+        LSTM layers; `dropout` acts between them too.
+    bidirectional : bool, default True
+        Whether a sentence is read in both directions; `hidden` is then even, half for each.
     rng : None, int or fastdl.random.Generator, default None
         Where weights, masks and the order of the examples come from.
 
@@ -47,6 +53,8 @@ class Tagger(nn.Module):
     >>> history = model.fit(sentences, tags, epochs=100, learning_rate=0.02)
     >>> model.predict([np.array([1, 3, 1, 2])])
     [array([2, 1, 0, 1])]
+    >>> model.score(sentences, tags), [rows.shape for rows in model.predict_proba(sentences)]
+    (1.0, [(3, 3), (2, 3), (5, 3)])
     """
 
     def __init__(
@@ -58,16 +66,19 @@ class Tagger(nn.Module):
         dropout: float = 0.2,
         unknown: float = 0.05,
         *,
+        layers: int = 1,
+        bidirectional: bool = True,
         rng: Any = None,
     ) -> None:
         super().__init__()
         self.tokens, self.tags = integer("tokens", tokens, 1), integer("tags", tags, 1)
         self.unknown = number("unknown", unknown, 0.0, 1.0)
-        hidden, embedding = halves("hidden", hidden), integer("embedding", embedding, 1)
+        width, stack = lstm_settings(hidden, layers, bidirectional, dropout)
+        embedding = integer("embedding", embedding, 1)
         dropout = number("dropout", dropout, 0.0, 1.0)
-        self.rng = rng = random.as_generator(rng)
+        rng = self._start(rng)
         self.embedding = nn.Embedding(tokens, embedding, rng=rng)
-        self.lstm = nn.LSTM(embedding, hidden // 2, bidirectional=True, rng=rng)
+        self.lstm = nn.LSTM(embedding, width, **stack, rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, tags, rng=rng)
 
@@ -115,7 +126,10 @@ class Tagger(nn.Module):
         batch_size: int = 32,
         learning_rate: float = 5e-3,
         weight_decay: float = 0.01,
+        validation: Any = None,
+        warm_start: bool = False,
         progress: bool = False,
+        **options: Unpack[ClassOptions],
     ) -> training.History:
         """Train on sentences and their tags, of any lengths, by AdamW under a one-cycle schedule.
 
@@ -131,8 +145,16 @@ class Tagger(nn.Module):
             The largest of the cycle.
         weight_decay : float, default 0.01
             Decoupled: a step takes rate * weight_decay of each weight away.
+        validation : tuple (sentences, tags), optional
+            Held-out data in the same form, measured after every epoch.
+        warm_start : bool, default False
+            Whether to go on from the present values. Otherwise the weights are drawn anew, as when the model was made;
+            frozen ones stay (docs/models.md).
         progress : bool, default False
             Whether to show progress on stderr.
+        **options
+            Of :func:`fastdl.training.fit`: ``metrics``, ``monitor``, ``restore_best``, ``callbacks``, ``checkpoint``,
+            ``resume``, ``average``, ``schedule``, ``sample_weight``, ``class_weight`` and more (docs/models.md).
 
         Returns
         -------
@@ -145,23 +167,34 @@ class Tagger(nn.Module):
             If an argument is bad; the model is as it was.
         FloatingPointError
             If the loss is no longer finite; the model is as it was.
-        """
-        sentences = token_sequences("sentences", sentences, self.tokens)
-        wanted = token_sequences("tags", tags, self.tags)
-        as_many("tags", wanted, len(sentences), "sentences")
-        for i, (sentence, its) in enumerate(zip(sentences, wanted, strict=True)):
-            as_many(f"tags[{i}]", its, len(sentence), "tokens")
 
-        def loss(logits: np.ndarray, targets: np.ndarray) -> tuple[Any, np.ndarray]:
-            return dense.softmax_cross_entropy(logits, targets, ignore_index=IGNORED)
+        Warns
+        -----
+        UserWarning
+            If values that were loaded, set or trained by other means are drawn anew, since it is no `warm_start`.
+        """
+        return train(
+            self, loss_of_tokens, (sentences, tags), self._prepared, validation=validation, warm_start=warm_start,
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay,
+            progress=progress, options=options,
+            form=real_tokens, allowed=ClassOptions,
+        )  # fmt: skip
+
+    def _prepared(self, sentences: Any, tags: Any) -> Prepared:
+        sentences, tags = self._pairs(sentences, tags)
 
         def collate(chosen: np.ndarray) -> Any:
-            return padded([sentences[i] for i in chosen]), padded([wanted[i] for i in chosen], IGNORED)[0]
+            return padded([sentences[i] for i in chosen]), padded([tags[i] for i in chosen], IGNORED)[0]
 
-        return train(
-            self, loss, len(sentences), collate, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-            weight_decay=weight_decay, progress=progress,
-        )  # fmt: skip
+        return Prepared(len(sentences), collate, axis=1, classes=tags)
+
+    def _pairs(self, sentences: Any, tags: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        read = token_sequences("sentences", sentences, self.tokens)
+        wanted = token_sequences("tags", tags, self.tags)
+        as_many("tags", wanted, len(read), "sentences")
+        for i, (sentence, its) in enumerate(zip(read, wanted, strict=True)):
+            as_many(f"tags[{i}]", its, len(sentence), "tokens")
+        return read, wanted
 
     def predict(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The likeliest tag of each token.
@@ -180,9 +213,51 @@ class Tagger(nn.Module):
         TypeError, ValueError
             If a token is out of range, or the model's logits are not finite.
         """
-        found = []
-        with evaluating(self):
-            for part in in_batches(token_sequences("sentences", sentences, self.tokens)):
-                best = predicted(self.forward(padded(part)), "sentences")
-                found += [best[: len(one), b] for b, one in enumerate(part)]
-        return found
+        return self._read(token_sequences("sentences", sentences, self.tokens), predicted)
+
+    def predict_proba(self, sentences: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The probability of every tag, for each token.
+
+        Parameters
+        ----------
+        sentences : sequence of array_like of int (T,)
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        list of ndarray of float32 (T, tags)
+            Rows sum to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`predict`.
+        """
+        return self._read(token_sequences("sentences", sentences, self.tokens), probable)
+
+    def _read(self, sentences: list[np.ndarray], read: Any) -> list[np.ndarray]:
+        """What `read` makes of the logits, sentence by sentence without the padding."""
+        batches = in_turn(self, sentences, padded, read, "sentences")
+        columns = (batch[:, b] for batch in batches for b in range(batch.shape[1]))
+        return [column[: len(one)] for column, one in zip(columns, sentences, strict=True)]
+
+    def score(self, sentences: Sequence[np.ndarray], tags: Any) -> float:
+        """The share of tokens that :meth:`predict` names rightly (:func:`fastdl.metrics.accuracy_score`).
+
+        Parameters
+        ----------
+        sentences, tags
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is bad, or the model's logits are not finite.
+        """
+        sentences, wanted = self._pairs(sentences, tags)
+        return float(accuracy_score(np.concatenate(wanted), np.concatenate(self.predict(sentences))))
