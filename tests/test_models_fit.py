@@ -202,7 +202,7 @@ def test_a_refused_option_leaves_the_model_as_it_was(name, option):
         (lambda: CASES["Forecaster"].make().fit(SERIES, validation=SERIES[:5]), ValueError,
          r"validation: got shape \(5,\), expected \(6 or"),
         (lambda: CASES["Forecaster"].make().fit(SERIES, epochs=1, validation=SERIES[:6], metrics=["r2"]), ValueError,
-         r"metrics: r2 of these data is none \(y_true: got one value"),
+         r"metrics: r2 of these data is none \(targets: got one value"),
         (lambda: CASES["Forecaster"].make().score(SERIES[:6]), ValueError, r"series: got shape \(6,\), expected"),
         (lambda: CASES["Classifier"].make().score(VECTORS, LABELS[:2]), ValueError, r"y: got shape \(2,\)"),
         (lambda: fd.models.Forecaster(layers=0), ValueError, "layers: got 0"),

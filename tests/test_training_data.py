@@ -276,6 +276,7 @@ def test_pairs_that_do_not_fit_are_refused_by_name(data, error, message):
         ({"sample_weight": -np.ones(N)}, ValueError, "sample_weight: got a weight that is negative"),
         ({"class_weight": "even"}, ValueError, "class_weight: got 'even', expected one of 'balanced'"),
         ({"class_weight": {0: -1}}, ValueError, r"class_weight\[0\]: got -1"),
+        ({"class_weight": {7: 2.0}}, ValueError, r"class_weight: got class 7, expected some of \[0, 1"),
         ({"class_weight": 3}, TypeError, "class_weight: got int"),
         ({"batch_size": 0}, ValueError, "batch_size: got 0"),
         ({"metrics": "accuracy"}, TypeError, "metrics: got 'accuracy', expected a list"),

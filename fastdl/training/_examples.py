@@ -313,7 +313,11 @@ def _class_weights(given: Any, targets: Any) -> dict[int, float] | None:
         classes, counts = np.unique(whole, return_counts=True)
         return {int(one): whole.size / (classes.size * int(n)) for one, n in zip(classes, counts, strict=True)}
     pairs = mapping("class_weight", given, "classes to weights").items()
-    return {integer("class_weight", key): number(f"class_weight[{key!r}]", value, 0.0) for key, value in pairs}
+    weights = {integer("class_weight", key): number(f"class_weight[{key!r}]", value, 0.0) for key, value in pairs}
+    for one in weights:
+        if not (whole == one).any():
+            raise ValueError(f"class_weight: got class {one}, expected some of {shown(np.unique(whole).tolist())}")
+    return weights
 
 
 def _looked_up(weights: dict[int, float], classes: np.ndarray) -> np.ndarray:
