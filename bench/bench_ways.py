@@ -4,11 +4,16 @@ Each entry gives runs by name, asserted by the entry itself; the first is what t
 ``pytest bench/bench_ways.py --benchmark-enable --benchmark-only -s -k "layer norm"``.
 """
 
+import atexit
 import functools
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +216,42 @@ def generator(method: str, numpys: str) -> Runs:
     return {"fastdl": lambda: getattr(rng, method)(size=1 << 20), "NumPy": lambda: draw(1 << 20, dtype=SINGLE)}
 
 
+def fitting() -> Runs:
+    """200 steps of one time step of one sequence: by hand, and by fit, which also keeps the curve."""
+    model = fd.nn.Sequential(fd.nn.LSTM(8, 32, rng=0), fd.nn.Linear(32, 8, rng=1))
+    optimizer = fd.optim.Adam(model.parameters(), lr=1e-6)
+    x, y = np.ones((200, 1, 1, 8), np.float32), np.zeros((200, 1, 1), np.int64)
+    batches = list(zip(x, y, strict=True))
+
+    def by_hand() -> None:
+        for x, y in batches:
+            _, dz = fd.softmax_cross_entropy(model.forward(x), y)
+            model.zero_grad()
+            model.backward(dz, input_gradient=False)
+            optimizer.step()
+
+    return {"by hand": by_hand, "fit": lambda: fd.training.fit(model, optimizer, batches, progress=False)}
+
+
+def files() -> Runs:
+    """A model of 100 MB to a file that is on the disk, and back, beside its bytes alone."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    model = fd.nn.Linear(5000, 5000, rng=0)
+    fd.save(model, folder / "model.safetensors")
+    raw = (folder / "model.safetensors").read_bytes()
+
+    def write() -> None:
+        with open(folder / "bytes", "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+
+    write()
+    return {"write": write, "save": lambda: fd.save(model, folder / "model.safetensors"),
+            "read": (folder / "bytes").read_bytes, "load": lambda: fd.load(folder / "model.safetensors")}  # fmt: skip
+
+
 def importing() -> Runs:
     """New interpreters, which import NumPy alone and fastdl beside it."""
     runs = {what: functools.partial(subprocess.run, [sys.executable, "-c", f"import {what}"], check=True)
@@ -224,7 +265,7 @@ WAYS: dict[str, Callable[[], Runs]] = {
     "forty": forty,
     **{f"curvature {sizes}": functools.partial(curvature, sizes)
        for case in table() if case.name == "curvature.product" for sizes in case.shapes},
-    "hessian": hessian, "complex": complex_steps, "import": importing,
+    "hessian": hessian, "complex": complex_steps, "import": importing, "fit": fitting, "files": files,
     "generator, uniform": functools.partial(generator, "uniform", "random"),
     "generator, normal": functools.partial(generator, "normal", "standard_normal"),
 }  # fmt: skip
@@ -234,7 +275,7 @@ WAYS: dict[str, Callable[[], Runs]] = {
 def test_way(benchmark, name):
     """On one thread by its processor time, which other work on the machine disturbs less."""
     runs = WAYS[name]()
-    clock = time.process_time if fd.get_num_threads() == 1 and name != "import" else time.perf_counter
+    clock = time.process_time if fd.get_num_threads() == 1 and name not in ("import", "files") else time.perf_counter
     taken = alternate(runs, seconds=0.5 * len(runs), clock=clock)
     first = next(iter(taken.values())).median
     told = [f"{key} {1e3 * one.median:.3f} ms, {one.median / first:.2f} x" for key, one in taken.items()]

@@ -6,12 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Formulas of this length stop being inlined at the third caller, and a call ends a loop's vectorization:
- * from here on Cython's inline functions must be inlined. */
-#ifdef __GNUC__
-#undef CYTHON_INLINE
-#define CYTHON_INLINE inline __attribute__((always_inline))
-#endif
+#include "_inline.h"
 
 /* The exponent, and the mantissa in [sqrt(1/2), sqrt(2)), of a normal positive x. The bias of 2048 (256) keeps
  * the difference positive; or-ed into 2^52 (2^23) the exponent reads as a number. */

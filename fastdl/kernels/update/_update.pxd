@@ -20,6 +20,9 @@ from libc.stdint cimport int64_t
 
 from ..ground._arrays cimport extent, fits, float_kind, reads, within, writes
 
+cdef extern from "_inline.h":
+    pass
+
 
 cdef enum:  # arrays of a call
     PARAM = 0
