@@ -16,6 +16,9 @@ RECIPES = [
     ("An optimizer", {"NAME": "lion"}, r"\b(Lion|lion(_update)?)\b", 5),
     ("An activation", {"NAME": "softplus"}, r"\b(Softplus|softplus(_backward|_value|_gradient)?)\b", 5),
     ("A loss", {"NAME": "huber"}, r"\b(huber(_loss|_term)?)\b", 5),
+    ("A layer", {"NAME": "flatten"}, r"\bFlatten\b", 5),
+    ("A recurrent cell", {"NAME": "mingru"}, r"\b(MinGRU|mingru\w*)\b", 9),
+    ("A build", {"BUILD": "avx512"}, r"\bavx512\b", 9),
 ]
 
 
