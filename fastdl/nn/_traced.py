@@ -14,6 +14,7 @@ from .._validate import plain_array
 from ._trace import DETACHED, Trace, Walk
 
 _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
+_SIMPLE = (bool, int, type(None), float)
 MANY = 2**31  # arguments that may be given in their places
 TABLE: dict[Any, Callable[..., Any]] = {}  # what is done in the place of a function of NumPy or of fastdl
 
@@ -331,7 +332,7 @@ class Function:
                     break
                 listed.append(options.pop(name))
         for name, one in options.items():
-            if one is not None and traced_in(one) is not None:
+            if one.__class__ not in _SIMPLE and traced_in(one) is not None:
                 raise unknown(f"{title(self.function)} with respect to {name}")
         return listed, options
 

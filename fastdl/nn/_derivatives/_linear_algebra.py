@@ -93,7 +93,8 @@ def _einsum(subscripts, *operands, optimize=False):
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
     optimize = optimize if isinstance(optimize, (str, bool)) else tuple(optimize)
-    return _einsum_row(subscripts, tuple([np.ndim(one) for one in operands]), optimize).record(operands)
+    ndims = tuple([one.ndim if hasattr(one, "ndim") else np.ndim(one) for one in operands])
+    return _einsum_row(subscripts, ndims, optimize).record(operands)
 
 
 @functools.lru_cache(maxsize=256)

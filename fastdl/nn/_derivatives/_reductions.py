@@ -16,15 +16,15 @@ def _kept(dy, x, axis, keepdims):
     if keepdims:
         return dy
     if axis is None or x.ndim == 0:
-        return np.reshape(dy, (1,) * x.ndim)
+        return dy.reshape((1,) * x.ndim)
     shape = list(x.shape)
     for one in axis if axis.__class__ is tuple else (axis,):
         shape[one] = 1
-    return np.reshape(dy, shape)
+    return dy.reshape(shape)
 
 
 def _count(x, y):
-    return x.size / max(np.size(y), 1)
+    return x.size / (y.size or 1)
 
 
 row(np.sum, lambda dy, y, a, axis=None, keepdims=False: _spread(dy, a, axis, keepdims))

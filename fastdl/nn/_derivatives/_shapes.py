@@ -1,6 +1,7 @@
 """Functions that move elements: the gradient moves back."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -18,7 +19,8 @@ def _to_shape(a, shape):
     return a.reshape(shape)
 
 
-_RESHAPE = Function(_to_shape, (lambda dy, y, a, shape: dy.reshape(a.shape),), ("a", "shape"), 2)
+# The new shape is an option here, which is handed on without a look for arrays in it.
+_RESHAPE = Function(_to_shape, (lambda dy, y, a, shape: dy.reshape(a.shape),), ("a",), 1)
 for _shaper in (np.expand_dims, np.squeeze, np.atleast_1d, np.atleast_2d, np.atleast_3d):
     row(_shaper, _back)
 row(np.ravel, lambda dy, y, a: np.reshape(dy, a.shape))
@@ -26,7 +28,7 @@ row(np.ravel, lambda dy, y, a: np.reshape(dy, a.shape))
 
 def _reshape(a, shape=None, order="C", *, newshape=None):
     _check_order(order)
-    return _RESHAPE.record((a, newshape if shape is None else shape))
+    return _RESHAPE.record((a,), {"shape": newshape if shape is None else shape})
 
 
 def _check_order(order):
@@ -226,10 +228,14 @@ TABLE[np.where] = _where  # of which NumPy takes no argument by name
 class _Joined:
     """Arrays one after the other, or side by side, on the record: each gets back its part of dy."""
 
-    __slots__ = ("at", "axis", "ends", "parents", "places")
+    __slots__ = ("at", "axis", "ends", "parts")
 
-    def __init__(self, at, axis, places, parents, ends):
-        self.at, self.axis, self.places, self.parents, self.ends = at, axis, places, parents, ends
+    def __init__(self, at, axis, parts, ends):
+        self.at, self.axis, self.parts, self.ends = at, axis, parts, ends  # (place, number) of what is traced
+
+    @property
+    def parents(self):
+        return [parent for _, parent in self.parts]
 
     @property
     def results(self):
@@ -241,37 +247,39 @@ class _Joined:
             return
         walk.gradients[self.at] = None
         ends = self.ends
-        lead = (slice(None),) * (self.axis % dy.ndim if self.axis is not None else 0)
-        for place, parent in zip(self.places, self.parents, strict=True):
-            if walk.needed[parent]:
+        axis = self.axis
+        lead = (slice(None),) * (axis % dy.ndim) if axis is not None else ()
+        needed = walk.needed
+        for place, parent in self.parts:
+            if needed[parent]:
                 part = dy[(*lead, place if ends is None else slice(ends[place], ends[place + 1]))]
-                walk.add(parent, part if self.axis is not None else part.reshape(walk.shape(parent)))
+                walk.add(parent, part if axis is not None else part.reshape(walk.shape(parent)))
 
 
 def _joined(function, arrays, axis):
     """np.concatenate or np.stack, recorded."""
     trace = _tracing.current()
     arrays = arrays if arrays.__class__ is list else list(arrays)
-    values, places, parents = [], [], []
+    values, parts = [], []
     needs = False
     for place, one in enumerate(arrays):
         if one.__class__ is Traced:
             if one._trace is not trace:
                 check_here(one._trace)
             values.append(one._value)
-            places.append(place)
-            parents.append(one._at)
+            parts.append((place, one._at))
             needs = needs or trace.facts[one._at][2]
         else:
             values.append(one)
     y = function(values, axis)
     ends = None
     if function is np.concatenate:
-        sizes = [one.size for one in values] if axis is None else [np.shape(one)[axis] for one in values]
-        ends = [0, *itertools.accumulate(sizes)]
-    check_result(function, y)
+        shapes = [one.shape if one.__class__ is np.ndarray else np.shape(one) for one in values]
+        ends = [0, *itertools.accumulate(math.prod(one) if axis is None else one[axis] for one in shapes)]
+    if y.dtype.kind != "f":
+        check_result(function, y)
     at = trace.number(y, needs)
-    trace.operations.append(_Joined(at, axis, places, parents, ends))
+    trace.operations.append(_Joined(at, axis, parts, ends))
     return Traced(trace, at, y)
 
 
@@ -387,7 +395,8 @@ def _method(function):
 
 
 def _of_shape(self, *shape, **options):
-    return TABLE[np.reshape](self, shape[0] if len(shape) == 1 else shape, **options)
+    shape = shape[0] if len(shape) == 1 else shape
+    return TABLE[np.reshape](self, shape, **options) if options else _RESHAPE.record((self,), {"shape": shape})
 
 
 def _of_axes(self, *axes):
