@@ -58,12 +58,14 @@ def norms_and_windows() -> None:
 
 class _List(fd.nn.ModuleList):
     def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
-        return self[1](self[0](x))
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 class _Dict(fd.nn.ModuleDict):
     def forward(self, x: np.ndarray) -> np.ndarray:  # type: ignore[override]
-        return self["a"](x)
+        return self["a"](x) if "a" in self else x
 
 
 @recipe

@@ -15,7 +15,7 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
     (r".*", (MemoryError,), "a legal size that this process may not have"),
     (r".*", (Raised,), "of the caller's own function: it comes back as it is"),
     (
-        r".*\.(load|fit|save|read_text|read_corpus|to_csv|plot|on_\w+|__init__)",
+        r".*\.(load|info|fit|save|read_text|read_corpus|to_csv|plot|on_\w+|__init__)",
         (OSError,),
         "of a path: no such file, a folder",
     ),
@@ -122,7 +122,7 @@ def taken(owner: Any, method: str) -> list[str]:
     for one in inspect.signature(getattr(owner, method)).parameters.values():
         if one.kind != one.VAR_POSITIONAL:
             names += [one.name] * (one.kind != one.VAR_KEYWORD)
-        elif method == "__call__":
+        elif method in ("__call__", "check_gradients"):
             names += taken(owner, "forward")
         elif method == "forward" and hasattr(owner, "layer"):
             names += taken(owner.layer, "forward")[len(names) :]

@@ -417,9 +417,10 @@ class LossPoint(ModelPoint):
 
         Raises
         ------
-        TypeError
-            If the loss is not a sum of squares.
+        TypeError, ValueError
+            If the loss is not a sum of squares, or `memory_limit` is no whole number of at least 0.
         """
+        memory_limit = integer("memory_limit", memory_limit, 0)
         scale = math.sqrt(self.loss.residual_scale())
 
         def scaled_jacobian() -> np.ndarray:

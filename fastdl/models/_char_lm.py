@@ -231,7 +231,9 @@ class CharLM(Ready):
         """
         index, table = self.vocabulary.indexed(text)
         if index.size <= integer("batch_size", batch_size, 1):
-            raise ValueError(f"text: got {index.size} characters, expected at least {batch_size + 1}")
+            raise ValueError(
+                f"text: got {index.size} characters, expected at least {batch_size + 1}, more than batch_size"
+            )
         return TextBatches(index, seq_len, batch_size, table=table)
 
     def generate(

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class GradientChecks(Mapping[str, GradientCheck]):
     >>> bool(checks), list(checks), checks["bias"].passed
     (True, ['weight', 'bias', 'x'], True)
     """
+
+    _found: Mapping[str, GradientCheck] = MappingProxyType({})
 
     def __init__(self, found: Mapping[str, GradientCheck]) -> None:
         checked = mapping("found", found, "names to fastdl.curvature.GradientCheck")
@@ -83,6 +86,10 @@ def check_gradients(
         return model.forward(*args, **kwargs)
 
     outputs = run()
+    if not all(np.isfinite(one).all() for one in outputs_of(outputs)):
+        raise ValueError(
+            "x: forward gives numbers that are not finite, expected finite ones, of which differences tell"
+        )
     dy = refilled(
         outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None
     )

@@ -221,7 +221,13 @@ class TensorBoard(Callback):
         ----------
         run : Run
             The state of the run.
+
+        Raises
+        ------
+        TypeError
+            If `run` is none.
         """
+        checked_run(run)
         if self._writer is not None and run.step % self.every == 0:
             self._writer.add_scalar("loss/step", run.loss, run.step)
 
@@ -347,8 +353,13 @@ class TimeLimit(Callback):
         ----------
         run : Run
             The state of the run.
+
+        Raises
+        ------
+        TypeError
+            If `run` is none.
         """
-        if run.seconds >= self.seconds:
+        if checked_run(run).seconds >= self.seconds:
             run.stop()
 
 

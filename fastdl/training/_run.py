@@ -445,6 +445,8 @@ class Run:
             If `validation_loss` is not finite.
         """
         sums = self.sums
+        if validation_metrics is not None:
+            validation_metrics = _validate.mapping("validation_metrics", validation_metrics, "names to numbers")
         if validation_loss is not None:
             if isinstance(validation_loss, (float, np.floating)) and not math.isfinite(validation_loss):
                 raise FloatingPointError(f"the validation loss became {validation_loss} in epoch {self.epoch + 1}")
