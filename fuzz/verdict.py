@@ -163,6 +163,15 @@ def names_it(error: BaseException, mutated: list[tuple[str, str, Any]], paramete
     return any({one.split(".")[0], one.split(".")[-1]} & wanted for one in found)
 
 
+# Callable -> the beginning of a refusal whatever the arguments: of an object that cannot do this.
+OBJECTS = {"curvature.LossPoint.residuals": "loss: it is not a sum of squares"}
+
+
+def of_its_object(name: str, error: BaseException) -> bool:
+    """Whether it tells of the object, not of an argument of this call."""
+    return name in OBJECTS and str(error).startswith(OBJECTS[name])
+
+
 def of_callers(error: BaseException) -> bool:
     """Whether it comes from a function or layer that a recipe wrote itself, and so comes back as it is."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]

@@ -219,7 +219,7 @@ class Call:
             self._find("foreign", error, "")
         elif verdict.is_refusal(error) and not verdict.of_callers(error):
             self.refusals += 1
-            if not verdict.names_it(error, mutated, parameters):
+            if not (verdict.names_it(error, mutated, parameters) or verdict.of_its_object(name, error)):
                 self.unnamed += 1
                 self._find("unnamed", error, "")
 

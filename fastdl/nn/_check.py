@@ -1,6 +1,7 @@
 """Whether a module's backward is that of its forward: gradients beside differences, in float64."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -72,7 +73,9 @@ def check_gradients(
     model = in_float64(module)
     model.train()
     drawn, buffers = model.random_state(), {name: np.array(one) for name, one in model.named_buffers()}
-    named = {**{f"args[{place}]": one for place, one in enumerate(args)}, **kwargs}
+    taken = [name for name in inspect.signature(model.forward).parameters if name not in kwargs]
+    places = [taken[place] if place < len(taken) else f"args[{place}]" for place in range(len(args))]
+    named = {**dict(zip(places, args, strict=True)), **kwargs}
     listed = [refilled(one, lambda part, name=name: _double(plain_float(name, part))) for name, one in named.items()]
     args, kwargs = tuple(listed[: len(args)]), dict(zip(kwargs, listed[len(args) :], strict=True))
 
@@ -94,15 +97,15 @@ def check_gradients(
         outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None
     )
     dx = model.backward(dy)
-    places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parameter in model.named_parameters():
-        places[name] = parameter._data, parameter.grad.copy()
-    places |= _of_inputs((*args, *kwargs.values()), dx)
+        pairs[name] = parameter._data, parameter.grad.copy()
+    pairs |= _of_inputs((*args, *kwargs.values()), dx)
 
     def weighted() -> float:
         return sum(float((one * d).sum()) for one, d in zip(outputs_of(run()), outputs_of(dy), strict=True))
 
-    found = {name: _checked(weighted, *pair, entries, rtol, source) for name, pair in places.items()}
+    found = {name: _checked(weighted, *pair, entries, rtol, source) for name, pair in pairs.items()}
     return GradientChecks(found)
 
 
