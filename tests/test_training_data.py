@@ -181,6 +181,40 @@ def assert_one_by_one(model, x):
         np.testing.assert_allclose(whole, predict(model, x[k : k + 1])[0], rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("outputs", [1, T])
+def test_one_output_a_sequence_of_whatever_size_is_no_question(outputs, batch_first):
+    lstm = fd.nn.LSTM(F, 6, rng=0, output="last", batch_first=batch_first)
+    model = fd.nn.Sequential(lstm, fd.nn.Linear(6, outputs, rng=1))
+    for size in (1, 2, 256):
+        found = predict(model, [X[0], X[1][:1], X[2][:1]], batch_size=size)
+        assert found.shape == (3, outputs)
+        np.testing.assert_allclose(found[1], predict(model, X[1:2, :1])[0], rtol=2e-5, atol=1e-6)
+
+
+def test_predictions_of_layers_that_change_the_steps():
+    model = fd.nn.Sequential(fd.nn.Conv1d(F, 4, 3, stride=2, rng=0), fd.nn.LSTM(4, 2, rng=1))
+    whole = predict(model, X, batch_size=5)
+    assert whole.shape == (N, 3, 2)
+    assert_one_by_one(model, X)
+    found = predict(model, [X[0], X[1][:5], X[2][:3]], batch_size=2)
+    assert [len(one) for one in found] == [3, 2, 1]
+    np.testing.assert_allclose(found[1], whole[1, :2], rtol=2e-5, atol=1e-6)
+
+
+def test_outputs_without_an_axis_of_examples_are_refused():
+    class Mean(fd.nn.LSTM):
+        def forward(self, x, **options):
+            return super().forward(x, **options).mean(axis=1)
+
+    with pytest.raises(ValueError, match=r"^model: gives shape \(7, 4\) for one example and \(7, 4\) for two"):
+        predict(Mean(F, 4, rng=0), X)
+
+
+def test_predictions_of_a_model_without_parameters():
+    np.testing.assert_array_equal(predict(fd.nn.ReLU(), as_32(X[:, 0])), np.maximum(as_32(X[:, 0]), 0))
+
+
 def test_predictions_of_dense_models_tuples_and_dicts():
     dense = fd.nn.Linear(F, 2, rng=0)
     np.testing.assert_array_equal(predict(dense, X[:, 0].tolist()), dense.forward(as_32(X[:, 0])))

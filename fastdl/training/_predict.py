@@ -1,6 +1,6 @@
 """What a model gives for many examples, in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ def predict(model: Any, x: Any, *, batch_size: int = 256) -> Any:
     Notes
     -----
     What an example gives does not depend on the others, but for rounding: products of other sizes may add up in
-    another order. Models may be used by several threads at once.
+    another order. Models may be used by several threads at once. Where the time axis comes first or sequences end, the
+    model first sees the first example once, twice and with padding, which tells what the axes of its outputs mean.
 
     Examples
     --------
@@ -52,47 +53,73 @@ def predict(model: Any, x: Any, *, batch_size: int = 256) -> Any:
     _checks.check_model(model)
     batch_size = integer("batch_size", batch_size, 1)
     x = examples_of("x", x)
-    data = Examples(x, _placeholder(x), batch_size, shuffle=False, time_first=reads_time_first(model, x))
+    data = Examples(x, x, batch_size, shuffle=False, time_first=reads_time_first(model, x))
     dtype = model.parameters().dtype
+
+    def given(chosen: np.ndarray, more: int = 0) -> Any:
+        return model.forward(of_type(_inputs(data, chosen, more), dtype))
+
     parts = []
     with evaluating(model):
+        axes = _axes(given, data)
         for chosen in np.split(np.arange(data.count), range(batch_size, data.count, batch_size)):
-            for some, inputs in _batches(data, chosen):
-                parts.append(_by_example(model.forward(of_type(inputs, dtype)), data, inputs, len(some)))
+            lengths = np.array([len(data.x[k]) for k in chosen]) if isinstance(data.x, list) else None
+            if lengths is not None and hasattr(model, "lengths_after"):
+                lengths = model.lengths_after(lengths)
+            parts.append(_by_example(given(chosen), iter(axes), lengths))
     return _joined(parts)
 
 
-def _placeholder(x: Any) -> np.ndarray:
-    """Targets that nobody reads."""
-    while isinstance(x, (tuple, dict)):
-        x = next(iter(x.values() if isinstance(x, dict) else x))
-    return np.zeros(len(x))
-
-
-def _batches(data: Examples, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
-    """Inputs of some examples, never as many as there are steps: the axes of the outputs would not tell them apart."""
+def _inputs(data: Examples, chosen: np.ndarray, more: int) -> Any:
+    """Inputs of some examples; of ragged sequences with so many more steps of padding."""
     inputs = data._inputs(chosen)
-    steps = inputs[0].shape[0 if data.time_first else 1] if isinstance(data.x, list) else data.steps
-    if steps == len(chosen) > 1:
-        yield from _batches(data, chosen[:1])
-        yield from _batches(data, chosen[1:])
+    if not more:
+        return inputs
+    values, lengths = inputs
+    widths = [(0, 0)] * values.ndim
+    widths[0 if data.time_first else 1] = (0, more)
+    return np.pad(values, widths), lengths
+
+
+def _axes(given: Callable[..., Any], data: Examples) -> list[tuple[int, bool]]:
+    """Of each output the axis of the examples, and whether it has sequences that end: what changes with their numbers.
+
+    The sizes of one batch would not tell: there may be as many examples as steps or classes.
+    """
+    ragged = isinstance(data.x, list)
+    if not (ragged or data.time_first):
+        return []
+    one, two = np.zeros(1, int), np.zeros(2, int)  # the first example, once and twice
+    sizes = list(_shapes(given(one)))
+    longer = list(_shapes(given(one, max(len(data.x[0]), 16)))) if ragged else sizes  # past any stride
+    found = []
+    for size, doubled, wide in zip(sizes, _shapes(given(two)), longer, strict=True):
+        axis = next((k for k, (a, b) in enumerate(zip(size, doubled, strict=True)) if a != b), None)
+        if axis is None or doubled[axis] != 2:
+            raise ValueError(
+                f"model: gives shape {size} for one example and {doubled} for two, expected an axis of them"
+            )
+        found.append((axis, wide != size))
+    return found
+
+
+def _shapes(output: Any) -> Iterator[tuple[int, ...]]:
+    if isinstance(output, (tuple, dict)):
+        for one in output.values() if isinstance(output, dict) else output:
+            yield from _shapes(one)
     else:
-        yield chosen, inputs
+        yield np.shape(output)
 
 
-def _by_example(output: Any, data: Examples, inputs: Any, batch: int) -> Any:
+def _by_example(output: Any, axes: Iterator[tuple[int, bool]], lengths: np.ndarray | None) -> Any:
     """One batch's output with its examples first; of ragged sequences, a list where there is an output a step."""
     if isinstance(output, tuple):
-        return tuple(_by_example(one, data, inputs, batch) for one in output)
+        return tuple(_by_example(one, axes, lengths) for one in output)
     if isinstance(output, dict):
-        return {key: _by_example(one, data, inputs, batch) for key, one in output.items()}
-    if isinstance(data.x, list):
-        padded, lengths = inputs
-        if output.shape[:2] != padded.shape[:2]:
-            return output
-        rows = output.swapaxes(0, 1) if data.time_first else output
-        return [row[:length].copy() for row, length in zip(rows, lengths, strict=True)]
-    return output.swapaxes(0, 1) if data.steps is not None and output.shape[:2] == (data.steps, batch) else output
+        return {key: _by_example(one, axes, lengths) for key, one in output.items()}
+    axis, ends = next(axes, (0, False))
+    rows = np.moveaxis(output, axis, 0)
+    return [row[:n].copy() for row, n in zip(rows, lengths, strict=True)] if ends and lengths is not None else rows
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -141,7 +141,7 @@ def _einsum_rule(place, inputs, output, optimize):
 
 
 def _spelled(gradient, shape, own, labels, summed):
-    """A gradient by `summed` labels as one by the operand's own."""
+    """The gradient with respect to an operand, from the labels `summed` to all labels that the operand has."""
     sizes = dict(zip(own, shape, strict=True))
     if summed != labels:  # summed over with nothing beside it: dy at each of its elements
         index = tuple(slice(None) if label in summed else None for label in labels)
