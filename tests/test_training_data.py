@@ -239,6 +239,14 @@ def test_predictions_of_dense_models_tuples_and_dicts():
         predict(None, X[:, 0])
 
 
+def test_weights_of_as_many_examples_as_steps():
+    weights = RNG.random(N)
+    data = Examples(X, np.eye(2)[BY_SEQUENCE], T, shuffle=False, time_first=True, sample_weight=weights)
+    _, (values, options) = next(iter(data))
+    np.testing.assert_array_equal(options["weights"], np.repeat(weights[:T, None], 2, 1))
+    assert values.shape == (T, 2)
+
+
 def test_several_inputs_and_dicts():
     class Two(fd.nn.Module):
         def __init__(self):

@@ -150,7 +150,7 @@ class Examples:
             raise TypeError("sample_weight: got weights for targets of several arrays, expected those of one array")
         own = np.ones(values.shape) if self._classes is None else _looked_up(self._classes, values)
         if self._weights is not None:  # the examples are on the second axis of what was turned
-            turned = self.time_first if self._ragged_y else values.ndim > 1 and self.steps == values.shape[0]
+            turned = self.time_first if self._ragged_y else self._is_turned(self.y, self.steps, True)
             axes = own.ndim - 1 - turned
             own = own * self._weights[chosen].reshape((1,) * turned + (-1,) + (1,) * axes)
         return own if real is None else own * real.reshape(real.shape + (1,) * (own.ndim - 2))
@@ -165,8 +165,11 @@ class Examples:
         return values if self.time_first else np.ascontiguousarray(values.swapaxes(0, 1)), lengths
 
     @staticmethod
-    def _turned(whole: np.ndarray, part: np.ndarray, steps: int | None, targets: bool) -> np.ndarray:
-        turn = steps is not None and whole.ndim > 1 and whole.shape[1] == steps and (targets or _in_time(whole))
+    def _is_turned(whole: np.ndarray, steps: int | None, targets: bool) -> bool:
+        return steps is not None and whole.ndim > 1 and whole.shape[1] == steps and (targets or _in_time(whole))
+
+    def _turned(self, whole: np.ndarray, part: np.ndarray, steps: int | None, targets: bool) -> np.ndarray:
+        turn = self._is_turned(whole, steps, targets)
         return np.ascontiguousarray(part.swapaxes(0, 1)) if turn else part
 
     def fingerprint(self) -> dict[str, Any]:
