@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -11,6 +10,7 @@ from .. import _safetensors, dense, nn, random, training
 from .._files import shown
 from .._validate import flag, integer, number, sampling, written_as
 from ..nn._modes import evaluating
+from ..saving._file import values_of
 from ..sequence import sample
 from ..text import Corpus, TextBatches, Vocabulary
 from ._fitting import run
@@ -329,7 +329,7 @@ class CharLM(Ready):
         OSError
             If the file cannot be written; one that was there is as it was.
         """
-        arrays = {f"model.{name}": array for name, array in self.state_dict().items()}
+        arrays = {f"model.{name}": array for name, array in values_of(self).items()}
         _safetensors.save(path, arrays, self.metadata())
 
     @classmethod
@@ -353,15 +353,17 @@ class CharLM(Ready):
         OSError
             If it cannot be read.
         """
-        tensors, metadata = _safetensors.load(path)
-        try:
-            vocabulary, settings = _read_metadata(metadata)
-            weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
-            _check_sizes(weights, vocabulary, settings)
-            model = cls(vocabulary, **settings, rng=0)
-            model.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{shown(Path(path))}: not a character model: {shown(error)}") from None
+        with _safetensors.opened(path) as source:
+            try:
+                vocabulary, settings = _read_metadata(source.metadata)
+                shapes = {name[6:]: one for name, one in source.shapes.items() if name.startswith("model.")}
+                _check_sizes({name: shape for name, (shape, _) in shapes.items()}, vocabulary, settings)
+                model = cls(vocabulary, **settings, rng=0)
+                model._fill_from(shapes, lambda name: source.array(f"model.{name}"))
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                source.check()
+                raise ValueError(f"not a character model: {shown(error)}") from None
+            source.check()
         model.eval()
         return model
 
@@ -377,10 +379,10 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[Vocabulary, dict[str, A
     return Vocabulary(json.loads(metadata["vocabulary"])), settings
 
 
-def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, settings: Mapping[str, Any]) -> None:
+def _check_sizes(weights: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, settings: Mapping[str, Any]) -> None:
     """Compare the arrays with the settings, before a model of a size that a file merely claims is made."""
     layers = sum(name.startswith("lstm.weight_ih_l") for name in weights)
-    found = [weights["embedding.weight"].shape, weights["linear.weight"].shape, layers]
+    found = [weights["embedding.weight"], weights["linear.weight"], layers]
     wanted = [
         (len(vocabulary), settings["embedding"]),
         (len(vocabulary), settings["hidden"]),
@@ -391,6 +393,6 @@ def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, sett
     hidden, size = settings["hidden"], settings["embedding"]
     for layer in range(layers):
         for name, columns in ((f"lstm.weight_ih_l{layer}", size), (f"lstm.weight_hh_l{layer}", hidden)):
-            if weights[name].shape != (4 * hidden, columns):
-                raise ValueError(f"{name} is {weights[name].shape}, expected {(4 * hidden, columns)}")
+            if weights[name] != (4 * hidden, columns):
+                raise ValueError(f"{name} is {weights[name]}, expected {(4 * hidden, columns)}")
         size = hidden
