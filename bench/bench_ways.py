@@ -233,6 +233,17 @@ def fitting() -> Runs:
     return {"by hand": by_hand, "fit": lambda: fd.training.fit(model, optimizer, batches, progress=False)}
 
 
+def streaming() -> Runs:
+    """One time step of one stream through an LSTM of 32 units and its head: new arrays, and the caller's."""
+    model = fd.nn.Sequential(fd.nn.LSTM(8, 32, rng=0), fd.nn.Linear(32, 8, rng=1)).eval()
+    x = np.ones((1, 8), np.float32)
+    places = model.step(x)
+    np.testing.assert_allclose(places[0], model.forward(x[None])[0], rtol=1e-6)
+    return {"forward, T = 1": lambda: model.forward(x[None], places[1], return_state=True),
+            "step": lambda: model.step(x, places[1]),
+            "step, out=": lambda: model.step(x, places[1], out=places)}  # fmt: skip
+
+
 def files() -> Runs:
     """A model of 100 MB to a file that is on the disk, and back, beside its bytes alone."""
     folder = Path(tempfile.mkdtemp())
@@ -266,6 +277,7 @@ WAYS: dict[str, Callable[[], Runs]] = {
     **{f"curvature {sizes}": functools.partial(curvature, sizes)
        for case in table() if case.name == "curvature.product" for sizes in case.shapes},
     "hessian": hessian, "complex": complex_steps, "import": importing, "fit": fitting, "files": files,
+    "streaming": streaming,
     "generator, uniform": functools.partial(generator, "uniform", "random"),
     "generator, normal": functools.partial(generator, "normal", "standard_normal"),
 }  # fmt: skip

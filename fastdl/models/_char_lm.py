@@ -1,5 +1,6 @@
 """The character language model: embedding, LSTM, linear layer."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Unpack
@@ -8,8 +9,9 @@ import numpy as np
 
 from .. import _safetensors, dense, nn, random, training
 from .._files import shown
-from .._validate import flag, integer, number, sampling, written_as
+from .._validate import flag, integer, number, parts, sampling, written_as
 from ..nn._modes import evaluating
+from ..nn._streams import Stream
 from ..saving._file import values_of
 from ..sequence import sample
 from ..text import Corpus, TextBatches, Vocabulary
@@ -88,6 +90,7 @@ class CharLM(Ready):
         self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, dropout=between, init="torch", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, len(vocabulary), rng=rng)
+        self._stream = Stream()
 
     def forward(self, x: np.ndarray, state: Any = None, *, return_state: bool = False) -> Any:
         """Logits of the next character.
@@ -114,6 +117,49 @@ class CharLM(Ready):
         h, final = self.lstm.forward(self.embedding.forward(x), state, return_state=True)
         logits = self.linear.forward(self.dropout.forward(h))
         return (logits, final) if return_state else logits
+
+    def step(
+        self, x: np.ndarray, state: Any = None, *, out: tuple[np.ndarray | None, Any] | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """The logits after one more character of each text, in evaluation: nothing is saved, nothing dropped.
+
+        Parameters
+        ----------
+        x : ndarray of int, shape (B,)
+            Codes of the vocabulary.
+        state : optional
+            The LSTM's state as the last step returned it; None is zeros.
+        out : tuple (logits, state), optional
+            Arrays to write into, C-contiguous; the state may be the one given. None for the logits makes new ones.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (B, len(vocabulary))
+        state
+            The new state.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x`, `state` or `out` do not fit; nothing is written then.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> model = fd.models.CharLM(fd.text.Vocabulary("abc"), 4, 8, rng=0)
+        >>> logits, state = model.step(np.array([1]))
+        >>> logits, state = model.step(np.array([2]), state, out=(logits, state))
+        >>> logits.shape
+        (1, 4)
+        """
+        layers = [self.embedding, self.lstm, self.dropout, self.linear]
+        into = None
+        if out is not None:
+            logits, ends = parts("out", out, "logits", "state")
+            into = logits, [None, ends, None, None]
+        with evaluating(self) if self.training else contextlib.nullcontext():
+            y, states = self._stream.step(layers, x, [None, state, None, None], into)
+        return y, states[1]
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients, for the last forward. Codes have no gradient, so there is nothing to return.
@@ -290,12 +336,13 @@ class CharLM(Ready):
         return self._write(self.vocabulary.encode(prompt or "\n"), how, random.as_generator(rng))
 
     def _write(self, codes: np.ndarray, how: tuple[Any, Any, Any], rng: random.Generator) -> Iterator[str]:
-        state = None
+        with evaluating(self):
+            logits, state = self.forward(codes[:, None], return_state=True)
+        logits = logits[-1]
         while True:
-            with evaluating(self):
-                logits, state = self.forward(codes[:, None], state, return_state=True)
-            codes = 1 + sample(logits[-1, :, 1:], *how, rng)  # never "unknown"
+            codes = 1 + sample(logits[:, 1:], *how, rng)  # never "unknown"
             yield self.vocabulary.characters[int(codes[0]) - 1]
+            logits, state = self.step(codes, state)
 
     # ---- files --------------------------------------------------------------------------------------
     def metadata(self) -> dict[str, str]:
