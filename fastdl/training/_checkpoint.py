@@ -190,9 +190,11 @@ def _callbacks(run: Run) -> list[Any]:
 
 
 def _parts(run: Run) -> list[Any]:
-    """Penalties, constraints, metrics and the mean of the weights, those that have a state."""
-    own = (*run.penalties, *run.constraints, *run.metrics, *([] if run.average is None else [run.average]))
-    return [one for one in own if hasattr(one, "state_dict")]
+    """Penalties, constraints, metrics, what measures in one's own, and the mean of the weights: those with a state."""
+    measuring = [one._key for one in run.metrics if callable(one._key)]
+    average = [] if run.average is None else [run.average]
+    own = (*run.penalties, *run.constraints, *run.metrics, *measuring, *average)
+    return [one for one in own if callable(getattr(one, "state_dict", None))]
 
 
 def _gathered(run: Run) -> dict[str, np.ndarray] | None:
