@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from .._traced import MANY, Function
+from .._traced import MANY, TABLE, Function, Traced, strange, undispatched
 from ._table import composed, row
 
 
@@ -89,11 +89,16 @@ composed(np.tensordot, _tensordot)
 # ---- Einstein's sums ----------------------------------------------------------------------------------------
 
 
-def _einsum(subscripts, *operands, optimize=False):
+_sum_of = undispatched(np.einsum)
+
+
+def _einsum(subscripts, *operands, optimize=False, **others):
+    if others:
+        raise strange(np.einsum, next(iter(others)))
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
-    optimize = optimize if isinstance(optimize, (str, bool)) else tuple(optimize)
-    ndims = tuple([one.ndim if hasattr(one, "ndim") else np.ndim(one) for one in operands])
+    optimize = optimize if isinstance(optimize, (bool, str)) else tuple(optimize)
+    ndims = tuple([one._value.ndim if one.__class__ is Traced else np.ndim(one) for one in operands])
     return _einsum_row(subscripts, ndims, optimize).record(operands)
 
 
@@ -103,7 +108,13 @@ def _einsum_row(subscripts, ndims, optimize):
     inputs, output = _explicit(subscripts, ndims)
     path = optimize if isinstance(optimize, (str, bool)) else list(optimize)
     rules = [_einsum_rule(place, inputs, output, optimize) for place in range(len(ndims))]
-    return Function(lambda *operands: np.einsum(subscripts, *operands, optimize=path), rules, (), MANY)
+    direct = functools.partial(_sum_of, subscripts, optimize=path)
+
+    @functools.wraps(np.einsum)
+    def function(*operands):
+        return np.einsum(subscripts, *operands, optimize=path)
+
+    return Function(function, rules, (), MANY, direct=direct)
 
 
 def _explicit(subscripts, ndims):
@@ -134,7 +145,7 @@ def _einsum_rule(place, inputs, output, optimize):
     optimize = optimize if isinstance(optimize, (str, bool)) else True  # a path is that of the forward alone
 
     def rule(dy, y, *operands):
-        gradient = np.einsum(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
+        gradient = _sum_of(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
         return gradient if summed == own else _spelled(gradient, np.shape(operands[place]), own, labels, summed)
 
     return rule
@@ -154,7 +165,7 @@ def _spelled(gradient, shape, own, labels, summed):
     return total
 
 
-composed(np.einsum, _einsum)
+TABLE[np.einsum] = _einsum  # which refuses what it does not take, at less cost than `composed` would
 
 # ---- of matrices --------------------------------------------------------------------------------------------
 
