@@ -178,6 +178,24 @@ row(np.linalg.inv, lambda dy, y, a: -_t(y) @ dy @ _t(y))
 row(np.linalg.det, lambda dy, y, a: (dy * y)[..., None, None] * _t(np.linalg.inv(a)))
 
 
+def _log_determinant(a):
+    return np.linalg.slogdet(a)[1]
+
+
+_LOG_DETERMINANT = Function(
+    _log_determinant, (lambda dy, y, a: dy[..., None, None] * _t(np.linalg.inv(a)),), ("a",), 1
+)  # fmt: skip
+
+
+def _slogdet(a):
+    """The sign is constant."""
+    found = np.linalg.slogdet(a._value)
+    return type(found)(found[0], _LOG_DETERMINANT(a))
+
+
+composed(np.linalg.slogdet, _slogdet)
+
+
 def _solved(dy, y, a, b):
     """The gradient of solve(a, b) with respect to b: a^-T dy."""
     one = b.ndim == 1
