@@ -10,23 +10,19 @@ import time
 
 import numpy as np
 import pytest
-from cases import SIZES, Case, counted, table
+from cases import SIZES, Case, calls, table
 from measure import Limits, limits, line, measure
 
 import fastdl as fd
 from fastdl._dispatch import kernels
-from fastdl.cli._bench import _fastdl
-from fastdl.cli._bench._peers import OWN, compare
+from fastdl.cli._bench._peers import OWN, REFERENCE, Peer
 from fastdl.cli._bench._table import label
-from fastdl.cli._bench._tour import installed
+from fastdl.cli._bench._tour import installed, print_head, print_row
 
 SECONDS = 0.15  # for a row, and again for its reference or a peer
 FRESH = 20.0  # seconds that limits are quoted before they are measured again
 
-ROWS = [
-    pytest.param(case, size, dtype, id=f"{case.name}-{size}-{dtype}")
-    for case in counted() for dtype in case.dtypes for size in SIZES
-]  # fmt: skip
+ROWS = [pytest.param(*call, size, id=f"{name} {size}") for name, call in calls().items() for size in SIZES]
 COMPARED = [
     pytest.param(case, sizes, id=f"{case.name}-{label(case.title, sizes)}") for case in table() for sizes in case.shapes
 ]
@@ -41,8 +37,8 @@ def limits_now(dtype: np.dtype) -> Limits:
     return _seen[dtype][1]
 
 
-@pytest.mark.parametrize(("case", "size", "dtype"), ROWS)
-def test_function(benchmark, case: Case, size: str, dtype: np.dtype):
+@pytest.mark.parametrize(("case", "dtype", "size"), ROWS)
+def test_function(benchmark, case: Case, dtype: np.dtype, size: str):
     row = measure(case, size, dtype, limits_now(dtype), SECONDS)
     print(f"\n{line(row)}", end="")
     benchmark.extra_info.update(row)
@@ -51,16 +47,17 @@ def test_function(benchmark, case: Case, size: str, dtype: np.dtype):
 
 @pytest.mark.parametrize(("case", "sizes"), COMPARED)
 def test_against_peers(benchmark, case: Case, sizes: dict):
-    adapters = {OWN: _fastdl, **{peer.title: peer.adapter for peer in _peers()}}
-    found = compare(case, sizes, adapters, SECONDS * len(adapters), reference=case.kind == "recurrent")
+    print(f"\n{kernels.level}, {fd.get_num_threads()} threads: ", end="")
+    found = print_row(case, sizes, peers(), SECONDS * (1 + len(peers())), reference=case.kind == "recurrent")
     assert not found.wrong
-    taken = {name: one.median for name, one in found.taken.items()}
-    told = [f"{name} {1e3 * one:.3f} ms, {one / taken[OWN]:.2f} x" for name, one in taken.items()]
-    print(f"\n{label(case.title, sizes):72} {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(told)}", end="")
-    benchmark.extra_info.update(taken)
+    benchmark.extra_info.update(found.seconds)
     benchmark.pedantic(found.works[OWN].run, rounds=3)
 
 
 @functools.cache
-def _peers() -> list:
-    return installed(fd.get_num_threads())
+def peers() -> list[Peer]:
+    """Those that are installed here, told once."""
+    found = installed(fd.get_num_threads())
+    print()
+    print_head(found, f"{len(found)} peers are installed here", [REFERENCE])
+    return found

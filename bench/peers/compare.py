@@ -29,9 +29,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file to write the records to, a line each")
     parser.add_argument("--check", action="store_true", help="compare the results at tiny shapes, time nothing")
     arguments = parser.parse_args()
-    peer = PEERS[arguments.peer]
     _fastdl.set_threads(arguments.threads)
-    peer = peer._replace(note=peer.adapter.set_threads(arguments.threads) or "")
+    peer = PEERS[arguments.peer].limited(arguments.threads)
     print_head([peer], f"All on {arguments.threads} threads, float32")
     found, wrong = [], 0
     for name, title, unit, taken in () if arguments.check else processes.rows(peer, arguments.peer, arguments.threads):

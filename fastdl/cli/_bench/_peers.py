@@ -31,6 +31,10 @@ class Peer(NamedTuple):
     def adapter(self) -> ModuleType:
         return import_module(f".{self.module}", __package__)
 
+    def limited(self, threads: int) -> "Peer":
+        """The peer held to so many threads, with a note where it cannot be."""
+        return self._replace(note=self.adapter.set_threads(threads) or "")
+
 
 PEERS = {
     "pytorch": Peer("PyTorch", "_torch", ("torch",), ("torch",)),
