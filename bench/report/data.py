@@ -1,4 +1,4 @@
-"""The records as frames, a machine's each; what is known of why a row falls short (``reasons.toml``); amounts in words."""
+"""The records as frames, a machine's each; why a row falls short (``reasons.toml``); amounts in words."""
 
 import math
 import tomllib

@@ -70,7 +70,7 @@ def speed(machine: Machine) -> str:
         if len(ratios):
             lines.append([text + (f", {len(ratios)} shapes" if len(ratios) > 1 else ""), f"{mean(ratios):.1f}"])
     rows = table(pd.DataFrame(lines, columns=["", f"times as fast as {FIRST}"]), numbers=1) if lines else NO_PEERS
-    where = f"On {machine.label} ({machine.best} build, float32), in turn in one process, geometric means:"
+    where = f"Geometric means on {machine.label} ({machine.best} build, float32), taken in turn in one process:"
     return f"{BEGIN}\n{where}\n\n{rows}\n{END}"
 
 
