@@ -145,6 +145,12 @@ def test_the_speed_of_memory_explains_a_draw_but_no_defeat():
     assert why_lost(defeat) == data.NONE_GIVEN
 
 
+def test_a_reason_for_a_draw_with_the_limit_is_none_for_a_defeat():
+    near, far = (why(row("norms.norm[ord=2]", limit="read") | {"share": share}) for share in (0.75, 0.3))
+    assert "memory's speed" in near
+    assert far == data.NONE_GIVEN
+
+
 def test_every_reason_is_about_a_case_there_is():
     names = [case.name for case in cases.counted()]
     for reason in data.REASONS["limit"]:

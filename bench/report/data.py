@@ -130,7 +130,7 @@ def reason(kind: str, row: Any) -> str:
             any(fnmatchcase(what, pattern) for pattern in one.get("what", ["*"]))
             and all(fnmatchcase(row.get(name, ""), one.get(name, "*")) for name in ("build", "limit", "size", "shape"))
             and row["seconds"] <= one.get("shorter", math.inf)
-            and row.get("ratio", math.inf) >= one.get("ratio", 0)
+            and all(row.get(name, math.inf) >= one.get(name, 0) for name in ("ratio", "share"))
         ):
             return one["text"]
     return NONE_GIVEN

@@ -239,7 +239,8 @@ def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
 
 cdef enum:
     READ = 4096  # words a thread takes at a time: eight pages, whose beginnings are read ahead
-    WIDE = 64
+    WIDE = 32  # few enough for the registers of every build
+    PAGE = 512  # words
 
 
 cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
@@ -249,7 +250,7 @@ cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
     for j in range(WIDE):
         seen[j] = 0
     for i in range(READ // WIDE):
-        if i % 8 == 0:
+        if i * WIDE % PAGE == 0:
             fd_prefetch_page(words + READ + i * WIDE)
         for j in range(WIDE):
             seen[j] |= words[i * WIDE + j]
