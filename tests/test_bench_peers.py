@@ -154,6 +154,9 @@ def test_threads_are_bounded_in_the_environment(monkeypatch):
 def test_memory_and_size_are_of_what_is_there():
     assert 10e6 < processes.peak() < 1e12
     assert {path.suffix for path in processes._wheel_files()} >= {".py", ".so"}
+    command = [sys.executable, "-m", "peers.processes", "fastdl", "training.classifier", "1"]
+    done = subprocess.run(command, env=__main__.variables(1), capture_output=True, text=True)
+    assert 10e6 < float(done.stdout.split()[-1]) < 1e12, done.stderr
     assert processes._closure(["numpy"]) == processes._closure(["numpy", "numpy"]) > 10e6
 
 

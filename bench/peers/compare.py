@@ -38,6 +38,9 @@ def main() -> int:
         print(line(words, {side: one.median for side, one in taken.items()}, [peer.title], size), flush=True)
         found.append(record(peer, name, title, {}, taken, unit))
     for case in cases.table():
+        if case.shapes and (what := peer.lacks(case)):
+            print(f"{case.title}: {peer.title} has no {what}", flush=True)
+            continue
         for sizes in [case.sizes["small"]][: len(case.shapes)] if arguments.check else case.shapes:
             one = print_row(case, sizes, [peer], None if arguments.check else arguments.seconds)
             wrong += bool(one.wrong)

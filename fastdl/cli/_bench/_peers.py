@@ -35,6 +35,16 @@ class Peer(NamedTuple):
         """The peer held to so many threads, with a note where it cannot be."""
         return self._replace(note=self.adapter.set_threads(threads) or "")
 
+    def lacks(self, case: Case) -> str:
+        """What of a case the library does not offer, "" where it has it."""
+        try:
+            case.by(self.adapter, case.sizes["small"])
+        except _table.Missing as what:
+            return str(what)
+        except Exception:
+            return ""  # told where it is compared
+        return ""
+
 
 PEERS = {
     "pytorch": Peer("PyTorch", "_torch", ("torch",), ("torch",)),
