@@ -122,7 +122,7 @@ def there_and_back(topic: str, name: str, variant: str = "", **sizes: Sizes) -> 
 
     def both(build: Callable[..., tuple[Work, Work]]) -> None:
         for at, way in enumerate(("forward", "backward")):
-            case(topic, f"{name}_{way}", variant, **sizes)(lambda dtype, at=at, **shape: build(dtype, **shape)[at])
+            enter(Case(topic, f"{name}_{way}", variant, lambda dtype, at=at, **shape: build(dtype, **shape)[at], sizes))
 
     return both
 
