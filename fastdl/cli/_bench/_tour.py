@@ -26,12 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         with bad_input():  # now, not after a minute
             try_replacing(arguments.json)
-    peers = installed(fd.get_num_threads())
+    peers, rows = installed(fd.get_num_threads()), tour()
     absent = [peer.title for peer in PEERS.values() if peer.title not in [one.title for one in peers]]
     told = f"Not installed: {', '.join(absent)}" if absent else "All peers are installed"
     config = print_head(peers, told, [REFERENCE])
-    named = {case.name: case for case in _table.table()}
-    rows = [(named[name], sizes) for name, shapes in _works.TOUR for sizes in shapes]
     found = {label(case.title, sizes): print_row(case, sizes, peers, SECONDS / len(rows), True) for case, sizes in rows}
     times = {name: one.seconds for name, one in found.items()}
     print_foot(times, peers, [REFERENCE])
@@ -41,6 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
         with replacing(arguments.json) as file:
             file.write(json.dumps({"config": config, "peers": versions, "rows": seconds}, indent=1).encode())
     return int(any(OWN in one.wrong for one in found.values()))
+
+
+def tour() -> list[tuple[Case, Sizes]]:
+    named = {case.name: case for case in _table.table()}
+    return [(named[name], sizes) for name, shapes in _works.TOUR for sizes in shapes]
 
 
 def installed(threads: int) -> list[Peer]:
