@@ -283,14 +283,18 @@ WAYS: dict[str, Callable[[], Runs]] = {
 }  # fmt: skip
 
 
+def told(benchmark, name: str, runs: Runs, seconds: float, waits: bool = False) -> None:
+    """Time the runs in turn and print them: on one thread by its processor time, which other work disturbs less."""
+    clock = time.process_time if fd.get_num_threads() == 1 and not waits else time.perf_counter
+    taken = {key: one.median for key, one in alternate(runs, seconds, clock=clock).items()}
+    ratios = {key: one / next(iter(taken.values())) for key, one in taken.items()}
+    texts = [f"{key} {1e3 * one:.3f} ms, {ratios[key]:.2f} x" for key, one in taken.items()]
+    print(f"\n{name}, {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(texts)}", end="")
+    benchmark.extra_info.update(ratios)
+    benchmark.pedantic(list(runs.values())[-1], rounds=1)
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_way(benchmark, name):
-    """On one thread by its processor time, which other work on the machine disturbs less."""
     runs = WAYS[name]()
-    clock = time.process_time if fd.get_num_threads() == 1 and name not in ("import", "files") else time.perf_counter
-    taken = alternate(runs, seconds=0.5 * len(runs), clock=clock)
-    first = next(iter(taken.values())).median
-    told = [f"{key} {1e3 * one.median:.3f} ms, {one.median / first:.2f} x" for key, one in taken.items()]
-    print(f"\n{name}, {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(told)}", end="")
-    benchmark.extra_info.update({key: one.median / first for key, one in taken.items()})
-    benchmark.pedantic(runs[list(runs)[-1]], rounds=1)
+    told(benchmark, name, runs, 0.5 * len(runs), waits=name in ("import", "files"))

@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memset
 
 from ..ground._build cimport fd_has_avx2, fd_has_avx512, FD_LEVEL, fd_max_threads, FD_OPENMP, fd_pause_workers
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, madd
-from ..ground._stream cimport fd_prefetch_apart
+from ..ground._stream cimport fd_prefetch_page
 from ..product._tile cimport FD_MR
 
 
@@ -313,8 +313,9 @@ def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
 # ---- How fast memory can be read --------------------------------------------------------------------------------
 
 cdef enum:
-    READ = 4096  # words a thread takes at a time: 32 KB, so that what is read ahead lies on eight pages
-    WIDE = 64
+    READ = 4096  # words a thread takes at a time: eight pages, whose beginnings are read ahead
+    WIDE = 32  # few enough for the registers of every build
+    PAGE = 512  # words
 
 
 cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
@@ -324,7 +325,8 @@ cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
     for j in range(WIDE):
         seen[j] = 0
     for i in range(READ // WIDE):
-        fd_prefetch_apart(words + READ, i, READ)
+        if i * WIDE % PAGE == 0:
+            fd_prefetch_page(words + READ + i * WIDE)
         for j in range(WIDE):
             seen[j] |= words[i * WIDE + j]
     for j in range(1, WIDE):
