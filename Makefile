@@ -27,10 +27,8 @@ test: $(STAMP)  ## Run the tests and the doctests
 test-reference: $(STAMP)  ## Run the tests on the NumPy reference, but for those of kernels alone
 	FASTDL_TEST_BACKEND=reference $(BIN)/python -m pytest tests
 
-bench: SECONDS ?= 0.1
-bench: $(STAMP)  ## Run the benchmarks (CASES=norms: some); peers are compared where they are installed
-	$(REPORT).gather --here --fresh --out build/bench/last.jsonl --seconds $(SECONDS) --cases "$(CASES)"
-	$(if $(CASES),,$(BIN)/fastdl bench)
+bench: $(STAMP)  ## Run the benchmarks; peers are compared where they are installed
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only -q -s
 
 PEERS ?= pytorch jax keras thinc sklearn
 THREADS ?= $(shell nproc)
@@ -58,9 +56,9 @@ learning: $(STAMP)  ## Learn small lessons from every kind of initial weights (T
 BASE ?=
 CASES ?=
 STORE ?= build/bench
-bench-save: SECONDS ?= 0.1
 bench-save: $(STAMP)  ## Store a run of every case, with machine, build and commit, in STORE (build/bench)
-	$(REPORT).gather --here --out $(STORE)/$$(date +%Y-%m-%d-%H%M).jsonl --seconds $(SECONDS) --cases "$(CASES)"
+	$(BIN)/python -m pytest bench/bench_table.py -k "medium and $(or $(CASES),medium)" --benchmark-enable --benchmark-only \
+		--benchmark-autosave --benchmark-storage=$(STORE) --benchmark-quiet -q -s
 
 bench-compare: $(STAMP)  ## Time the working tree against BASE=<ref> (the last commit), CASES=<part> of the cases
 	$(BIN)/python bench/compare.py --base "$(or $(BASE),HEAD)" --cases "$(CASES)"

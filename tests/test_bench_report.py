@@ -255,7 +255,7 @@ def test_a_wrong_result_is_not_timed(tmp_path, monkeypatch, capsys):
     case = cases.counted()[0]
     counter = itertools.count()  # another result each time
     broken = case._replace(build=lambda dtype, **_: Work(lambda: np.full(3, next(counter), dtype)))
-    settings, about = [("baseline", 1)], {"kind": "row", "size": "large"}
+    settings, about = [gather.Setting("baseline", 1)], {"kind": "row", "size": "large"}
     piece = gather.Piece(broken, {"n": 4}, np.dtype("f4"), settings, about)
     monkeypatch.setattr(gather, "limits", lambda *_: gather.Limits(1e9, 1e9, 1e9))
     before = gather.fd.get_num_threads(), gather.kernels.level

@@ -23,7 +23,11 @@ from fastdl._dispatch import LEVELS, kernels
 
 STEPS = 8  # of a recurrent layer at most: more cost as much a step, and make the slow builds take an hour
 QUICK_CASES, QUICK_POINTS = 2, 3  # of a topic, of a sweep
-Setting = tuple[str, int]  # build, threads
+
+
+class Setting(NamedTuple):
+    build: str
+    threads: int
 
 
 class Piece(NamedTuple):
@@ -38,7 +42,7 @@ class Piece(NamedTuple):
     def told(self, setting: Setting) -> dict[str, Any]:
         """By what its record is known."""
         named = {"case": self.case.name, "topic": self.case.topic, "dtype": self.dtype.name, "sizes": self.sizes}
-        return {**self.about, "build": setting[0], "threads": setting[1], **named}
+        return {**self.about, **setting._asdict(), **named}
 
     def keeping(self) -> Case:
         """The case with its work at these sizes made once. The assertion's, at the small size, is made anew."""
@@ -53,8 +57,6 @@ def main() -> int:
     parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")],
                         help="numbers of threads, as 1,2,4 (default: up to the cores)")  # fmt: skip
     parser.add_argument("--seconds", type=float, default=0.1, help="to time a row for (default: 0.1)")
-    parser.add_argument("--cases", default="", metavar="PART", help="cases whose name contains this, and no sweeps")
-    parser.add_argument("--here", action="store_true", help="only in the build and with the threads that are in force")
     parser.add_argument("--fresh", action="store_true", help="measure anew what is already there")
     parser.add_argument("--quick", action="store_true", help="some cases on one build, to see whether it works")
     arguments = parser.parse_args()
@@ -64,8 +66,7 @@ def main() -> int:
     versions = {"fastdl": fd.__version__, "NumPy": np.__version__, "Python": platform.python_version()}
     records.append(arguments.out, {"kind": "machine", **here, "versions": versions})
     known = {records.key(record) for record in records.read([arguments.out])}
-    settings = [(kernels.level, fd.get_num_threads())] if arguments.here else _settings(arguments)
-    pieces = list(_pieces(settings, arguments.quick, arguments.cases))
+    pieces = list(_pieces(_settings(arguments), arguments.quick))
     failures = 0
     for number, piece in enumerate(pieces, 1):
         left = [one for one in piece.settings if records.key({**here, **piece.told(one)}) not in known]
@@ -82,13 +83,13 @@ def take(piece: Piece, here: records.Record, out: Path, seconds: float) -> bool:
     reference = piece.about["size"] == "medium"  # which is asserted at its own size
     case, good = piece.case if reference else piece.keeping(), True
     for setting in piece.settings:
-        kernels.switch(setting[0])
-        fd.set_num_threads(setting[1])
+        kernels.switch(setting.build)
+        fd.set_num_threads(setting.threads)
         found = _limits(case.topic, setting, piece.dtype, seconds)
         try:
             row = measure(case, piece.sizes, piece.dtype, found, seconds, reference)
         except AssertionError as error:
-            print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting[0]}: WRONG RESULT, not timed\n{error}")
+            print(f"{case.name}, {piece.sizes}, {piece.dtype}, {setting.build}: WRONG RESULT, not timed\n{error}")
             good = False
             continue
         records.append(out, row | here | piece.told(setting))
@@ -110,21 +111,21 @@ def _settings(arguments: argparse.Namespace) -> list[Setting]:
     cores = found["cores"]
     counts = {min(2**power, cores) for power in range(cores.bit_length() + 1)}  # 1, 2, 4, ... and all
     threads = sorted(arguments.threads or counts, reverse=True)
-    return [(build, number) for build in builds[: 1 if arguments.quick else None] for number in threads]
+    return [Setting(build, number) for build in builds[: 1 if arguments.quick else None] for number in threads]
 
 
-def _pieces(settings: list[Setting], quick: bool, part: str) -> Iterator[Piece]:
+def _pieces(settings: list[Setting], quick: bool) -> Iterator[Piece]:
     """Every case at the large size in every setting, at the middle one beside the reference; then the sweeps."""
     named = {case.name: case for case in cases.counted()}
     for topic in dict.fromkeys(case.topic for case in named.values()):
-        own = [case for case in named.values() if case.topic == topic and part in case.name]
+        own = [case for case in named.values() if case.topic == topic]
         for case in own[: QUICK_CASES if quick else None]:
             for dtype in case.dtypes:
                 large, medium = _affordable(case.sizes["large"]), case.sizes["medium"]
                 yield Piece(case, large, dtype, settings, {"kind": "row", "size": "large"})
                 yield Piece(case, medium, dtype, settings[:1], {"kind": "row", "size": "medium"})
-    alone = [setting for setting in settings if setting[1] == 1][:1]
-    for name, axis, summed, points in _sweeps() if not part else ():
+    alone = [setting for setting in settings if setting.threads == 1][:1]
+    for name, axis, summed, points in _sweeps():
         for value, sizes in list(points.items())[: QUICK_POINTS if quick else None]:
             about = {"kind": "sweep", "size": "sweep", "sweep": name, "axis": axis, "value": value}
             for case in summed:
