@@ -8,9 +8,20 @@ try:
 except ImportError:
     raise ImportError('fastdl.estimators needs scikit-learn: pip install "fastdl[estimators]"') from None
 
+from ._encoder import TableEncoder
 from ._perceptron import MLPClassifier, MLPRegressor
+from ._saved import SavedEstimator
+from ._tables import CodedColumns, TableClassifier, TableRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "CodedColumns",
+    "MLPClassifier",
+    "MLPRegressor",
+    "SavedEstimator",
+    "TableClassifier",
+    "TableEncoder",
+    "TableRegressor",
+]
 
 
 def __dir__() -> list[str]:
