@@ -12,7 +12,7 @@ from .._validate import choice, integer, shown
 
 _PANDAS = 'fastdl.estimators: tables need pandas: pip install "fastdl[estimators]"'
 _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"  # ISO 8601; other ways of writing dates are ambiguous
-_CYCLES = {"month": 12, "weekday": 7, "hour": 24}
+_CYCLES = {"month": 12, "day_of_week": 7, "hour": 24}
 
 
 def as_frame(name: str, X: Any) -> Any:
