@@ -197,9 +197,10 @@ def test_tables_in_searches_and_files(tmp_path):
 
 def test_polars_tables():
     pl = pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
     frame, y, _ = table()
     one = TableClassifier(max_iter=2, random_state=0).fit(frame, y)
-    other = TableClassifier(max_iter=2, random_state=0).fit(pl.DataFrame(frame.to_dict("list")), y)
+    other = TableClassifier(max_iter=2, random_state=0).fit(pl.from_pandas(frame), y)
     assert np.array_equal(one.predict_proba(frame), other.predict_proba(frame))
 
 

@@ -40,7 +40,7 @@ def as_frame(name: str, X: Any) -> Any:
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
-    """Columns of any kind as numbers that a network takes (docs/estimators).
+    """Columns of any kind as numbers that a network takes (docs/estimators.md).
 
     Numbers are standardised, what is missing becomes their mean and gets a column that says so. Categories become a
     column each, or a code that an embedding looks up. Dates become the time passed, and their place in the year, the
@@ -90,7 +90,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ----------
         X : frame, mapping of columns, or array (N, F)
             The table.
-        y : ignored
+        y : default None
+            Not used.
 
         Returns
         -------
@@ -141,7 +142,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : default None
+            Not used.
 
         Returns
         -------
