@@ -127,7 +127,8 @@ class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAIN
     n_iter_, t_ : int
         Epochs of the last training, and examples seen in all.
     n_layers_, n_outputs_, out_activation_ : int, int, str
-        Layers with the input's, outputs, and what makes predictions of them: "softmax", or "logistic" of two classes and of labels.
+        Layers with the input's, outputs, and what makes predictions of these:
+        "softmax", or "logistic" of two classes and of labels.
     n_features_in_, feature_names_in_ : int, ndarray of str
         Columns of `X`, and their names where it had any.
 
@@ -206,7 +207,8 @@ class MLPRegressor(
     n_iter_, t_ : int
         Epochs of the last training, and examples seen in all.
     n_layers_, n_outputs_, out_activation_ : int, int, str
-        Layers with the input's, outputs, and what makes predictions of them: "identity", or "exp" with loss="poisson".
+        Layers with the input's, outputs, and what makes predictions of these:
+        "identity", or "exp" with loss="poisson".
     n_features_in_, feature_names_in_ : int, ndarray of str
         Columns of `X`, and their names where it had any.
 
