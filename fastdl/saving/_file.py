@@ -26,9 +26,9 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
 
     Parameters
     ----------
-    model : fastdl.nn.Module
+    model : fastdl.nn.Module, or fitted estimator of fastdl.estimators
         Of ready layers and of one's own. Tied parameters stay tied, frozen ones frozen, and masks go on where they
-        were.
+        were. Of an estimator, settings and what it learnt, but not the place in an unfinished training.
     path : str or path-like
         The file, in the safetensors layout, replaced atomically. Its folder must exist.
     metadata : mapping of str to str, optional
@@ -61,7 +61,7 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
     >>> bool((again(x) == model.eval()(x)).all()), again.training
     (True, False)
     """
-    arrays, described = contents(model)
+    arrays, described = contents(model._as_module() if hasattr(model, "_as_module") else model)
     own = _strings(metadata)
     _safetensors.save(path, arrays, {**own, "format": FORMAT, "model": json.dumps(described), "fastdl": __version__})
 
@@ -145,8 +145,8 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
 
     Returns
     -------
-    fastdl.nn.Module
-        In evaluation mode. ``train()`` it to go on.
+    fastdl.nn.Module, or estimator
+        As it was saved; a module in evaluation mode. ``train()`` it to go on.
 
     Raises
     ------
@@ -183,6 +183,7 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
         if not _is_char_lm(source.metadata):
             try:
                 model = _model(source, own)
+                loaded = model._as_loaded() if hasattr(model, "_as_loaded") else model
             except _DAMAGE as error:
                 source.check()  # of a damaged file that is the reason
                 reason = (
@@ -190,7 +191,7 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
                 )
                 raise ValueError(reason) from None
             source.check()
-            return model.eval()
+            return loaded
     from importlib import import_module
 
     return import_module("fastdl.models").CharLM.load(path)
@@ -215,7 +216,7 @@ def _model(source: _safetensors.Source, custom: Mapping[str, type[Module]]) -> A
     frozen = set(described["frozen"])
     for name, one in model.named_parameters():
         one.requires_grad = name not in frozen
-    return model
+    return model.eval()
 
 
 def _is_char_lm(metadata: Mapping[str, str]) -> bool:
