@@ -9,8 +9,18 @@ except ImportError:
     raise ImportError('fastdl.estimators needs scikit-learn: pip install "fastdl[estimators]"') from None
 
 from ._perceptron import MLPClassifier, MLPRegressor
+from ._sequence_network import SequenceNetwork
+from ._sequences import SequenceClassifier, SequenceRegressor
+from ._tagger import SequenceTagger
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "SequenceClassifier",
+    "SequenceNetwork",
+    "SequenceRegressor",
+    "SequenceTagger",
+]
 
 
 def __dir__() -> list[str]:
