@@ -8,18 +8,26 @@ try:
 except ImportError:
     raise ImportError('fastdl.estimators needs scikit-learn: pip install "fastdl[estimators]"') from None
 
+from ._encoder import TableEncoder
 from ._perceptron import MLPClassifier, MLPRegressor
+from ._saved import SavedEstimator
 from ._sequence_network import SequenceNetwork
 from ._sequences import SequenceClassifier, SequenceRegressor
+from ._tables import CodedColumns, TableClassifier, TableRegressor
 from ._tagger import SequenceTagger
 
 __all__ = [
+    "CodedColumns",
     "MLPClassifier",
     "MLPRegressor",
+    "SavedEstimator",
     "SequenceClassifier",
     "SequenceNetwork",
     "SequenceRegressor",
     "SequenceTagger",
+    "TableClassifier",
+    "TableEncoder",
+    "TableRegressor",
 ]
 
 

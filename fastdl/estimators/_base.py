@@ -1,6 +1,7 @@
 """The base of estimators: settings, seeds, the training run, and what is known after it."""
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import nn
 from .._validate import real_values
 from ..nn._modes import evaluating
+from ._saved import as_module
 from ._settings import Setting, checked, constructor, described
 from ._training import Data, descend, minimize
 
@@ -129,7 +131,7 @@ class NetworkEstimator(BaseEstimator):
                 f"dropout: got {settings['dropout']}, expected 0 with solver='lbfgs', whose loss is a function"
             )
         fresh = not hasattr(self, "model_") or not (self.warm_start or incremental)
-        with self._unless_it_fails():
+        with self._unless_it_fails(fresh):
             inputs = self._inputs(X, fresh=fresh)
             if fresh:
                 self._dtype = np.dtype(settings["dtype"] or inputs.dtype)
@@ -201,27 +203,31 @@ class NetworkEstimator(BaseEstimator):
         return data.part(train), data.part(held)
 
     @contextlib.contextmanager
-    def _unless_it_fails(self) -> Iterator[None]:
-        """Training inside; what fails leaves the estimator as it was, its network too."""
+    def _unless_it_fails(self, fresh: bool) -> Iterator[None]:
+        """Training inside; what fails leaves the estimator as it was, with the network it had."""
         before = vars(self).copy()
-        lists = {name: list(one) for name, one in before.items() if isinstance(one, list) and name.endswith("_")}
-        model = before.get("model_")
-        weights = None if model is None else (model.state_dict(), model.random_state())
+        noted = {name: list(one) for name, one in before.items() if isinstance(one, list) and name.endswith("_")}
+        model: Any = before.get("model_")
+        optimizer: Any = before.get("_optimizer")
+        kept = None if fresh else (model.state_dict(), model.random_state())
+        steps = None if fresh or optimizer is None else copy.deepcopy(optimizer.state_dict())
         try:
             yield
-        except FloatingPointError as error:
-            self._put_back(before, lists, model, weights)
-            raise ValueError(_NOT_FINITE) from error
-        except Exception:
-            self._put_back(before, lists, model, weights)
+        except BaseException as error:
+            self.__dict__ = before | noted
+            if kept is not None:
+                model.load_state_dict(kept[0])
+                model.load_random_state(kept[1])
+                model.eval()
+            if steps is not None:
+                optimizer.load_state_dict(steps)
+            if isinstance(error, FloatingPointError):
+                raise ValueError(_NOT_FINITE) from error
             raise
 
-    def _put_back(self, before: dict[str, Any], lists: dict[str, Any], model: Any, weights: Any) -> None:
-        self.__dict__ = before | lists
-        if model is not None:
-            model.load_state_dict(weights[0])
-            model.load_random_state(weights[1])
-            model.eval()
+    def _as_module(self) -> nn.Module:
+        """What fastdl.save writes."""
+        return as_module(self)
 
     # ---- prediction ----
 

@@ -43,19 +43,21 @@ class Perceptron(NetworkEstimator):
         return Rows(X, np.dtype(kind))
 
     def _network(self, inputs: Rows, random_state: np.random.RandomState) -> nn.Module:
-        wide = [int(inputs.X.shape[1]), *sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.n_outputs_]
+        return nn.Sequential(*self._layers(int(inputs.X.shape[1]), random_state))
+
+    def _layers(self, width: int, random_state: np.random.RandomState) -> list[nn.Module]:
+        """The layers behind inputs of some width."""
+        wide = [width, *sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.n_outputs_]
         self.n_layers_ = len(wide)
         layers: list[nn.Module] = []
         for place, (fan_in, fan_out) in enumerate(pairwise(wide)):
             layers.append(self._linear(fan_in, fan_out, random_state))
             if place < len(wide) - 2:
                 layers += self._between(fan_out)
-        if self.dropout:
-            seeds = nn.Sequential(*layers)
-            for one in seeds.modules():
-                if isinstance(one, nn.Dropout):
-                    one.seed = int(random_state.randint(2**31))
-        return nn.Sequential(*layers)
+        for one in layers:  # drawn last, so that without masks the draws are scikit-learn's
+            if isinstance(one, nn.Dropout):
+                one.seed = int(random_state.randint(2**31))
+        return layers
 
     def _linear(self, fan_in: int, fan_out: int, random_state: np.random.RandomState) -> nn.Linear:
         """With scikit-learn's first values (Glorot and Bengio 2010): the same draws for the same seed."""

@@ -46,7 +46,7 @@ FRONT = {
         5, lambda name, value: integer(name, value, 1), "int", "Steps of the convolutions' windows."
     ),
     "standardize": Setting(
-        True, flag, "bool", "Whether numbers get mean 0 and standard deviation 1: each feature, over all steps of the data.",
+        True, flag, "bool", "Whether numbers get mean 0 and standard deviation 1: each feature, over all steps.",
     ),
     "embedding_size": Setting(
         None, lambda name, value: None if value is None else integer(name, value, 1), "int, optional",

@@ -118,8 +118,8 @@ TRAINING = {
         "constant", _rate, "str or callable",
         '"constant"; "invscaling", learning_rate_init / t ** power_t after t examples; "adaptive", a fifth whenever '
         "training would end; both not for Adam, as in scikit-learn. "
-        '"cosine", "one_cycle" and "linear" fall over max_iter epochs. Or a function of the step that gives a '
-        "factor (:mod:`fastdl.optim.schedules`).",
+        '"cosine", "one_cycle" and "linear" fall over max_iter epochs of ``fit``. Or a function of the step that gives '
+        "a factor (:mod:`fastdl.optim.schedules`).",
     ),
     "learning_rate_init": Setting(1e-3, _real(0, open_low=True), "float > 0", "The learning rate at first."),
     "power_t": Setting(0.5, _real(0), "float >= 0", 'Exponent of "invscaling".'),

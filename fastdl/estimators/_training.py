@@ -3,12 +3,13 @@
 import math
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .. import optim, training
+from .. import nn, optim, training
 from .._validate import written_as
 from ..nn._backward import backward
 from ..nn._modes import evaluating
@@ -41,21 +42,25 @@ class Data(NamedTuple):
 
 
 class Batches:
-    """Batches of the examples; an epoch's order is drawn from the one before, as scikit-learn does it."""
+    """Batches of the examples; an epoch's order is drawn from the one before, as scikit-learn does it.
 
-    def __init__(self, data: Data, size: int, random_state: np.random.RandomState | None) -> None:
-        self.data, self.size, self.random_state = data, size, random_state
+    With `joined` an example that is left alone at the end goes into the batch before: alone it has no variance.
+    """
+
+    def __init__(self, data: Data, size: int, random_state: np.random.RandomState | None, joined: bool) -> None:
+        self.data, self.random_state = data, random_state
         self.order = np.arange(len(data.targets))
+        self.starts = list(range(0, len(self.order), size))
+        if joined and len(self.starts) > 1 and len(self.order) % size == 1:
+            self.starts.pop()
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
+        return len(self.starts)
 
     def __iter__(self) -> Iterator[Any]:
-        total = len(self.order)
         if self.random_state is not None:
             self.order = self.random_state.permutation(self.order)
-        for first in range(0, total, self.size):
-            end = min(first + self.size, total)
+        for first, end in pairwise([*self.starts, len(self.order)]):
             yield self.data.batch(slice(first, end) if self.random_state is None else self.order[first:end])
 
 
@@ -194,7 +199,8 @@ def descend(estimator: Any, data: Data, held: Data | None, settings: dict[str, A
     model = estimator.model_
     if not once or estimator._optimizer is None:
         estimator._optimizer = make_optimizer(model, settings)
-    batches = Batches(data, batch_size_of(settings, len(data.targets)), rs if settings["shuffle"] else None)
+    joined = any(isinstance(one, nn.BatchNorm1d) for one in model.modules())
+    batches = Batches(data, batch_size_of(settings, len(data.targets)), rs if settings["shuffle"] else None, joined)
     watch = Watch(estimator, settings, len(data.targets), held, once)
     objective = Objective(estimator._loss(), settings["alpha"], decayed(model))
     estimator.n_iter_ = 0
