@@ -3,6 +3,9 @@
 Needs the extra ``estimators``, scikit-learn and pandas, which are imported with this module.
 """
 
+import importlib
+from typing import Any
+
 try:
     import sklearn as _sklearn  # noqa: F401
 except ImportError:
@@ -29,7 +32,14 @@ __all__ = [
     "TableEncoder",
     "TableRegressor",
 ]
+_ADAPTERS = ("aeon", "sktime")  # imported where they are asked for, since each needs its library
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ADAPTERS:
+        return importlib.import_module(f"{__name__}._{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_ADAPTERS]
