@@ -8,11 +8,13 @@ import numpy as np
 
 from .. import nn, random
 from .._validate import choice, flag, float_array, integer, lengths_array, mapping, number, shown
+from ..nn._stack import Stack
 
-CELLS: dict[str, Any] = {
-    "lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN, "indrnn": nn.IndRNN, "mingru": nn.MinGRU, "minlstm": nn.MinLSTM,
-    "slstm": nn.sLSTM,
-}  # fmt: skip
+CELLS: dict[str, Any] = {  # every recurrent layer there is
+    name.lower(): getattr(nn, name)
+    for name in nn.__all__
+    if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), Stack)
+}
 POOLINGS = ("last", "mean", "max", "attention")
 OWN = (  # arguments of recurrent layers that the network sets
     "input_size", "hidden_size", "num_layers", "dropout", "bidirectional", "output", "batch_first", "rng", "dtype",
