@@ -74,6 +74,7 @@ FORMS = {
     "series": pd.Series,
     "frames": lambda arrays: [pd.DataFrame(one) for one in arrays],
     "nested frame": nested,
+    "objects in objects": lambda arrays: [objects(list(one)) for one in arrays],
 }
 
 

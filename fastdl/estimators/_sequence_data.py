@@ -166,6 +166,8 @@ def _arrays(found: list[Any]) -> Iterator[np.ndarray]:
         name = f"X[{place}]"
         try:
             array = np.asarray(one)
+            if array.dtype == object and all(map(_holds_steps, array.flat)):  # vectors, each an object of its own
+                array = np.stack([np.asarray(step) for step in one])
         except ValueError:
             raise ValueError(f"{name}: got steps of different sizes, expected (T, F)") from None
         if array.ndim == 1:
