@@ -16,7 +16,7 @@ from .. import nn
 from .._validate import real_values, shown
 from ..nn._modes import evaluating
 from ._saved import as_module
-from ._settings import CLASS_WEIGHT, TRAINING, Setting, checked, constructor, described
+from ._settings import CLASS_WEIGHT, TRAINING, Setting, checked, constructor, described, takes_steps
 from ._targets import LOSS, QUANTILE
 from ._training import Data, descend, minimize
 
@@ -24,12 +24,6 @@ _CHANGING = (TRAINING.keys() | CLASS_WEIGHT.keys() | LOSS.keys() | QUANTILE.keys
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-
-
-def _steps(estimator: Any) -> bool:
-    if estimator.solver == "lbfgs":
-        raise AttributeError(f"partial_fit: got solver={estimator.solver!r}, which takes all data at once")
-    return True
 
 
 class NetworkEstimator(BaseEstimator):
@@ -104,7 +98,7 @@ class NetworkEstimator(BaseEstimator):
         """
         return self._fit(X, y, sample_weight, incremental=False)
 
-    @available_if(_steps)
+    @available_if(takes_steps)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch on some examples, from where the estimator stands.
 
