@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 
 from .. import nn, random
 from .._validate import choice, integer, mapping
-from ._base import NetworkEstimator, _steps
+from ._base import NetworkEstimator
 from ._sequence_data import Sequences, holds_tokens, moments, numbered, read_numbers, read_tokens, vocabulary
 from ._sequence_network import CELLS, POOLINGS, SequenceNetwork, checked_channels
 from ._settings import CLASS_WEIGHT, TRAINING, Setting, _boolean, _real, _whole, checked
@@ -145,35 +144,9 @@ class SequenceEstimator(NetworkEstimator):
         return tags
 
 
-class NamingEstimator(SequenceEstimator):
-    """One whose targets are names of a known set, all of which the first part of the data may not have."""
-
-    @available_if(_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train for one epoch on some sequences, from where the estimator stands.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`. The vocabulary and the standardisation are those of the first call.
-        classes : array_like, optional
-            All classes or tags, for the first call, where `y` has not all.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`fit`; also with `early_stopping`.
-        """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
-
-
 class SequenceClassifier(
     Classifying,
-    NamingEstimator,
+    SequenceEstimator,
     positional=RECURRENT,
     by_name={**BOTH_WAYS, **POOLING, **FRONT, **TRAINING, **CLASS_WEIGHT},
 ):
