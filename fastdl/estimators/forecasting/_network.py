@@ -1,0 +1,71 @@
+"""The network: a recurrent layer reads a window a step, and a head gives the values of all steps ahead at each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ... import nn, random
+
+CELLS = {
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "indrnn": nn.IndRNN,
+    "mingru": nn.MinGRU,
+    "minlstm": nn.MinLSTM,
+    "slstm": nn.sLSTM,
+}
+
+
+class ForecastNet(nn.Module):
+    """States of a causal recurrent layer, beside what is known at each step, to outputs for the steps ahead.
+
+    ``y_t = W_s drop(h_t) + W_u [u_t, f_t] + b`` with h the layer's outputs of u, and f what is known of the steps
+    ahead; with a hidden layer in the head ``y_t = W_2 relu(W_1 [drop(h_t), f_t] + b_1) + W_u [u_t, f_t] + b``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        known: int,
+        outputs: int,
+        cell: str = "lstm",
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        head_size: int = 0,
+        options: Mapping[str, Any] | None = None,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        rng = random.as_generator(rng)
+        between = dropout if num_layers > 1 else 0.0
+        self.cell = CELLS[cell](
+            inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {})
+        )
+        self.dropout = nn.Dropout(dropout, rng=rng)
+        self.hidden = nn.Linear(hidden_size + known, head_size, rng=rng) if head_size else None
+        self.relu = nn.ReLU()
+        self.out = nn.Linear(head_size or hidden_size, outputs, rng=rng)
+        self.skip = nn.Linear(inputs + known, outputs, bias=False, rng=rng)
+        self.skip.weight.data = np.zeros((inputs + known, outputs))  # at first the states alone say how it goes on
+
+    def forward(self, x: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Outputs (T, B, outputs) of what is read (T, B, inputs) and what is known of the steps ahead (T, B, known)."""
+        steps, known = x
+        states = self.dropout.forward(self.cell.forward(steps))
+        if self.hidden is not None:
+            beside = np.concatenate([states, known], axis=2) if known.shape[2] else states
+            states = self.relu.forward(self.hidden.forward(beside))
+        seen = np.concatenate([steps, known], axis=2) if known.shape[2] else steps
+        return self.out.forward(states) + self.skip.forward(seen)
+
+    def backward(self, dy: np.ndarray) -> None:
+        """Add to the gradients, for the last forward; inputs are data and have none."""
+        self.skip.backward(dy)
+        states = self.out.backward(dy)
+        if self.hidden is not None:
+            states = self.hidden.backward(self.relu.backward(states))
+            states = np.ascontiguousarray(states[..., : self.cell.hidden_size])
+        self.cell.backward(self.dropout.backward(states), input_gradient=False)
