@@ -15,6 +15,7 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
+    {"estimators"},
     {"models", "text", "curvature"},
     {"training"},
     {"saving", "metrics", "plots"},

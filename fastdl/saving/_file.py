@@ -28,9 +28,9 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
 
     Parameters
     ----------
-    model : fastdl.nn.Module
+    model : fastdl.nn.Module, or fitted estimator of fastdl.estimators
         Of ready layers and of one's own. Tied parameters stay tied, frozen ones frozen, and masks go on where they
-        were.
+        were. Of an estimator, settings and what it learnt, but not the place in an unfinished training.
     path : str or path-like
         The file, in the safetensors layout, replaced atomically. Its folder must exist.
     metadata : mapping of str to str, optional
@@ -63,7 +63,7 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
     >>> bool((again(x) == model.eval()(x)).all()), again.training
     (True, False)
     """
-    arrays, described = contents(model)
+    arrays, described = contents(model._as_module() if hasattr(model, "_as_module") else model)
     own = _strings(metadata)
     _safetensors.save(path, arrays, {**own, "format": FORMAT, "model": json.dumps(described), "fastdl": __version__})
 
@@ -142,8 +142,8 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
 
     Returns
     -------
-    fastdl.nn.Module
-        In evaluation mode. ``train()`` it to go on.
+    fastdl.nn.Module, or estimator
+        As it was saved; a module in evaluation mode. ``train()`` it to go on.
 
     Raises
     ------
@@ -178,7 +178,8 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
     own = classes(custom)
     tensors, metadata = _safetensors.load(path)
     try:
-        return _model(tensors, metadata, own, path)
+        model = _model(tensors, metadata, own, path)
+        return model._as_loaded() if hasattr(model, "_as_loaded") else model
     except _DAMAGE as error:
         reason = str(error) if isinstance(error, (ValueError, TypeError)) else f"damaged: {type(error).__name__}"
         raise ValueError(f"{shown(path_of(path))}: {reason}") from None

@@ -1,0 +1,142 @@
+"""Multi-layer perceptrons on tables, with scikit-learn's names."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from .. import nn
+from ._base import NetworkEstimator, _steps
+from ._settings import ACTIVATIONS, CLASS_WEIGHT, LAYERS, REGULARIZATION, TRAINING, sizes
+from ._targets import LOSS, QUANTILE, Classifying, Regressing
+
+
+class Rows:
+    """Rows of a matrix, dense or sparse; a batch is dense, of the network's type."""
+
+    def __init__(self, X: Any, dtype: np.dtype) -> None:
+        self.X, self.dtype = X, dtype
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def part(self, chosen: Any) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.X[chosen], self.dtype)
+
+    def batch(self, chosen: Any) -> np.ndarray:
+        """Some of the rows, as an array."""
+        rows = self.X[chosen] if isinstance(chosen, slice) or hasattr(self.X, "toarray") else self.X.take(chosen, 0)
+        if hasattr(rows, "toarray"):
+            rows = rows.toarray()
+        return np.ascontiguousarray(rows, self.dtype)
+
+
+class Perceptron(NetworkEstimator):
+    """Linear layers with an activation between them."""
+
+    def _inputs(self, X: Any, *, fresh: bool) -> Rows:
+        X = validate_data(self, X, reset=fresh, accept_sparse="csr", dtype=(np.float64, np.float32))
+        kind = (self.dtype or X.dtype) if fresh else self._dtype
+        return Rows(X, np.dtype(kind))
+
+    def _network(self, inputs: Rows, random_state: np.random.RandomState) -> nn.Module:
+        return nn.Sequential(*self._layers(int(inputs.X.shape[1]), random_state))
+
+    def _layers(self, width: int, random_state: np.random.RandomState) -> list[nn.Module]:
+        """The layers behind inputs of some width."""
+        wide = [width, *sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.n_outputs_]
+        self.n_layers_ = len(wide)
+        layers: list[nn.Module] = []
+        for place, (fan_in, fan_out) in enumerate(pairwise(wide)):
+            layers.append(self._linear(fan_in, fan_out, random_state))
+            if place < len(wide) - 2:
+                layers += self._between(fan_out)
+        for one in layers:  # drawn last, so that without masks the draws are scikit-learn's
+            if isinstance(one, nn.Dropout):
+                one.seed = int(random_state.randint(2**31))
+        return layers
+
+    def _linear(self, fan_in: int, fan_out: int, random_state: np.random.RandomState) -> nn.Linear:
+        """With scikit-learn's first values (Glorot and Bengio 2010): the same draws for the same seed."""
+        layer = nn.Linear(fan_in, fan_out, rng=0, dtype=self._dtype)
+        bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (fan_in + fan_out))
+        layer.weight.data = random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(self._dtype)
+        layer.bias.data = random_state.uniform(-bound, bound, fan_out).astype(self._dtype)
+        return layer
+
+    def _between(self, size: int) -> list[nn.Module]:
+        found: list[nn.Module] = []
+        if self.normalization == "batch":
+            found.append(nn.BatchNorm1d(size, dtype=self._dtype))
+        elif self.normalization == "layer":
+            found.append(nn.LayerNorm(size, dtype=self._dtype))
+        if ACTIVATIONS[self.activation] is not None:
+            found.append(ACTIVATIONS[self.activation]())
+        return [*found, nn.Dropout(self.dropout, rng=0)] if self.dropout else found
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each layer, views of shape (inputs, outputs)."""
+        return [one.weight.data for one in self._linears()]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each layer, views."""
+        return [one.bias.data for one in self._linears()]
+
+    def _linears(self) -> list[nn.Linear]:
+        if "model_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted yet")
+        return [one for one in self.model_.modules() if isinstance(one, nn.Linear)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAINING, **REGULARIZATION, **CLASS_WEIGHT}):
+    """A multi-layer perceptron that classifies the rows of a table (docs/estimators).
+
+    Parameters
+    ----------
+    {settings}
+
+    Attributes
+    ----------
+    model_ : fastdl.nn.Sequential
+        The network; its output are logits.
+    """
+
+    @available_if(_steps)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(
+    Regressing, Perceptron, positional={**LOSS, **LAYERS}, by_name={**TRAINING, **REGULARIZATION, **QUANTILE}
+):
+    """A multi-layer perceptron that predicts numbers for the rows of a table (docs/estimators).
+
+    Parameters
+    ----------
+    {settings}
+
+    Attributes
+    ----------
+    model_ : fastdl.nn.Sequential
+        The network.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
