@@ -12,9 +12,13 @@ from ._encoder import TableEncoder
 from ._perceptron import MLPClassifier, MLPRegressor
 from ._saved import SavedEstimator
 from ._tables import CodedColumns, TableClassifier, TableRegressor
+from .forecasting import Backtest, ForecastNet, GlobalForecaster
 
 __all__ = [
+    "Backtest",
     "CodedColumns",
+    "ForecastNet",
+    "GlobalForecaster",
     "MLPClassifier",
     "MLPRegressor",
     "SavedEstimator",

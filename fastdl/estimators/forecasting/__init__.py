@@ -1,0 +1,11 @@
+"""Forecasting: :class:`GlobalForecaster`, one network over many series."""
+
+from ._evaluation import Backtest
+from ._forecaster import GlobalForecaster
+from ._network import ForecastNet
+
+__all__ = ["Backtest", "ForecastNet", "GlobalForecaster"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,6 +17,8 @@ class Table:
         If it is no data frame.
     """
 
+    library: str | None  # None is pandas
+
     def __init__(self, name: str, frame: Any) -> None:
         self.name = name
         if isinstance(frame, pandas().DataFrame):
@@ -31,7 +33,7 @@ class Table:
         except TypeError:
             kind = type(frame).__name__
             raise TypeError(f"{name}: got {kind}, expected a data frame, as of pandas or polars") from None
-        self.library = self._frame.implementation
+        self.library = str(self._frame.implementation.value)
         self.columns, self.rows = list(self._frame.columns), len(self._frame)
 
     def __getitem__(self, column: str) -> Any:

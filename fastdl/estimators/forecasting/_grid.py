@@ -12,9 +12,9 @@ CYCLES = {
     "second": ("second", 0, 60),
     "minute": ("minute", 0, 60),
     "hour": ("hour", 0, 24),
-    "dayofweek": ("dayofweek", 0, 7),
+    "dayofweek": ("day_of_week", 0, 7),
     "day": ("day", 1, 31),
-    "dayofyear": ("dayofyear", 1, 365.25),
+    "dayofyear": ("day_of_year", 1, 365.25),
     "month": ("month", 1, 12),
     "quarter": ("quarter", 1, 4),
 }
@@ -97,6 +97,12 @@ class Grid:
             return pandas().date_range(self.origin, periods=last, freq=self.freq)[first:]
         before = pandas().date_range(end=self.origin, periods=1 - first, freq=self.freq)[:-1]
         return before.append(pandas().date_range(self.origin, periods=max(last, 0), freq=self.freq))[: last - first]
+
+    def joined(self, stretches: list[tuple[int, int]]) -> Any:
+        """The times of several stretches, one after the other."""
+        known = {one: self.times(*one) for one in set(stretches)}
+        parts = [known[one] for one in stretches]
+        return parts[0].append(parts[1:]) if self.dated else np.concatenate(parts)
 
     def calendar(self, first: int, last: int, features: tuple[str, ...]) -> np.ndarray:
         """Sine and cosine of the place in each cycle, (last - first, 2 len(features))."""

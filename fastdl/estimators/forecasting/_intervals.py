@@ -24,9 +24,7 @@ def quantiles_of(quantiles: object) -> list[float]:
     if quantiles is None:
         return []
     found = [quantiles] if isinstance(quantiles, (int, float)) else members("quantiles", quantiles, "numbers")
-    return [
-        number(f"quantiles[{i}]", one, 0.0, 1.0, open_low=True, open_high=True) for i, one in enumerate(found)
-    ]
+    return [number(f"quantiles[{i}]", one, 0.0, 1.0, open_low=True, open_high=True) for i, one in enumerate(found)]
 
 
 def interval(

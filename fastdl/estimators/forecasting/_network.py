@@ -41,9 +41,7 @@ class ForecastNet(nn.Module):
         super().__init__()
         rng = random.as_generator(rng)
         between = dropout if num_layers > 1 else 0.0
-        self.cell = CELLS[cell](
-            inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {})
-        )
+        self.cell = CELLS[cell](inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {}))
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.hidden = nn.Linear(hidden_size + known, head_size, rng=rng) if head_size else None
         self.relu = nn.ReLU()
@@ -51,7 +49,7 @@ class ForecastNet(nn.Module):
         self.skip = nn.Linear(inputs + known, outputs, bias=False, rng=rng)
         self.skip.weight.data = np.zeros((inputs + known, outputs))  # at first the states alone say how it goes on
 
-    def forward(self, x: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    def forward(self, x: Any) -> np.ndarray:
         """Outputs (T, B, outputs) of what is read (T, B, inputs) and what is known of the steps ahead (T, B, known)."""
         steps, known = x
         states = self.dropout.forward(self.cell.forward(steps))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._network import ForecastNet
+from ...nn import Module
 from ._settings import Settings
 from ._windows import Prepared, Shape, cut
 
@@ -20,10 +20,11 @@ class Ahead(NamedTuple):
 
 
 def ahead(
-    networks: Sequence[ForecastNet], series: Prepared, ends: np.ndarray, shape: Shape, settings: Settings, steps: int
+    networks: Sequence[Module], series: Prepared, ends: np.ndarray, shape: Shape, settings: Settings, steps: int
 ) -> Ahead:
-    """`steps` steps after positions `ends`: blocks of the network's own, each fed with the point forecasts before it."""
+    """`steps` steps after positions `ends`: blocks of the network's own, fed with the point forecasts before them."""
     found, noise = [], []
+    blocks: list[np.ndarray]
     for first in range(0, len(ends), _AT_ONCE):
         which = np.arange(first, min(first + _AT_ONCE, len(ends)))
         some = series._replace(values=list(series.values))
@@ -43,14 +44,14 @@ def ahead(
 
 
 def _block(
-    networks: Sequence[ForecastNet], series: Prepared, which: np.ndarray, ends: np.ndarray, shape: Shape,
+    networks: Sequence[Module], series: Prepared, which: np.ndarray, ends: np.ndarray, shape: Shape,
     settings: Settings,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The next steps, (B, ahead, Q): the median of the members'; and the noise there."""
     given = cut(series, which, ends, shape)
-    each = np.stack([network.forward((given.read, given.known))[-1] for network in networks]).astype(np.float64)
+    each = np.stack([network((given.read, given.known))[-1] for network in networks]).astype(np.float64)
     z = np.median(each, axis=0).reshape(len(which), shape.ahead, settings.outputs)
-    if settings.loss == "poisson":
+    if settings.given["loss"] == "poisson":
         z = np.exp(np.minimum(z, 30.0))
     z = np.sort(z, axis=2)  # quantiles do not cross
     return given.level[-1][:, None, None] + given.scale[-1][:, None, None] * z, given.noise[-1]

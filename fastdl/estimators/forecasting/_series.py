@@ -55,9 +55,28 @@ class Panel(NamedTuple):
     def chosen(self, which: np.ndarray) -> "Panel":
         """Some of the series."""
         lists = {name: [getattr(self, name)[i] for i in which] for name in ("values", "past", "future")}
-        return self._replace(
-            ids=self.ids[which], starts=self.starts[which], static=self.static[which], **lists
-        )
+        return self._replace(ids=self.ids[which], starts=self.starts[which], static=self.static[which], **lists)
+
+    def packed(self) -> dict[str, Any]:
+        """Plain data of few arrays, of which :meth:`unpacked` makes it again."""
+        lists = {name: getattr(self, name) for name in ("values", "past", "future")}
+        found = {name: np.concatenate(arrays) for name, arrays in lists.items()}
+        sizes = {f"{name}_sizes": np.array([len(one) for one in arrays]) for name, arrays in lists.items()}
+        return {
+            "ids": self.ids,
+            "starts": self.starts,
+            "static": self.static,
+            "library": self.library,
+            **found,
+            **sizes,
+        }
+
+    @classmethod
+    def unpacked(cls, state: dict[str, Any]) -> "Panel":
+        parts = {}
+        for name in ("values", "past", "future"):
+            parts[name] = np.split(state[name], np.cumsum(state[f"{name}_sizes"])[:-1])
+        return cls(state["ids"], state["starts"], **parts, static=state["static"], library=state["library"])
 
 
 def is_frame(data: Any) -> bool:
@@ -127,7 +146,8 @@ class Reader:
             return panel
         if frame is None:
             raise ValueError(f"futr_df: got None, expected a frame with {', '.join(self.columns.future)}")
-        assert self.grid is not None and self.encoders is not None
+        assert self.grid is not None
+        assert self.encoders is not None
         table = Table("futr_df", frame)
         ids, codes = self._series(table)
         rows = self.encoders.future(table)

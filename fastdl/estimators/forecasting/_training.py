@@ -15,6 +15,8 @@ from ._settings import Settings
 from ._transform import Transform, applied, transform_of
 from ._windows import Prepared, Shape, Stretches
 
+_EPOCHS, _STEPS = 10, 500  # by default so many epochs, and steps, at least
+
 
 class Plan(NamedTuple):
     """What the training data decided, for all series."""
@@ -26,18 +28,20 @@ class Plan(NamedTuple):
     calendar: tuple[str, ...]
 
 
-def plan_of(panel: Panel, grid: Grid | None, settings: Settings, calendar: Any) -> Plan:
+def plan_of(panel: Panel, grid: Grid | None, settings: Settings) -> Plan:
     """Decide what was left "auto"."""
     least = min(float(np.nanmin(one)) for one in panel.values)
-    poisson = settings.loss == "poisson"
-    if (poisson or settings.transform == "log") and least < 0:
+    poisson = settings.given["loss"] == "poisson"
+    if (poisson or settings.given["transform"] == "log") and least < 0:
         what = "loss='poisson'" if poisson else "transform='log'"
         raise ValueError(f"y: got {least:g}, expected at least 0 everywhere, since {what}")
-    log = settings.transform == "log" or (settings.transform == "auto" and least > 0 and not poisson)
-    scaler = settings.scaler
+    log = settings.given["transform"] == "log" or (settings.given["transform"] == "auto" and least > 0 and not poisson)
+    scaler = settings.given["scaler_type"]
     if scaler == "auto":
         scaler = "mean" if poisson or (least == 0 and not log) else "level" if log else "standard"
-    return Plan(log, scaler, least >= 0, True, calendar_of(calendar, grid) if grid is not None else ())
+    return Plan(
+        log, scaler, least >= 0, True, calendar_of(settings.given["calendar"], grid) if grid is not None else ()
+    )
 
 
 def prepared(
@@ -47,11 +51,11 @@ def prepared(
 
     What is read and known beside them reaches `beyond` steps after their ends.
     """
-    deseasonalize = settings.deseasonalize if settings.loss != "poisson" else False
+    deseasonalize = settings.given["deseasonalize"] if settings.given["loss"] != "poisson" else False
     transforms, values, floors, beside, known = [], [], [], [], []
     for i, y in enumerate(panel.values):
         start, seen = int(panel.starts[i]), y[: stops[i]]
-        transform = transform_of(seen, start, plan.log, settings.season_length, deseasonalize)
+        transform = transform_of(seen, start, plan.log, settings.given["season_length"], deseasonalize)
         transforms.append(transform)
         with np.errstate(invalid="ignore", divide="ignore"):
             values.append(applied(transform, y, start))
@@ -87,10 +91,8 @@ def _beside(panel: Panel, i: int, size: int, plan: Plan, grid: Grid | None) -> n
 
 
 def shape_of(plan: Plan, settings: Settings) -> Shape:
-    positive = settings.loss == "poisson"
-    return Shape(
-        settings.input_size, settings.ahead, settings.context_size, plan.scaler, positive, plan.masked
-    )
+    positive = settings.given["loss"] == "poisson"
+    return Shape(settings.input_size, settings.ahead, settings.context_size, plan.scaler, positive, plan.masked)
 
 
 def network_of(series: Prepared, plan: Plan, settings: Settings, rng: Any) -> ForecastNet:
@@ -112,7 +114,7 @@ def loss_of(settings: Settings) -> Any:
         "mse": dense.mse_loss,
         "huber": dense.huber_loss,
         "poisson": dense.poisson_nll_loss,
-    }[settings.loss]
+    }[settings.given["loss"]]
 
 
 def _of_quantiles(prediction: np.ndarray, target: np.ndarray, *, quantiles: list[float], weights: np.ndarray) -> Any:
@@ -126,19 +128,21 @@ def _of_quantiles(prediction: np.ndarray, target: np.ndarray, *, quantiles: list
 
 def trained(
     network: Module, series: Prepared, stops: np.ndarray, shape: Shape, settings: Settings, rng: random.Generator,
-    *, epochs: int, held: Any = None, constant: bool = False,
+    *, epochs: int | None, held: Any = None, constant: bool = False,
 ) -> training.History:  # fmt: skip
     """Train one member on the targets before `stops`; with held-out batches its values are those of its best epoch."""
-    own = settings.training
+    own = settings.given
     batches = Stretches(series, stops, shape, own["batch_size"], rng)
     optimizer = optim.AdamW(network.parameters(), lr=own["learning_rate"], weight_decay=own["weight_decay"])
     callbacks = copy.deepcopy(own["callbacks"])
-    if held is not None and settings.patience is not None:
-        callbacks.append(training.EarlyStopping(settings.patience))
+    if held is not None and own["early_stopping"] is not None:
+        callbacks.append(training.EarlyStopping(own["early_stopping"]))
+    if epochs is None:
+        epochs = max(_EPOCHS, -(-_STEPS // len(batches)))
     steps = max(2, epochs * len(batches))
     history = training.fit(
         network, optimizer, batches, loss=loss_of(settings), epochs=epochs, validation=held,
-        restore_best=held is not None, max_norm=1.0, callbacks=callbacks, progress=own["progress"], unit="targets",
+        restore_best=held is not None, max_norm=1.0, callbacks=callbacks, progress=own["verbose"], unit="targets",
         schedule=None if constant else optim.schedules.one_cycle(steps),
     )  # fmt: skip
     network.eval()

@@ -18,6 +18,11 @@ class Prepared(NamedTuple):
     beside: list[np.ndarray]  # (T, E) float32: what is read at each step beside the window
     known: list[np.ndarray]  # (T + ahead, F) float32: what is known in advance
 
+    def chosen(self, which: np.ndarray) -> "Prepared":
+        """Some of the series, each as often as it is asked for."""
+        values, beside, known = ([one[i] for i in which] for one in (self.values, self.beside, self.known))
+        return Prepared(values, self.floors[which], beside, known)
+
 
 class Shape(NamedTuple):
     """How stretches are cut."""
