@@ -214,7 +214,9 @@ class NetworkEstimator(BaseEstimator):
         try:
             yield
         except BaseException as error:
-            self.__dict__ = before | noted
+            for name, items in noted.items():
+                before[name][:] = items
+            self.__dict__ = before
             if kept is not None:
                 model.load_state_dict(kept[0])
                 model.load_random_state(kept[1])

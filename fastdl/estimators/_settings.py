@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import nn, optim
-from .._validate import choice, integer, mapping, number, shown
+from .. import nn, optim, training
+from .._validate import choice, integer, mapping, members, number, shown
 
 Check = Callable[[str, Any], Any]
 
@@ -92,6 +92,15 @@ def _rate(name: str, value: Any) -> Any:
     return value if callable(value) else choice(name, value, RATES)
 
 
+def _callbacks(name: str, value: Any) -> list[training.Callback]:
+    found = [] if value is None else members(name, value, "callbacks")
+    for place, one in enumerate(found):
+        if not isinstance(one, training.Callback):
+            kind = type(one).__name__
+            raise TypeError(f"{name}[{place}]: got {kind}, expected a fastdl.training.Callback")
+    return found
+
+
 def _dtype(name: str, value: Any) -> Any:
     if value is not None and np.dtype(value) not in (np.float32, np.float64):
         raise ValueError(f"{name}: got {shown(value)}, expected None, float32 or float64")
@@ -162,7 +171,7 @@ TRAINING = {
         "float32 or float64; by default that of X, and float64 where X is neither.",
     ),
     "callbacks": Setting(
-        None, _anything, "sequence of fastdl.training.Callback, optional",
+        None, _callbacks, "sequence of fastdl.training.Callback, optional",
         "Called in the run of :func:`fastdl.training.fit`; not with lbfgs.",
     ),
 }  # fmt: skip

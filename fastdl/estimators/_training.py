@@ -157,6 +157,10 @@ def _print(settings: dict[str, Any], text: str) -> None:
         print(text)
 
 
+def _is_no_matrix(name: str, values: Any) -> bool:
+    return len(values.shape) != 2
+
+
 def make_optimizer(model: Any, settings: dict[str, Any]) -> Any:
     """The optimizer that the settings name, over the model's parameters."""
     name = settings["solver"]
@@ -168,6 +172,8 @@ def make_optimizer(model: Any, settings: dict[str, Any]) -> Any:
     elif name in _ADAMS:
         own = {"betas": (settings["beta_1"], settings["beta_2"]), "eps": settings["epsilon"]}
         own |= {"variant": "keras"} if name == "adam" else {}  # the form of scikit-learn's, with its epsilon
+    if kind is optim.Muon:  # which is for matrices
+        own["groups"] = [{"params": _is_no_matrix, "optimizer": optim.Adam}]
     given = dict(settings["solver_options"] or {})
     with written_as(lr="learning_rate_init", **{one: f"solver_options[{one!r}]" for one in given}):
         return kind(model.parameters(), lr=settings["learning_rate_init"], **{**own, **given})
@@ -207,7 +213,7 @@ def descend(estimator: Any, data: Data, held: Data | None, settings: dict[str, A
     try:
         estimator.history_ = training.fit(
             model, estimator._optimizer, batches, loss=objective, epochs=1 if once else settings["max_iter"],
-            penalties=[objective] if settings["alpha"] else [], callbacks=[watch, *(settings["callbacks"] or [])],
+            penalties=[objective] if settings["alpha"] else [], callbacks=[watch, *settings["callbacks"]],
             max_norm=settings["max_norm"], schedule=None if once else schedule_of(settings, len(batches)),
             progress=settings["verbose"] == "bar", unit="examples",
         )  # fmt: skip
