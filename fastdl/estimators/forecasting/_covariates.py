@@ -23,9 +23,9 @@ class Encoder:
         self.width = sum(len(one["categories"]) if "categories" in one else 1 for one in plan)
 
     @classmethod
-    def of(cls, table: Table | None, columns: Sequence[str]) -> "Encoder":
+    def of(cls, table: Table, columns: Sequence[str]) -> "Encoder":
         """The plan of a table's columns."""
-        return cls([_planned(table, column) for column in columns] if table is not None else [])
+        return cls([_planned(table, column) for column in columns])
 
     def __call__(self, table: Table) -> np.ndarray:
         found = np.zeros((table.rows, self.width), np.float32)

@@ -13,11 +13,11 @@ from .._saved import as_module
 from .._settings import Setting, constructor, described
 from . import _evaluation, _intervals, _pictures
 from ._covariates import Encoder
-from ._frames import made
-from ._grid import Grid
+from ._frames import Table, labels, made
+from ._grid import Grid, as_times
 from ._learning import Learnt, learn
 from ._predicting import Ahead, ahead
-from ._series import Encoders, Panel, Reader, is_frame, panel_of_arrays
+from ._series import Columns, Encoders, Panel, Reader, is_frame, panel_of_arrays
 from ._settings import BY_NAME, NAME, POSITIONAL, SETTINGS, Settings, settings_of
 from ._training import Plan, prepared, shape_of
 from ._transform import Transform, undone
@@ -88,7 +88,7 @@ class GlobalForecaster(BaseEstimator):
         df : data frame, array (T,) or (N, T), or list of arrays
             The series.
         static_df : data frame, optional
-            A row for each series with the columns of `stat_exog_list`.
+            The columns of `stat_exog_list`, of which each series' first row counts; by default `df` has them.
 
         Returns
         -------
@@ -208,6 +208,28 @@ class GlobalForecaster(BaseEstimator):
         asked = {"level": level, "quantiles": quantiles, "n_samples": n_samples}
         return _as_given(panel, _axis(reader), steps, self._forecast(panel, settings, steps, **asked), settings)
 
+    def predict_table(self, frame: Any) -> Any:
+        """Forecasts with intervals, for series in one table: what ``fastdl predict`` writes.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Rows as for :meth:`fit`. Those after a series' last value say what is known of the future.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of :meth:`predict`; with intervals of 80 and 95 per cent where errors are known.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`predict`.
+        """
+        check_is_fitted(self)
+        past, future = _parted(frame, settings_of(self).columns)
+        return self.predict(past, futr_df=future, level=(80, 95) if self.errors_ is not None else None)
+
     def _forecast(
         self, panel: Panel, settings: Settings, steps: int, *, level: Any = None, quantiles: Any = None,
         n_samples: Any = None,
@@ -243,6 +265,11 @@ class GlobalForecaster(BaseEstimator):
     backtest = _evaluation.backtest
     plot = _pictures.plot
 
+    @property
+    def n_series_(self) -> int:
+        """How many series it was fitted to."""
+        return len(self._panel["ids"])
+
     def _as_module(self) -> nn.Module:
         """What fastdl.save writes."""
         return as_module(self)
@@ -255,6 +282,18 @@ GlobalForecaster.__doc__ = (GlobalForecaster.__doc__ or "").replace(
 
 def _axis(reader: Reader) -> Grid:
     return Grid(1, 0) if reader.grid is None else reader.grid
+
+
+def _parted(frame: Any, own: Columns) -> tuple[Any, Any]:
+    """The rows of a table up to each series' last value, and those after it."""
+    table = Table("frame", frame)
+    codes = np.zeros(table.rows, np.int64) if own.id is None else labels(f"frame[{own.id!r}]", table[own.id])[1]
+    times = np.argsort(np.argsort(as_times(f"frame[{own.time!r}]", table[own.time]), kind="stable"), kind="stable")
+    known = ~np.isnan(table.numbers(own.target))
+    last = np.full(codes.max(initial=0) + 1, -1)
+    np.maximum.at(last, codes[known], times[known])
+    past = times <= last[codes]
+    return frame[past], frame[~past]
 
 
 def _read(reader: Reader, name: str, data: Any, static: Any, settings: Settings) -> Panel:

@@ -1,5 +1,6 @@
 """The time axis: times as positions on it, and back; and what the calendar says of them."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -148,9 +149,22 @@ def as_times(name: str, times: Any) -> Any:
     if pd.api.types.is_numeric_dtype(index.dtype):
         raise ValueError(f"{name}: got {index.dtype}, expected datetimes, dates as text, or whole numbers")
     try:
-        return pd.DatetimeIndex(pd.to_datetime(index))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that texts are of several forms: they are read or refused
+            return pd.DatetimeIndex(pd.to_datetime(index))
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name}: not read as dates ({str(error).splitlines()[0]:.120})") from None
+
+
+def season_of(grid: Grid) -> int:
+    """Steps of the season that dates at this step usually have; 1 where there is no usual one."""
+    if not grid.dated:
+        return 1
+    first, second = grid.times(0, 2)
+    hours = (second - first) / pandas().Timedelta(hours=1)
+    business = 5 if str(grid.freq).startswith(("B", "C")) else 7
+    usual = ((0.9, 1), (1.1, 24), (12.1, round(24 / max(hours, 1))), (120, business), (24 * 8, 52))
+    return next((season for most, season in (*usual, (24 * 32, 12), (24 * 93, 4)) if hours <= most), 1)
 
 
 def grid_of(name: str, times: Any, freq: Any, longest: Any) -> Grid:

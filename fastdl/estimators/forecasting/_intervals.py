@@ -11,6 +11,8 @@ from ..._validate import members, number
 from ._predicting import Ahead
 from ._settings import Settings
 
+_ENOUGH = 100  # forecasts, of which each step has a quantile of its own
+
 
 def levels_of(level: object) -> list[float]:
     """Levels in per cent, above 0 and below 100, from one or several."""
@@ -42,7 +44,7 @@ def interval(
     else:
         below = above = found.outputs[:, :, settings.middle]
         score = np.abs(_needed(errors, "level")[:, :, settings.middle])
-    reach = _grown(np.array([_conformal(one, level / 100) for one in score.T]), steps) * found.noise[:, None]
+    reach = _grown(_reaches(score, level / 100), steps) * found.noise[:, None]
     return np.minimum(below - reach, above + reach), np.maximum(below - reach, above + reach)
 
 
@@ -84,6 +86,18 @@ def _needed(errors: np.ndarray | None, name: str) -> np.ndarray:
             "least h, or with these quantiles"
         )
     return errors
+
+
+def _reaches(scores: np.ndarray, level: float) -> np.ndarray:
+    """Of scores (n, h) each step's conformal quantile; of few forecasts that of all steps, in units of their means."""
+    count = (~np.isnan(scores)).sum(0)
+    if count.max(initial=0) >= _ENOUGH:
+        return np.array([_conformal(one, level) for one in scores.T])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = np.where(count > 0, np.nansum(np.abs(scores), axis=0) / count, np.nan)
+        pooled = scores / np.where(size > 0, size, np.nan)
+    found: np.ndarray = _conformal(pooled.ravel(), level) * size
+    return np.where(size > 0, found, size)
 
 
 def _conformal(scores: np.ndarray, level: float) -> float:

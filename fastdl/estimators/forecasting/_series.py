@@ -121,9 +121,7 @@ class Reader:
         if self.grid is None:
             longest = times[codes == np.bincount(codes).argmax()]
             self.grid = grid_of(f"{name}[{own.time!r}]", times, self.freq, longest)
-        beside = Table("static_df", static) if static is not None else None
-        if own.static and beside is None:
-            raise ValueError(f"static_df: got None, expected a frame with {', '.join(own.static)}")
+        beside = Table("static_df", static) if static is not None else table
         if self.encoders is None:
             self.encoders = Encoders(
                 Encoder.of(table, own.past), Encoder.of(table, own.future), Encoder.of(beside, own.static)
@@ -171,17 +169,25 @@ class Reader:
             return np.zeros(1, np.int64), np.zeros(table.rows, np.int64)
         return labels(f"{table.name}[{self.columns.id!r}]", table[self.columns.id])
 
-    def _static(self, table: Table | None, ids: np.ndarray) -> np.ndarray:
+    def _static(self, table: Table, ids: np.ndarray) -> np.ndarray:
+        """Of each series the first row."""
         assert self.encoders is not None
-        if not self.columns.static or table is None:
+        if not self.columns.static:
             return np.zeros((len(ids), 0), np.float32)
         its, codes = self._series(table)
-        if len(its) != table.rows:
-            raise ValueError(f"static_df: has {table.rows} rows for {len(its)} series, expected one of each")
         place = positions(list(ids), list(its))
         if (place < 0).any():
-            raise ValueError(f"static_df: has no row of {ids[int(np.argmin(place))]!r}")
-        return self.encoders.static(table)[np.argsort(codes)[place]]
+            raise ValueError(f"{table.name}: has no row of {ids[int(np.argmin(place))]!r}")
+        first = np.unique(codes, return_index=True)[1]
+        return self.encoders.static(table)[first[place]]
+
+
+def axis_of(frame: Any, time_col: str, id_col: str | None, freq: Any = None) -> Grid:
+    """The time axis of a long frame, its step found where `freq` is None."""
+    table = Table("df", frame)
+    codes = np.zeros(table.rows, np.int64) if id_col is None else labels(f"df[{id_col!r}]", table[id_col])[1]
+    times = as_times(f"df[{time_col!r}]", table[time_col])
+    return grid_of(f"df[{time_col!r}]", times, freq, times[codes == np.bincount(codes).argmax()])
 
 
 def _stretches(name: str, ids: np.ndarray, codes: np.ndarray, places: np.ndarray, times: Any) -> Any:

@@ -139,8 +139,8 @@ BY_NAME = {
     ),
     "deseasonalize": Setting(
         "auto", _flag_or_auto, 'bool or "auto"',
-        'Whether each series\' seasonal pattern is taken away, and added to forecasts; "auto" where its autocorrelation '
-        "at `season_length` is significant.",
+        'Whether the seasonal pattern of each series is taken away and added to forecasts; "auto" where the '
+        "autocorrelation at `season_length` is significant.",
     ),
     "scaler_type": Setting(
         "auto", _word("auto", *SCALERS), "str",

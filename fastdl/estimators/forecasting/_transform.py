@@ -120,7 +120,7 @@ def levels(windows: np.ndarray, kind: str, floor: np.ndarray, positive: bool) ->
         elif kind == "robust":
             scale = 1.4826 * np.nanmedian(np.abs(windows - centre[..., None]), -1)
         else:
-            scale = np.ones(centre.shape)
+            scale = np.array(floor) if kind == "level" else np.ones(centre.shape)
     centre = np.zeros(centre.shape) if kind == "none" or positive else np.nan_to_num(centre)
     scale = np.nan_to_num(scale)
     return centre, np.where(scale > 1e-3 * floor, scale, floor)
