@@ -178,11 +178,7 @@ def grid_of(name: str, times: Any, freq: Any, longest: Any) -> Grid:
             raise ValueError(f"freq: got {freq!r}, expected an int or None, since {name} has whole numbers")
         return Grid(integer("freq", freq, 1), int(times.min()))
     if freq is None:
-        ordered = longest.unique().sort_values()
-        freq = pd.infer_freq(ordered) if len(ordered) > 2 else None
-        if freq is None:
-            whole = times.unique().sort_values()
-            freq = pd.infer_freq(whole) if len(whole) > 2 else None
+        freq = _inferred(longest) or _inferred(times)
         if freq is None:
             raise ValueError(f"freq: got None, and none is seen in {name}: expected pandas' alias, as 'D' or 'ME'")
     try:
@@ -196,6 +192,17 @@ def grid_of(name: str, times: Any, freq: Any, longest: Any) -> Grid:
     if origin != times.min():
         raise ValueError(f"freq: got {freq!r}, of which {times.min()}, the first of {name}, is no time")
     return Grid(offset.freqstr, times.min())
+
+
+def _inferred(times: Any) -> Any:
+    """The step of dates, None where there is none."""
+    ordered = times.unique().sort_values()
+    if len(ordered) < 3:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it will be an offset instead of its name, as pandas 3.1 announces
+        found = pandas().infer_freq(ordered)
+    return getattr(found, "freqstr", found)
 
 
 def calendar_of(calendar: Any, grid: Grid) -> tuple[str, ...]:
