@@ -99,8 +99,11 @@ def test_the_order_of_rows_and_series_says_nothing():
     assert one.equals(other)
 
 
-@pytest.mark.parametrize(("freq", "start"), [("MS", "2020-01-01"), ("ME", "2020-01-31"), ("W-SUN", "2020-01-05"),
-                                             ("h", "2020-01-01"), ("B", "2020-01-01"), ("QE", "2010-03-31")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("freq", "start"),
+    [("MS", "2020-01-01"), ("ME", "2020-01-31"), ("W-SUN", "2020-01-05"), ("h", "2020-01-01"), ("B", "2020-01-01"),
+     ("QE", "2010-03-31")],
+)  # fmt: skip
 def test_dates_of_any_step(freq, start):
     ds = pd.date_range(start, periods=44, freq=freq)
     df = pd.DataFrame({"unique_id": 1, "ds": ds[:40], "y": np.arange(40.0) + 5})

@@ -3,6 +3,9 @@
 Needs the extra ``estimators``, scikit-learn and pandas, which are imported with this module.
 """
 
+import importlib
+from typing import Any
+
 try:
     import sklearn as _sklearn  # noqa: F401
 except ImportError:
@@ -11,7 +14,10 @@ except ImportError:
 from ._encoder import TableEncoder
 from ._perceptron import MLPClassifier, MLPRegressor
 from ._saved import SavedEstimator
+from ._sequence_network import SequenceNetwork
+from ._sequences import SequenceClassifier, SequenceRegressor
 from ._tables import CodedColumns, TableClassifier, TableRegressor
+from ._tagger import SequenceTagger
 from .forecasting import Backtest, ForecastNet, GlobalForecaster
 
 __all__ = [
@@ -22,11 +28,22 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "SavedEstimator",
+    "SequenceClassifier",
+    "SequenceNetwork",
+    "SequenceRegressor",
+    "SequenceTagger",
     "TableClassifier",
     "TableEncoder",
     "TableRegressor",
 ]
+_ADAPTERS = ("aeon", "sktime")  # imported where they are asked for, since each needs its library
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ADAPTERS:
+        return importlib.import_module(f"{__name__}._{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_ADAPTERS]
