@@ -50,11 +50,6 @@ def global_forecaster(train, h, members, **settings):
     return forecaster.fit(train).predict()
 
 
-def baseline(name, train, h):
-    function = fd.estimators.forecasting.BASELINES[name]
-    return np.stack([function(one, h, SEASON) for one in train])
-
-
 def main(argv=None):
     parser = arguments(__doc__)
     parser.add_argument("--data", choices=("m3", "tourism"), default="m3", help="the competition (%(default)s)")
@@ -65,7 +60,10 @@ def main(argv=None):
     if options.short:
         train, true, options.members = train[::20], true[::20], 1
     h = true.shape[1]
-    rows = [timed(name, lambda name=name: baseline(name, train, h)) for name in ("SeasonalNaive", "ETS")]
+    rows = [
+        timed(name, lambda name=name: fd.estimators.baseline_forecast(name, train, h, SEASON))
+        for name in ("SeasonalNaive", "ETS")
+    ]
     rows.append(timed("GlobalForecaster", lambda: global_forecaster(train, h, options.members)))
     print(f"{options.data}, monthly: {len(train)} series, horizon {h}; {options.members} networks in one estimator")
     print(f"{'':18}{'sMAPE':>8}{'MAPE':>8}{'seconds':>10}{'of processors':>15}")

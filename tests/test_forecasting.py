@@ -15,9 +15,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fastdl as fd
-from fastdl.estimators import GlobalForecaster
-from fastdl.estimators.forecasting import BASELINES, axis_of, season_of
-from fastdl.estimators.forecasting._transform import applied, seasonal_indices, transform_of, undone
+from fastdl.estimators import GlobalForecaster, baseline_forecast
+from fastdl.estimators._forecasting import axis_of, season_of
+from fastdl.estimators._forecasting._transform import applied, seasonal_indices, transform_of, undone
 
 NAME = "GlobalForecaster"
 
@@ -57,7 +57,7 @@ def test_it_learns_what_series_have_in_common():
     series = waves((200, 150, 180))
     train, true = [one[:-7] for one in series], np.array([one[-7:] for one in series])
     found = GlobalForecaster(h=7, season_length=7, random_state=0, epochs=60).fit(train).predict()
-    seasonal = np.stack([BASELINES["SeasonalNaive"](one, 7, 7) for one in train])
+    seasonal = baseline_forecast("SeasonalNaive", train, 7, 7)
     assert np.abs(found - true).mean() < np.abs(seasonal - true).mean()
 
 
@@ -335,13 +335,14 @@ def test_a_backtest_scores_all_methods_on_the_same_values():
 
 def test_baselines():
     y = np.r_[np.arange(1.0, 8), np.arange(2.0, 8), np.nan]
-    np.testing.assert_array_equal(BASELINES["Naive"](y, 2, 7), [7, 7])
-    np.testing.assert_array_equal(BASELINES["SeasonalNaive"](y, 8, 7), [2, 3, 4, 5, 6, 7, 7, 2])
-    assert np.isnan(BASELINES["Naive"](np.full(3, np.nan), 2, 1)).all()
+    np.testing.assert_array_equal(baseline_forecast("Naive", y, 2, 7), [7, 7])
+    np.testing.assert_array_equal(baseline_forecast("SeasonalNaive", y, 8, 7), [2, 3, 4, 5, 6, 7, 7, 2])
+    with pytest.raises(ValueError, match="series: got no value"):
+        baseline_forecast("Naive", np.full(3, np.nan), 2)
     pytest.importorskip("statsmodels")
-    found = BASELINES["ETS"](waves((80,))[0], 7, 7)
+    found = baseline_forecast("ETS", waves((80,))[0], 7, 7)
     assert np.abs(found - 50 - 10 * np.sin(2 * np.pi * np.arange(80, 87) / 7)).max() < 3
-    np.testing.assert_array_equal(BASELINES["ETS"](np.full(20, 3.0), 2, 7), [3, 3])
+    np.testing.assert_array_equal(baseline_forecast("ETS", np.full(20, 3.0), 2, 7), [3, 3])
 
 
 def test_pictures():

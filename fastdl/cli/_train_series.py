@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _result(arguments: argparse.Namespace, frame: Any) -> Result:
     with installed():
-        from ..estimators.forecasting import GlobalForecaster, axis_of, season_of
+        from ..estimators._forecasting import GlobalForecaster, axis_of, season_of
     try:
         grid = axis_of(frame, arguments.time, arguments.series, arguments.freq)
         season = arguments.season or season_of(grid)

@@ -12,13 +12,13 @@ except ImportError:
     raise ImportError('fastdl.estimators needs scikit-learn: pip install "fastdl[estimators]"') from None
 
 from ._encoder import TableEncoder
+from ._forecasting import Backtest, ForecastNet, GlobalForecaster, baseline_forecast
 from ._perceptron import MLPClassifier, MLPRegressor
 from ._saved import SavedEstimator
 from ._sequence_network import SequenceNetwork
 from ._sequences import SequenceClassifier, SequenceRegressor
 from ._tables import CodedColumns, TableClassifier, TableRegressor
 from ._tagger import SequenceTagger
-from .forecasting import Backtest, ForecastNet, GlobalForecaster
 
 __all__ = [
     "Backtest",
@@ -35,6 +35,7 @@ __all__ = [
     "TableClassifier",
     "TableEncoder",
     "TableRegressor",
+    "baseline_forecast",
 ]
 _ADAPTERS = ("aeon", "sktime")  # imported where they are asked for, since each needs its library
 

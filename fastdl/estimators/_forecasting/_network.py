@@ -22,7 +22,39 @@ class ForecastNet(nn.Module):
     """States of a causal recurrent layer, beside what is known at each step, to outputs for the steps ahead.
 
     ``y_t = W_s drop(h_t) + W_u [u_t, f_t] + b`` with h the layer's outputs of u, and f what is known of the steps
-    ahead; with a hidden layer in the head ``y_t = W_2 relu(W_1 [drop(h_t), f_t] + b_1) + W_u [u_t, f_t] + b``.
+    ahead; with a hidden layer in the head ``y_t = W_2 relu(W_1 [drop(h_t), f_t] + b_1) + W_u [u_t, f_t] + b``. It is
+    what :class:`GlobalForecaster` trains, and gives the values ahead at every step (Wen et al. 2017).
+
+    Parameters
+    ----------
+    inputs, known, outputs : int
+        Numbers at each step: read by the layer, known of the steps ahead (may be 0), and given.
+    cell : str, default "lstm"
+        "lstm", "gru", "rnn", "indrnn", "mingru", "minlstm" or "slstm".
+    hidden_size : int, default 64
+        Units of the recurrent layer.
+    num_layers : int, default 1
+        Recurrent layers.
+    dropout : float, default 0.0
+        Probability of dropping an element of their outputs.
+    head_size : int, default 0
+        Units of the hidden layer in the head; 0 for none.
+    options : mapping, optional
+        Further arguments of the recurrent layer.
+    rng : None, int or fastdl.random.Generator, default None
+        Source of the first values and masks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is bad.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> net = fd.estimators.ForecastNet(inputs=3, known=0, outputs=2, hidden_size=4, rng=0)
+    >>> net((np.zeros((5, 1, 3), np.float32), np.zeros((5, 1, 0), np.float32))).shape
+    (5, 1, 2)
     """
 
     def __init__(
@@ -50,7 +82,17 @@ class ForecastNet(nn.Module):
         self.skip.weight.data = np.zeros((inputs + known, outputs))  # at first the states alone say how it goes on
 
     def forward(self, x: Any) -> np.ndarray:
-        """Outputs (T, B, outputs) of what is read (T, B, inputs) and what is known of the steps ahead (T, B, known)."""
+        """The outputs at each step.
+
+        Parameters
+        ----------
+        x : tuple of two ndarrays of float32
+            What is read (T, B, inputs), and what is known of the steps ahead (T, B, known).
+
+        Returns
+        -------
+        ndarray of float32 (T, B, outputs)
+        """
         steps, known = x
         states = self.dropout.forward(self.cell.forward(steps))
         if self.hidden is not None:
@@ -60,7 +102,13 @@ class ForecastNet(nn.Module):
         return self.out.forward(states) + self.skip.forward(seen)
 
     def backward(self, dy: np.ndarray) -> None:
-        """Add to the gradients, for the last forward; inputs are data and have none."""
+        """Add to the gradients, for the last forward; inputs are data and have none.
+
+        Parameters
+        ----------
+        dy : ndarray of float32 (T, B, outputs)
+            Gradient with respect to the outputs.
+        """
         self.skip.backward(dy)
         states = self.out.backward(dy)
         if self.hidden is not None:

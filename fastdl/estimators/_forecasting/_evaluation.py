@@ -128,7 +128,16 @@ def rolled(
 
 
 class Backtest:
-    """What a backtest found; it prints as a table.
+    """What :meth:`GlobalForecaster.backtest` found; it prints as a table.
+
+    Parameters
+    ----------
+    windows : list
+        Forecasts and what came true, of each origin.
+    season_length : int
+        Steps of a season.
+    levels : list of float
+        Levels of intervals in per cent.
 
     Attributes
     ----------
@@ -138,6 +147,15 @@ class Backtest:
         By method, the mean absolute error of each step ahead, in units of the series' mean absolute seasonal step.
     forecasts, series : int
         How many forecasts, and of how many series.
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> y = 10 + np.sin(np.arange(60.0))
+    >>> forecaster = fd.estimators.GlobalForecaster(h=3, epochs=2, random_state=0)
+    >>> found = forecaster.backtest(y, n_windows=2, baselines=["Naive"])
+    >>> sorted(found.scores), found.forecasts
+    (['GlobalForecaster', 'Naive'], 2)
     """
 
     def __init__(self, windows: list[Windows], season_length: int, levels: list[float]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..._validate import members, number
 from ._predicting import Ahead
-from ._settings import Settings
+from ._settings import NAME, Settings
 
 _ENOUGH = 100  # forecasts, of which each step has a quantile of its own
 
@@ -27,6 +27,11 @@ def quantiles_of(quantiles: object) -> list[float]:
         return []
     found = [quantiles] if isinstance(quantiles, (int, float)) else members("quantiles", quantiles, "numbers")
     return [number(f"quantiles[{i}]", one, 0.0, 1.0, open_low=True, open_high=True) for i, one in enumerate(found)]
+
+
+def quantile_name(q: float) -> str:
+    """The column of a quantile."""
+    return f"{NAME}-q-{q}"
 
 
 def interval(

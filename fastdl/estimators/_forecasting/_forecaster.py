@@ -250,7 +250,7 @@ class GlobalForecaster(BaseEstimator):
             low, high = _intervals.interval(found, one, self.errors_, settings)
             result |= {f"{NAME}-lo-{one:g}": back(low), f"{NAME}-hi-{one:g}": back(high)}
         for q in wanted:
-            result[f"{NAME}-q-{q:g}"] = back(_intervals.quantile(found, q, self.errors_, settings))
+            result[_intervals.quantile_name(q)] = back(_intervals.quantile(found, q, self.errors_, settings))
         if count:
             paths = back(self._samples(found, count, settings))
             result |= {f"{NAME}-sample-{i}": paths[:, i] for i in range(count)}

@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ..._validate import choice, members
+from ..._validate import choice, integer, members
 from ._optional import exponential_smoothing
+from ._series import panel_of_arrays
 from ._transform import is_seasonal
 
 Baseline = Callable[[np.ndarray, int, int], np.ndarray]
@@ -64,6 +66,45 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 BASELINES: dict[str, Baseline] = {"Naive": naive, "SeasonalNaive": seasonal_naive, "ETS": ets}
+
+
+def baseline_forecast(name: str, series: Any, h: int, season_length: int = 1) -> Any:
+    """A forecast to compare with, of one series or several.
+
+    Parameters
+    ----------
+    name : {"Naive", "SeasonalNaive", "ETS"}
+        The last value; the value one season before; exponential smoothing with a damped trend, and with a season where
+        one is significant (statsmodels, Hyndman et al. 2008).
+    series : array (T,) or (N, T), or list of arrays
+        The series; NaN is a missing value.
+    h : int
+        Steps.
+    season_length : int, default 1
+        Steps of a season.
+
+    Returns
+    -------
+    ndarray of float64 (h,) or (N, h)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is bad.
+    ImportError
+        For ETS without statsmodels.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> fd.estimators.baseline_forecast("SeasonalNaive", [1.0, 2.0, 3.0, 4.0], h=3, season_length=2)
+    array([3., 4., 3.])
+    """
+    function = BASELINES[choice("name", name, tuple(BASELINES))]
+    h, season_length = integer("h", h, 1), integer("season_length", season_length, 1)
+    panel = panel_of_arrays("series", series)
+    found = np.stack([function(values, h, season_length) for values in panel.values])
+    return found[0] if panel.library == "one" else found
 
 
 def chosen(baselines: object, season_length: int) -> dict[str, Baseline]:
