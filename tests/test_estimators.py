@@ -320,16 +320,6 @@ def test_what_a_file_cannot_hold(tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_skops(tmp_path):
-    io = pytest.importorskip("skops.io")
-    model = quick().fit(X, NAMES)
-    io.dump(model, tmp_path / "model.skops")
-    unknown = io.get_untrusted_types(file=tmp_path / "model.skops")
-    assert all(name.startswith("fastdl.") for name in unknown)
-    again = io.load(tmp_path / "model.skops", trusted=unknown)
-    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
-
-
 def test_subclasses():
     class Narrow(MLPClassifier):
         def __init__(self, hidden_layer_sizes=(2,), *, max_iter=3):

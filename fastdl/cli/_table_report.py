@@ -64,10 +64,11 @@ def _hits(truth: np.ndarray, chances: np.ndarray) -> dict[str, float]:
     found, known = chances.argmax(1), truth < chances.shape[1]
     clipped = np.clip(chances[known], 1e-12, None)
     clipped /= clipped.sum(1, keepdims=True)
+    labels = np.arange(chances.shape[1])
     return {
         "accuracy": metrics.accuracy_score(truth, found),
         "balanced accuracy": metrics.balanced_accuracy_score(truth, found),
-        "log loss": metrics.log_loss(truth[known], clipped) if known.any() else float("nan"),
+        "log loss": metrics.log_loss(truth[known], clipped, labels=labels) if known.any() else float("nan"),
     }
 
 

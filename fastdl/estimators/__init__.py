@@ -1,4 +1,4 @@
-"""Estimators as scikit-learn's: ``fit``, ``predict``, ``score``, in its pipelines and searches (docs/estimators).
+"""Estimators as scikit-learn's: ``fit``, ``predict``, ``score``, in its pipelines and searches (docs/estimators.md).
 
 Needs the extra ``estimators``, scikit-learn and pandas, which are imported with this module.
 """

@@ -12,7 +12,7 @@ from .._validate import choice, integer, shown
 
 _PANDAS = 'fastdl.estimators: tables need pandas: pip install "fastdl[estimators]"'
 _DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"  # ISO 8601; other ways of writing dates are ambiguous
-_CYCLES = {"month": 12, "weekday": 7, "hour": 24}
+_CYCLES = {"month": 12, "day_of_week": 7, "hour": 24}
 
 
 def as_frame(name: str, X: Any) -> Any:
@@ -40,7 +40,7 @@ def as_frame(name: str, X: Any) -> Any:
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
-    """Columns of any kind as numbers that a network takes (docs/estimators).
+    """Columns of any kind as numbers that a network takes (docs/estimators.md).
 
     Numbers are standardised, what is missing becomes their mean and gets a column that says so. Categories become a
     column each, or a code that an embedding looks up. Dates become the time passed, and their place in the year, the
@@ -90,7 +90,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ----------
         X : frame, mapping of columns, or array (N, F)
             The table.
-        y : ignored
+        y : default None
+            Not used.
 
         Returns
         -------
@@ -141,7 +142,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : default None
+            Not used.
 
         Returns
         -------

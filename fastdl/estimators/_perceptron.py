@@ -99,7 +99,10 @@ class Perceptron(NetworkEstimator):
 
 
 class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAINING, **REGULARIZATION, **CLASS_WEIGHT}):
-    """A multi-layer perceptron that classifies the rows of a table (docs/estimators).
+    """A multi-layer perceptron that classifies the rows of a table (docs/estimators.md).
+
+    Settings, attributes and results are those of scikit-learn's class of this name: with the same `random_state` it
+    ends in the same weights, to rounding. What that class has not, comes last.
 
     Parameters
     ----------
@@ -107,12 +110,66 @@ class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAIN
 
     Attributes
     ----------
+    classes_ : ndarray
+        The classes, or the numbers of the labels.
     model_ : fastdl.nn.Sequential
-        The network; its output are logits.
+        The network; its outputs are logits.
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases of its linear layers, as views.
+    loss_, best_loss_ : float
+        Loss of the last epoch with its penalty, and the least; `best_loss_` is None with `early_stopping`.
+    loss_curve_ : list of float
+        The losses of all epochs; not with lbfgs.
+    validation_scores_, best_validation_score_ : list of float, float
+        Accuracy of the examples held out after each epoch, and the best; None without `early_stopping`.
+    history_ : fastdl.training.History
+        The learning curve of the last training; not with lbfgs.
+    n_iter_, t_ : int
+        Epochs of the last training, and examples seen in all.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers with the input's, outputs, and what makes predictions of these:
+        "softmax", or "logistic" of two classes and of labels.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Columns of `X`, and their names where it had any.
+
+    Raises
+    ------
+    TypeError, ValueError
+        From ``fit``, if a setting or an argument is bad; the estimator is as it was.
+
+    Notes
+    -----
+    Targets (N,) are classes of any labels; targets (N, K) of 0 and 1 are K labels, each yes or no.
+
+    Examples
+    --------
+    >>> import fastdl as fd
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], ["same", "other", "other", "same"]
+    >>> model = fd.estimators.MLPClassifier((8,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
+    >>> model.predict(X).tolist(), model.predict_proba(X).shape
+    (['same', 'other', 'other', 'same'], (4, 2))
     """
 
     @available_if(_steps)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch on some examples, from where the estimator stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array_like, optional
+            All classes that may come, in the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`fit`; also with `early_stopping`, and for a class that `classes` had not.
+        """
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def __sklearn_tags__(self) -> Any:
@@ -124,7 +181,10 @@ class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAIN
 class MLPRegressor(
     Regressing, Perceptron, positional={**LOSS, **LAYERS}, by_name={**TRAINING, **REGULARIZATION, **QUANTILE}
 ):
-    """A multi-layer perceptron that predicts numbers for the rows of a table (docs/estimators).
+    """A multi-layer perceptron that predicts numbers for the rows of a table (docs/estimators.md).
+
+    Settings, attributes and results are those of scikit-learn's class of this name: with the same `random_state` it
+    ends in the same weights, to rounding. What that class has not, comes last.
 
     Parameters
     ----------
@@ -133,7 +193,41 @@ class MLPRegressor(
     Attributes
     ----------
     model_ : fastdl.nn.Sequential
-        The network.
+        The network; its outputs are numbers, or logarithms of rates.
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases of its linear layers, as views.
+    loss_, best_loss_ : float
+        Loss of the last epoch with its penalty, and the least; `best_loss_` is None with `early_stopping`.
+    loss_curve_ : list of float
+        The losses of all epochs; not with lbfgs.
+    validation_scores_, best_validation_score_ : list of float, float
+        R2 of the examples held out after each epoch, and the best; None without `early_stopping`.
+    history_ : fastdl.training.History
+        The learning curve of the last training; not with lbfgs.
+    n_iter_, t_ : int
+        Epochs of the last training, and examples seen in all.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers with the input's, outputs, and what makes predictions of these:
+        "identity", or "exp" with loss="poisson".
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Columns of `X`, and their names where it had any.
+
+    Raises
+    ------
+    TypeError, ValueError
+        From ``fit``, if a setting or an argument is bad; the estimator is as it was.
+
+    Notes
+    -----
+    Of several outputs the loss is the sum. (scikit-learn reports their mean, and follows the gradient of the sum.)
+
+    Examples
+    --------
+    >>> import numpy as np, fastdl as fd
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> model = fd.estimators.MLPRegressor(solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> model.predict([[0.6], [-1.0]]).round(1)
+    array([0.4, 1. ])
     """
 
     def __sklearn_tags__(self) -> Any:

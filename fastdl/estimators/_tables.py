@@ -171,7 +171,7 @@ class Table(Perceptron):
 class TableClassifier(
     Classifying, Table, positional=LAYERS, by_name={**TRAINING, **REGULARIZATION, **CLASS_WEIGHT, **ENCODING}
 ):
-    """A multi-layer perceptron that classifies the rows of a table with columns of any kind (docs/estimators).
+    """A multi-layer perceptron that classifies the rows of a table with columns of any kind (docs/estimators.md).
 
     Numbers, texts, dates and gaps become numbers by a :class:`TableEncoder`; codes of categories become vectors that
     are learnt. Otherwise it is :class:`MLPClassifier`, in float32 unless `dtype` says otherwise.
@@ -210,7 +210,7 @@ class TableRegressor(
     positional={**LOSS, **LAYERS},
     by_name={**TRAINING, **REGULARIZATION, **QUANTILE, **ENCODING},
 ):
-    """A multi-layer perceptron that predicts numbers for the rows of a table of any columns (docs/estimators).
+    """A multi-layer perceptron that predicts numbers for the rows of a table of any columns (docs/estimators.md).
 
     Columns as of :class:`TableClassifier`. Targets are standardised for the training, but for `loss` "poisson".
     Otherwise it is :class:`MLPRegressor`, in float32 unless `dtype` says otherwise.
