@@ -11,7 +11,7 @@ def pandas() -> Any:
 
 def narwhals() -> Any:
     """narwhals, through which frames other than pandas' are read and made."""
-    return _module("narwhals", "estimators", "frames other than pandas'")
+    return _module("narwhals", "forecast", "frames other than pandas'")
 
 
 def exponential_smoothing() -> Any:

