@@ -55,10 +55,12 @@ class GlobalForecaster(Set, BaseForecaster, ours=_forecaster.GlobalForecaster):
         "property:randomness": "derandomized",
     }
 
+    def __post_init__(self) -> None:
+        if not self.val_size and not self.quantiles:
+            self.set_tags(**{"capability:pred_int": False})
+
     def _fit(self, y: Any, X: Any = None, fh: Any = None) -> Any:
         settings = self.get_params(deep=False)
-        if not settings["val_size"] and not settings["quantiles"]:
-            self.set_tags(**{"capability:pred_int": False})
         given = {"id_col": _ID, "time_col": _TIME, "target_col": _TARGET, "freq": 1, "calendar": None}
         if X is not None:
             given["futr_exog_list"] = [f"x{i}" for i in range(X.shape[1])]
