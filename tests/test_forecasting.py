@@ -72,6 +72,15 @@ def test_every_cell_and_strategy_forecasts_any_horizon(cell, strategy):
     np.testing.assert_array_equal(found[:, :4], model.predict())
 
 
+def test_options_of_the_layer():
+    options = {"proj_size": 3, "zoneout": 0.1, "layer_norm": True}
+    for head in (0, 4):
+        model = quick(cell_options=options, head_size=head).fit(waves())
+        assert model.predict().shape == (3, 4)
+    with pytest.raises(TypeError, match="colour"):
+        quick(cell_options={"colour": 3}).fit(waves())
+
+
 def test_forms_of_arrays():
     one, several = waves((50,))[0], waves((50, 50))
     assert quick().fit(one).predict().shape == (4,)
@@ -131,6 +140,15 @@ def test_missing_values_and_rows_are_the_same():
     assert np.isfinite(one[NAME]).all()
 
 
+def test_a_series_whose_last_values_are_missing_goes_on_at_its_level():
+    y = waves((200,))[0]
+    late = y.copy()
+    late[-30:] = np.nan
+    found = quick(epochs=10).fit(waves((200, 200))).predict([late])
+    assert np.abs(found - 50).max() < 25
+    assert np.isfinite(quick().fit([late, y]).predict()).all()
+
+
 def test_short_constant_and_zero_series_do_no_harm():
     series = [*waves(), np.array([3.0, 4.0]), np.full(40, 7.0), np.zeros(40), np.array([5.0])]
     for settings in ({}, {"loss": "poisson"}, {"loss": "mse", "scaler_type": "robust"}, {"scaler_type": "none"}):
@@ -156,6 +174,8 @@ def test_negative_values_are_no_counts_and_have_no_logarithm():
         quick(loss="poisson").fit([np.arange(30.0) - 1])
     with pytest.raises(ValueError, match=r"y: got -1, .* transform='log'"):
         quick(transform="log").fit([np.arange(30.0) - 1])
+    with pytest.raises(ValueError, match="y: got -3 in the series 0, expected at least 0 as in training"):
+        quick().fit(waves()).predict([np.array([5.0, -3.0, 4.0])])
     assert (quick().fit([np.arange(30.0) - 100]).predict() < 0).all()
 
 
@@ -422,6 +442,14 @@ def test_frames_of_other_libraries_come_back_as_theirs(library):
     expected = quick().fit(df).predict()
     np.testing.assert_array_equal(np.asarray(found[NAME]), expected[NAME])
     assert list(np.asarray(found["ds"]).astype("datetime64[D]")) == list(expected.ds.to_numpy().astype("datetime64[D]"))
+
+
+@pytest.mark.peer
+def test_sktime_checks_the_adapter():
+    checks = pytest.importorskip("sktime.utils.estimator_checks")
+    results = checks.check_estimator(fd.estimators.sktime.GlobalForecaster, verbose=False)
+    assert len(results) > 500
+    assert set(results.values()) == {"PASSED"}
 
 
 # ---- what is refused --------------------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ def labels(name: str, values: Any) -> tuple[Any, np.ndarray]:
     return (found.astype(object) if found.dtype.kind in "OUT" else found), codes
 
 
+def repr_of(label: Any) -> str:
+    """A series' name in a message."""
+    return repr(label.item() if isinstance(label, np.generic) else label)[:60]
+
+
 def positions(wanted: Sequence[Any], among: Sequence[Any]) -> np.ndarray:
     """Where each is among others; -1 where it is not."""
     place = {one: i for i, one in enumerate(among)}

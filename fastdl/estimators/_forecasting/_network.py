@@ -75,9 +75,10 @@ class ForecastNet(nn.Module):
         between = dropout if num_layers > 1 else 0.0
         self.cell = CELLS[cell](inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {}))
         self.dropout = nn.Dropout(dropout, rng=rng)
-        self.hidden = nn.Linear(hidden_size + known, head_size, rng=rng) if head_size else None
+        self.width = (options or {}).get("proj_size") or hidden_size
+        self.hidden = nn.Linear(self.width + known, head_size, rng=rng) if head_size else None
         self.relu = nn.ReLU()
-        self.out = nn.Linear(head_size or hidden_size, outputs, rng=rng)
+        self.out = nn.Linear(head_size or self.width, outputs, rng=rng)
         self.skip = nn.Linear(inputs + known, outputs, bias=False, rng=rng)
         self.skip.weight.data = np.zeros((inputs + known, outputs))  # at first the states alone say how it goes on
 
@@ -113,5 +114,5 @@ class ForecastNet(nn.Module):
         states = self.out.backward(dy)
         if self.hidden is not None:
             states = self.hidden.backward(self.relu.backward(states))
-            states = np.ascontiguousarray(states[..., : self.cell.hidden_size])
+            states = np.ascontiguousarray(states[..., : self.width])
         self.cell.backward(self.dropout.backward(states), input_gradient=False)

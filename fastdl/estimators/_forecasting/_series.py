@@ -7,7 +7,7 @@ import numpy as np
 
 from ..._validate import data_array
 from ._covariates import Encoder
-from ._frames import Table, labels, positions
+from ._frames import Table, labels, positions, repr_of
 from ._grid import Grid, as_times, grid_of
 
 
@@ -135,7 +135,7 @@ class Reader:
         flat = [one[:, 0] for one in values]
         for i, one in enumerate(flat):
             if np.isnan(one).all():
-                raise ValueError(f"{name}: the series {ids[i]!r} has no value, expected one or more")
+                raise ValueError(f"{name}: the series {repr_of(ids[i])} has no value, expected one or more")
         return Panel(ids, starts, flat, past, future, self._static(beside, ids), table.library)
 
     def extended(self, panel: Panel, frame: Any, steps: int) -> Panel:
@@ -160,7 +160,9 @@ class Reader:
             missing = np.flatnonzero(np.isnan(more).any(1))
             if missing.size:
                 when = self.grid.times(int(end + missing[0]), int(end + missing[0]) + 1)[0]
-                raise ValueError(f"futr_df: has no row of {panel.ids[i]!r} at {when}, expected the {steps} after it")
+                raise ValueError(
+                    f"futr_df: has no row of {repr_of(panel.ids[i])} at {when}, expected the {steps} after it"
+                )
             future.append(np.concatenate([panel.future[i][: end - start], more]))
         return panel._replace(future=future)
 
@@ -177,7 +179,7 @@ class Reader:
         its, codes = self._series(table)
         place = positions(list(ids), list(its))
         if (place < 0).any():
-            raise ValueError(f"{table.name}: has no row of {ids[int(np.argmin(place))]!r}")
+            raise ValueError(f"{table.name}: has no row of {repr_of(ids[int(np.argmin(place))])}")
         first = np.unique(codes, return_index=True)[1]
         return self.encoders.static(table)[first[place]]
 
@@ -200,7 +202,9 @@ def _stretches(name: str, ids: np.ndarray, codes: np.ndarray, places: np.ndarray
     again = np.flatnonzero((np.diff(codes[order]) == 0) & (np.diff(places[order]) == 0))
     if again.size:
         row = int(order[again[0] + 1])
-        raise ValueError(f"{name}: the series {ids[codes[row]]!r} has {times[row]} twice, row {row} is the second")
+        raise ValueError(
+            f"{name}: the series {repr_of(ids[codes[row]])} has {times[row]} twice, row {row} is the second"
+        )
     return starts, places - starts[codes], ends - starts + 1
 
 

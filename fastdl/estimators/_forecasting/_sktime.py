@@ -49,6 +49,7 @@ class GlobalForecaster(Set, BaseForecaster, ours=_forecaster.GlobalForecaster):
         "capability:missing_values": True,
         "capability:insample": False,
         "capability:update": True,
+        "capability:non_contiguous_X": False,
         "capability:pred_int": True,
         "capability:pred_int:insample": False,
         "capability:random_state": True,

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import dense, optim, random, training
 from ...nn import Module
+from ._frames import repr_of
 from ._grid import Grid, calendar_of
 from ._network import ForecastNet
 from ._series import Panel
@@ -52,22 +53,27 @@ def prepared(
     What is read and known beside them reaches `beyond` steps after their ends.
     """
     deseasonalize = settings.given["deseasonalize"] if settings.given["loss"] != "poisson" else False
-    transforms, values, floors, beside, known = [], [], [], [], []
+    transforms, values, floors, means, beside, known = [], [], [], [], [], []
     for i, y in enumerate(panel.values):
         start, seen = int(panel.starts[i]), y[: stops[i]]
+        if (plan.log or settings.given["loss"] == "poisson") and np.nanmin(y, initial=0.0) < 0:
+            series = repr_of(panel.ids[i])
+            raise ValueError(f"y: got {np.nanmin(y):g} in the series {series}, expected at least 0 as in training")
         transform = transform_of(seen, start, plan.log, settings.given["season_length"], deseasonalize)
         transforms.append(transform)
         with np.errstate(invalid="ignore", divide="ignore"):
             values.append(applied(transform, y, start))
-        floors.append(_floor(values[-1][: stops[i]], plan.scaler))
+        found = values[-1][: stops[i]]
+        found = found[~np.isnan(found)]
+        floors.append(_floor(found, plan.scaler))
+        means.append(float(found.mean()) if found.size else 0.0)
         beside.append(_beside(panel, i, y.size + beyond, plan, grid))
         known.append(panel.future[i])
-    return Prepared(values, np.array(floors), beside, known), transforms
+    return Prepared(values, np.array(floors), np.array(means), beside, known), transforms
 
 
-def _floor(values: np.ndarray, scaler: str) -> float:
+def _floor(known: np.ndarray, scaler: str) -> float:
     """The scale of a whole series: the mean of its steps, of its values for those scaled by them."""
-    known = values[~np.isnan(values)]
     if not known.size:
         return 1.0
     if scaler == "mean":

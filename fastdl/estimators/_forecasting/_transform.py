@@ -104,11 +104,13 @@ def _moving_average(y: np.ndarray, period: int) -> np.ndarray:
 # ---- windows ------------------------------------------------------------------------------------------------------
 
 
-def levels(windows: np.ndarray, kind: str, floor: np.ndarray, positive: bool) -> tuple[np.ndarray, np.ndarray]:
+def levels(
+    windows: np.ndarray, kind: str, floor: np.ndarray, mean: np.ndarray, positive: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Level and scale of windows (..., m), by which they and what comes after them are standardised.
 
-    `floor` (...) is the scale where a window tells of none, as all its values are equal. With `positive` the level is
-    0, so that a rate stays one.
+    `floor` (...) is the scale where a window tells of none, as all its values are equal, and `mean` the level where it
+    has no value. With `positive` the level is 0, so that a rate stays one.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # windows without a value
@@ -121,6 +123,6 @@ def levels(windows: np.ndarray, kind: str, floor: np.ndarray, positive: bool) ->
             scale = 1.4826 * np.nanmedian(np.abs(windows - centre[..., None]), -1)
         else:
             scale = np.array(floor) if kind == "level" else np.ones(centre.shape)
-    centre = np.zeros(centre.shape) if kind == "none" or positive else np.nan_to_num(centre)
+    centre = np.zeros(centre.shape) if kind == "none" or positive else np.where(np.isnan(centre), mean, centre)
     scale = np.nan_to_num(scale)
     return centre, np.where(scale > 1e-3 * floor, scale, floor)

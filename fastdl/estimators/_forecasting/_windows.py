@@ -15,13 +15,14 @@ class Prepared(NamedTuple):
 
     values: list[np.ndarray]  # (T,) transformed, NaN where missing
     floors: np.ndarray  # (N,) scale of a series whose windows tell of none
+    means: np.ndarray  # (N,) of its values, the level of a window without any
     beside: list[np.ndarray]  # (T, E) float32: what is read at each step beside the window
     known: list[np.ndarray]  # (T + ahead, F) float32: what is known in advance
 
     def chosen(self, which: np.ndarray) -> "Prepared":
         """Some of the series, each as often as it is asked for."""
         values, beside, known = ([one[i] for i in which] for one in (self.values, self.beside, self.known))
-        return Prepared(values, self.floors[which], beside, known)
+        return Prepared(values, self.floors[which], self.means[which], beside, known)
 
 
 class Shape(NamedTuple):
@@ -51,8 +52,8 @@ def cut(series: Prepared, which: np.ndarray, ends: np.ndarray, shape: Shape) -> 
     m, L = shape.window, shape.steps
     values = np.stack([_between(series.values[i], e - L - m + 1, e) for i, e in zip(which, ends, strict=True)])
     windows = np.lib.stride_tricks.sliding_window_view(values, m, axis=1)  # (B, L, m)
-    floor = np.broadcast_to(series.floors[which][:, None], windows.shape[:2])
-    level, scale = levels(windows, shape.scaler, floor, shape.positive)
+    floor, mean = (np.broadcast_to(one[which][:, None], windows.shape[:2]) for one in (series.floors, series.means))
+    level, scale = levels(windows, shape.scaler, floor, mean, shape.positive)
     with np.errstate(invalid="ignore"):
         read = (windows - level[..., None]) / scale[..., None]
     missing = np.isnan(read)
