@@ -416,6 +416,11 @@ def test_clones_and_settings_as_scikit_learns():
         twin.predict()
     assert "cell='gru'" in repr(twin)
     assert twin.set_params(h=2).fit(waves()).predict().shape == (3, 2)
+    twin.set_params(learning_rate=0.01, epochs=1).partial_fit(waves())
+    twin.set_params(hidden_size=9)
+    for call in (twin.predict, lambda: twin.partial_fit(waves())):
+        with pytest.raises(ValueError, match="hidden_size: got 9, expected 8 as in training: fit anew"):
+            call()
 
 
 def test_threads_share_a_fitted_forecaster():

@@ -18,7 +18,7 @@ from ._grid import Grid, as_times
 from ._learning import Learnt, learn
 from ._predicting import Ahead, ahead
 from ._series import Columns, Encoders, Panel, Reader, is_frame, panel_of_arrays
-from ._settings import BY_NAME, NAME, POSITIONAL, SETTINGS, Settings, settings_of
+from ._settings import BY_NAME, FIXED, NAME, POSITIONAL, SETTINGS, Settings, settings_of
 from ._training import Plan, prepared, shape_of
 from ._transform import Transform, undone
 
@@ -144,6 +144,8 @@ class GlobalForecaster(BaseEstimator):
         self.model_, self.history_ = nn.ModuleList(learnt.networks), learnt.histories
         self.errors_, self._plan = learnt.errors, learnt.plan._asdict()
         self._axis = grid.state()
+        given = settings_of(self).given
+        self._fixed = {name: given[name] for name in FIXED}
         self._encoders = None if encoders is None else [one.plan for one in encoders]
         self._panel = panel.packed()
         return self
@@ -151,6 +153,9 @@ class GlobalForecaster(BaseEstimator):
     def _known(self) -> tuple[Settings, Reader]:
         """The settings, and how the series fitted to were read."""
         plans, settings = self._encoders, settings_of(self)
+        for name, value in self._fixed.items():
+            if settings.given[name] != value:
+                raise ValueError(f"{name}: got {settings.given[name]!r}, expected {value!r} as in training: fit anew")
         encoders = None if plans is None else Encoders(*(Encoder(one) for one in plans))
         return settings, Reader(settings.columns, settings.given["freq"], Grid.of_state(self._axis), encoders)
 

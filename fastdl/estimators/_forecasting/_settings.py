@@ -184,6 +184,9 @@ BY_NAME = {
     "verbose": Setting(False, _flag, "bool", "Whether to show progress on stderr."),
 }  # fmt: skip
 SETTINGS = {**POSITIONAL, **BY_NAME}
+_FREE = ("epochs", "batch_size", "learning_rate", "weight_decay", "val_size", "early_stopping", "refit", "callbacks",
+         "random_state", "verbose")  # fmt: skip
+FIXED = tuple(name for name in SETTINGS if name not in _FREE)  # by which a network is made, and its data
 
 
 class Settings(NamedTuple):
