@@ -58,6 +58,13 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], Back]] = {
         lambda x, y: np.einsum("ij,jk->ik", x, y),
         lambda d, x, y, z: (np.einsum("ik,jk->ij", d, y), np.einsum("ik,ij->jk", d, x)),
     ),
+    "fd.tanh": (lambda x, y: fd.tanh(x), lambda d, x, y, z: fd.tanh_backward(d, z)),
+    "fd.gelu": (lambda x, y: fd.gelu(x), lambda d, x, y, z: fd.gelu_backward(d, x)),
+    "fd.linear_forward": (
+        lambda x, y: fd.linear_forward(x, y, None),
+        lambda d, x, y, z: fd.linear_backward(d, x, y),
+    ),
+    "fd.mse_loss": (lambda x, y: fd.mse_loss(x, Y)[0], lambda d, x, y, z: d * y),
 }
 
 

@@ -208,7 +208,7 @@ def mirrored(function: _F) -> _F:
 
     @functools.wraps(function)
     def choose(*args: Any, **kwargs: Any) -> Any:
-        if _tracing.running and _tracing.current() is not None and _tracing.call is not None:
+        if _tracing.running and _tracing.here.trace is not None and _tracing.call is not None:
             return _tracing.call(choose, args, kwargs)
         if _reference.get():
             return on_reference(args, kwargs)

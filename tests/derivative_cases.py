@@ -134,7 +134,23 @@ CALLS = {
     np.triu: [lambda x: np.triu(x, -1)],
     np.repeat: [lambda x: x.repeat(2), lambda x: np.repeat(x, 3, 1), lambda x: np.repeat(x, [1, 2, 0], axis=1)],
     np.tile: [lambda x: np.tile(x, 2), lambda x: np.tile(x, (2, 1, 3)), lambda x: np.tile(x, (2, 1, 1, 1))],
-    np.pad: [lambda x: np.pad(x, 1), lambda x: np.pad(x, ((0, 1), (2, 0), (0, 0)), constant_values=3.0)],
+    np.pad: [
+        lambda x: np.pad(x, 1),
+        lambda x: np.pad(x, ((0, 1), (2, 0), (0, 0)), constant_values=3.0),
+        lambda x: np.pad(x, ((0, 0), (2, 1), (1, 3)), "reflect"),
+        lambda x: np.pad(x, {-1: (5, 0)}, mode="wrap"),
+        lambda x: np.pad(x, 2, "edge") * np.pad(x, 2, "symmetric"),
+    ],
+    np.select: [
+        lambda x: np.select([x > 1, x > 0], [x * x, 2 * x], 0.5),
+        lambda x: np.select([x > 0], [2 * x], x),
+        lambda x: np.select([x[:, :1] > 0, x > 1], [x, x[0]], x.mean()),
+    ],
+    np.cumprod: [
+        lambda x: np.cumprod(x),
+        lambda x: x.cumprod(1),
+        lambda x: np.cumprod(np.where(x > 1, 0.0, x), axis=-1),
+    ],
     np.take: [lambda x: x.take([5, 5, 0]), lambda x: np.take(x, [[1, 1], [0, 2]], axis=1), lambda x: np.take(x, 1, 2)],
     np.take_along_axis: [lambda x: np.take_along_axis(x, np.array([[[0, 3, 3]]]).repeat(2, 0).repeat(3, 1), -1)],
     np.diagonal: [lambda x: x.diagonal(), lambda x: np.diagonal(x, 1, 1, 2), lambda x: np.diagonal(x, -1, 2, 1)],
@@ -218,6 +234,7 @@ CALLS = {
 MATRICES = {
     np.linalg.inv: [lambda a: np.linalg.inv(a), lambda a: np.linalg.inv(np.stack([a, 2 * a]))],
     np.linalg.det: [lambda a: np.linalg.det(a), lambda a: np.linalg.det(np.stack([a, 2 * a]))],
+    np.linalg.slogdet: [lambda a: np.linalg.slogdet(a)[1], lambda a: np.linalg.slogdet(np.stack([a, -a])).logabsdet],
     np.linalg.solve: [
         lambda a: np.linalg.solve(a, np.ones((3, 2))),
         lambda a: np.linalg.solve(a, a[0]),
@@ -231,6 +248,7 @@ METHODS = {
     (np.maximum, "reduce"): [lambda x: np.maximum.reduce(x, axis=1, keepdims=True)],
     (np.minimum, "reduce"): [lambda x: np.minimum.reduce(x)],
     (np.add, "accumulate"): [lambda x: np.add.accumulate(x, 1)],
+    (np.multiply, "accumulate"): [lambda x: np.multiply.accumulate(x, 1), lambda x: np.multiply.accumulate(x)],
 } | {
     (function, "outer"): [lambda x, function=function: function.outer(x[0], x[1, 0])]
     for function in (np.multiply, np.add, np.subtract, np.true_divide, np.maximum, np.minimum)

@@ -1,6 +1,7 @@
 """Derived modules in a user's day: what is refused, copies, threads, fit, checks of gradients."""
 
 import copy
+import gc
 import math
 import pickle
 import threading
@@ -301,3 +302,61 @@ def test_value_and_grad_adds_to_what_it_reads():
 def test_value_and_grad_refuses(function, error, message):
     with pytest.raises(error, match=message):
         fd.nn.value_and_grad(function)(X)
+
+
+# ---- what is left behind ------------------------------------------------------------------------------------------
+def with_functions(m, x):
+    y = fd.linear_forward(fd.layer_norm_forward(fd.tanh(m.lstm(x)))[0], m.w.weight.data, m.w.bias.data)
+    parts = np.concatenate([y, np.where(y > 0, y, 0.0)], -1)
+    loss, _ = fd.mse_loss(np.einsum("tbi->tb", parts), np.zeros(parts.shape[:2]))
+    return fd.dropout_forward(parts[..., 0], 0.5, seed=1) * loss
+
+
+def with_states(m, x):
+    h, state = m.lstm(x, return_state=True)
+    h, _ = m.lstm(h * 2, state, return_state=True)
+    return m.w(h)
+
+
+def with_attention(m, x):
+    h = m.lstm(x)
+    return m.attention(h[-1:], h)
+
+
+def with_weights(m, x):
+    h = m.lstm(x)
+    context, weights = m.attention(h[-1:], h, return_weights=True)
+    fd.nn.detach(weights)
+    return context
+
+
+def with_a_call_that_is_dropped(m, x):
+    m.w(m.lstm(x))
+    return m.lstm(x)
+
+
+@pytest.mark.parametrize(
+    "forward", [with_functions, with_states, with_attention, with_weights, with_a_call_that_is_dropped]
+)
+def test_a_step_leaves_nothing_to_the_collector(forward):
+    """Its arrays go with the last reference: a cycle would keep them all until the collector comes by."""
+
+    class Model(fd.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.w = fd.nn.LSTM(4, 4, rng=0, dtype=F64), linear(4, 2)
+            self.attention = fd.nn.DotAttention()
+
+        def forward(self, x):
+            return forward(self, x)
+
+    model, x = Model(), np.ones((5, 2, 4))
+    model.backward(np.ones_like(model(x)))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            model.backward(np.ones_like(model(x)))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -226,15 +226,19 @@ def _record(trace: Trace, module: Node, call: Callable[..., Any], args: tuple[An
 
     left = [(tape, tape[-1]) for tape, length in zip(tapes, lengths, strict=True) if len(tape) > length]
 
+    # What undo holds, the trace holds: neither the trace itself nor a stand-in, which would keep all of it until the
+    # collector comes by.
+    link, name = module._link(args, kwargs, result, backward), trace.name
+    through = link.undo
+
     def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
         if any(tape and tape[-1] is not top for tape, top in left):
             raise RuntimeError(
-                f"{type(module).__name__}.backward: the layer has run again since {trace.name} called it: go back "
+                f"{type(module).__name__}.backward: the layer has run again since {name} called it: go back "
                 "through its forwards in reverse, or call it in evaluation mode"
             )
-        return link.undo(gradients, wanted)
+        return through(gradients, wanted)
 
-    link = module._link(args, kwargs, result, backward)
     parents = [_number(one) for one in link.inputs]
     trains = any(at is not None and trace.facts[at][2] for at in parents)
     trains = trains or any(one._parameters for one in module.modules())

@@ -152,6 +152,7 @@ def link_recurrent(states: int, args: Any, kwargs: Any, result: Any, backward: C
     given, asked = _recurrent(*args, **kwargs)
     initial = _states(given, states)
     parts = list(result) if isinstance(result, tuple) and any(asked) else [result]
+    given_state = bool(initial)  # undo holds no stand-in, which would hold the trace that holds it
     final = _states(parts[1], states) if asked[0] else []
     cells = parts[-1:] if asked[1] else []
 
@@ -164,8 +165,8 @@ def link_recurrent(states: int, args: Any, kwargs: Any, result: Any, backward: C
                       for one, shape in zip(dstates, shapes, strict=True)]  # fmt: skip
             dstate = dstate[0] if states == 1 else tuple(dstate)
         dcell = np.ascontiguousarray(dcells[0]) if cells and dcells[0] is not None else None
-        found = backward(dy, dstate, dcell, return_state=bool(initial), input_gradient=wanted[0])
-        if not initial:
+        found = backward(dy, dstate, dcell, return_state=given_state, input_gradient=wanted[0])
+        if not given_state:
             return [found]
         return [found[0], *([found[1]] if states == 1 else found[1])]
 
@@ -197,9 +198,10 @@ def link_without_weights(
 ) -> Link:  # fmt: skip
     """Of attention: the context alone has a gradient, its weights, where they are asked for, have none."""
     context = result[0] if isinstance(result, tuple) else result
-    plain_link = link(module, args, kwargs, context, backward)
+    whole = link(module, args, kwargs, context, backward)
     if context is result:
-        return plain_link
+        return whole
+    through = whole.undo
 
     def undo(gradients: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
         if gradients[1] is not None:
@@ -207,6 +209,6 @@ def link_without_weights(
                 f"{type(module).__name__}: the context alone has a gradient, its weights are for reading: "
                 "fd.nn.detach(weights) says so"
             )
-        return plain_link.undo(gradients[:1], wanted)
+        return through(gradients[:1], wanted)
 
-    return Link(plain_link.inputs, [*plain_link.outputs, result[1]], undo)
+    return Link(whole.inputs, [*whole.outputs, result[1]], undo)

@@ -69,7 +69,7 @@ class Trace:
                     read.update(one for one in (at, *[parent for _, parent in parents]) if one in numbers)
                 numbers.discard(at)
             else:
-                if operation.__class__ is Call:
+                if isinstance(operation, Reader):
                     read |= numbers.intersection(operation.parents)
                 numbers.difference_update(operation.results)
         return read
@@ -79,7 +79,7 @@ class Trace:
         if not self.carried:
             return
         for operation in self.operations:
-            if operation.__class__ is Call:
+            if isinstance(operation, Reader):
                 continue
             for at in [at for _, at in operation[2]] if operation.__class__ is tuple else operation.parents:
                 if at in self.carried:
@@ -98,7 +98,7 @@ class Trace:
         walk = Walk(self, input_gradient or thawed)
         for at, dy in seeds:
             walk.add(at, dy)
-        gradients, needed, add = walk.gradients, walk.needed, walk.add
+        gradients, needed, add, facts = walk.gradients, walk.needed, walk.add, self.facts
         for operation in reversed(self.operations):
             if operation.__class__ is not tuple:
                 operation.back(walk)
@@ -110,7 +110,18 @@ class Trace:
             gradients[at] = None
             for place, parent in parents:
                 if needed[parent]:
-                    add(parent, rows[place](dy, result, *given, **options))
+                    found = rows[place](dy, result, *given, **options)
+                    shape, dtype, _ = facts[parent]
+                    # What add does with most gradients, here for speed.
+                    if (
+                        gradients[parent] is None
+                        and found.__class__ is np.ndarray
+                        and found.shape == shape
+                        and found.dtype is dtype
+                    ):
+                        gradients[parent] = found
+                    else:
+                        add(parent, found)
         for parameter, at in self._parameters.values():
             gradient = walk.gradients[at]
             if gradient is not None and not parameter.frozen:
@@ -183,14 +194,22 @@ def unbroadcast(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 Undo = Callable[[Sequence[Any], Sequence[bool]], Sequence[Any]]
 
 
-class Call:
-    """A call on the record that has several results, or a backward of its own: a layer's, or a function's with a tape.
+class Reader:
+    """An operation whose backward may read whatever it was given, as it was handed in: a layer's, or a function's."""
+
+    __slots__ = ("parents", "results")
+    parents: Sequence[Any]  # their numbers; None for what has none
+    results: Sequence[int | None]
+
+
+class Call(Reader):
+    """A call of a layer on the record.
 
     `undo` takes the gradients of the results, None where there is none, and says which arguments' are wanted. Where
     no result has one it is not called: `drop` takes back what the call has left.
     """
 
-    __slots__ = ("drop", "parents", "results", "undo")
+    __slots__ = ("drop", "undo")
 
     def __init__(
         self, parents: Sequence[int | None], results: Sequence[int | None], undo: Undo,

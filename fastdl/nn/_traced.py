@@ -139,6 +139,11 @@ def unknown(name: str) -> TypeError:
     )
 
 
+def undispatched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy without the question whether its arguments want to answer themselves, where it has such."""
+    return getattr(function, "_implementation", function)
+
+
 def title(function: Callable[..., Any]) -> str:
     """A function as users write it."""
     module = getattr(function, "__module__", None) or ("numpy" if isinstance(function, np.ufunc) else "")
@@ -251,12 +256,14 @@ class Function:
     are the arguments', of which `most` may be given in their places; `linear` says that no derivative reads them or y.
     """
 
-    __slots__ = ("function", "linear", "most", "names", "rows")
+    __slots__ = ("direct", "function", "linear", "most", "names", "rows")
 
     def __init__(
-        self, function: Callable[..., Any], rows: Any, names: Sequence[str], most: int, linear: bool = False
-    ) -> None:
+        self, function: Callable[..., Any], rows: Any, names: Sequence[str], most: int, linear: bool = False,
+        direct: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
         self.function, self.rows, self.names, self.most, self.linear = function, rows, names, most, linear
+        self.direct = direct or undispatched(function)  # the same of arrays and numbers alone
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         if options or len(args) > self.most:
@@ -265,7 +272,7 @@ class Function:
 
     def record(self, args: Sequence[Any], options: Any = _NONE) -> Any:
         """The call, once its arguments are known to be such as the derivatives know."""
-        trace, constants = None, False
+        trace, constants, needs = None, False, False
         values: list[Any] = []
         parents, rows = [], self.rows
         for place, one in enumerate(args):
@@ -275,8 +282,12 @@ class Function:
                     trace = one._trace
                     if here.trace is not trace:
                         check_here(trace)
+                if place >= len(rows) or rows[place] is None:
+                    raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
+                at = one._at
+                needs = needs or trace.facts[at][2]
                 values.append(one._value)
-                parents.append((place, one._at))
+                parents.append((place, at))
             else:
                 values.append(one)
                 if kind is not float and kind is not int:
@@ -285,15 +296,12 @@ class Function:
             return self.function(*values, **options)
         if constants:
             self._check_constants(values)
-        y = self.function(*values, **options)
+            y = self.function(*values, **options)
+        else:
+            y = self.direct(*values, **options)
         if y.__class__ is not np.ndarray or y.dtype.kind != "f":
             check_result(self.function, y)
         facts = trace.facts
-        needs = False
-        for place, at in parents:
-            needs = needs or facts[at][2]
-            if place >= len(rows) or rows[place] is None:
-                raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
         at = len(facts)
         facts.append((y.shape, y.dtype, needs))
         if self.linear:

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from .._traced import MANY, Function
+from .._traced import MANY, TABLE, Function, Traced, strange, undispatched
 from ._table import composed, row
 
 
@@ -89,11 +89,16 @@ composed(np.tensordot, _tensordot)
 # ---- Einstein's sums ----------------------------------------------------------------------------------------
 
 
-def _einsum(subscripts, *operands, optimize=False):
+_sum_of = undispatched(np.einsum)
+
+
+def _einsum(subscripts, *operands, optimize=False, **others):
+    if others:
+        raise strange(np.einsum, next(iter(others)))
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum: expected the subscripts as a string before traced arrays")
-    optimize = optimize if isinstance(optimize, (str, bool)) else tuple(optimize)
-    ndims = tuple([one.ndim if hasattr(one, "ndim") else np.ndim(one) for one in operands])
+    optimize = optimize if isinstance(optimize, (bool, str)) else tuple(optimize)
+    ndims = tuple([one._value.ndim if one.__class__ is Traced else np.ndim(one) for one in operands])
     return _einsum_row(subscripts, ndims, optimize).record(operands)
 
 
@@ -103,7 +108,13 @@ def _einsum_row(subscripts, ndims, optimize):
     inputs, output = _explicit(subscripts, ndims)
     path = optimize if isinstance(optimize, (str, bool)) else list(optimize)
     rules = [_einsum_rule(place, inputs, output, optimize) for place in range(len(ndims))]
-    return Function(lambda *operands: np.einsum(subscripts, *operands, optimize=path), rules, (), MANY)
+    direct = functools.partial(_sum_of, subscripts, optimize=path)
+
+    @functools.wraps(np.einsum)
+    def function(*operands):
+        return np.einsum(subscripts, *operands, optimize=path)
+
+    return Function(function, rules, (), MANY, direct=direct)
 
 
 def _explicit(subscripts, ndims):
@@ -134,7 +145,7 @@ def _einsum_rule(place, inputs, output, optimize):
     optimize = optimize if isinstance(optimize, (str, bool)) else True  # a path is that of the forward alone
 
     def rule(dy, y, *operands):
-        gradient = np.einsum(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
+        gradient = _sum_of(expression, dy, *operands[:place], *operands[place + 1 :], optimize=optimize)
         return gradient if summed == own else _spelled(gradient, np.shape(operands[place]), own, labels, summed)
 
     return rule
@@ -154,7 +165,7 @@ def _spelled(gradient, shape, own, labels, summed):
     return total
 
 
-composed(np.einsum, _einsum)
+TABLE[np.einsum] = _einsum  # which refuses what it does not take, at less cost than `composed` would
 
 # ---- of matrices --------------------------------------------------------------------------------------------
 
@@ -165,6 +176,24 @@ def _t(a):
 
 row(np.linalg.inv, lambda dy, y, a: -_t(y) @ dy @ _t(y))
 row(np.linalg.det, lambda dy, y, a: (dy * y)[..., None, None] * _t(np.linalg.inv(a)))
+
+
+def _log_determinant(a):
+    return np.linalg.slogdet(a)[1]
+
+
+_LOG_DETERMINANT = Function(
+    _log_determinant, (lambda dy, y, a: dy[..., None, None] * _t(np.linalg.inv(a)),), ("a",), 1
+)  # fmt: skip
+
+
+def _slogdet(a):
+    """The sign is constant."""
+    found = np.linalg.slogdet(a._value)
+    return type(found)(found[0], _LOG_DETERMINANT(a))
+
+
+composed(np.linalg.slogdet, _slogdet)
 
 
 def _solved(dy, y, a, b):

@@ -102,6 +102,21 @@ def _cumsum(dy, y, a, axis=None):
 row(np.cumsum, _cumsum)
 
 
+def _cumprod(dy, y, a, axis=None):
+    """p_i s_i, with p_i = a_0 .. a_(i-1) and s_i = dy_i + a_(i+1) s_(i+1): right where there are zeros, too."""
+    if axis is None:
+        return _cumprod(np.reshape(dy, -1), y, a.reshape(-1), 0).reshape(a.shape)
+    a, before = np.moveaxis(a, axis, 0), np.moveaxis(y, axis, 0)
+    total = np.array(np.moveaxis(dy, axis, 0))
+    for step in range(len(a) - 2, -1, -1):
+        total[step] += a[step + 1] * total[step + 1]
+    total[1:] *= before[:-1]
+    return np.moveaxis(total, 0, axis)
+
+
+row(np.cumprod, _cumprod)
+
+
 def _average(a, axis=None, weights=None, *, keepdims=False):
     """The mean, or the mean under weights; what NumPy refuses it refuses."""
     return _AVERAGE(a, axis, weights, keepdims=keepdims)
@@ -161,16 +176,20 @@ composed(np.unique, _unique)
 
 
 # ---- what the ufuncs' own methods do ------------------------------------------------------------------------
-def _accumulated(a, axis=0, **options):
-    if np.ndim(a) == 0:
-        raise TypeError("np.add.accumulate: got a number, expected an array")
-    return TABLE[np.cumsum](a, axis=axis, **options)
+def _accumulated(ufunc, whole):
+    def accumulated(a, axis=0, **options):
+        if np.ndim(a) == 0:
+            raise TypeError(f"np.{ufunc.__name__}.accumulate: got a number, expected an array")
+        return TABLE[whole](a, axis=axis, **options)
+
+    return accumulated
 
 
 _REDUCED = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
 for _ufunc, _whole in _REDUCED.items():
     TABLE[_ufunc, "reduce"] = lambda a, axis=0, _whole=_whole, **options: TABLE[_whole](a, axis=axis, **options)
-TABLE[np.add, "accumulate"] = _accumulated
+for _ufunc, _whole in {np.add: np.cumsum, np.multiply: np.cumprod}.items():
+    TABLE[_ufunc, "accumulate"] = _accumulated(_ufunc, _whole)
 for _ufunc in (np.multiply, np.add, np.subtract, np.true_divide, np.maximum, np.minimum):
     TABLE[_ufunc, "outer"] = lambda a, b, _ufunc=_ufunc: _ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
 

@@ -6,7 +6,19 @@ import math
 import numpy as np
 
 from ... import _tracing
-from .._traced import TABLE, Function, Traced, check_here, check_result, kept, plain, traced_in, unknown
+from .._traced import (
+    TABLE,
+    Function,
+    Traced,
+    check_here,
+    check_result,
+    kept,
+    plain,
+    strange,
+    traced_in,
+    undispatched,
+    unknown,
+)
 from ._table import composed, constant, row
 
 
@@ -110,12 +122,18 @@ def _tile(dy, y, A, reps):
 row(np.tile, _tile)
 
 
-def _pad(dy, y, array, pad_width, mode="constant", constant_values=0):
-    if mode != "constant":
-        raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected 'constant'")
+_MIRRORS = ("edge", "reflect", "symmetric", "wrap")  # what pads with elements of the array
+
+
+def _pairs(pad_width, ndim):
+    """How many before and after, by axis."""
     if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(axis, pad_width.get(axis - array.ndim, (0, 0))) for axis in range(array.ndim)]
-    pairs = np.broadcast_to(pad_width, (array.ndim, 2))
+        pad_width = [pad_width.get(axis, pad_width.get(axis - ndim, (0, 0))) for axis in range(ndim)]
+    return np.broadcast_to(pad_width, (ndim, 2))
+
+
+def _pad(dy, y, array, pad_width, mode="constant", constant_values=0):
+    pairs = _pairs(pad_width, array.ndim)
     return dy[tuple(slice(before, before + size) for (before, _), size in zip(pairs, array.shape, strict=True))]
 
 
@@ -124,9 +142,16 @@ _PAD = TABLE[np.pad]
 
 
 def _padded(array, pad_width, mode="constant", *, constant_values=0):
-    if mode != "constant":
-        raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected 'constant'")
-    return _PAD(array, pad_width, mode, constant_values=constant_values)
+    if mode == "constant":
+        return _PAD(array, pad_width, mode, constant_values=constant_values)
+    if mode not in _MIRRORS:
+        known = ", ".join(map(repr, ("constant", *_MIRRORS)))
+        raise TypeError(f"np.pad: got mode {mode!r} of a traced array, expected one of {known}")
+    np.pad(plain(array), pad_width, mode)  # says what it does not pad
+    for axis, pair in enumerate(_pairs(pad_width, np.ndim(array))):
+        if any(pair):  # by the places that it takes the elements from
+            array = np.take(array, np.pad(np.arange(array.shape[axis]), tuple(pair), mode), axis)
+    return array
 
 
 composed(np.pad, _padded)
@@ -224,6 +249,18 @@ def _where(condition, *given):
 TABLE[np.where] = _where  # of which NumPy takes no argument by name
 
 
+def _select(condlist, choicelist, default=0):
+    """np.where from the last condition to the first; NumPy says what it does not take, and of which type all is."""
+    found = np.select(plain(condlist), plain(choicelist), plain(default))
+    chosen = np.broadcast_to(default, found.shape)
+    for condition, one in zip(reversed(list(condlist)), reversed(list(choicelist)), strict=True):
+        chosen = np.where(condition, one, chosen)
+    return chosen if chosen.dtype == found.dtype else chosen.astype(found.dtype)
+
+
+composed(np.select, _select)
+
+
 # ---- several arrays into one, one into several --------------------------------------------------------------
 class _Joined:
     """Arrays one after the other, or side by side, on the record: each gets back its part of dy."""
@@ -256,12 +293,14 @@ class _Joined:
                 walk.add(parent, part if axis is not None else part.reshape(walk.shape(parent)))
 
 
-def _joined(function, arrays, axis):
+def _joined(function, arrays, axis, more, others):
     """np.concatenate or np.stack, recorded."""
-    trace = _tracing.current()
+    if more or others:
+        raise strange(function, next(iter(others), 2))
+    trace = _tracing.here.trace
     arrays = arrays if arrays.__class__ is list else list(arrays)
     values, parts = [], []
-    needs = False
+    needs = constants = False
     for place, one in enumerate(arrays):
         if one.__class__ is Traced:
             if one._trace is not trace:
@@ -271,7 +310,8 @@ def _joined(function, arrays, axis):
             needs = needs or trace.facts[one._at][2]
         else:
             values.append(one)
-    y = function(values, axis)
+            constants = True
+    y = (function if constants else undispatched(function))(values, axis)
     ends = None
     if function is np.concatenate:
         shapes = [one.shape if one.__class__ is np.ndarray else np.shape(one) for one in values]
@@ -283,16 +323,9 @@ def _joined(function, arrays, axis):
     return Traced(trace, at, y)
 
 
-def _concatenate(arrays, axis=0):
-    return _joined(np.concatenate, arrays, axis)
-
-
-def _stack(arrays, axis=0):
-    return _joined(np.stack, arrays, axis)
-
-
-composed(np.concatenate, _concatenate)
-composed(np.stack, _stack)
+# Refusing what it does not take costs these, which are called at every step, less than `composed` would.
+TABLE[np.concatenate] = lambda arrays, axis=0, *more, **others: _joined(np.concatenate, arrays, axis, more, others)
+TABLE[np.stack] = lambda arrays, axis=0, *more, **others: _joined(np.stack, arrays, axis, more, others)
 composed(np.vstack, lambda tup: np.concatenate([np.atleast_2d(one) for one in tup]))
 
 
@@ -418,7 +451,7 @@ def _astype(self, dtype, *others, copy=True, **options):
 
 
 for _name in (
-    "sum", "mean", "var", "std", "prod", "max", "min", "cumsum", "squeeze", "swapaxes", "repeat", "take",
+    "sum", "mean", "var", "std", "prod", "max", "min", "cumsum", "cumprod", "squeeze", "swapaxes", "repeat", "take",
     "diagonal", "trace", "argmax", "argmin", "argsort", "any", "all", "nonzero", "round", "copy", "ravel",
 ):  # fmt: skip
     setattr(Traced, _name, _method(getattr(np, _name)))
