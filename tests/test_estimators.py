@@ -354,7 +354,37 @@ def test_a_warm_start_goes_on():
     assert same(quick().fit(X, Y), quick().fit(X, Y).fit(X, Y))
 
 
+def test_settings_that_change_between_two_trainings():
+    model = quick(solver="lbfgs", warm_start=True).fit(X, Y)
+    assert not hasattr(model, "loss_curve_")
+    model.set_params(solver="adam").fit(X, Y)
+    model.set_params(early_stopping=True, max_iter=3).fit(X, Y)
+    assert (len(model.loss_curve_), len(model.validation_scores_), model.best_loss_) == (15, 3, None)
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert (len(model.loss_curve_), model.validation_scores_) == (18, None)
+    assert model.best_loss_ == min(model.loss_curve_[-3:])
+    model.set_params(solver="lbfgs").fit(X, Y)
+    assert not hasattr(model, "loss_curve_")
+    for name, value in (("hidden_layer_sizes", 3), ("dropout", 0.1), ("activation", "tanh"), ("dtype", "float32")):
+        with pytest.raises(
+            ValueError, match=f"{name}: got .*, expected .*, since the training goes on with the network"
+        ):
+            clone(quick(warm_start=True)).fit(X, Y).set_params(**{name: value}).fit(X, Y)
+    model.set_params(warm_start=False, hidden_layer_sizes=3).fit(X, Y)
+
+
+def test_a_loss_that_gives_a_number_alone():
+    def loss(outputs, targets):
+        return ((outputs - targets) ** 2).mean() / 2
+
+    for solver in ("adam", "lbfgs"):
+        ours, own = (quick(MLPRegressor, loss=one, solver=solver, max_iter=5) for one in ("squared_error", loss))
+        np.testing.assert_allclose(ours.fit(X, NUMBERS).predict(X), own.fit(X, NUMBERS).predict(X), rtol=1e-6)
+
+
 BAD = [
+    ({"solver_options": {"lr": 0.1}}, r"solver_options\['lr'\]: got 0.1, expected it as learning_rate_init"),
+    ({"solver_options": {"beta": 0.1}}, r"solver_options\['beta'\]: got beta, expected settings of Adam"),
     ({"hidden_layer_sizes": (5, 0)}, r"hidden_layer_sizes\[1\]: got 0, expected at least 1"),
     ({"hidden_layer_sizes": 2.5}, r"hidden_layer_sizes: got 2.5, expected an int"),
     ({"activation": "swish"}, r"activation: got 'swish', expected one of 'identity', 'logistic'"),

@@ -126,11 +126,13 @@ def test_what_was_not_seen():
     for bad in (frame.assign(age=np.inf), frame.assign(age=1j)):
         with pytest.raises(ValueError, match="the column 'age' holds"):
             TableEncoder().fit(bad)
-    with pytest.raises(ValueError, match=r"no column that tells anything: 'id' differs in every row; 'unit' has one"):
+    with pytest.raises(
+        ValueError, match=r"no column that tells anything \(n_samples=400\): 'id' differs in every row; 'unit' has one"
+    ):
         TableEncoder().fit(frame[["id", "unit"]])
     with pytest.raises(ValueError, match="got the column 'a' twice"):
         TableEncoder().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
-    with pytest.raises(ValueError, match="got 0 rows of 1 columns"):
+    with pytest.raises(ValueError, match=r"got 0 sample\(s\)"):
         TableEncoder().fit(pd.DataFrame({"a": []}))
     with pytest.raises(ValueError, match="categories: got 'one', expected one of 'auto'"):
         TableEncoder("one").fit(frame)

@@ -13,21 +13,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nn
-from .._validate import real_values
+from .._validate import real_values, shown
 from ..nn._modes import evaluating
 from ._saved import as_module
-from ._settings import Setting, checked, constructor, described
+from ._settings import CLASS_WEIGHT, TRAINING, Setting, checked, constructor, described, takes_steps
+from ._targets import LOSS, QUANTILE
 from ._training import Data, descend, minimize
 
+_CHANGING = (TRAINING.keys() | CLASS_WEIGHT.keys() | LOSS.keys() | QUANTILE.keys()) - {"dtype"}  # in a warm start
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-
-
-def _steps(estimator: Any) -> bool:
-    if estimator.solver == "lbfgs":
-        raise AttributeError(f"partial_fit: got solver={estimator.solver!r}, which takes all data at once")
-    return True
 
 
 class NetworkEstimator(BaseEstimator):
@@ -102,7 +98,7 @@ class NetworkEstimator(BaseEstimator):
         """
         return self._fit(X, y, sample_weight, incremental=False)
 
-    @available_if(_steps)
+    @available_if(takes_steps)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch on some examples, from where the estimator stands.
 
@@ -145,9 +141,18 @@ class NetworkEstimator(BaseEstimator):
 
     def _train(self, data: Data, settings: dict[str, Any], fresh: bool, incremental: bool) -> None:
         random_state = check_random_state(self.random_state)
+        shape = {name: settings[name] for name in self._settings if name not in _CHANGING}
         if fresh:
             self.model_ = self._network(data.inputs, random_state)
-            self._begin(settings)
+            self._optimizer: Any = None
+            self._shape, self.n_iter_, self.t_ = shape, 0, 0
+        for name, value in shape.items():
+            if value != self._shape[name]:
+                raise ValueError(
+                    f"{name}: got {shown(value)}, expected {shown(self._shape[name])}, since the training goes on with "
+                    "the network that there is"
+                )
+        self._begin(settings, fresh)
         held = None
         if settings["solver"] == "lbfgs":
             minimize(self, data, settings)
@@ -159,17 +164,20 @@ class NetworkEstimator(BaseEstimator):
         if not np.isfinite(self.model_.parameters().data).all():
             raise ValueError(_NOT_FINITE)
 
-    def _begin(self, settings: dict[str, Any]) -> None:
-        """What is known of a network that has not been trained."""
-        self._optimizer: Any = None
-        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+    def _begin(self, settings: dict[str, Any], fresh: bool) -> None:
+        """Curves to go on with: those of a training before, unless it had others."""
+        early, curves = settings["early_stopping"], self.__dict__
+        if fresh or settings["solver"] == "lbfgs":
+            for name in ("loss_curve_", "validation_scores_", "best_validation_score_", "best_loss_", "history_"):
+                curves.pop(name, None)
         if settings["solver"] == "lbfgs":
             return
-        early = settings["early_stopping"]
-        self.loss_curve_: list[float] = []
-        self.validation_scores_: list[float] | None = [] if early else None
-        self.best_validation_score_: float | None = -np.inf if early else None
-        self.best_loss_: float | None = None if early else np.inf
+        if "loss_curve_" not in curves or early != (self.validation_scores_ is not None):
+            self._no_improvement_count = 0
+            self.validation_scores_: list[float] | None = [] if early else None
+            self.best_validation_score_: float | None = -np.inf if early else None
+            self.best_loss_: float | None = None if early else np.inf
+        self.loss_curve_: list[float] = curves.get("loss_curve_", [])
 
     def _weights(self, sample_weight: Any, labels: np.ndarray, incremental: bool) -> np.ndarray | None:
         """How much each example counts, by itself and by its class."""

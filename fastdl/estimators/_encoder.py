@@ -1,7 +1,7 @@
 """Tables of all kinds of columns as numbers: what each column is, is found in the data."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,22 +21,35 @@ def as_frame(name: str, X: Any) -> Any:
         import pandas as pd
     except ImportError:
         raise ImportError(_PANDAS) from None
-    if hasattr(X, "to_dict") and not isinstance(X, pd.DataFrame):  # polars
+    if hasattr(X, "toarray"):
+        raise TypeError(f"{name}: got a sparse matrix, expected a frame or an array")
+    if hasattr(X, "to_dict") and not hasattr(X, "index"):  # polars
         X = X.to_dict(as_series=False)
-    if not isinstance(X, pd.DataFrame):
-        if hasattr(X, "toarray"):
-            raise TypeError(f"{name}: got a sparse matrix, expected a frame or an array")
-        try:
-            X = pd.DataFrame(X)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}: got {type(X).__name__} that is no table: {error}") from None
-    if X.shape[1] == 0 or not len(X):
-        raise ValueError(f"{name}: got {len(X)} rows of {X.shape[1]} columns, expected at least one of each")
+    if not isinstance(X, (pd.DataFrame, Mapping)):
+        X = _matrix(name, X)
+    X = pd.DataFrame(X)
+    if X.shape[1] == 0:
+        raise ValueError(f"{name}: got 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if not len(X):
+        raise ValueError(f"{name}: got 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     names = [str(one) for one in X.columns]
     twice = sorted({one for one in names if names.count(one) > 1})
     if twice:
         raise ValueError(f"{name}: got the column {shown(twice[0])} twice, expected each once")
     return X.set_axis(names, axis=1)
+
+
+def _matrix(name: str, X: Any) -> np.ndarray:
+    """A table without names for its columns."""
+    try:
+        found = np.asarray(X)
+        if found.dtype.kind in "US":  # of a list of rows, each with numbers and texts
+            found = np.asarray(X, object)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: got {type(X).__name__} that is no table: {error}") from None
+    if found.ndim != 2:
+        raise ValueError(f"{name}: got shape {found.shape}, expected (N, columns). Reshape your data.")
+    return found
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -108,7 +121,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         columns = [self._learnt(name, frame[name]) for name in frame.columns]
         if all(one["kind"] == "left out" for one in columns):
             told = "; ".join(f"{shown(one['name'])} {one['why']}" for one in columns)
-            raise ValueError(f"X: got no column that tells anything: {told}")
+            raise ValueError(f"X: got no column that tells anything (n_samples={len(frame)}): {told}")
         self.columns_ = columns
         self.levels_ = [len(one["levels"]) + 1 for one in columns if one.get("embed")]
         self.feature_names_in_, self.n_features_in_ = np.array(list(frame.columns), object), len(columns)
@@ -133,7 +146,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             If a column is missing, or holds something else than it did.
         """
         check_is_fitted(self)
-        frame = self._in_order(as_frame("X", X))
+        frame = as_frame("X", X)
+        if not (hasattr(X, "columns") or isinstance(X, Mapping)) and frame.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {frame.shape[1]} features, but TableEncoder is expecting {self.n_features_in_} features as "
+                "input"
+            )
+        frame = self._in_order(frame)
         parts = [_encoded(one, frame[one["name"]]) for one in self._used()]
         return np.ascontiguousarray(np.column_stack(parts), np.float64)
 
@@ -151,6 +170,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.array([name for one in self._used() for name in _names(one)], object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
 
     def _used(self) -> list[dict[str, Any]]:
         used = [one for one in self.columns_ if one["kind"] != "left out"]
@@ -204,7 +228,7 @@ def _read(name: str, column: Any) -> tuple[str, Any]:
         return "number", column.astype("Float64")
     if types.is_numeric_dtype(column.dtype):
         if types.is_complex_dtype(column.dtype):
-            raise ValueError(f"X: the column {shown(name)} holds complex numbers, expected real ones")
+            raise ValueError(f"X: the column {shown(name)} holds complex numbers. Complex data not supported")
         return "number", _finite(name, column)
     if types.is_datetime64_any_dtype(column.dtype):
         return "date", column.dt.tz_localize(None) if column.dt.tz is not None else column

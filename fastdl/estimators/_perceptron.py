@@ -4,11 +4,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from .. import nn
-from ._base import NetworkEstimator, _steps
+from ._base import NetworkEstimator
 from ._settings import ACTIVATIONS, CLASS_WEIGHT, LAYERS, REGULARIZATION, TRAINING, sizes
 from ._targets import LOSS, QUANTILE, Classifying, Regressing
 
@@ -149,28 +148,6 @@ class MLPClassifier(Classifying, Perceptron, positional=LAYERS, by_name={**TRAIN
     >>> model.predict(X).tolist(), model.predict_proba(X).shape
     (['same', 'other', 'other', 'same'], (4, 2))
     """
-
-    @available_if(_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train for one epoch on some examples, from where the estimator stands.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
-        classes : array_like, optional
-            All classes that may come, in the first call.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`fit`; also with `early_stopping`, and for a class that `classes` had not.
-        """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

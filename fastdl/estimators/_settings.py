@@ -239,3 +239,10 @@ def described(settings: Mapping[str, Setting]) -> str:
 def checked(estimator: Any, settings: Mapping[str, Setting]) -> dict[str, Any]:
     """The values of an estimator's settings, each as its check gives it."""
     return {name: one.check(name, getattr(estimator, name)) for name, one in settings.items()}
+
+
+def takes_steps(estimator: Any) -> bool:
+    """Whether an estimator has ``partial_fit``, for scikit-learn's available_if."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(f"partial_fit: got solver={estimator.solver!r}, which takes all data at once")
+    return True

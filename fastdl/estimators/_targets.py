@@ -8,13 +8,14 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_array, column_or_1d
 
 from .. import dense
 from .._validate import number
 from ..reference._loss_value import LossValue
-from ._settings import CLASS_WEIGHT, Setting
+from ._settings import CLASS_WEIGHT, Setting, takes_steps
 
 
 def checked_y(estimator: Any, y: Any, count: int, *, numeric: bool) -> np.ndarray:
@@ -133,6 +134,28 @@ class Classifying(ClassifierMixin):
 
     def _rated(self, outputs: np.ndarray, y: np.ndarray, weights: Any) -> float:
         return float(accuracy_score(y, self._decided(outputs), sample_weight=weights))
+
+    @available_if(takes_steps)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch on some examples, from where the estimator stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array_like, optional
+            All classes that may come, in the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`fit`; also with `early_stopping`, and for a class that `classes` had not.
+        """
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each example.

@@ -10,10 +10,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from .. import nn, optim, training
-from .._validate import written_as
+from .._validate import shown, written_as
 from ..nn._backward import backward
 from ..nn._modes import evaluating
-from ..training._data import Targets
+from ..nn._value_and_grad import Pull
+from ..training._data import Targets, scaled
+from ..training._measured import Differentiated
 from ._settings import OPTIMIZERS, SCHEDULES
 
 _ADAMS = ("adam", "adamw", "nadam", "radam", "amsgrad", "adamax")
@@ -175,6 +177,8 @@ def make_optimizer(model: Any, settings: dict[str, Any]) -> Any:
     if kind is optim.Muon:  # which is for matrices
         own["groups"] = [{"params": _is_no_matrix, "optimizer": optim.Adam}]
     given = dict(settings["solver_options"] or {})
+    if "lr" in given:
+        raise ValueError(f"solver_options['lr']: got {shown(given['lr'])}, expected it as learning_rate_init")
     with written_as(lr="learning_rate_init", **{one: f"solver_options[{one!r}]" for one in given}):
         return kind(model.parameters(), lr=settings["learning_rate_init"], **{**own, **given})
 
@@ -248,14 +252,15 @@ def minimize(estimator: Any, data: Data, settings: dict[str, Any]) -> None:
     model, parameters = estimator.model_, estimator.model_.parameters()
     x = data.inputs.batch(slice(None))
     objective = Objective(estimator._loss(), settings["alpha"], decayed(model))
+    differentiated = Differentiated(objective)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         parameters.data[...] = values
         parameters.renew_gradients()
         outputs = model.forward(x)
-        options = {} if data.weights is None else {"weights": data.weights}
-        value, gradient = objective(outputs, data.targets, **options)
-        backward(model, gradient, False)
+        targets = data.targets if data.weights is None else Targets(data.targets, {"weights": data.weights})
+        value, gradient = differentiated(outputs, targets)
+        backward(model, scaled(gradient, 1.0) if isinstance(gradient, Pull) else gradient, False)
         penalty = objective.add(parameters) if settings["alpha"] else 0.0
         return float(value) + penalty, parameters.grad.astype(np.float64)
 
