@@ -51,5 +51,5 @@ def time_first(X: Any) -> Any:
 
 QUICK: list[dict[str, Any]] = [  # settings for the libraries' own checks of estimators
     {"hidden_size": 4, "max_iter": 2, "random_state": 0},
-    {"cell": "mingru", "hidden_size": 4, "bidirectional": True, "pooling": "mean", "max_iter": 2, "random_state": 0},
+    {"cell": "gru", "hidden_size": 4, "bidirectional": True, "pooling": "mean", "max_iter": 2, "random_state": 0},
 ]

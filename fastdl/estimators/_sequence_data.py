@@ -116,6 +116,8 @@ def read_numbers(estimator: Any, X: Any, *, fresh: bool) -> Any:
     Sets ``n_features_in_``, or compares with it: a table (N, T), whose columns are the steps of one feature, has T
     features for scikit-learn, and later tables have as many. Lists are of any lengths.
     """
+    if isinstance(X, (list, tuple)) and not len(X):
+        raise ValueError("X: got 0 sequences, expected one or more")
     found = entries(X)
     deep = found is None and getattr(X, "ndim", 0) == 3 and hasattr(X, "__array__")
     table = found is None and not deep
@@ -164,6 +166,8 @@ def _arrays(found: list[Any]) -> Iterator[np.ndarray]:
         name = f"X[{place}]"
         try:
             array = np.asarray(one)
+            if array.dtype == object and all(map(_holds_steps, array.flat)):  # vectors, each an object of its own
+                array = np.stack([np.asarray(step) for step in one])
         except ValueError:
             raise ValueError(f"{name}: got steps of different sizes, expected (T, F)") from None
         if array.ndim == 1:

@@ -1,5 +1,6 @@
 """The network of the sequence estimators: embedding or convolutions, recurrent layers, pooling, a linear layer."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,13 +8,15 @@ import numpy as np
 
 from .. import nn, random
 from .._validate import choice, flag, float_array, integer, lengths_array, mapping, number, shown
+from ..nn._stack import Stack
 
-CELLS: dict[str, Any] = {
-    "lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN, "indrnn": nn.IndRNN, "mingru": nn.MinGRU, "minlstm": nn.MinLSTM,
-    "slstm": nn.sLSTM,
-}  # fmt: skip
+CELLS: dict[str, Any] = {  # every recurrent layer there is
+    name.lower(): getattr(nn, name)
+    for name in nn.__all__
+    if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), Stack)
+}
 POOLINGS = ("last", "mean", "max", "attention")
-OWN = (  # arguments of recurrent layers that cell_options have not
+OWN = (  # arguments of recurrent layers that the network sets
     "input_size", "hidden_size", "num_layers", "dropout", "bidirectional", "output", "batch_first", "rng", "dtype",
 )  # fmt: skip
 
@@ -179,9 +182,10 @@ class SequenceNetwork(nn.Module):
         dropout, num_layers = number("dropout", dropout, 0, 1), integer("num_layers", num_layers, 1)
         pooling = choice("pooling", pooling, (None, *POOLINGS))
         kind = CELLS[choice("cell", cell, tuple(CELLS))]
+        options = checked_options(cell_options, kind)
         recurrent = kind(
             size, hidden_size, num_layers, dropout if num_layers > 1 else 0.0, bidirectional=bidirectional,
-            output="last" if pooling == "last" else "sequence", rng=rng, dtype=dtype, **checked_options(cell_options),
+            output="last" if pooling == "last" else "sequence", rng=rng, dtype=dtype, **options,
         )  # fmt: skip
         layers.append(recurrent)
         width = recurrent._both.width(recurrent.proj_size or recurrent.hidden_size)
@@ -262,10 +266,13 @@ def checked_channels(name: str, value: Any) -> list[int]:
     return [integer(f"{name}[{place}]", one, 1) for place, one in enumerate(value)]
 
 
-def checked_options(value: Any, name: str = "cell_options") -> dict[str, Any]:
-    """Arguments of a recurrent layer that no setting has."""
-    given = {} if value is None else dict(mapping(name, value, "names to settings"))
-    for one in given:
-        if one in OWN:
-            raise ValueError(f"{name}: got {one!r}, which is a setting of its own or the network's, expected others")
+def checked_options(value: Any, kind: Any) -> dict[str, Any]:
+    """Arguments of a recurrent layer of that class which are no settings of the network."""
+    given = {} if value is None else dict(mapping("cell_options", value, "names to settings"))
+    known = [name for name in list(inspect.signature(kind.__init__).parameters)[1:] if name not in OWN]
+    for name in given:
+        if name in OWN:
+            raise ValueError(f"cell_options: got {name!r}, which has a setting of its own or is the network's")
+        if name not in known:
+            raise ValueError(f"cell_options: {kind.__name__} has no {name!r}, expected some of {', '.join(known)}")
     return given

@@ -6,13 +6,18 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from .. import nn, random
-from .._validate import choice, flag, integer, number
-from ._base import NetworkEstimator, _steps
+from .._validate import choice, flag, integer, mapping, number
+from ._base import NetworkEstimator
 from ._sequence_data import Sequences, holds_tokens, moments, numbered, read_numbers, read_tokens, vocabulary
-from ._sequence_network import CELLS, POOLINGS, SequenceNetwork, checked_channels, checked_options
-from ._settings import CLASS_WEIGHT, TRAINING, Setting
+from ._sequence_network import CELLS, POOLINGS, SequenceNetwork, checked_channels
+from ._settings import CLASS_WEIGHT, TRAINING, Setting, takes_steps
 from ._targets import LOSS, QUANTILE, Classifying, Regressing
 from ._training import Data
+
+
+def _options(name: str, value: Any) -> Any:
+    return None if value is None else mapping(name, value, "names to settings")
+
 
 RECURRENT = {
     "cell": Setting(
@@ -57,7 +62,7 @@ FRONT = {
         "Probability that a token is read as an unknown one in training, so that its vector is learned.",
     ),
     "cell_options": Setting(
-        None, lambda name, value: checked_options(value, name) or None, "mapping, optional",
+        None, _options, "mapping, optional",
         'Further arguments of the layer in :mod:`fastdl.nn`, as ``{"zoneout": 0.1}``.',
     ),
 }  # fmt: skip
@@ -107,6 +112,8 @@ class SequenceEstimator(NetworkEstimator):
         texts = read_tokens(X)
         if fresh:
             self.vocabulary_ = vocabulary(texts)
+            for stale in ("n_features_in_", "feature_names_in_"):  # of a fit on numbers
+                self.__dict__.pop(stale, None)
         return Sequences(numbered(texts, self.vocabulary_), np.dtype(self.dtype or np.float32))
 
     def _train(self, data: Data, settings: dict[str, Any], fresh: bool, incremental: bool) -> None:
@@ -142,9 +149,35 @@ class SequenceEstimator(NetworkEstimator):
         return tags
 
 
+class NamingEstimator(SequenceEstimator):
+    """One whose targets are names of a known set, all of which the first part of the data may not have."""
+
+    @available_if(takes_steps)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch on some sequences, from where the estimator stands.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`. The vocabulary and the standardisation are those of the first call.
+        classes : array_like, optional
+            All classes or tags, for the first call, where `y` has not all.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`fit`; also with `early_stopping`.
+        """
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+
 class SequenceClassifier(
     Classifying,
-    SequenceEstimator,
+    NamingEstimator,
     positional=RECURRENT,
     by_name={**BOTH_WAYS, **POOLING, **FRONT, **TRAINING, **CLASS_WEIGHT},
 ):
@@ -192,28 +225,6 @@ class SequenceClassifier(
     >>> judge.fit(texts, [1, 1, 0, 0, 0]).predict(["truly good".split(), "bad idea".split()])
     array([1, 0])
     """
-
-    @available_if(_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train for one epoch on some sequences, from where the estimator stands.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`. The vocabulary and the standardisation are those of the first call.
-        classes : array_like, optional
-            All classes, for the first call, where `y` has not all.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`fit`; also with `early_stopping`.
-        """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

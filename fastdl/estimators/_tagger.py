@@ -6,22 +6,20 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .. import dense
 from .._validate import shown
 from ..nn._modes import evaluating
-from ._base import _steps
 from ._sequence_data import Sequences, entries
-from ._sequences import BOTH_WAYS, FRONT, RECURRENT, ROWS, SequenceEstimator
+from ._sequences import BOTH_WAYS, FRONT, RECURRENT, ROWS, NamingEstimator
 from ._settings import CLASS_WEIGHT, TRAINING
 
 PADDING = -1  # where a sequence has ended
 
 
 class SequenceTagger(
-    SequenceEstimator,
+    NamingEstimator,
     positional=RECURRENT,
     by_name={
         "bidirectional": BOTH_WAYS["bidirectional"]._replace(default=True),
@@ -63,28 +61,6 @@ class SequenceTagger(
     >>> tagger.score(texts, tags), [one.shape for one in tagger.predict_proba(texts[3:])]
     (1.0, [(2, 3), (2, 3)])
     """
-
-    @available_if(_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train for one epoch on some sequences, from where the estimator stands.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`. The vocabulary and the standardisation are those of the first call.
-        classes : array_like, optional
-            All tags, for the first call, where `y` has not all.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`fit`; also with `early_stopping`.
-        """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     # ---- targets ----
     def _targets(self, y: Any, inputs: Sequences, **how: Any) -> tuple[np.ndarray, np.ndarray]:
