@@ -1,5 +1,6 @@
 """The time axis: times as positions on it, and back; and what the calendar says of them."""
 
+import re
 import warnings
 from typing import Any
 
@@ -133,6 +134,9 @@ class Grid:
 _NOWHERE = np.iinfo(np.int64).min
 
 
+_DOTTED = re.compile(r"\s*\d{1,2}\.\d{1,2}\.\d{2,4}")  # where the day stands first
+
+
 def as_times(name: str, times: Any) -> Any:
     """A DatetimeIndex, or an array of whole numbers; texts are read as dates."""
     pd = pandas()
@@ -151,7 +155,7 @@ def as_times(name: str, times: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that texts are of several forms: they are read or refused
-            return pd.DatetimeIndex(pd.to_datetime(index))
+            return pd.DatetimeIndex(pd.to_datetime(index, dayfirst=_DOTTED.match(str(index[0])) is not None))
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name}: not read as dates ({str(error).splitlines()[0]:.120})") from None
 

@@ -13,6 +13,7 @@ from ._settings import Settings
 from ._training import Held, Plan, network_of, plan_of, prepared, shape_of, trained
 from ._windows import Prepared, Stretches
 
+_LEAST = 3  # values: a window of two, and what comes after it
 _ORIGINS = 12  # of held-out forecasts a series, at most
 
 
@@ -32,17 +33,18 @@ def learn(
     """Train all members: new ones, or with `given` networks go on from copies of these, at a constant rate."""
     plan = plan_of(panel, grid, settings) if plan is None else plan
     sizes, own = panel.ends - panel.starts, settings.given
-    if sizes.max() < 2:
-        raise ValueError("y: got series of 1 value each, expected a series of 2 or more")
+    most = max(int((~np.isnan(one)).sum()) for one in panel.values)
+    if most < _LEAST:
+        raise ValueError(f"y: got series of at most {most} values, expected one of {_LEAST} or more")
     members = [seed.stream(f"member {i}") for i in range(own["n_models"])]
     epochs, errors = [own["epochs"]] * len(members), None
     stops = sizes
     if own["val_size"]:
-        stops = np.where(sizes - own["val_size"] >= 2, sizes - own["val_size"], sizes)
+        stops = np.where(sizes - own["val_size"] >= _LEAST, sizes - own["val_size"], sizes)
         which, ends = origins(sizes, stops, settings.h)
         if not which.size:
             most = int(sizes.max())
-            raise ValueError(f"val_size: got {own['val_size']}, expected at most {most - 2}: the longest has {most}")
+            raise ValueError(f"val_size: got {own['val_size']}, expected less than {most - 2}: the longest has {most}")
     series, _ = prepared(panel, stops, plan, settings, grid)
     held = None
     if own["val_size"]:

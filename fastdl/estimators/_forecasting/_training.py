@@ -55,11 +55,14 @@ def prepared(
     deseasonalize = settings.given["deseasonalize"] if settings.given["loss"] != "poisson" else False
     transforms, values, floors, means, beside, known = [], [], [], [], [], []
     for i, y in enumerate(panel.values):
-        start, seen = int(panel.starts[i]), y[: stops[i]]
+        start = int(panel.starts[i])
         if (plan.log or settings.given["loss"] == "poisson") and np.nanmin(y, initial=0.0) < 0:
             series = repr_of(panel.ids[i])
             raise ValueError(f"y: got {np.nanmin(y):g} in the series {series}, expected at least 0 as in training")
-        transform = transform_of(seen, start, plan.log, settings.given["season_length"], deseasonalize)
+        season = settings.given["season_length"]
+        transform = transform_of(y, start, int(stops[i]), plan.log, season, deseasonalize)
+        if plan.scaler == "none":
+            transform = transform._replace(unit=1.0)
         transforms.append(transform)
         with np.errstate(invalid="ignore", divide="ignore"):
             values.append(applied(transform, y, start))

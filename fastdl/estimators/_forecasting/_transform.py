@@ -3,6 +3,7 @@
 NaN is a missing value everywhere.
 """
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -17,25 +18,28 @@ class Transform(NamedTuple):
 
     shift: float | None  # y becomes log(y + shift); None for no logarithm
     season: np.ndarray | None  # taken away from it, by position on the time axis modulo its size
+    unit: float = 1.0  # a power of two, by which values are divided where there is no logarithm: squares of them fit
 
 
-def transform_of(values: np.ndarray, start: int, log: bool, period: int, deseasonalize: bool | str) -> Transform:
-    """Find it from a series that begins at position `start` of the time axis."""
-    shift = None
+def transform_of(
+    values: np.ndarray, start: int, seen: int, log: bool, period: int, deseasonalize: bool | str
+) -> Transform:
+    """Find it from a series that begins at position `start` of the time axis; its season from the first `seen`."""
     if log:
-        shift = 0.0 if np.nanmin(values, initial=np.inf) > 0 else 1.0
-    plain = Transform(shift, None)
+        plain = Transform(0.0 if np.nanmin(values, initial=np.inf) > 0 else 1.0, None)
+    else:
+        plain = Transform(None, None, math.ldexp(1.0, math.frexp(np.nanmax(np.abs(values), initial=0.0))[1] - 1))
     if not deseasonalize or period < 2:
         return plain
-    y = applied(plain, values, start)
+    y = applied(plain, values[:seen], start)
     if deseasonalize == "auto" and not is_seasonal(y, period):
         return plain
-    return Transform(shift, seasonal_indices(y, start, period))
+    return plain._replace(season=seasonal_indices(y, start, period))
 
 
 def applied(transform: Transform, values: np.ndarray, start: int) -> np.ndarray:
     """The series as the network sees it, before level and scale."""
-    y = values if transform.shift is None else np.log(values + transform.shift)
+    y = values / transform.unit if transform.shift is None else np.log(values + transform.shift)
     return y if transform.season is None else y - _season(transform.season, start, y.shape[-1])
 
 
@@ -43,9 +47,9 @@ def undone(transform: Transform, y: np.ndarray, start: int) -> np.ndarray:
     """Undo :func:`applied` for values whose last axis begins at position `start`."""
     if transform.season is not None:
         y = y + _season(transform.season, start, y.shape[-1])
-    if transform.shift is None:
-        return y
     with np.errstate(over="ignore"):
+        if transform.shift is None:
+            return y * transform.unit
         return np.exp(np.minimum(y, 700.0)) - transform.shift  # 700: what exp has a double for
 
 
