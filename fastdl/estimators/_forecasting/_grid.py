@@ -152,10 +152,11 @@ def as_times(name: str, times: Any) -> Any:
         return np.asarray(index, np.int64)
     if pd.api.types.is_numeric_dtype(index.dtype):
         raise ValueError(f"{name}: got {index.dtype}, expected datetimes, dates as text, or whole numbers")
+    dotted = len(index) > 0 and _DOTTED.match(str(index[0])) is not None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that texts are of several forms: they are read or refused
-            return pd.DatetimeIndex(pd.to_datetime(index, dayfirst=_DOTTED.match(str(index[0])) is not None))
+            return pd.DatetimeIndex(pd.to_datetime(index, dayfirst=dotted))
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name}: not read as dates ({str(error).splitlines()[0]:.120})") from None
 
