@@ -437,10 +437,11 @@ def test_a_fit_that_diverges_ends_and_leaves_what_was():
     assert all(np.array_equal(a, b) for a, b in zip(before, model.coefs_, strict=True))
     assert model.loss_curve_ == curve
     assert all(vars(model)[name] is one for name, one in state.items() if name != "learning_rate_init")
-    other = quick(MLPRegressor, solver="sgd").partial_fit(X, NUMBERS)
-    again = copy.deepcopy(other)
+    other = quick(MLPRegressor, solver="sgd", batch_size=50, shuffle=False).partial_fit(X, NUMBERS)
+    again, bad = copy.deepcopy(other), X.copy()
+    bad[-1] = 1e200  # in the last batch: two steps were made before
     with pytest.raises(ValueError, match="non-finite"):
-        other.partial_fit(X * 1e200, NUMBERS)
+        other.partial_fit(bad, NUMBERS)
     assert same(other.partial_fit(X, NUMBERS), again.partial_fit(X, NUMBERS))  # the velocity is as it was, too
 
 

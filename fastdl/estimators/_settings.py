@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import nn, optim, training
 from .._validate import choice, integer, mapping, members, number, shown
+from ..dense import _pointwise as pointwise
 
 Check = Callable[[str, Any], Any]
 
@@ -73,13 +74,13 @@ OPTIMIZERS = {
 }
 SCHEDULES = ("cosine", "one_cycle", "linear")
 RATES = ("constant", "invscaling", "adaptive", *SCHEDULES)
-ACTIVATIONS: dict[str, Any] = {"identity": None, "logistic": nn.Sigmoid} | {
-    name: getattr(nn, kind)
-    for name, kind in (
-        ("tanh", "Tanh"), ("relu", "ReLU"), ("leaky_relu", "LeakyReLU"), ("elu", "ELU"), ("gelu", "GELU"),
-        ("silu", "SiLU"), ("softplus", "Softplus"), ("hardtanh", "Hardtanh"),
-    )
-}  # fmt: skip
+_OTHERS = ("softmax", "log_softmax", "sigmoid")  # along an axis; or under scikit-learn's word
+ACTIVATIONS: dict[str, Any] = {"identity": None, "logistic": nn.Sigmoid} | {  # scikit-learn's words first
+    name: one
+    for one in (getattr(nn, kind) for kind in nn._activations.__all__)
+    for name, definition in pointwise.ACTIVATIONS.items()
+    if one._definition is definition and name not in _OTHERS
+}
 
 
 def _solver(name: str, value: Any) -> Any:
@@ -111,7 +112,7 @@ TRAINING = {
     "solver": Setting(
         "adam", _solver, "str or subclass of fastdl.optim.Optimizer",
         '"lbfgs" (SciPy\'s, on the whole data at once), "adam", "sgd", or another of :mod:`fastdl.optim` in small '
-        'letters, as "adamw", "nadam", "lion"; or the class.',
+        'letters, as "adamw"; or the class.',
     ),
     "solver_options": Setting(
         None, _or((None,), lambda name, value: mapping(name, value, "names to settings")), "mapping, optional",

@@ -240,12 +240,11 @@ def _poisson(outputs: np.ndarray, targets: np.ndarray, weights: Any = None) -> t
     return float(value) + float(np.average(own, weights=each)), gradient
 
 
-LOSSES: dict[str, Any] = {
-    "squared_error": _squared,
-    "absolute_error": dense.l1_loss,
-    "huber": dense.huber_loss,
-    "poisson": _poisson,
-    "quantile": dense.quantile_loss,
+# scikit-learn's words, and further losses of single numbers by their names.
+LOSSES: dict[str, Any] = {"squared_error": _squared, "absolute_error": dense.l1_loss, "poisson": _poisson} | {
+    name.removesuffix("_loss"): getattr(dense, name)
+    for name in dense._losses.__all__
+    if name.endswith("_loss") and "nll" not in name and name not in ("l1_loss", "mse_loss")
 }
 
 
@@ -258,8 +257,9 @@ def _loss(name: str, value: Any) -> Any:
 LOSS = {
     "loss": Setting(
         "squared_error", _loss, "str or callable",
-        'What is least: "squared_error" (half of it), "absolute_error", "huber", "poisson" (of counts; the prediction '
-        'is the rate), "quantile"; or ``loss(outputs, targets) -> (value, gradient)``, as of '
+        'What is least: "squared_error" (half of it), "absolute_error", "poisson" (of counts; the prediction is the '
+        'rate), "quantile", or another of the losses of numbers without its "_loss"; or '
+        "``loss(outputs, targets) -> (value, gradient)``, as of "
         ":func:`fastdl.training.fit`.",
     ),
 }  # fmt: skip
