@@ -126,7 +126,7 @@ class SequenceNetwork(nn.Module):
     standardize : bool, default True
         Whether features get the buffers `mean` and `scale` of ``standardization``.
     cell : str, default "lstm"
-        The recurrent layer, of :data:`fastdl.estimators.CELLS`.
+        The recurrent layer: one of :mod:`fastdl.nn`, in small letters.
     hidden_size, num_layers : int, default 64 and 1
         Units of each direction, and layers.
     bidirectional : bool, default False

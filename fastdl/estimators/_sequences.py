@@ -3,14 +3,13 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 
 from .. import nn, random
-from .._validate import choice, flag, integer, mapping, number
+from .._validate import choice, integer, mapping
 from ._base import NetworkEstimator
 from ._sequence_data import Sequences, holds_tokens, moments, numbered, read_numbers, read_tokens, vocabulary
 from ._sequence_network import CELLS, POOLINGS, SequenceNetwork, checked_channels
-from ._settings import CLASS_WEIGHT, TRAINING, Setting, takes_steps
+from ._settings import CLASS_WEIGHT, TRAINING, Setting, _boolean, _real, _whole, checked
 from ._targets import LOSS, QUANTILE, Classifying, Regressing
 from ._training import Data
 
@@ -23,10 +22,10 @@ RECURRENT = {
     "cell": Setting(
         "lstm", lambda name, value: choice(name, value, tuple(CELLS)), "str", f"The layer: {', '.join(CELLS)}."
     ),
-    "hidden_size": Setting(64, lambda name, value: integer(name, value, 1), "int", "Units of each direction."),
-    "num_layers": Setting(1, lambda name, value: integer(name, value, 1), "int", "Recurrent layers."),
+    "hidden_size": Setting(64, _whole(1), "int", "Units of each direction."),
+    "num_layers": Setting(1, _whole(1), "int", "Recurrent layers."),
 }
-BOTH_WAYS = {"bidirectional": Setting(False, flag, "bool", "Whether sequences are read in both directions.")}
+BOTH_WAYS = {"bidirectional": Setting(False, _boolean, "bool", "Whether sequences are read in both directions.")}
 POOLING = {
     "pooling": Setting(
         "last", lambda name, value: choice(name, value, POOLINGS), "str",
@@ -36,29 +35,26 @@ POOLING = {
 }  # fmt: skip
 FRONT = {
     "dropout": Setting(
-        0.0, lambda name, value: number(name, value, 0, 1, open_high=True), "float in [0, 1)",
+        0.0, _real(0, 1, open_high=True), "float in [0, 1)",
         "Probability of dropping an element between and behind the recurrent layers, in training.",
     ),
     "noise": Setting(
-        0.0, lambda name, value: number(name, value, 0), "float >= 0",
-        "Standard deviation of noise that is added to the (standardised) numbers in training.",
+        0.0, _real(0), "float >= 0", "Standard deviation of noise on the (standardised) numbers in training."
     ),
     "conv_channels": Setting(
         (), lambda name, value: tuple(checked_channels(name, value)), "sequence of int",
         "Channels of convolutions over time in front of the recurrent layers, each with ReLU behind it.",
     ),
-    "conv_kernel_size": Setting(
-        5, lambda name, value: integer(name, value, 1), "int", "Steps of the convolutions' windows."
-    ),
+    "conv_kernel_size": Setting(5, _whole(1), "int", "Steps of the convolutions' windows."),
     "standardize": Setting(
-        True, flag, "bool", "Whether numbers get mean 0 and standard deviation 1: each feature, over all steps.",
+        True, _boolean, "bool", "Whether numbers get mean 0 and standard deviation 1: each feature, over all steps.",
     ),
     "embedding_size": Setting(
         None, lambda name, value: None if value is None else integer(name, value, 1), "int, optional",
         "Size of a token's vector: 64 for texts. Where it is given, numbers are tokens too.",
     ),
     "unknown": Setting(
-        0.05, lambda name, value: number(name, value, 0, 1), "float in [0, 1]",
+        0.05, _real(0, 1), "float in [0, 1]",
         "Probability that a token is read as an unknown one in training, so that its vector is learned.",
     ),
     "cell_options": Setting(
@@ -124,12 +120,11 @@ class SequenceEstimator(NetworkEstimator):
         super()._train(data, settings, fresh, incremental)
 
     def _network(self, inputs: Sequences, random_state: np.random.RandomState) -> nn.Module:
-        given = {
-            name: getattr(self, name) for name in (*RECURRENT, *BOTH_WAYS, *POOLING, *FRONT) if hasattr(self, name)
-        }
+        settings, names = checked(self, self._settings), (*RECURRENT, *BOTH_WAYS, *POOLING, *FRONT)
+        given = {name: settings[name] for name in names if name in settings}
         given |= {
-            "tokens": self._tokens, "embedding_size": self.embedding_size or 64, "standardize": self.mean_ is not None,
-            "conv_channels": tuple(self.conv_channels), "dtype": self._dtype,
+            "tokens": self._tokens, "embedding_size": settings["embedding_size"] or 64,
+            "standardize": self.mean_ is not None, "dtype": self._dtype,
             "rng": random.Generator(int(random_state.randint(2**31))),
         }  # fmt: skip
         size = len(self.vocabulary_) + 1 if self._tokens else self._features
@@ -149,35 +144,9 @@ class SequenceEstimator(NetworkEstimator):
         return tags
 
 
-class NamingEstimator(SequenceEstimator):
-    """One whose targets are names of a known set, all of which the first part of the data may not have."""
-
-    @available_if(takes_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train for one epoch on some sequences, from where the estimator stands.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`. The vocabulary and the standardisation are those of the first call.
-        classes : array_like, optional
-            All classes or tags, for the first call, where `y` has not all.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`fit`; also with `early_stopping`.
-        """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
-
-
 class SequenceClassifier(
     Classifying,
-    NamingEstimator,
+    SequenceEstimator,
     positional=RECURRENT,
     by_name={**BOTH_WAYS, **POOLING, **FRONT, **TRAINING, **CLASS_WEIGHT},
 ):

@@ -12,14 +12,15 @@ from .. import dense
 from .._validate import shown
 from ..nn._modes import evaluating
 from ._sequence_data import Sequences, entries
-from ._sequences import BOTH_WAYS, FRONT, RECURRENT, ROWS, NamingEstimator
+from ._sequences import BOTH_WAYS, FRONT, RECURRENT, ROWS, SequenceEstimator
 from ._settings import CLASS_WEIGHT, TRAINING
+from ._targets import Classifying
 
 PADDING = -1  # where a sequence has ended
 
 
 class SequenceTagger(
-    NamingEstimator,
+    SequenceEstimator,
     positional=RECURRENT,
     by_name={
         "bidirectional": BOTH_WAYS["bidirectional"]._replace(default=True),
@@ -61,6 +62,8 @@ class SequenceTagger(
     >>> tagger.score(texts, tags), [one.shape for one in tagger.predict_proba(texts[3:])]
     (1.0, [(2, 3), (2, 3)])
     """
+
+    partial_fit = Classifying.__dict__["partial_fit"]  # the descriptor itself: tags are known as classes are
 
     # ---- targets ----
     def _targets(self, y: Any, inputs: Sequences, **how: Any) -> tuple[np.ndarray, np.ndarray]:
