@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._validate import choice, integer, members, number, shown
-from .._settings import Setting, checked
+from .._settings import Setting, _boolean, _callbacks, _or, _real, _whole, checked
 from ._grid import CYCLES
 from ._network import CELLS
 from ._series import Columns
@@ -14,16 +14,7 @@ from ._transform import SCALERS
 
 NAME = "GlobalForecaster"  # of the column with forecasts
 LOSSES = ("mae", "mse", "huber", "poisson")
-_LARGEST = float(np.finfo(np.float32).max)
 _CAUSAL = ("bidirectional", "reverse", "output", "batch_first", "dtype", "rng", "num_layers", "dropout")
-
-
-def _whole(low: int, optional: bool = False) -> Any:
-    return lambda name, value: None if optional and value is None else integer(name, value, low)
-
-
-def _real(high: float = _LARGEST, open_low: bool = False) -> Any:
-    return lambda name, value: number(name, value, 0.0, high, open_low=open_low)
 
 
 def _word(*words: Any) -> Any:
@@ -34,14 +25,8 @@ def _texts(words: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(one for one in words if isinstance(one, str))
 
 
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: got {shown(value)}, expected True or False")
-    return bool(value)
-
-
 def _flag_or_auto(name: str, value: Any) -> bool | str:
-    return choice(name, value, ("auto",)) if isinstance(value, str) else _flag(name, value)
+    return choice(name, value, ("auto",)) if isinstance(value, str) else _boolean(name, value)
 
 
 def _freq(name: str, value: Any) -> Any:
@@ -86,10 +71,6 @@ def _options(name: str, value: Any) -> dict[str, Any]:
     return dict(value or {})
 
 
-def _callbacks(name: str, value: Any) -> list[Any]:
-    return [] if value is None else members(name, value, "callbacks")
-
-
 def _seed(name: str, value: Any) -> Any:
     return None if value is None else integer(name, value, 0)
 
@@ -97,7 +78,7 @@ def _seed(name: str, value: Any) -> Any:
 POSITIONAL = {
     "h": Setting(12, _whole(1), "int", "Steps that are forecast."),
     "input_size": Setting(
-        None, _whole(1, True), "int, optional",
+        None, _or((None,), _whole(1)), "int, optional",
         "Values that the network sees at each step; by default a quarter more than the season, or than h up to 60.",
     ),
     "freq": Setting(
@@ -115,13 +96,13 @@ BY_NAME = {
     "cell": Setting("lstm", _word(*CELLS), "str", f"The recurrent layer: {', '.join(CELLS)}."),
     "hidden_size": Setting(64, _whole(1), "int", "Units of it."),
     "num_layers": Setting(1, _whole(1), "int", "Recurrent layers, one upon the other."),
-    "dropout": Setting(0.0, _real(1.0), "float from 0 to 1", "Probability of dropping an element of their outputs."),
+    "dropout": Setting(0.0, _real(0, 1), "float from 0 to 1", "Probability of dropping an element of their outputs."),
     "cell_options": Setting(
         None, _options, "mapping, optional", 'Further arguments of the layer, as ``{"zoneout": 0.1}``.'
     ),
     "head_size": Setting(64, _whole(0), "int", "Units of a hidden layer between state and forecast; 0 for none."),
     "context_size": Setting(
-        None, _whole(1, True), "int, optional",
+        None, _or((None,), _whole(1)), "int, optional",
         "Steps that the recurrent layer runs over before a forecast; by default three times `input_size`.",
     ),
     "loss": Setting(
@@ -159,12 +140,14 @@ BY_NAME = {
     "time_col": Setting("ds", _column, "str", "Column of the times."),
     "target_col": Setting("y", _column, "str", "Column of the values."),
     "epochs": Setting(
-        None, _whole(1, True), "int, optional",
+        None, _or((None,), _whole(1)), "int, optional",
         "Passes over the data; by default 10, or more where these are few steps: as many as 500 of them take.",
     ),
     "batch_size": Setting(32, _whole(1), "int", "Series, or stretches of long ones, a step."),
-    "learning_rate": Setting(5e-3, _real(open_low=True), "float > 0", "The largest of a one-cycle schedule of AdamW."),
-    "weight_decay": Setting(0.01, _real(), "float >= 0", "Of AdamW."),
+    "learning_rate": Setting(
+        5e-3, _real(0, open_low=True), "float > 0", "The largest of a one-cycle schedule of AdamW."
+    ),
+    "weight_decay": Setting(0.01, _real(0), "float >= 0", "Of AdamW."),
     "n_models": Setting(1, _whole(1), "int", "Networks, from seeds of their own; the forecast is their median."),
     "val_size": Setting(
         0, _whole(0), "int",
@@ -172,16 +155,17 @@ BY_NAME = {
         "which intervals, quantiles and samples are made.",
     ),
     "early_stopping": Setting(
-        None, _whole(1, True), "int, optional", "Epochs without a better validation loss that end the training."
+        None, _or((None,), _whole(1)), "int, optional",
+        "Epochs without a better validation loss that end the training."
     ),
     "refit": Setting(
-        True, _flag, "bool", "Whether the networks are trained again on all values once errors have been measured."
+        True, _boolean, "bool", "Whether the networks are trained again on all values once errors have been measured."
     ),
     "callbacks": Setting(
         None, _callbacks, "sequence of fastdl.training.Callback, optional", "Called in each network's training."
     ),
     "random_state": Setting(None, _seed, "int, optional", "Seed of weights, orders, masks and samples."),
-    "verbose": Setting(False, _flag, "bool", "Whether to show progress on stderr."),
+    "verbose": Setting(False, _boolean, "bool", "Whether to show progress on stderr."),
 }  # fmt: skip
 SETTINGS = {**POSITIONAL, **BY_NAME}
 _FREE = ("epochs", "batch_size", "learning_rate", "weight_decay", "val_size", "early_stopping", "refit", "callbacks",
