@@ -30,6 +30,7 @@ FLOORS = [
 # Between rooms of one floor: who may use whom.
 NEIGHBOURS = {
     ("dropout", "random"),
+    ("_safetensors", "_memory"),
     ("models", "text"),
     ("optim", "norms"),
     ("training", "metrics"),
