@@ -12,6 +12,7 @@ except ImportError:
     raise ImportError('fastdl.estimators needs scikit-learn: pip install "fastdl[estimators]"') from None
 
 from ._encoder import TableEncoder
+from ._forecasting import Backtest, ForecastNet, GlobalForecaster, baseline_forecast
 from ._perceptron import MLPClassifier, MLPRegressor
 from ._saved import SavedEstimator
 from ._sequence_network import SequenceNetwork
@@ -20,7 +21,10 @@ from ._tables import CodedColumns, TableClassifier, TableRegressor
 from ._tagger import SequenceTagger
 
 __all__ = [
+    "Backtest",
     "CodedColumns",
+    "ForecastNet",
+    "GlobalForecaster",
     "MLPClassifier",
     "MLPRegressor",
     "SavedEstimator",
@@ -31,6 +35,7 @@ __all__ = [
     "TableClassifier",
     "TableEncoder",
     "TableRegressor",
+    "baseline_forecast",
 ]
 _ADAPTERS = ("aeon", "sktime")  # imported where they are asked for, since each needs its library
 

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 
-class Adapting:
-    """An estimator of another library that hands its work to one of ours, ``estimator_``, with the same settings."""
+class Set:
+    """An estimator of another library with the settings of one of ours."""
 
     _ours: type
     estimator_: Any
 
-    def __init_subclass__(cls, *, ours: type, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, ours: type | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if ours is None:
+            return
         cls._ours = ours
         signature = inspect.signature(ours.__init__)  # type: ignore[misc]
 
@@ -23,6 +25,10 @@ class Adapting:
 
         __init__.__signature__ = signature  # type: ignore[attr-defined]
         cls.__init__ = __init__  # type: ignore[method-assign]
+
+
+class Adapting(Set):
+    """An estimator over sequences that hands its work to one of ours, ``estimator_``."""
 
     def _fit(self, X: Any, y: Any) -> Any:
         settings = {name: getattr(self, name) for name in list(inspect.signature(type(self)).parameters)}

@@ -13,8 +13,9 @@ except ImportError:
 
 from . import _sequences
 from ._adapters import QUICK, Adapting
+from ._forecasting._sktime import GlobalForecaster
 
-__all__ = ["SequenceClassifier", "SequenceRegressor"]
+__all__ = ["GlobalForecaster", "SequenceClassifier", "SequenceRegressor"]
 
 _TAGS = {
     "authors": "fastdl developers",
