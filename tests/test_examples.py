@@ -1,4 +1,4 @@
-"""The examples, in their short form: they run, and give the figures they promise to print."""
+"""The examples, in their quick form: they run, and give the figures they promise to print."""
 
 import importlib
 
@@ -25,9 +25,9 @@ pytest.importorskip("matplotlib")
     ],
 )
 @pytest.mark.filterwarnings("default")  # of the libraries that bring the data
-def test_examples_run_in_their_short_form(name, least, picture, tmp_path, capsys):
+def test_examples_run_in_their_quick_form(name, least, picture, tmp_path, capsys):
     fd.set_num_threads(1)  # they are small, and the machine may be busy
-    results = importlib.import_module(name).main(["--short", "--out", str(tmp_path)])
+    results = importlib.import_module(name).main(["--quick", "--out", str(tmp_path)])
     for key, value in least.items():
         assert results[key] >= value, (key, results)
     if picture:
