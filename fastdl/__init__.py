@@ -2,7 +2,8 @@
 
 Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropout``, ``optim``, ``dense``,
 ``recurrent``, ``sequence``), each mirrored in :mod:`fastdl.reference` as obvious NumPy; above them stand ``nn``
-(layers), ``training`` (fit, checkpoints), ``metrics``, ``plots``, ``models``, ``curvature`` and the command line.
+(layers), ``training`` (fit, checkpoints), ``metrics``, ``plots``, ``models``, ``curvature``, ``datasets`` and the
+command line.
 """
 
 import importlib

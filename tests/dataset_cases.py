@@ -17,7 +17,7 @@ from fastdl.datasets import _brown, _chorales, _speech
 
 
 class Case(NamedTuple):
-    """A reader, the files it looks for by their names in the package, and what comes back: shapes or lengths by part."""
+    """A reader, files by their names in the package, and the shapes or lengths that come back."""
 
     reader: str
     files: dict

@@ -15,7 +15,7 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"models", "text", "curvature"},
+    {"models", "text", "datasets", "curvature"},
     {"training"},
     {"saving", "metrics", "plots"},
     {"nn"},

@@ -35,7 +35,7 @@ _TEST = (2, 4, 9, 10, 12, 13, 18, 20, 24)  # the persons of UCI's test part
 def har(
     path: PathLike | None = None, check: bool = True, window: int = 128, step: int = 64, transitions: bool = False
 ) -> Dataset:
-    """Windows of what a telephone at the waist measures: which of six activities is it? UCI's persons are held out.
+    """Windows of what a telephone at the waist measures in six activities; UCI's persons are held out.
 
     The recordings are those of UCI's HAR and HAPT, the windows this library's own: within one activity, from its
     beginning on. So there are 7,415 and 2,996 where UCI has 7,352 and 2,947.

@@ -41,7 +41,7 @@ _VOICES = {  # language: folder, and the digest of its ten files
 
 
 def japanese_vowels(path: PathLike | None = None, check: bool = True) -> Dataset:
-    """Nine men say two Japanese vowels after each other: who was it?
+    """Nine men say two Japanese vowels, one after the other; the class is who it was.
 
     Parameters
     ----------
