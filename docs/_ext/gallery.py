@@ -1,6 +1,7 @@
 """A page for every program of examples/: what it is, what its full run reaches, its picture, a quick run, its code.
 
-The quick runs happen while the site is built, at most two at a time. They are done again when a program changes.
+The quick runs happen while the site is built, at most two at a time. They are done again when a program changes. One whose
+data is not there shows how to get it.
 """
 
 import ast
@@ -45,6 +46,8 @@ def run(path, folder):
         quiet = [sys.executable, "-W", "ignore", "-c", DRAW, path.stem, str(folder)]
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(quiet, cwd=ROOT, env=one_thread, capture_output=True, text=True, timeout=180)
+        if missing := re.search(r"^FileNotFoundError: (path: .*)\Z", done.stderr, re.MULTILINE | re.DOTALL):
+            return missing[1]  # and no key, so that the next build tries again
         if done.returncode:
             raise RuntimeError(f"{path.name} --quick failed:\n{done.stderr}")
         output.write_text(done.stdout.replace(str(folder), "runs/examples"))
