@@ -15,14 +15,11 @@ from _common import arguments, pyplot, save
 import fastdl as fd
 
 RARE = 1  # words that are seen once or never; 0 fills up
-
-
-def words_of(text):
-    return re.findall(r"[a-z]+(?:'[a-z]+)?|[!?.,;:]", text.lower())
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[!?.,;:]")
 
 
 def encoded(texts, known):
-    return [np.array([known.get(word, RARE) for word in words_of(text)] or [RARE]) for text in texts]
+    return [np.array([known.get(word, RARE) for word in WORD.findall(text.lower())] or [RARE]) for text in texts]
 
 
 def naive_bayes(sentences, y, test, words):
@@ -67,7 +64,7 @@ def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
     data = fd.datasets.sentiment("movies", seed=options.seed)
     (texts, _, y), (test_texts, _, wanted) = data.train, data.test
-    counts = Counter(word for text in texts for word in words_of(text))
+    counts = Counter(word for text in texts for word in WORD.findall(text.lower()))
     known = {word: code for code, word in enumerate((w for w, n in counts.items() if n > 1), RARE + 1)}
     words = len(known) + RARE + 1
     x, test = (encoded(some, known) for some in (texts, test_texts))

@@ -11,14 +11,15 @@ from _common import arguments, distorted, pyplot, save
 import fastdl as fd
 
 
-def draw(images, found, path):
-    """The images in rows of ten, each with what it was taken for."""
-    figure, axes = pyplot().subplots(max(1, -(-len(images) // 10)), 10, figsize=(7, 4), squeeze=False)
+def draw(images, labels, found, path):
+    """The images in rows of ten, each with what it is and what it was taken for."""
+    rows = max(1, -(-len(images) // 10))
+    figure, axes = pyplot().subplots(rows, 10, figsize=(8, 1.1 * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for ax, image, label in zip(axes.flat, images, found, strict=False):
+    for ax, image, label, taken in zip(axes.flat, images, labels, found, strict=False):
         ax.imshow(image, cmap="gray_r")
-        ax.set_title(str(label), fontsize=8)
+        ax.set_title(f"{label} as {taken}", fontsize=8)
     save(figure, path)
 
 
@@ -35,7 +36,7 @@ def main(argv=None):
     wrong = found != labels
     accuracy = float(1 - wrong.mean())
     print(f"accuracy on UCI's test part: {accuracy:.4f}, {wrong.sum()} of {len(labels)} wrong")
-    draw(images[wrong][:50], found[wrong], options.out / "wrong-digits.png")
+    draw(images[wrong][:50], labels[wrong], found[wrong], options.out / "wrong-digits.png")
     return {"accuracy": accuracy}
 
 

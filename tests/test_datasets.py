@@ -152,6 +152,12 @@ def test_what_is_missing_is_named_with_its_command(case, tmp_path):
         read(case, path=tmp_path / "absent")
 
 
+def test_a_folder_of_downloads_that_is_none_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTDL_DATA", str(tmp_path / "absent"))
+    with pytest.raises(ValueError, match="^FASTDL_DATA: got "):
+        fd.datasets.optdigits()
+
+
 # ---- what is refused --------------------------------------------------------------------------------------------
 
 
@@ -389,6 +395,15 @@ def test_a_dataset_is_copied_pickled_and_asked_like_any_object(given):
     with pytest.raises(AttributeError):
         data.title = "another"
     assert not hasattr(data, "__array__")
+
+
+def test_a_dataset_of_ones_own_is_checked_and_shown():
+    parts = {"all": ([], [1, 2], [np.zeros((2, 3)), np.zeros((4, 3))], [[1]], np.zeros((2, 2)))}
+    shown = repr(fd.datasets.Dataset("mine", parts, tuple("abcde"), tuple(map(str, range(20)))))
+    assert "a none, b 2 of int, c 2 of (2 to 4, 3) float64, d 1 lists of 1, e (2, 2) float64" in shown
+    assert "20: 0, 1, 2, 3, 4, 5, 6, 7, ..., 19" in shown
+    with pytest.raises(ValueError, match=r"^parts\['all'\]: got 5 entries, expected a, b"):
+        fd.datasets.Dataset("mine", parts, ("a", "b"))
 
 
 # ---- tasks made on the spot -------------------------------------------------------------------------------------

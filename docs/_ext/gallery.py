@@ -1,7 +1,7 @@
 """A page for every program of examples/: what it is, what its full run reaches, its picture, a quick run, its code.
 
-The quick runs happen while the site is built, at most two at a time. They are done again when a program changes. One whose
-data is not there shows how to get it.
+The quick runs happen while the site is built, at most two at a time. They are done again when a program changes. A page
+whose data is not there says how to get it.
 """
 
 import ast

@@ -28,6 +28,11 @@ class Dataset:
     source : str
         The package with its release, and where it was found.
 
+    Raises
+    ------
+    ValueError
+        If a part has not as many entries as there are columns.
+
     Examples
     --------
     >>> import numpy as np, fastdl as fd
@@ -43,6 +48,11 @@ class Dataset:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     licence: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        for name, part in self.parts.items():
+            if len(part) != len(self.columns):
+                raise ValueError(f"parts[{name!r}]: got {len(part)} entries, expected {', '.join(self.columns)}")
 
     def __getattr__(self, name: str) -> tuple[Any, ...]:
         parts = self.__dict__.get("parts", {})  # empty while a copy is being made
@@ -76,6 +86,8 @@ def _extent(value: Any) -> str:
         return "none"
     if isinstance(value[0], str):
         return f"{len(value)} texts"
+    if not hasattr(value[0], "__len__"):
+        return f"{len(value)} of {type(value[0]).__name__}"
     lengths = [len(one) for one in value]
     low, high = min(lengths), max(lengths)
     span = f"{low}" if low == high else f"{low} to {high}"

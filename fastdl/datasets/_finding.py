@@ -70,7 +70,7 @@ def find(source: Source, path: PathLike | None, names: Sequence[str], digest: st
     FileNotFoundError
         If they are nowhere; the message has the command that gets them.
     ValueError
-        If an archive is damaged or hostile, or the digest is another.
+        If an archive is damaged or hostile, the digest is another, or FASTDL_DATA names no folder.
     """
     check = flag("check", check)
     places = _usual(source) if path is None else [name_of(path)]
@@ -139,7 +139,9 @@ def _usual(source: Source) -> list[str]:
     places += [_ROOT] * source.debian
     places += [source.npm] * os.path.isdir(source.npm)
     own = os.environ.get("FASTDL_DATA")
-    return [*places, own] if own and os.path.isdir(own) else places
+    if own and not os.path.isdir(own):
+        raise ValueError(f"FASTDL_DATA: got {shown(own)!r}, expected a folder")
+    return [*places, own] if own else places
 
 
 def _looked_into(place: str, source: Source) -> Iterator[str]:
