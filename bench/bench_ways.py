@@ -233,6 +233,17 @@ def fitting() -> Runs:
     return {"by hand": by_hand, "fit": lambda: fd.training.fit(model, optimizer, batches, progress=False)}
 
 
+def streaming() -> Runs:
+    """One time step of one stream through an LSTM of 32 units and its head: new arrays, and the caller's."""
+    model = fd.nn.Sequential(fd.nn.LSTM(8, 32, rng=0), fd.nn.Linear(32, 8, rng=1)).eval()
+    x = np.ones((1, 8), np.float32)
+    places = model.step(x)
+    np.testing.assert_allclose(places[0], model.forward(x[None])[0], rtol=1e-6)
+    return {"forward, T = 1": lambda: model.forward(x[None], places[1], return_state=True),
+            "step": lambda: model.step(x, places[1]),
+            "step, out=": lambda: model.step(x, places[1], out=places)}  # fmt: skip
+
+
 def files() -> Runs:
     """A model of 100 MB to a file that is on the disk, and back, beside its bytes alone."""
     folder = Path(tempfile.mkdtemp())
@@ -266,19 +277,24 @@ WAYS: dict[str, Callable[[], Runs]] = {
     **{f"curvature {sizes}": functools.partial(curvature, sizes)
        for case in table() if case.name == "curvature.product" for sizes in case.shapes},
     "hessian": hessian, "complex": complex_steps, "import": importing, "fit": fitting, "files": files,
+    "streaming": streaming,
     "generator, uniform": functools.partial(generator, "uniform", "random"),
     "generator, normal": functools.partial(generator, "normal", "standard_normal"),
 }  # fmt: skip
 
 
+def told(benchmark, name: str, runs: Runs, seconds: float, waits: bool = False) -> None:
+    """Time the runs in turn and print them: on one thread by its processor time, which other work disturbs less."""
+    clock = time.process_time if fd.get_num_threads() == 1 and not waits else time.perf_counter
+    taken = {key: one.median for key, one in alternate(runs, seconds, clock=clock).items()}
+    ratios = {key: one / next(iter(taken.values())) for key, one in taken.items()}
+    texts = [f"{key} {1e3 * one:.3f} ms, {ratios[key]:.2f} x" for key, one in taken.items()]
+    print(f"\n{name}, {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(texts)}", end="")
+    benchmark.extra_info.update(ratios)
+    benchmark.pedantic(list(runs.values())[-1], rounds=1)
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_way(benchmark, name):
-    """On one thread by its processor time, which other work on the machine disturbs less."""
     runs = WAYS[name]()
-    clock = time.process_time if fd.get_num_threads() == 1 and name not in ("import", "files") else time.perf_counter
-    taken = alternate(runs, seconds=0.5 * len(runs), clock=clock)
-    first = next(iter(taken.values())).median
-    told = [f"{key} {1e3 * one.median:.3f} ms, {one.median / first:.2f} x" for key, one in taken.items()]
-    print(f"\n{name}, {kernels.level}, {fd.get_num_threads()} threads: {'; '.join(told)}", end="")
-    benchmark.extra_info.update({key: one.median / first for key, one in taken.items()})
-    benchmark.pedantic(runs[list(runs)[-1]], rounds=1)
+    told(benchmark, name, runs, 0.5 * len(runs), waits=name in ("import", "files"))

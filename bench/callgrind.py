@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from trees import environment
 
 MARKS = Path(__file__).with_name("marks.c")
@@ -84,13 +83,12 @@ def parse(lines: Iterable[str], within: str) -> dict[str, int]:
 
 def main(library: str, wanted: str, part: str = "") -> None:
     """Dump what one call of each case executes, under its name; what this fastdl cannot run is told and left out."""
-    from cases import counted
+    from cases import calls
 
     marks = ctypes.CDLL(library)
     gc.disable()
-    for case in counted():
-        dtype, name = np.dtype(wanted), f"{case.name} {wanted}"
-        if dtype not in case.dtypes or part not in name:
+    for name, (case, dtype) in calls(part).items():
+        if dtype.name != wanted:
             continue
         try:
             case.work("small", dtype).run()  # what is imported late or looked up once belongs to no call

@@ -1,19 +1,23 @@
-"""The timing gate: the working tree against another commit, case by case, with pytest-benchmark.
+"""The timing gate: the working tree against another commit, case by case.
 
 ``python bench/compare.py --base REF``: see ``docs/tracking.md``.
 """
 
 import argparse
+import gc
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
 
 import trees
-from cases import counted
+from cases import calls
+
+import fastdl as fd
+from fastdl.cli._bench._clock import calls_of, turn
 
 LIMIT = 1.10  # of new / base, which every look must be beyond
 LOOKS = (0.02, 0.05, 0.05, 0.1)  # seconds a case: one look at all, the others at what seems changed
@@ -23,30 +27,35 @@ Times = dict[str, float]  # seconds a call, by case and type
 
 
 def timed(tree: Path, names: list[str], seconds: float, threads: int) -> Times:
-    """The best round of each call, in a process that imports the tree's fastdl: what others do here only ever adds.
-
-    On one thread by its processor time, which other load on the machine moves little; on more by the time of day.
-    """
-    clock = "time.thread_time" if threads == 1 else "time.perf_counter"
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "found.json"
-        command = [
-            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-quiet",
-            "--benchmark-disable-gc", f"--benchmark-json={out}", f"--benchmark-timer={clock}",
-            f"--benchmark-min-time={ROUND}", f"--benchmark-max-time={seconds}",
-            *(f"{trees.BENCH / 'calls.py'}::test_call[{name}]" for name in names),
-        ]  # fmt: skip
-        done = subprocess.run(command, cwd=tree, env=trees.environment(tree, OMP_NUM_THREADS=str(threads)),
-                              capture_output=True, text=True)  # fmt: skip
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
-        if not out.exists() or not out.stat().st_size:
-            return {}  # this fastdl can run none of them
-        found = json.loads(out.read_text())
-    origin = Path(found["machine_info"]["fastdl"]["file"])
-    if not origin.is_relative_to(tree):
+    """What `time_here` finds in a process that imports the tree's fastdl."""
+    command = [sys.executable, "-c", f"import compare; compare.time_here({seconds}, {threads})"]
+    done = subprocess.run(command, cwd=tree, env=trees.environment(tree, OMP_NUM_THREADS=str(threads)),
+                          input=json.dumps(names), capture_output=True, text=True)  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    origin, found = json.loads(done.stdout.splitlines()[-1])
+    if not Path(origin).is_relative_to(tree):
         raise SystemExit(f"{origin} was imported in place of the fastdl in {tree}")
-    return {one["param"]: one["stats"]["min"] for one in found["benchmarks"]}
+    return found
+
+
+def time_here(seconds: float, threads: int) -> None:
+    """Print which fastdl this is, and the best round of each call named on stdin: what others do here only ever adds.
+
+    A call is made at the medium size and not asserted. On one thread its processor time counts, which other load on the
+    machine moves little; on more the time of day.
+    """
+    clock, found = time.thread_time if threads == 1 else time.perf_counter, Times()
+    gc.disable()
+    for name in json.load(sys.stdin):
+        case, dtype = calls()[name]
+        try:
+            run = case.work("medium", dtype).run
+            run()
+        except Exception:  # an older commit lacks the function, or has it otherwise
+            continue
+        found[name] = min(turn(run, seconds, calls_of(run, ROUND, clock), clock))
+    print(json.dumps([fd.__file__, found]))
 
 
 def verdict(ratios: list[float]) -> str:
@@ -90,14 +99,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cases", default="", metavar="PART", help="only cases whose name or type contains this")
     parser.add_argument("--threads", type=int, default=1, help="1: processor time; more: time of day")
     arguments = parser.parse_args(argv)
-    names = [f"{case.name} {dtype}" for case in counted() for dtype in case.dtypes]
-    names = [name for name in names if arguments.cases in name]
+    names = list(calls(arguments.cases))
     if not names:
         raise SystemExit(f"no case contains {arguments.cases!r}")
     build = os.environ.get("FASTDL_ISA", "of this processor")
-    base = trees.commit(arguments.base)[:12]
     told = f"{len(names)} cases, build {build}, {arguments.threads} threads"
-    print(f"{base} (base) against the working tree (new): {told}")
+    print(f"{trees.commit(arguments.base)[:12]} (base) against the working tree (new): {told}")
     return 0 if report(compare(trees.built(arguments.base), names, arguments.threads)) else 1
 
 

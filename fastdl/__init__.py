@@ -43,7 +43,18 @@ __all__ = [
 __all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__ + sequence.__all__
 
 # Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
-_LAZY = ("cli", "curvature", "datasets", "metrics", "models", "plots", "reference", "text", "training")
+_LAZY = (
+    "cli",
+    "curvature",
+    "datasets",
+    "estimators",
+    "metrics",
+    "models",
+    "plots",
+    "reference",
+    "text",
+    "training",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

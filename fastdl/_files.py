@@ -89,6 +89,14 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         _sync_folder(os.path.dirname(target))
 
 
+def begin_writing(file: BinaryIO, first: int, count: int) -> None:
+    """Have the disk begin with some bytes, while others are made: what is not written yet, nobody forgets for that."""
+    if hasattr(os, "posix_fadvise"):
+        file.flush()
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file.fileno(), first, count, os.POSIX_FADV_DONTNEED)
+
+
 def try_replacing(path: PathLike) -> None:
     """Raise now what :func:`replacing` would raise before its first byte; `path` is left as it is."""
     name = name_of(path)

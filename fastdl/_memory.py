@@ -1,5 +1,6 @@
 """Aligned memory: vector loads that straddle cache lines cost twice."""
 
+import math
 import threading
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from .kernels.baseline.system import empty
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SMALL = 4096  # bytes below which alignment is left to NumPy
+LARGE = 1 << 22  # bytes from which on zeros come from the system, which gives them page by page
+SIDE = 512  # of a square that the second-level cache holds
 
 
 def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
@@ -21,10 +24,31 @@ def aligned_empty(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
 
 
 def aligned_zeros(shape: int | Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """Zeros that start at a multiple of 64 bytes, however few."""
-    array = empty(_extents(shape), dtype, 0)
+    """Zeros that start at a multiple of 64 bytes, however few. Many take memory only once they are written to."""
+    extents = _extents(shape)
+    size = math.prod(extents) * dtype.itemsize
+    if size >= LARGE:
+        memory = np.zeros(size + ALIGNMENT, np.uint8)
+        first = -memory.ctypes.data % ALIGNMENT
+        return memory[first : first + size].view(dtype).reshape(extents)
+    array = empty(extents, dtype, 0)
     array[...] = 0
     return array
+
+
+def lay(place: np.ndarray, values: np.ndarray) -> None:
+    """``place[...] = values``; of a transpose square by square, since by rows each number takes a line of the cache."""
+    if place.ndim == 2 and max(place.shape) > SIDE and _by_columns(place) != _by_columns(values):
+        for row in range(0, place.shape[0], SIDE):
+            for column in range(0, place.shape[1], SIDE):
+                square = slice(row, row + SIDE), slice(column, column + SIDE)
+                place[square] = values[square]
+    else:
+        place[...] = values
+
+
+def _by_columns(array: np.ndarray) -> bool:
+    return array.strides[0] < array.strides[1]
 
 
 def _extents(shape: int | Sequence[int]) -> tuple[int, ...]:

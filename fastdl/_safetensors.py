@@ -10,20 +10,25 @@
 Files are replaced in one step (:mod:`fastdl._files`), and a file from elsewhere costs no more than its size to read
 and to refuse: the header is read and checked first, in one pass, and then the arrays.
 
-The layout has no checksum. ``save`` adds one to the metadata (SHA-256 over the file, with the digest's own 64
-characters as zeros), and ``load`` checks it where it is present, so a flipped bit does not pass unseen.
+The layout has no checksum. ``save`` adds one to the metadata, under ``fastdl.checksum``: that of the header, with zeros
+in its own place, and of the checksums of all arrays in their order (:class:`kernels.system.Checksum`). So arrays can
+be read one at a time, wherever they are wanted, and a flipped bit does not pass unseen. Files of before have a SHA-256
+over the whole file.
 
 Reference: https://huggingface.co/docs/safetensors, section "Format".
 """
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from . import _files
+from ._dispatch import kernels
 from ._files import shown
+from ._memory import aligned_empty, lay
 
 DTYPES = {
     "BOOL": np.dtype("?"),
@@ -42,8 +47,11 @@ DTYPES = {
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _MAX_HEADER = 16 << 20  # the format allows 100 MB, which make Python objects of 2.6 GB
 _PIECE = 1 << 20  # bytes written, or read, at a time
-_DIGEST = "sha256"
-_NO_DIGEST = "0" * 64
+_STRETCH = 1 << 23  # bytes after which the disk is asked to begin
+_CHECKSUM = "fastdl.checksum"
+_NO_CHECKSUM = "0" * 16
+_DIGEST = "sha256"  # of files of before
+_OWN = (_CHECKSUM, _DIGEST)
 
 
 def save(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -88,7 +96,7 @@ def _head(
     for name, array in tensors.items():
         if not isinstance(name, str) or not isinstance(array, np.ndarray):
             raise TypeError(f"tensors[{name!r}]: got {type(array).__name__}, expected a numpy array")
-    entries: dict[str, Any] = {"__metadata__": {**metadata, _DIGEST: _NO_DIGEST}}
+    entries: dict[str, Any] = {"__metadata__": {**metadata, _CHECKSUM: _NO_CHECKSUM}}
     arrays = []
     position = 0
     # Wide types first, as the safetensors package does: then every array is aligned.
@@ -112,19 +120,43 @@ def _head(
 
 
 def _write(file: BinaryIO, head: bytes, arrays: list[tuple[np.ndarray, np.dtype]]) -> None:
-    """Write all, then the digest of what was written: another thread may change the arrays meanwhile."""
-    import hashlib
-
+    """Write all, then the checksum of what was written: another thread may change the arrays meanwhile."""
     file.write(head)
-    digest = hashlib.sha256(head)
+    sums, done, begun = [], len(head), 0
     for array, dtype in arrays:
-        data = np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8)
-        for first in range(0, data.size, _PIECE):
-            piece = data[first : first + _PIECE].tobytes()
-            digest.update(piece)
-            file.write(piece)
-    file.seek(head.index(_digest_field(_NO_DIGEST)))
-    file.write(_digest_field(digest.hexdigest()))
+        checksum = kernels.system.Checksum()
+        for piece in _pieces(array, dtype):
+            checksum.update(piece)
+            file.write(piece.data)
+            done += piece.size
+            if done - begun >= _STRETCH:
+                _files.begin_writing(file, begun, done - begun)
+                begun = done
+        sums.append(checksum.value())
+    file.seek(head.index(_field(_CHECKSUM, _NO_CHECKSUM)))
+    file.write(_field(_CHECKSUM, _total(head, sums)))
+
+
+def _pieces(array: np.ndarray, dtype: np.dtype) -> Iterator[np.ndarray]:
+    """Copies of an array's bytes as the file has them, in their order, and in one place in memory."""
+    if array.flags.c_contiguous or array.ndim == 0:
+        array = array.reshape(-1)
+    if not array.size:
+        return
+    count = max(1, _PIECE * len(array) // (array.size * dtype.itemsize))
+    places = np.empty((min(count, len(array)), *array.shape[1:]), dtype)
+    for first in range(0, len(array), count):
+        part = array[first : first + count]
+        lay(places[: len(part)], part)
+        yield places[: len(part)].reshape(-1).view(np.uint8)
+
+
+def _total(head: bytes, sums: list[int]) -> str:
+    """The checksum of a file, as it stands in the file, of its head without it and of the arrays' checksums."""
+    checksum = kernels.system.Checksum()
+    checksum.update(head)
+    checksum.update(b"".join(one.to_bytes(8, "little") for one in sums))
+    return f"{checksum.value():016x}"
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -149,16 +181,90 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     OSError
         If it cannot be read.
     """
+    with opened(path) as source:
+        tensors = {name: source.array(name) for name in source.shapes}
+        source.check()
+        for array in tensors.values():
+            array.flags.writeable = False
+        return tensors, source.metadata
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator["Source"]:
+    """A file to read array by array; a ValueError inside names it."""
     name = _files.name_of(path)
     with _files.open_regular(name) as file, _files.named(name):
         try:
-            head, entries, metadata = _read_head(file)
-            data = _read(file, entries[-1][4] if entries else 0)
-            _check_digest(head, data, metadata)
-            tensors = {name: data[begin:end].view(dtype).reshape(shape) for name, dtype, shape, begin, end in entries}
+            yield Source(file)
         except ValueError as error:
             raise ValueError(f"{shown(name)}: {error}") from None
-    return tensors, metadata
+
+
+class Source:
+    """An open file whose header was read and found sound.
+
+    Attributes
+    ----------
+    shapes : dict of str to (tuple, dtype)
+        Of the arrays, by name.
+    metadata : dict of str to str
+        Without the checksum.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._head, entries, metadata = _read_head(file)
+        self._entries = {entry[0]: entry for entry in entries}
+        self.shapes = {name: (shape, dtype) for name, dtype, shape, _, _ in entries}
+        self.metadata = {name: text for name, text in metadata.items() if name not in _OWN}
+        size, memory = entries[-1][4] if entries else 0, _files.memory_bytes()
+        if size > memory:
+            raise ValueError(f"the arrays take {size} bytes, this machine has {memory:.0f}")
+        self._checksum = metadata.get(_CHECKSUM)
+        self._sums: dict[str, int] = {}
+        self._whole: np.ndarray | None = None
+        if self._checksum is None and _DIGEST in metadata:  # which needs the bytes in their order
+            self._whole = self._read(0, size, None)
+            _check_digest(self._head, self._whole, metadata[_DIGEST])
+
+    def array(self, name: str) -> np.ndarray:
+        """An array of the file, in memory of its own."""
+        _, dtype, shape, begin, end = self._entries[name]
+        if self._whole is not None:
+            return self._whole[begin:end].view(dtype).reshape(shape)
+        checksum = None if self._checksum is None else kernels.system.Checksum()
+        data = self._read(begin, end, checksum)
+        if checksum is not None:
+            self._sums[name] = checksum.value()
+        return data.view(dtype).reshape(shape)
+
+    def check(self) -> None:
+        """Refuse a file whose bytes are not those that were written; arrays that nobody asked for are read for that."""
+        if self._checksum is None:
+            return
+        for name in self._entries.keys() - self._sums.keys():
+            self.array(name)
+        field = _field(_CHECKSUM, self._checksum)
+        place = self._head.find(field)
+        if place < 0 or len(self._checksum) != len(_NO_CHECKSUM):
+            raise ValueError("damaged: the checksum is not written as it was saved")
+        head = self._head[:place] + _field(_CHECKSUM, _NO_CHECKSUM) + self._head[place + len(field) :]
+        if _total(head, [self._sums[name] for name in self._entries]) != self._checksum:
+            raise ValueError("damaged: the checksum does not fit the content")
+
+    def _read(self, begin: int, end: int, checksum: Any) -> np.ndarray:
+        """Bytes of the arrays, from memory that is used again; each piece is summed up while the cache has it."""
+        data = aligned_empty(end - begin, np.dtype(np.uint8))
+        self._file.seek(len(self._head) + begin)
+        done = 0
+        while done < data.size:
+            count = self._file.readinto(data.data[done : done + _PIECE])  # type: ignore[attr-defined]
+            if not count:
+                raise ValueError(f"truncated: {data.size - done} bytes are missing at the end")
+            if checksum is not None:
+                checksum.update(data[done : done + count])
+            done += count
+        return data
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -169,24 +275,7 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
             metadata = _read_head(file)[2]
         except ValueError as error:
             raise ValueError(f"{shown(name)}: {error}") from None
-    metadata.pop(_DIGEST, None)
-    return metadata
-
-
-def _read(file: BinaryIO, size: int) -> np.ndarray:
-    """The next `size` bytes, read-only."""
-    memory = _files.memory_bytes()
-    if size > memory:
-        raise ValueError(f"the arrays take {size} bytes, this machine has {memory:.0f}")
-    data = np.empty(size, np.uint8)
-    view, done = data.data, 0
-    while done < size:
-        count = file.readinto(view[done : done + 16 * _PIECE])  # type: ignore[attr-defined]
-        if not count:
-            raise ValueError(f"truncated: {size - done} bytes are missing at the end")
-        done += count
-    data.flags.writeable = False
-    return data
+    return {name: text for name, text in metadata.items() if name not in _OWN}
 
 
 Entry = tuple[str, np.dtype, tuple[int, ...], int, int]  # name, dtype, shape, first byte, byte after the last
@@ -275,21 +364,19 @@ def _no_number(constant: str) -> Any:
     raise ValueError(f"damaged: the header is not JSON: {constant} is no number there")
 
 
-def _digest_field(digest: str) -> bytes:
-    return f'"{_DIGEST}":"{digest}"'.encode()
+def _field(name: str, value: str) -> bytes:
+    return f'"{name}":"{value}"'.encode()
 
 
-def _check_digest(head: bytes, data: np.ndarray, metadata: dict[str, str]) -> None:
+def _check_digest(head: bytes, data: np.ndarray, written: str) -> None:
+    """The SHA-256 of a file of before, over all its bytes with the digest's own as zeros."""
     import hashlib
 
-    written = metadata.pop(_DIGEST, None)
-    if written is None:
-        return  # another program's file
-    field = _digest_field(written)
+    field = _field(_DIGEST, written)
     place = head.find(field)
     if place < 0:
         raise ValueError("damaged: the checksum is not written as it was saved")
-    digest = hashlib.sha256(head[:place] + _digest_field(_NO_DIGEST) + head[place + len(field) :])
+    digest = hashlib.sha256(head[:place] + _field(_DIGEST, "0" * 64) + head[place + len(field) :])
     digest.update(data.data)
     if digest.hexdigest() != written:
         raise ValueError("damaged: the checksum does not fit the content")

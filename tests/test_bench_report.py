@@ -15,7 +15,7 @@ from cases import Work
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
-from report import data, draw, gather, growth, pages, reasons  # noqa: E402
+from report import data, draw, gather, pages  # noqa: E402
 
 LIMITS = {"copy": 10e9, "read": 20e9, "multiply_adds": 50e9}
 HERE = {"machine": "Made-up Processor", "cores": 2, "commit": "abc1234"}
@@ -77,6 +77,14 @@ def cells(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
+def why(row):
+    return data.reason("limit", row)
+
+
+def why_lost(row):
+    return data.reason("peer", row)
+
+
 # ---- where it falls short -------------------------------------------------------------------------------
 def below(*found):
     return cells(pages.below_limits(loaded(*found)))
@@ -117,45 +125,51 @@ def test_nothing_short_is_said_in_words():
 def test_the_first_reason_that_fits_is_given(monkeypatch):
     given = [{"text": "narrow", "what": ["dense.t*"], "build": "avx2", "shorter": 1e-4},
              {"text": "wide", "what": ["dense.*", "norms.*"], "limit": "copy"}]  # fmt: skip
-    monkeypatch.setitem(reasons.REASONS, "limit", given)
-    assert reasons.of_limit(row(seconds=1e-5)) == "narrow"
-    assert reasons.of_limit(row(limit="copy")) == "wide"
-    assert reasons.of_limit(row(limit="read")) == reasons.NONE_GIVEN
+    monkeypatch.setitem(data.REASONS, "limit", given)
+    assert why(row(seconds=1e-5)) == "narrow"
+    assert why(row(limit="copy")) == "wide"
+    assert why(row(limit="read")) == data.NONE_GIVEN
     assert below(row(share=0.5))[0][2] == "wide"
 
 
 def test_patterns_of_the_reasons_reach_the_names_with_brackets():
-    assert "threshold" in reasons.of_limit(row("norms.project_ball[ord=1,axis=1]"))
-    assert "power" in reasons.of_limit(row("norms.norm[ord=2.5]"))
-    assert reasons.of_limit(row("norms.norm[ord=2]")) == reasons.NONE_GIVEN
-    assert "exponentials" in reasons.of_limit(row("recurrent.lstm_forward[layer norm]", limit="multiply_adds"))
+    assert "threshold" in why(row("norms.project_ball[ord=1,axis=1]"))
+    assert "power" in why(row("norms.norm[ord=2.5]"))
+    assert why(row("norms.norm[ord=2]")) == data.NONE_GIVEN
+    assert "exponentials" in why(row("recurrent.lstm_forward[layer norm]", limit="multiply_adds"))
 
 
 def test_the_speed_of_memory_explains_a_draw_but_no_defeat():
     draw, defeat = (peer("JAX", ratio, "Adam, a step", shape="n 16,777,216") for ratio in (0.95, 0.5))
-    assert "at its limit" in reasons.of_peer(draw)
-    assert reasons.of_peer(defeat) == reasons.NONE_GIVEN
+    assert "at its limit" in why_lost(draw)
+    assert why_lost(defeat) == data.NONE_GIVEN
+
+
+def test_a_reason_for_a_draw_with_the_limit_is_none_for_a_defeat():
+    near, far = (why(row("norms.norm[ord=2]", limit="read") | {"share": share}) for share in (0.75, 0.3))
+    assert "memory's speed" in near
+    assert far == data.NONE_GIVEN
 
 
 def test_every_reason_is_about_a_case_there_is():
     names = [case.name for case in cases.counted()]
-    for reason in reasons.REASONS["limit"]:
+    for reason in data.REASONS["limit"]:
         for pattern in reason["what"]:
             assert any(fnmatchcase(name, pattern) for name in names), pattern
 
 
 def test_a_reason_for_short_calls_is_not_one_for_bytes(monkeypatch):
-    monkeypatch.setitem(reasons.REASONS, "peer", [{"text": "the call", "shorter": 1e-3}])
+    monkeypatch.setitem(data.REASONS, "peer", [{"text": "the call", "shorter": 1e-3}])
     memory = peer("JAX", 0.5, bytes=10**6)
     del memory["seconds"]
     ((*_, why, _, amount, _),) = cells(pages.below_peers(loaded(row(), memory).peers))
-    assert (why, amount) == (f"**{reasons.NONE_GIVEN}**", "1.00 MB")
+    assert (why, amount) == (f"**{data.NONE_GIVEN}**", "1.00 MB")
 
 
 # ---- the cost of sizes ------------------------------------------------------------------------------------
 def test_growth_finds_the_range_that_is_linear():
     values = np.array([1, 10, 100, 10_000, 100_000, 1_000_000])
-    found = growth.growth(values, 1e-5 + values * 1e-8)
+    found = data.growth(values, 1e-5 + values * 1e-8)
     assert found.linear == (10_000, 1_000_000)
     assert found.first < 0.1
     assert found.last == pytest.approx(1, abs=0.02)
@@ -163,7 +177,7 @@ def test_growth_finds_the_range_that_is_linear():
 
 def test_growth_is_not_linear_where_it_is_squared():
     values = np.array([16, 32, 64, 128])
-    found = growth.growth(values, values**2 * 1e-9)
+    found = data.growth(values, values**2 * 1e-9)
     assert found.linear is None
     assert found.slope == pytest.approx(2)
 

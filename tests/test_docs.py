@@ -12,7 +12,7 @@ import fastdl as fd
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = DOCS.parent / "README.md"
-PAGES = [DOCS / f"{name}.md" for name in ("start", "metrics", "plots")]
+PAGES = [DOCS / f"{name}.md" for name in ("start", "metrics", "plots", "estimators")]
 COMING = sorted(page for page in (DOCS / "coming").glob("*.md") if page.stem != "index")
 PEERS = ("torch", "keras", "sklearn", "optax", "jax")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \|", re.MULTILINE)
@@ -27,7 +27,8 @@ def code(page, languages):
 
 
 @pytest.mark.parametrize("page", [*COMING, *PAGES, README], ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs(page):
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where files may be written
     if page.stem in ("start", "plots"):
         pytest.importorskip("matplotlib").use("Agg")
     blocks, names = list(code(page, r"python|\{code-cell\} ipython3")), {}

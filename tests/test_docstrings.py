@@ -28,6 +28,7 @@ MODULES = [
     "fastdl.optim",
     "fastdl.optim.schedules",
     "fastdl.models",
+    "fastdl.estimators",
     "fastdl.training",
     "fastdl.metrics",
     "fastdl.saving",

@@ -15,6 +15,7 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
+    {"estimators"},
     {"models", "text", "datasets", "curvature"},
     {"training"},
     {"saving", "metrics", "plots"},
@@ -29,6 +30,7 @@ FLOORS = [
 # Between rooms of one floor: who may use whom.
 NEIGHBOURS = {
     ("dropout", "random"),
+    ("_safetensors", "_memory"),
     ("models", "text"),
     ("optim", "norms"),
     ("training", "metrics"),

@@ -33,9 +33,10 @@ def test_a_kept_file_is_the_model_it_was(name, capsys):
     assert fd.saving.info(KEPT / name)["parameters"] > 0
 
 
-def test_a_kept_checkpoint_is_gone_on_with(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_kept_checkpoint_is_gone_on_with(version, tmp_path):
     module = models()
-    shutil.copy(KEPT / "checkpoint-1.safetensors", tmp_path / "run.safetensors")
+    shutil.copy(KEPT / f"checkpoint-{version}.safetensors", tmp_path / "run.safetensors")
     model = fd.nn.Sequential(fd.nn.LSTM(4, 3, rng=5), fd.nn.Linear(3, 2, rng=6))
     optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
     data = [(module.VECTORS, module.TOKENS % 2)]

@@ -1,12 +1,13 @@
 """Files in the safetensors layout: what is written, what is refused, and how a file is replaced."""
 
+import importlib
 import json
 import os
 
 import numpy as np
 import pytest
 
-from fastdl import _safetensors
+from fastdl import _dispatch, _safetensors
 
 
 def some_tensors():
@@ -176,8 +177,78 @@ def test_every_truncation_and_every_flipped_bit_is_noticed(tmp_path):
                 continue
             unnoticed.append((index, bit))
     # The one thing that cannot be noticed is the loss of the checksum itself: its name is then another's.
-    name = raw.index(b'"sha256"')
-    assert all(name < index < name + 7 for index, _ in unnoticed)
+    name = raw.index(b'"fastdl.checksum"')
+    assert all(name < index < name + 16 for index, _ in unnoticed)
+
+
+def mixed(pieces):
+    """The checksum by its definition, in Python's integers."""
+    odd, mask = 0x9E3779B97F4A7C15, 2**64 - 1
+
+    def stirred(lane, word):
+        lane = (lane ^ word) * odd & mask
+        return lane ^ lane >> 32
+
+    data = b"".join(pieces)
+    lanes = [stirred(odd, j) for j in range(8)]
+    padded = data + b"\0" * (-len(data) % 64)
+    for place in range(0, len(padded), 8):
+        lane = place // 8 % 8
+        lanes[lane] = stirred(lanes[lane], int.from_bytes(padded[place : place + 8], "little"))
+    total = len(data)
+    for lane in lanes:
+        total = stirred(total, lane)
+    return total
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [1], [63, 1], [64], [65], [7] * 40, [200, 0, 3, 128, 61]])
+def test_the_checksum_is_that_of_the_bytes_whatever_pieces_they_come_in(sizes):
+    rng = np.random.default_rng(0)
+    pieces = [rng.integers(0, 256, size).astype(np.uint8) for size in sizes]
+    for level in _dispatch._system.supported_levels():
+        checksum = importlib.import_module(f"fastdl.kernels.{level}.system").Checksum()
+        for piece in pieces:
+            checksum.update(piece)
+            checksum.value()  # which changes nothing
+        assert checksum.value() == mixed([one.tobytes() for one in pieces])
+
+
+def test_arrays_of_many_pieces_and_any_layout_are_written_and_read(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "tall": rng.normal(size=(700, 3)).astype(np.float32).T,
+        "wide": rng.normal(size=(1300, 1100)).T,
+        "all turned": rng.normal(size=(5, 6, 7)).T,
+        "a row": rng.normal(size=(1, 5000)),
+        "every second": rng.normal(size=(40, 60))[::2, ::3],
+    }
+    for piece in (8, 1000, 1 << 20):
+        monkeypatch.setattr(_safetensors, "_PIECE", piece)
+        _safetensors.save(tmp_path / "file", tensors, {})
+        raw = (tmp_path / "file").read_bytes()
+        assert_same_arrays(_safetensors.load(tmp_path / "file")[0], tensors)
+        monkeypatch.undo()
+        assert_same_arrays(_safetensors.load(tmp_path / "file")[0], tensors)
+        _safetensors.save(tmp_path / "file", tensors, {})
+        assert (tmp_path / "file").read_bytes() == raw
+
+
+def reads_b_alone(path):
+    with _safetensors.opened(path) as source:
+        found = source.array("b")
+        source.check()
+        return found
+
+
+def test_arrays_are_read_in_any_order_and_none_passes_unchecked(tmp_path):
+    path = tmp_path / "file"
+    _safetensors.save(path, {"a": np.ones(9), "b": np.ones(7, np.float32)}, {})
+    assert reads_b_alone(path).sum() == 7
+    raw = path.read_bytes()
+    for place in (-1, -100):  # in b, in a
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place:][1:])
+        with pytest.raises(ValueError, match="file: damaged: the checksum"):
+            reads_b_alone(path)
 
 
 # ---- replacing --------------------------------------------------------------------------------------

@@ -10,13 +10,9 @@ from functools import partial
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import DOUBLE, Work, case, integers, normals
+from fastdl.cli._bench._table import DOUBLE, Work, case, integers, normals, sizes
 
-SHAPES = {
-    "small": {"steps": 3, "batch": 5, "hidden": 19, "classes": 5},
-    "medium": {"steps": 16, "batch": 15, "hidden": 67, "classes": 33},
-    "large": {"steps": 32, "batch": 16, "hidden": 256, "classes": 128},
-}
+SHAPES = sizes("steps batch hidden classes", (3, 5, 19, 5), (16, 15, 67, 33), (32, 16, 256, 128))
 CELLS = {  # the layer, its gates, and what multiplies its state
     "lstm": (fd.nn.LSTM, 4, "matrix"),
     "gru": (fd.nn.GRU, 3, "matrix"),

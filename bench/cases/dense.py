@@ -6,48 +6,38 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals, of_arrays
+from fastdl.cli._bench._table import (
+    VECTORS,
+    Work,
+    call,
+    case,
+    drawn,
+    integers,
+    normals,
+    of_arrays,
+    sizes,
+    there_and_back,
+)
 from fastdl.dense._pointwise import ACTIVATIONS
 
-ROWS = {
-    "small": {"rows": 9, "inputs": 33, "outputs": 37},
-    "medium": {"rows": 131, "inputs": 128, "outputs": 128},
-    "large": {"rows": 2048, "inputs": 512, "outputs": 512},
-}
-WORDS = {
-    "small": {"words": 35, "vocabulary": 11, "width": 19},
-    "medium": {"words": 1000, "vocabulary": 500, "width": 67},
-    "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
-}
-ROWS_OF = {
-    "small": {"rows": 17, "width": 37},
-    "medium": {"rows": 400, "width": 100},
-    "large": {"rows": 1 << 14, "width": 1 << 10},
-}
+ROWS = sizes("rows inputs outputs", (9, 33, 37), (131, 128, 128), (2048, 512, 512))
+WORDS = sizes("words vocabulary width", (35, 11, 19), (1000, 500, 67), (1 << 15, 1 << 15, 512))
+ROWS_OF = sizes("rows width", (17, 37), (400, 100), (1 << 14, 1 << 10))
 
 
-@case("dense", "linear_forward", **ROWS)
-def linear_forward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
-    given = drawn(dtype, (rows, inputs), (inputs, outputs), (outputs,))
-    return call(fd.linear_forward, *given, multiply_adds=rows * inputs * outputs)
+@there_and_back("dense", "linear", **ROWS)
+def linear(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> tuple[Work, Work]:
+    x, W, b, dy = drawn(dtype, (rows, inputs), (inputs, outputs), (outputs,), (rows, outputs))
+    product = rows * inputs * outputs
+    forward = call(fd.linear_forward, x, W, b, multiply_adds=product)
+    return forward, call(fd.linear_backward, dy, x, W, multiply_adds=2 * product)
 
 
-@case("dense", "linear_backward", **ROWS)
-def linear_backward(dtype: np.dtype, rows: int, inputs: int, outputs: int) -> Work:
-    given = drawn(dtype, (rows, outputs), (rows, inputs), (inputs, outputs))
-    return call(fd.linear_backward, *given, multiply_adds=2 * rows * inputs * outputs)
-
-
-@case("dense", "embedding_forward", **WORDS)
-def embedding_forward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
-    index, W = integers(vocabulary, words), normals(dtype, vocabulary, width)
-    return call(fd.embedding_forward, index, W, read=index.nbytes + words * width * W.itemsize)  # of the rows used
-
-
-@case("dense", "embedding_backward", **WORDS)
-def embedding_backward(dtype: np.dtype, words: int, vocabulary: int, width: int) -> Work:
+@there_and_back("dense", "embedding", **WORDS)
+def embedding(dtype: np.dtype, words: int, vocabulary: int, width: int) -> tuple[Work, Work]:
     index, W, dy = integers(vocabulary, words), normals(dtype, vocabulary, width), normals(dtype, words, width, seed=1)
-    return call(fd.embedding_backward, dy, index, W, read=index.nbytes + dy.nbytes)
+    read = index.nbytes + dy.nbytes  # of the table the rows used
+    return call(fd.embedding_forward, index, W, read=read), call(fd.embedding_backward, dy, index, W, read=read)
 
 
 def _activation(name: str, kept: str) -> None:
@@ -66,30 +56,18 @@ for _one in ACTIVATIONS.values():
     _activation(_one.name, _one.kept)
 
 
-FEATURES = {
-    "small": {"rows": 9, "features": 67},
-    "medium": {"rows": 131, "features": 259},
-    "large": {"rows": 1 << 15, "features": 512},
-}
+FEATURES = sizes("rows features", (9, 67), (131, 259), (1 << 15, 512))
 
 
 def _norm(name: str) -> None:
     forward, backward = getattr(fd, f"{name}_forward"), getattr(fd, f"{name}_backward")
 
-    def arguments(dtype: np.dtype, rows: int, features: int) -> list[np.ndarray]:
-        weight, bias = (normals(dtype, features, seed=seed) for seed in (1, 2))
-        return [normals(dtype, rows, features), weight, bias]
-
-    @case("dense", f"{name}_forward", **FEATURES)
-    def run_forward(dtype: np.dtype, rows: int, features: int) -> Work:
-        given = arguments(dtype, rows, features)
-        return Work(lambda: forward(*given)[0], read=given[0].nbytes, written=given[0].nbytes, tolerance=1e-4)
-
-    @case("dense", f"{name}_backward", **FEATURES)
-    def run_backward(dtype: np.dtype, rows: int, features: int) -> Work:
-        given = arguments(dtype, rows, features)
-        tape, dy = forward(*given)[1], normals(dtype, rows, features, seed=3)
-        return Work(lambda: backward(dy, tape), read=2 * dy.nbytes, written=dy.nbytes, tolerance=1e-4)
+    @there_and_back("dense", name, **FEATURES)
+    def build(dtype: np.dtype, rows: int, features: int) -> tuple[Work, Work]:
+        given = drawn(dtype, (rows, features), (features,), (features,))
+        (y, tape), dy = forward(*given), normals(dtype, rows, features, seed=3)
+        there = Work(lambda: forward(*given)[0], read=y.nbytes, written=y.nbytes, tolerance=1e-4)
+        return there, Work(lambda: backward(dy, tape), read=2 * dy.nbytes, written=dy.nbytes, tolerance=1e-4)
 
 
 for _name in ("layer_norm", "batch_norm"):

@@ -6,19 +6,11 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import SINGLE, VECTORS, Work, call, case, integers, normals, of_arrays
+from fastdl.cli._bench._table import SINGLE, VECTORS, Work, call, case, integers, normals, of_arrays, sizes
 
 WHERE = {"seed": 1, "stream": 2, "step": 3}
-SEQUENCES = {
-    "small": {"steps": 3, "batch": 5, "width": 67},
-    "medium": {"steps": 11, "batch": 15, "width": 301},
-    "large": {"steps": 64, "batch": 256, "width": 1024},
-}
-WORDS = {
-    "small": {"words": 35, "vocabulary": 11, "width": 37},
-    "medium": {"words": 501, "vocabulary": 500, "width": 101},
-    "large": {"words": 1 << 15, "vocabulary": 1 << 15, "width": 512},
-}
+SEQUENCES = sizes("steps batch width", (3, 5, 67), (11, 15, 301), (64, 256, 1024))
+WORDS = sizes("words vocabulary width", (35, 11, 37), (501, 500, 101), (1 << 15, 1 << 15, 512))
 
 
 def _enter(function: Callable[..., Any], variant: str = "", **how: Any) -> None:

@@ -3,13 +3,9 @@
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import SINGLE, Work, case, integers
+from fastdl.cli._bench._table import SINGLE, Work, case, integers, sizes
 
-TEXTS = {
-    "small": {"pairs": 3, "words": 19},
-    "medium": {"pairs": 20, "words": 67},
-    "large": {"pairs": 1000, "words": 100},
-}
+TEXTS = sizes("pairs words", (3, 19), (20, 67), (1000, 100))
 
 
 @case("metrics", "word_error_rate", **TEXTS, dtypes=(SINGLE,))

@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, normals, of_arrays
+from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, normals, of_arrays, sizes
 from fastdl.cli._bench._works import MATRICES
 
-SQUARES = {
-    "small": {"rows": 19, "columns": 17},
-    "medium": {"rows": 131, "columns": 128},
-    "large": {"rows": 1024, "columns": 1024},
-}
+SQUARES = sizes("rows columns", (19, 17), (131, 128), (1024, 1024))
 ORDERS = (0, 2.5, 1, 2, 3, math.inf)  # of users; each has a kernel. Those of vectors are in _works, with other orders
 
 

@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals
+from fastdl.cli._bench._table import VECTORS, Work, call, case, drawn, integers, normals, sizes
 
-TABLES = {
-    "small": {"rows": 41, "touched": 13, "width": 37},
-    "medium": {"rows": 2000, "touched": 301, "width": 67},
-    "large": {"rows": 1 << 18, "touched": 1 << 15, "width": 512},
-}
+TABLES = sizes("rows touched width", (41, 13, 37), (2000, 301, 67), (1 << 18, 1 << 15, 512))
 
 
-MATRICES = {
-    "small": {"rows": 41, "columns": 37},
-    "medium": {"rows": 301, "columns": 67},
-    "large": {"rows": 2048, "columns": 1024},
-}
+MATRICES = sizes("rows columns", (41, 37), (301, 67), (2048, 1024))
 
 
 def _rule(kind: type, variant: str = "", **settings: Any) -> None:

@@ -8,23 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import Work, call, case, drawn, integers, normals
+from fastdl.cli._bench._table import Work, call, case, drawn, integers, normals, sizes, there_and_back
 
-SHAPES = {
-    "small": {"steps": 3, "batch": 5, "inputs": 9, "hidden": 19},
-    "medium": {"steps": 16, "batch": 15, "inputs": 64, "hidden": 67},
-    "large": {"steps": 64, "batch": 64, "inputs": 512, "hidden": 512},
-}
+SHAPES = sizes("steps batch inputs hidden", (3, 5, 9, 19), (16, 15, 64, 67), (64, 64, 512, 512))
 # The reference takes ragged sequences one by one: a minute of them at the largest size above.
 RAGGED = SHAPES | {"large": {"steps": 64, "batch": 32, "inputs": 256, "hidden": 256}}
 BY_HEADS = {name: shape | {"hidden": shape["hidden"] + 1} for name, shape in SHAPES.items()}
 BY_HEADS["large"] = SHAPES["large"]
 HEADS = 4
-STATES = {
-    "small": {"steps": 5, "batch": 7, "hidden": 19},
-    "medium": {"steps": 16, "batch": 15, "hidden": 67},
-    "large": {"steps": 64, "batch": 256, "hidden": 1024},
-}
+STATES = sizes("steps batch hidden", (5, 7, 19), (16, 15, 67), (64, 256, 1024))
 
 
 STATES_OF = {"lstm": 2, "slstm": 4}  # of the others one
@@ -85,38 +77,27 @@ def _enter(name: str, variant: str, gates: int, biases: int, recurrence: str = "
     slopes = 2 if name == "lstm" else 1  # of h, and none of c
     sizes = {"ragged": RAGGED}.get(variant, BY_HEADS if name == "slstm" else SHAPES)
 
-    def layer(dtype: np.dtype, shape: dict[str, int]) -> Layer:
+    @there_and_back("recurrent", name, variant, **sizes)
+    def build(dtype: np.dtype, **shape: int) -> tuple[Work, Work]:
         made = _layer(dtype, gates, biases, STATES_OF.get(name, 1), **shape, option=variant, recurrence=recurrence)
-        return made._replace(options={**made.options, **options})
-
-    @case("recurrent", f"{name}_forward", variant, **sizes)
-    def run_forward(dtype: np.dtype, **shape: int) -> Work:
-        made = layer(dtype, shape)
-        return Work(
-            lambda: forward(*made.arguments, **made.options)[:-1],  # without the tape
-            read=_bytes(made.arguments, made.options),
+        given, how = made.arguments, {**made.options, **options}
+        inputs = sum(one.nbytes for one in (*given, *how.values()) if isinstance(one, np.ndarray))
+        h, *_, tape = forward(*given, **how)
+        slope = normals(dtype, *h.shape, seed=7)
+        there = Work(
+            lambda: forward(*given, **how)[:-1],  # without the tape
+            read=inputs,
             written=made.output + made.kept,
             multiply_adds=made.multiply_adds,
             tolerance=1e-4 if name == "slstm" else 1e-5,
         )
-
-    @case("recurrent", f"{name}_backward", variant, **sizes)
-    def run_backward(dtype: np.dtype, **shape: int) -> Work:
-        made = layer(dtype, shape)
-        h, *_, tape = forward(*made.arguments, **made.options)
-        slope = normals(dtype, *h.shape, seed=7)
-        inputs = _bytes(made.arguments, made.options)
-        return Work(
+        return there, Work(
             lambda: backward(slope, *[None] * (slopes - 1), tape),
             read=inputs + made.output + slope.nbytes + made.kept,
             written=inputs,
             multiply_adds=2 * made.multiply_adds,
             tolerance=1e-4,
         )
-
-
-def _bytes(arguments: tuple[np.ndarray, ...], options: dict[str, Any]) -> int:
-    return sum(one.nbytes for one in (*arguments, *options.values()) if isinstance(one, np.ndarray))
 
 
 for _variant in ("", "layer norm", "peepholes", "projection", "ragged", "zoneout"):

@@ -6,20 +6,12 @@ from typing import Any
 import numpy as np
 
 import fastdl as fd
-from fastdl.cli._bench._table import Work, call, case, integers, normals
+from fastdl.cli._bench._table import Work, call, case, drawn, integers, normals, sizes, there_and_back
 
-SOURCES = {
-    "small": {"queries": 3, "batch": 3, "sources": 7, "width": 19},
-    "medium": {"queries": 12, "batch": 5, "sources": 31, "width": 67},
-    "large": {"queries": 64, "batch": 64, "sources": 128, "width": 256},
-}
+SOURCES = sizes("queries batch sources width", (3, 3, 7, 19), (12, 5, 31, 67), (64, 64, 128, 256))
 
 
-LABELS = {
-    "small": {"steps": 11, "batch": 2, "classes": 19, "labels": 4},
-    "medium": {"steps": 50, "batch": 5, "classes": 67, "labels": 15},
-    "large": {"steps": 200, "batch": 32, "classes": 256, "labels": 30},
-}
+LABELS = sizes("steps batch classes labels", (11, 2, 19, 4), (50, 5, 67, 15), (200, 32, 256, 30))
 
 
 @case("sequence", "ctc_loss", **LABELS)
@@ -34,74 +26,44 @@ def _attention(kind: str) -> None:
     forward: Callable[..., Any] = getattr(fd, f"{kind}_attention_forward")
     backward: Callable[..., Any] = getattr(fd, f"{kind}_attention_backward")
 
-    def arguments(dtype: np.dtype, queries: int, batch: int, sources: int, width: int) -> tuple[list[Any], int]:
+    @there_and_back("sequence", f"{kind}_attention", **SOURCES)
+    def build(dtype: np.dtype, queries: int, batch: int, sources: int, width: int) -> tuple[Work, Work]:
         arrays = [normals(dtype, steps, batch, width, seed=steps) for steps in (queries, sources, sources)]
         if kind == "dot":
             arrays[0] /= np.sqrt(width).astype(dtype)  # as `scaled` would
         vector = [normals(dtype, width)] if kind == "additive" else []
         lengths = np.full(batch, sources)
         lengths[-1] = sources // 2
-        return [*arrays, *vector, lengths], queries * int(lengths.sum()) * width
-
-    @case("sequence", f"{kind}_attention_forward", **SOURCES)
-    def run_forward(dtype: np.dtype, **shape: int) -> Work:
-        given, product = arguments(dtype, **shape)
-        return call(forward, *given, multiply_adds=2 * product)
-
-    @case("sequence", f"{kind}_attention_backward", **SOURCES)
-    def run_backward(dtype: np.dtype, **shape: int) -> Work:
-        given, product = arguments(dtype, **shape)
+        given, product = [*arrays, *vector, lengths], queries * int(lengths.sum()) * width
         context, weights = forward(*given)
         slope = normals(dtype, *context.shape, seed=1)
-        return call(backward, slope, weights, *given, multiply_adds=4 * product, tolerance=1e-4)
+        there = call(forward, *given, multiply_adds=2 * product)
+        return there, call(backward, slope, weights, *given, multiply_adds=4 * product, tolerance=1e-4)
 
 
 _attention("dot")
 _attention("additive")
 
 
-STEPS = {
-    "small": {"steps": 11, "batch": 3, "inputs": 5, "outputs": 19},
-    "medium": {"steps": 70, "batch": 5, "inputs": 40, "outputs": 67},
-    "large": {"steps": 512, "batch": 32, "inputs": 256, "outputs": 256},
-}
+STEPS = sizes("steps batch inputs outputs", (11, 3, 5, 19), (70, 5, 40, 67), (512, 32, 256, 256))
+INPUTS = sizes("steps batch inputs", (11, 3, 5), (70, 5, 40), (512, 32, 256))
 TAPS = 3
 
 
 def _convolution(variant: str, **options: Any) -> None:
     depthwise = variant == "depthwise"
 
-    def arguments(dtype: np.dtype, steps: int, batch: int, inputs: int, outputs: int) -> list[Any]:
+    @there_and_back("sequence", "conv1d", variant, **STEPS)
+    def build(dtype: np.dtype, steps: int, batch: int, inputs: int, outputs: int) -> tuple[Work, Work]:
         wide, columns = (1, inputs) if depthwise else (inputs, outputs)
-        return [normals(dtype, steps, batch, inputs), normals(dtype, TAPS, wide, columns, seed=1)]
-
-    def settings(x: np.ndarray) -> dict[str, Any]:
-        ends = {"lengths": len(x) - integers(len(x) // 2 + 1, x.shape[1])} if variant == "ragged" else {}
-        return options | ends | ({"groups": x.shape[2]} if depthwise else {})
-
-    @case("sequence", "conv1d_forward", variant, **STEPS)
-    def run_forward(dtype: np.dtype, **shape: int) -> Work:
-        x, W = arguments(dtype, **shape)
-        bias = normals(dtype, W.shape[2], seed=2)
-        y = fd.conv1d_forward(x, W, bias, **settings(x))
-        return Work(
-            lambda: fd.conv1d_forward(x, W, bias, **settings(x)),
-            read=x.nbytes + W.nbytes,
-            written=y.nbytes,
-            multiply_adds=y.shape[0] * y.shape[1] * W.size,
-            tolerance=1e-4,
-        )
-
-    @case("sequence", "conv1d_backward", variant, **STEPS)
-    def run_backward(dtype: np.dtype, **shape: int) -> Work:
-        x, W = arguments(dtype, **shape)
-        dy = normals(dtype, *fd.conv1d_forward(x, W, **settings(x)).shape, seed=2)
-        return Work(
-            lambda: fd.conv1d_backward(dy, x, W, **settings(x)),
-            read=x.nbytes + W.nbytes + dy.nbytes,
-            written=x.nbytes + W.nbytes,
-            multiply_adds=2 * dy.shape[0] * dy.shape[1] * W.size,
-            tolerance=1e-4,
+        x, W, bias = drawn(dtype, (steps, batch, inputs), (TAPS, wide, columns), (columns,))
+        how = options | ({"groups": inputs} if depthwise else {})
+        how |= {"lengths": steps - integers(steps // 2 + 1, batch)} if variant == "ragged" else {}
+        dy = normals(dtype, *fd.conv1d_forward(x, W, bias, **how).shape, seed=3)
+        cost = {"multiply_adds": dy.shape[0] * batch * W.size, "tolerance": 1e-4}
+        return (
+            call(fd.conv1d_forward, x, W, bias, **how, **cost),
+            call(fd.conv1d_backward, dy, x, W, **how, **cost | {"multiply_adds": 2 * cost["multiply_adds"]}),
         )
 
 
@@ -113,19 +75,16 @@ _convolution("ragged", padding=1, stride=2)
 
 def _pool(name: str) -> None:
     forward, backward = getattr(fd, f"{name}_pool1d_forward"), getattr(fd, f"{name}_pool1d_backward")
-    sizes = {size: {key: n for key, n in shape.items() if key != "outputs"} for size, shape in STEPS.items()}
 
-    @case("sequence", f"{name}_pool1d_forward", **sizes)
-    def run_forward(dtype: np.dtype, steps: int, batch: int, inputs: int) -> Work:
-        x = normals(dtype, steps, batch, inputs)
-        return Work(lambda: forward(x, 2)[0], read=x.nbytes, written=x.nbytes // 2)
-
-    @case("sequence", f"{name}_pool1d_backward", **sizes)
-    def run_backward(dtype: np.dtype, steps: int, batch: int, inputs: int) -> Work:
+    @there_and_back(
+        "sequence", f"{name}_pool1d", **sizes("steps batch inputs", (11, 3, 5), (70, 5, 40), (512, 32, 256))
+    )
+    def build(dtype: np.dtype, steps: int, batch: int, inputs: int) -> tuple[Work, Work]:
         x = normals(dtype, steps, batch, inputs)
         y, tape = forward(x, 2)
         dy = normals(dtype, *y.shape, seed=1)
-        return Work(lambda: backward(dy, tape), read=dy.nbytes, written=x.nbytes)
+        there = Work(lambda: forward(x, 2)[0], read=x.nbytes, written=y.nbytes)
+        return there, Work(lambda: backward(dy, tape), read=dy.nbytes, written=x.nbytes)
 
 
 _pool("max")

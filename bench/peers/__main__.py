@@ -19,10 +19,6 @@ FAILED = "the comparison FAILED, see above"
 POOLS = ("OMP", "OPENBLAS", "MKL", "BLIS")  # whose threads the environment bounds
 
 
-class InstallError(Exception):
-    """A peer could not be installed; the message is the installer's."""
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m peers", description=__doc__)
     parser.add_argument("peers", nargs="*", metavar="PEER", help=f"some of {', '.join(PEERS)}; default all")
@@ -41,8 +37,8 @@ def run(name: str, seconds: float, threads: int) -> str:
     """Compare one peer; how that ended, in a line."""
     try:
         python = environment(name)
-    except InstallError as error:
-        return f"not compared, since it could not be installed: {error}"
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"not compared, since it could not be installed: {reason(error)}"
     found = ENVIRONMENTS / f"{name}.jsonl"
     command = [python, "-m", "peers.compare", name, f"--seconds={seconds}", f"--threads={threads}", f"--out={found}"]
     done = subprocess.run(command, env=variables(threads))
@@ -58,8 +54,9 @@ def environment(name: str) -> Path:
         return python
     print(f"Installing {PEERS[name].title} into {folder.relative_to(ROOT)}", flush=True)
     # Of the interpreter that runs this: the kernels are built for its version.
-    _install([sys.executable, "-m", "venv", "--clear", folder])
-    _install([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
+    for command in ([sys.executable, "-m", "venv", "--clear", folder], pip):
+        subprocess.run(command, capture_output=True, text=True, check=True)
     stamp.write_text(wanted)
     return python
 
@@ -92,15 +89,10 @@ def variables(threads: int) -> dict[str, str]:
     return {**kept, **pools, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
 
 
-def _install(command: list) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except OSError as error:
-        raise InstallError(str(error)) from None
-    if done.returncode:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        errors = [line for line in said if "ERROR" in line] or said
-        raise InstallError(errors[-1] if errors else f"status {done.returncode}")
+def reason(error: OSError | subprocess.CalledProcessError) -> str:
+    """Why an installer failed: the last line that says so."""
+    said = f"{error}\n{getattr(error, 'stdout', '')}\n{getattr(error, 'stderr', '')}".strip().splitlines()
+    return ([line for line in said if "ERROR" in line] or said)[-1]
 
 
 if __name__ == "__main__":

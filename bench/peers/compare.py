@@ -29,9 +29,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file to write the records to, a line each")
     parser.add_argument("--check", action="store_true", help="compare the results at tiny shapes, time nothing")
     arguments = parser.parse_args()
-    peer = PEERS[arguments.peer]
     _fastdl.set_threads(arguments.threads)
-    peer = peer._replace(note=peer.adapter.set_threads(arguments.threads) or "")
+    peer = PEERS[arguments.peer].limited(arguments.threads)
     print_head([peer], f"All on {arguments.threads} threads, float32")
     found, wrong = [], 0
     for name, title, unit, taken in () if arguments.check else processes.rows(peer, arguments.peer, arguments.threads):
@@ -39,6 +38,9 @@ def main() -> int:
         print(line(words, {side: one.median for side, one in taken.items()}, [peer.title], size), flush=True)
         found.append(record(peer, name, title, {}, taken, unit))
     for case in cases.table():
+        if case.shapes and (what := peer.lacks(case)):
+            print(f"{case.title}: {peer.title} has no {what}", flush=True)
+            continue
         for sizes in [case.sizes["small"]][: len(case.shapes)] if arguments.check else case.shapes:
             one = print_row(case, sizes, [peer], None if arguments.check else arguments.seconds)
             wrong += bool(one.wrong)

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cases import table
 from packaging.requirements import Requirement
 
 from fastdl.cli._bench import _fastdl
 from fastdl.cli._bench._clock import Sample, sample
 from fastdl.cli._bench._peers import OWN, PEERS, Peer
-from fastdl.cli._bench._table import Missing, table
 
 MODELS = ("training.language_model[characters]", "training.classifier")  # what a process trains for its peak memory
 STEPS = 20
@@ -34,11 +34,7 @@ def rows(peer: Peer, name: str, threads: int) -> Iterator[tuple[str, str, str, d
     ours = sum(_size(path) for path in _wheel_files()) + _closure(["numpy"])
     yield "size", "installed size", "bytes", {OWN: sample([ours]), peer.title: sample([_closure(peer.distributions)])}
     for case in table():
-        if case.name in MODELS:
-            try:
-                case.by(peer.adapter, case.sizes["small"])
-            except Missing:
-                continue
+        if case.name in MODELS and not peer.lacks(case):
             training = {side: lambda of=of, case=case: _output("-m", "peers.processes", of, case.name, str(threads))
                         for side, of in ((OWN, OWN), (peer.title, name))}  # fmt: skip
             yield f"memory of {case.name}", f"peak memory, {case.title}", "bytes", _in_turn(training, runs=3)

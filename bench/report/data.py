@@ -1,7 +1,9 @@
-"""The records as frames, a machine's each; and amounts in words."""
+"""The records as frames, a machine's each; why a row falls short (``reasons.toml``); amounts in words."""
 
 import math
+import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,10 @@ from measure import roofline
 BUILDS = ("baseline", "avx2", "avx512")  # from the plainest
 DTYPES = ("float32", "float64")
 BEYOND_CACHES = 1 << 24  # bytes: less is moved at the speed of a cache
+MARGIN = 0.1  # of the slope of a cost that is linear, around 1
+RESIDUAL = 0.15  # the farthest a point may lie from the line of its range, as a part of it
+NONE_GIVEN = "no reason given"
+REASONS: dict[str, Any] = tomllib.loads(Path(__file__).with_name("reasons.toml").read_text(encoding="utf-8"))
 OF_PEERS = ["case", "peer", "version", "work", "shape", "dtype", "threads", "ratio", "seconds", "bytes", "note", "of"]
 
 
@@ -85,6 +91,59 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
 def mean(ratios: Any) -> float:
     """The geometric mean."""
     return float(np.exp(np.mean(np.log(ratios))))
+
+
+# ---- whether a cost grows in proportion to a size ---------------------------------------------------------
+class Growth(NamedTuple):
+    """The slope over all values, at both ends, and the longest range in which the cost is linear (None: nowhere)."""
+
+    slope: float
+    first: float
+    last: float
+    linear: tuple[int, int] | None
+
+
+def growth(values: np.ndarray, seconds: np.ndarray) -> Growth:
+    """How the seconds grow with the value, over three points or more in order."""
+    x, y = np.log(values), np.log(seconds)
+    slopes = (np.polyfit(x[part], y[part], 1)[0] for part in (slice(None), slice(2), slice(-2, None)))
+    return Growth(*slopes, _linear_range(values, x, y))
+
+
+def _linear_range(values: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[int, int] | None:
+    """The longest range of at least three points on a line of slope 1; of two as long the upper one."""
+    for length in range(len(x), 2, -1):
+        for start in range(len(x) - length, -1, -1):
+            part = slice(start, start + length)
+            line = np.polyfit(x[part], y[part], 1)
+            if abs(line[0] - 1) <= MARGIN and np.abs(y[part] - np.polyval(line, x[part])).max() <= RESIDUAL:
+                return int(values[start]), int(values[start + length - 1])
+    return None
+
+
+# ---- why a row falls short ------------------------------------------------------------------------------
+def reason(kind: str, row: Any) -> str:
+    """Why a case stays below the machine's "limit", or a "peer" is as fast or faster at a work, if that is known."""
+    what = row["case" if kind == "limit" else "work"]
+    for one in REASONS[kind]:
+        if (
+            any(fnmatchcase(what, pattern) for pattern in one.get("what", ["*"]))
+            and all(fnmatchcase(row.get(name, ""), one.get(name, "*")) for name in ("build", "limit", "size", "shape"))
+            and row["seconds"] <= one.get("shorter", math.inf)
+            and all(row.get(name, math.inf) >= one.get(name, 0) for name in ("ratio", "share"))
+        ):
+            return one["text"]
+    return NONE_GIVEN
+
+
+def reason_of_sweep(axis: str, found: Growth) -> str:
+    """Why the cost is linear in a part of the range alone, as the slopes at its ends tell."""
+    ends, texts = REASONS["sweep"], []
+    if found.first < 1 - MARGIN:
+        texts.append("small: " + ends["small"][axis])
+    if abs(found.last - 1) > MARGIN:
+        texts.append("large: " + ends["steeper" if found.last > 1 else "flatter"][axis])
+    return "; ".join(texts) or f"**{NONE_GIVEN}**"
 
 
 # ---- in words ---------------------------------------------------------------------------------------

@@ -144,18 +144,15 @@ def _threads(machine: Machine) -> Any:
 def _cost(machine: Machine) -> Any:
     """Milliseconds against T, B, H and N, with the slope of proportion beside."""
     found = list(machine.points())
-    axis_names = list(dict.fromkeys(axis for _, axis, _ in found))
-    figure, panels = _figure(11, 3.6, max(1, len(axis_names)))
-    for axes, axis in zip(panels, axis_names, strict=False):
-        own = {name: 1e3 * points for name, other, points in found if other == axis}
-        for (name, points), colour, marker in zip(own.items(), COLOURS, MARKERS, strict=False):
-            axes.plot(points, f"{marker}-", color=colour, markersize=4, label=name)
-        first = next(iter(own.values()))
-        axes.plot(
-            first.index, first.index * (first.iloc[-1] / first.index[-1]), ":", color="0.4", label="in proportion"
-        )
-        _round_numbers(axes.xaxis, [value for points in own.values() for value in points.index])
-        _round_numbers(axes.yaxis, [value for points in own.values() for value in points])
+    names = list(dict.fromkeys(axis for _, axis, _ in found))
+    figure, panels = _figure(11, 3.6, max(1, len(names)))
+    for axes, axis in zip(panels, names, strict=False):
+        own = pd.DataFrame({name: 1e3 * points for name, other, points in found if other == axis})
+        own["in proportion"] = own.index * (own.iloc[-1, 0] / own.index[-1])
+        styles = [*(f"{marker}-" for marker in MARKERS[: own.shape[1] - 1]), ":"]
+        own.plot(ax=axes, style=styles, color=[*COLOURS[: own.shape[1] - 1], "0.4"], markersize=4)
+        _round_numbers(axes.xaxis, own.index)
+        _round_numbers(axes.yaxis, own.to_numpy().ravel())
         axes.set_xlabel(axis)
         axes.legend(fontsize=8)
     panels[0].set_ylabel("ms")

@@ -13,9 +13,7 @@ from measure import UNITS
 from records import RECORDS, ROOT
 
 from . import draw
-from .data import Machine, amount, duration, load, mean, three
-from .growth import growth
-from .reasons import NONE_GIVEN, of_limit, of_peer, of_sweep
+from .data import NONE_GIVEN, Machine, amount, duration, growth, load, mean, reason, reason_of_sweep, three
 
 PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 BEGIN, END = "<!-- speed: written by make bench-report -->\n", "<!-- end of speed -->\n"
@@ -72,7 +70,7 @@ def speed(machine: Machine) -> str:
         if len(ratios):
             lines.append([text + (f", {len(ratios)} shapes" if len(ratios) > 1 else ""), f"{mean(ratios):.1f}"])
     rows = table(pd.DataFrame(lines, columns=["", f"times as fast as {FIRST}"]), numbers=1) if lines else NO_PEERS
-    where = f"On {machine.label} ({machine.best} build, float32), in turn in one process, geometric means:"
+    where = f"Geometric means on {machine.label} ({machine.best} build, float32), taken in turn in one process:"
     return f"{BEGIN}\n{where}\n\n{rows}\n{END}"
 
 
@@ -136,7 +134,7 @@ def _lines(peers: pd.DataFrame, unknown: str) -> pd.DataFrame:
     """The worst first."""
     heads = ("work", "shape", "best peer", "why", "threads", "fastdl", "peer over fastdl")
     lines = [
-        [row.work, row["shape"], row.peer, of_peer(row).replace(NONE_GIVEN, unknown), row.threads, amount(row),
+        [row.work, row["shape"], row.peer, reason("peer", row).replace(NONE_GIVEN, unknown), row.threads, amount(row),
          f"{row.ratio:.2f}"]
         for _, row in peers.sort_values("ratio", kind="stable").iterrows()
     ]  # fmt: skip
@@ -205,7 +203,7 @@ def growths(one: Machine) -> str:
         ends, linear = (f"{points.index[0]:,} to {points.index[-1]:,}", "nowhere")
         if found.linear is not None:
             linear = f"{found.linear[0]:,} to {found.linear[1]:,}"
-        linear, reason = ("everywhere", "") if linear == ends else (linear, of_sweep(axis, found))
+        linear, reason = ("everywhere", "") if linear == ends else (linear, reason_of_sweep(axis, found))
         lines.append([sweep, axis, ends, linear, reason, *(f"{slope:.2f}" for slope in found[:3])])
     heads = ("cost of", "against", "measured", "linear", "why not elsewhere", "slope", "small end", "large end")
     return table(pd.DataFrame(lines, columns=heads), numbers=3)
@@ -236,7 +234,7 @@ def below_limits(one: Machine) -> str:
     rows = one.rows[one.rows.counts & (one.rows.share < ENOUGH)]
     if rows.empty:
         return table(rows)
-    whys = rows.apply(of_limit, axis=1).replace(NONE_GIVEN, f"**{NONE_GIVEN}**").rename("why")
+    whys = rows.apply(lambda row: reason("limit", row), axis=1).replace(NONE_GIVEN, f"**{NONE_GIVEN}**").rename("why")
     spans = rows.groupby(["case", rows.limit.map(UNITS), whys, "build"], sort=False).share.agg(_span)
     found = spans.unstack(fill_value="", sort=False).reindex(columns=one.builds, fill_value="")
     return table(found.reset_index(), numbers=len(one.builds))

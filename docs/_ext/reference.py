@@ -11,6 +11,7 @@ MODULES = {  # page, in the order of the reference: title, module
     "schedules": ("Schedules: fd.optim.schedules", "fastdl.optim.schedules"),
     "training": ("Training: fd.training", "fastdl.training"),
     "models": ("Models: fd.models", "fastdl.models"),
+    "estimators": ("Estimators: fd.estimators", "fastdl.estimators"),
     "metrics": ("Metrics: fd.metrics", "fastdl.metrics"),
     "plots": ("Pictures: fd.plots", "fastdl.plots"),
     "saving": ("Models in files: fd.saving", "fastdl.saving"),

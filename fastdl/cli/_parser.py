@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 from .._files import shown
 from .._version import __version__
-from ._settings import MOST, TRAINING_SETTINGS, number, path
+from ._settings import MOST, TRAINING_SETTINGS, add_threads, number, path
+from ._table_parser import add_predict, add_train_table
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,7 +46,7 @@ def make_parser() -> Parser:
     """The whole command line."""
     parser = Parser(
         prog="fastdl",
-        description="Train small recurrent models on the CPU, and use them.",
+        description="Train small models on the CPU, and use them.",
         epilog="'fastdl COMMAND --help' explains a command. A first try: 'fastdl train text --epochs 1', "
         "then 'fastdl generate runs/text'.",
     )
@@ -54,8 +55,10 @@ def make_parser() -> Parser:
     train = commands.add_parser("train", help="train a model", description="Train a model.")
     kinds = train.add_subparsers(title="what to train on", metavar="DATA", required=True)
     _add_train_text(kinds)
+    add_train_table(kinds)
     _add_generate(commands)
     _add_evaluate(commands)
+    add_predict(commands)
     info = commands.add_parser(
         "info",
         help="show what a file of a model holds",
@@ -77,7 +80,7 @@ def make_parser() -> Parser:
         "source tree runs the full set.",
     )
     bench.add_argument("--json", type=path, metavar="FILE", help="also write the result there, for programs")
-    _add_threads(bench)
+    add_threads(bench)
     bench.set_defaults(run=_run_bench)
     return parser
 
@@ -131,7 +134,7 @@ def _add_train_text(kinds: Any) -> None:
     running.add_argument("--log-csv", type=path, metavar="FILE", help="write the learning curve there too, as it grows")
     running.add_argument("--tensorboard", type=path, metavar="DIR", help="write it there as TensorBoard reads it")
     running.add_argument("--quiet", action="store_true", help="no progress on stderr, only the result on stdout")
-    _add_threads(running)
+    add_threads(running)
     parser.set_defaults(run=_run_train_text)
 
 
@@ -170,7 +173,7 @@ def _add_generate(commands: Any) -> None:
         help="choose among the fewest likeliest characters that together have probability P (all)",
     )
     parser.add_argument("--seed", type=number(int, 0, MOST), metavar="N", help="repeatable text (another every time)")
-    _add_threads(parser)
+    add_threads(parser)
     parser.set_defaults(run=_run_generate)
 
 
@@ -190,18 +193,12 @@ def _add_evaluate(commands: Any) -> None:
         help="UTF-8 text, - for stdin. Default: the last tenth of Python's help texts, which 'train text' holds out",
     )
     parser.add_argument("--held-out", action="store_true", help="measure on the last tenth of the FILEs only")
-    _add_threads(parser)
+    add_threads(parser)
     parser.set_defaults(run=_run_evaluate)
 
 
 def _add_model(parser: Any) -> None:
     parser.add_argument("model", type=path, metavar="MODEL", help="the --out folder of 'train text', or a file from it")
-
-
-def _add_threads(parser: Any) -> None:
-    parser.add_argument(
-        "--threads", type=number(int, 1, MOST), metavar="N", help="threads to use, at most four a core (all cores)"
-    )
 
 
 # A command's module is imported when the command runs: '--help' need not wait for the kernels.

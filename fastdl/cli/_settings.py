@@ -37,6 +37,14 @@ def number(
 
 MOST = 2**63 - 1
 
+
+def add_threads(parser: Any) -> None:
+    """The option that every command has which computes."""
+    parser.add_argument(
+        "--threads", type=number(int, 1, MOST), metavar="N", help="threads to use, at most four a core (all cores)"
+    )
+
+
 # Name: (default, type, help).
 TRAINING_SETTINGS: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "epochs": (8, number(int, 1, MOST), "passes over the text; --resume may give more"),

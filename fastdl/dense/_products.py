@@ -24,7 +24,9 @@ class Apart(tuple[Any, ...]):
 
 
 @mirrored
-def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+def linear_forward(
+    x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
     """Affine map of the last axis, y = x W + b (6.1).
 
     Parameters
@@ -34,6 +36,8 @@ def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) ->
         The transpose of torch's ``Linear.weight``.
     b : ndarray (O,), optional
         None for no bias.
+    out : ndarray (..., O), optional
+        Array to write into, C-contiguous. A new one by default.
 
     Returns
     -------
@@ -42,7 +46,8 @@ def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) ->
     Raises
     ------
     TypeError, ValueError
-        If an argument is not an array of the stated shape, or the dtypes differ.
+        If an argument is not an array of the stated shape, the dtypes differ, or `out` cannot be written or overlaps
+        an argument; nothing is written then.
 
     Examples
     --------
@@ -53,7 +58,14 @@ def linear_forward(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) ->
     x, W = _linear_arguments(x, W)
     if b is not None:
         b = float_array("b", b, (W.shape[1],), x.dtype)
-    y = aligned_empty((*x.shape[:-1], W.shape[1]), x.dtype)
+    shape = (*x.shape[:-1], W.shape[1])
+    if out is None:
+        y = aligned_empty(shape, x.dtype)
+    else:
+        y = out_array("out", out, shape, x.dtype)
+        for name, one in (("x", x), ("W", W), ("b", b)):
+            if one is not None and np.may_share_memory(y, one):  # check_apart alone takes as long as a small product
+                check_apart(**{"out": y, name: one})
     if x.size == 0 or W.size == 0:
         y[...] = 0 if b is None else b
         return y

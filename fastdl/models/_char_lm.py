@@ -1,16 +1,18 @@
 """The character language model: embedding, LSTM, linear layer."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 
 from .. import _safetensors, dense, nn, random, training
 from .._files import shown
-from .._validate import flag, integer, number, sampling, written_as
+from .._validate import flag, integer, number, parts, sampling, written_as
 from ..nn._modes import evaluating
+from ..nn._streams import Stream
+from ..saving._file import values_of
 from ..sequence import sample
 from ..text import Corpus, TextBatches, Vocabulary
 from ._fitting import run
@@ -88,6 +90,7 @@ class CharLM(Ready):
         self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, dropout=between, init="torch", rng=rng)
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.linear = nn.Linear(hidden, len(vocabulary), rng=rng)
+        self._stream = Stream()
 
     def forward(self, x: np.ndarray, state: Any = None, *, return_state: bool = False) -> Any:
         """Logits of the next character.
@@ -114,6 +117,49 @@ class CharLM(Ready):
         h, final = self.lstm.forward(self.embedding.forward(x), state, return_state=True)
         logits = self.linear.forward(self.dropout.forward(h))
         return (logits, final) if return_state else logits
+
+    def step(
+        self, x: np.ndarray, state: Any = None, *, out: tuple[np.ndarray | None, Any] | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """The logits after one more character of each text, in evaluation: nothing is saved, nothing dropped.
+
+        Parameters
+        ----------
+        x : ndarray of int, shape (B,)
+            Codes of the vocabulary.
+        state : optional
+            The LSTM's state as the last step returned it; None is zeros.
+        out : tuple (logits, state), optional
+            Arrays to write into, C-contiguous; the state may be the one given. None for the logits makes new ones.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (B, len(vocabulary))
+        state
+            The new state.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x`, `state` or `out` do not fit; nothing is written then.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> model = fd.models.CharLM(fd.text.Vocabulary("abc"), 4, 8, rng=0)
+        >>> logits, state = model.step(np.array([1]))
+        >>> logits, state = model.step(np.array([2]), state, out=(logits, state))
+        >>> logits.shape
+        (1, 4)
+        """
+        layers = [self.embedding, self.lstm, self.dropout, self.linear]
+        into = None
+        if out is not None:
+            logits, ends = parts("out", out, "logits", "state")
+            into = logits, [None, ends, None, None]
+        with evaluating(self) if self.training else contextlib.nullcontext():
+            y, states = self._stream.step(layers, x, [None, state, None, None], into)
+        return y, states[1]
 
     def backward(self, dy: np.ndarray) -> None:
         """Add to the gradients, for the last forward. Codes have no gradient, so there is nothing to return.
@@ -290,12 +336,13 @@ class CharLM(Ready):
         return self._write(self.vocabulary.encode(prompt or "\n"), how, random.as_generator(rng))
 
     def _write(self, codes: np.ndarray, how: tuple[Any, Any, Any], rng: random.Generator) -> Iterator[str]:
-        state = None
+        with evaluating(self):
+            logits, state = self.forward(codes[:, None], return_state=True)
+        logits = logits[-1]
         while True:
-            with evaluating(self):
-                logits, state = self.forward(codes[:, None], state, return_state=True)
-            codes = 1 + sample(logits[-1, :, 1:], *how, rng)  # never "unknown"
+            codes = 1 + sample(logits[:, 1:], *how, rng)  # never "unknown"
             yield self.vocabulary.characters[int(codes[0]) - 1]
+            logits, state = self.step(codes, state)
 
     # ---- files --------------------------------------------------------------------------------------
     def metadata(self) -> dict[str, str]:
@@ -329,7 +376,7 @@ class CharLM(Ready):
         OSError
             If the file cannot be written; one that was there is as it was.
         """
-        arrays = {f"model.{name}": array for name, array in self.state_dict().items()}
+        arrays = {f"model.{name}": array for name, array in values_of(self).items()}
         _safetensors.save(path, arrays, self.metadata())
 
     @classmethod
@@ -353,15 +400,17 @@ class CharLM(Ready):
         OSError
             If it cannot be read.
         """
-        tensors, metadata = _safetensors.load(path)
-        try:
-            vocabulary, settings = _read_metadata(metadata)
-            weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
-            _check_sizes(weights, vocabulary, settings)
-            model = cls(vocabulary, **settings, rng=0)
-            model.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{shown(Path(path))}: not a character model: {shown(error)}") from None
+        with _safetensors.opened(path) as source:
+            try:
+                vocabulary, settings = _read_metadata(source.metadata)
+                shapes = {name[6:]: one for name, one in source.shapes.items() if name.startswith("model.")}
+                _check_sizes({name: shape for name, (shape, _) in shapes.items()}, vocabulary, settings)
+                model = cls(vocabulary, **settings, rng=0)
+                model._fill_from(shapes, lambda name: source.array(f"model.{name}"))
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                source.check()
+                raise ValueError(f"not a character model: {shown(error)}") from None
+            source.check()
         model.eval()
         return model
 
@@ -377,10 +426,10 @@ def _read_metadata(metadata: Mapping[str, str]) -> tuple[Vocabulary, dict[str, A
     return Vocabulary(json.loads(metadata["vocabulary"])), settings
 
 
-def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, settings: Mapping[str, Any]) -> None:
+def _check_sizes(weights: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, settings: Mapping[str, Any]) -> None:
     """Compare the arrays with the settings, before a model of a size that a file merely claims is made."""
     layers = sum(name.startswith("lstm.weight_ih_l") for name in weights)
-    found = [weights["embedding.weight"].shape, weights["linear.weight"].shape, layers]
+    found = [weights["embedding.weight"], weights["linear.weight"], layers]
     wanted = [
         (len(vocabulary), settings["embedding"]),
         (len(vocabulary), settings["hidden"]),
@@ -391,6 +440,6 @@ def _check_sizes(weights: Mapping[str, np.ndarray], vocabulary: Vocabulary, sett
     hidden, size = settings["hidden"], settings["embedding"]
     for layer in range(layers):
         for name, columns in ((f"lstm.weight_ih_l{layer}", size), (f"lstm.weight_hh_l{layer}", hidden)):
-            if weights[name].shape != (4 * hidden, columns):
-                raise ValueError(f"{name} is {weights[name].shape}, expected {(4 * hidden, columns)}")
+            if weights[name] != (4 * hidden, columns):
+                raise ValueError(f"{name} is {weights[name]}, expected {(4 * hidden, columns)}")
         size = hidden

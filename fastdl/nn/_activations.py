@@ -29,6 +29,10 @@ class _Activation(Module, alone=True):
 
     _definition: Activation
 
+    @property
+    def _each_step(self) -> bool:  # type: ignore[override]
+        return self.__dict__.get("axis", -1) in (-1, 2)  # of (T, B, C)
+
     def __init_subclass__(cls, of: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if of:

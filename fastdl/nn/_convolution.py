@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import sequence
-from .._validate import flag, float_array, integer, lengths_array
+from .._validate import check_apart, flag, float_array, integer, lengths_array, out_array, parts
 from ..random import Generator, as_generator
 from ..sequence._windows import windows
 from ._handing import checked_lengths
@@ -197,7 +197,13 @@ class Conv1d(_OverTime, alone=True):
         if self.has_bias:
             self.bias = Parameter("bias", source.uniform(-bound, bound, self.out_channels, kind))
 
-    def step(self, x: np.ndarray, state: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def step(
+        self,
+        x: np.ndarray,
+        state: np.ndarray | None = None,
+        *,
+        out: tuple[np.ndarray | None, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """One time step of a causal layer, for streams: nothing is kept for backward.
 
         Parameters
@@ -205,6 +211,8 @@ class Conv1d(_OverTime, alone=True):
         x : ndarray (B, in_channels)
         state : ndarray (dilation (kernel_size - 1), B, in_channels), optional
             The last inputs, as the last step returned them; zeros by default.
+        out : tuple (y, state), optional
+            Arrays to write into, C-contiguous; the state may be the one given. None for y makes a new one.
 
         Returns
         -------
@@ -215,7 +223,7 @@ class Conv1d(_OverTime, alone=True):
         Raises
         ------
         TypeError, ValueError
-            If `x` or `state` do not fit, or the layer is not causal with stride 1.
+            If `x`, `state` or `out` do not fit, or the layer is not causal with stride 1; nothing is written then.
         """
         if self.padding != "causal" or self.stride != 1:
             raise ValueError(
@@ -227,8 +235,17 @@ class Conv1d(_OverTime, alone=True):
         state = np.zeros(before, kind) if state is None else float_array("state", state, before, kind)
         window = np.concatenate([state, x[None]])
         W, b = self.weight._data, self.bias._data if self.has_bias else None
-        y = sequence.conv1d_forward(window, W, b, dilation=self.dilation, groups=self.groups)
-        return y[0], window[1:]
+        y, after = sequence.conv1d_forward(window, W, b, dilation=self.dilation, groups=self.groups)[0], window[1:]
+        if out is None:
+            return y, after
+        place, given = parts("out", out, "y", "state")
+        given = out_array("out[1]", given, after.shape, kind)
+        if place is not None:
+            place = out_array("out[0]", place, y.shape, kind)
+            check_apart(**{"out[0]": place, "out[1]": given})
+            place[...], y = y, place
+        given[...] = after
+        return y, given
 
     def _checked(self, x: Any) -> np.ndarray:
         return float_array("x", x, (None, None, self.in_channels), self.weight.dtype)

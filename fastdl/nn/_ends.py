@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._validate import float_array
+from .._validate import float_array, is_plain, out_array, parts
 
 State = Any  # h, or for the LSTM (h, c), for the sLSTM (h, c, n, m): arrays (num_layers * directions, B, ...)
 
@@ -30,6 +30,9 @@ class Ends(NamedTuple):
 
     def checked(self, name: str, state: State, batch: int, gradients: bool = False) -> tuple[np.ndarray, ...]:
         """What a caller gave, as one or two arrays."""
+        if len(self.widths) == 2 and self.fits(state, batch):
+            given: tuple[np.ndarray, ...] = state
+            return given
         if len(self.widths) == 1:
             return (float_array(name, state, (self.rows, batch, self.widths[0]), self.dtype),)
         widths = self.widths[: 3 if gradients else 4]
@@ -44,6 +47,52 @@ class Ends(NamedTuple):
         ]
         others += [np.zeros_like(others[0])] * (len(self.widths) - len(widths))
         return h, others[0] if len(others) == 1 else np.concatenate(others, axis=2)
+
+    def fits(self, states: Any, batch: int, written: bool = False) -> bool:
+        """Whether a caller gave the arrays themselves, as kernels take them: the rule, and quick to tell."""
+        if states.__class__ is not tuple or len(states) != len(self.widths):
+            return False
+        for one, width in zip(states, self.widths, strict=True):
+            if not is_plain(one, self.dtype, (self.rows, batch, width), written):
+                return False
+        return True
+
+    def places(
+        self, out: Any, before: tuple[np.ndarray, ...], state: State
+    ) -> tuple[np.ndarray | None, tuple[np.ndarray, ...], State]:
+        """Where a step writes, of what a caller gave: y, one or two arrays of states, and these as the caller has them.
+
+        before: the states it begins with, which the caller gave as `state`.
+        """
+        y, given = parts("out", out, "y", "state")
+        batch = before[0].shape[1]
+        if y is not None:
+            y = out_array("out[0]", y, (batch, self.widths[0]), self.dtype)
+        single = len(self.widths) == 1
+        found = (given,) if single else given
+        if not self.fits(found, batch, True):
+            if not single:
+                parts("out[1]", given, *"hcnm"[: len(self.widths)])
+            shapes = [(self.rows, batch, width) for width in self.widths]
+            names = ["out[1]"] if single else [f"out[1][{i}]" for i in range(len(shapes))]
+            found = tuple(
+                [out_array(name, one, shape, self.dtype) for name, one, shape in zip(names, found, shapes, strict=True)]
+            )
+        _check_apart(y, found, before if state is not None and state is not given else ())
+        return y, found if len(found) < 3 else (found[0], np.empty_like(before[1])), given
+
+    def handed(self, y: np.ndarray | None, after: tuple[np.ndarray, ...], given: State) -> tuple[np.ndarray, State]:
+        """y and the states of a step as the caller gets them, by what `places` gave."""
+        last = after[0][-1]
+        if given is None:
+            return last.copy(), self.given(after)
+        if len(self.widths) > 2:
+            for place, one in zip(given[1:], np.split(after[1], len(self.widths) - 1, axis=2), strict=True):
+                place[...] = one
+        if y is None:
+            return last, given
+        y[...] = last
+        return y, given
 
     def stacked(self, states: Sequence[tuple[np.ndarray, ...]], gradients: bool = False) -> State:
         """What a caller gets, from the states of each layer and direction."""
@@ -82,6 +131,19 @@ class Directions(NamedTuple):
         if self.merge == "concat":
             return [np.ascontiguousarray(part) for part in np.split(dy, 2, axis=-1)]
         return [dy * self.dtype.type(0.5 if self.merge == "mean" else 1)] * 2
+
+
+def _check_apart(y: np.ndarray | None, states: tuple[np.ndarray, ...], before: tuple[np.ndarray, ...]) -> None:
+    """Refuse places that share memory, but for states that are written where they were read."""
+    places = states if y is None else (y, *states)
+    for at, one in enumerate(places):
+        for other in places[at + 1 :]:
+            if np.may_share_memory(one, other):
+                raise ValueError("out: got arrays that overlap, expected separate memory")
+    for i, one in enumerate(states):
+        for j, other in enumerate(before):
+            if np.may_share_memory(one, other) and not (i == j and one.ctypes.data == other.ctypes.data):
+                raise ValueError("out[1]: overlaps state, expected the same arrays or separate memory")
 
 
 def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:

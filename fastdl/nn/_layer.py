@@ -9,10 +9,12 @@ import numpy as np
 from .. import dropout as functional
 from .. import recurrent
 from .._validate import integer, mapping, number
-from ._biases import Form, bias_shapes, hand_on, joined, place_of
+from ..recurrent._step import Stepper
+from ._biases import Form, bias_shapes, hand_on, join_into, joined, place_of
 from ._call import Cell, States, Way, Weights, backward, forward
 from ._parameter import Parameter, claim_all
 
+_SPARE = 8  # steppers that are kept
 Options = Mapping[str, Any]  # of the topic's functions, by name
 Draw = dict[str, int]  # seed and step: which masks are drawn
 
@@ -83,6 +85,8 @@ class Layer:
         self.first_states = [parameters[name] for name in ("h0", "c0") if name in parameters]
         self.bias_size = settings.cell.biases * settings.hidden  # of the functions' b
         self._drops = any(settings.rates.values())
+        # What steps; each is one thread's while it does.
+        self._spare: list[tuple[Stepper, list[tuple[Parameter, np.ndarray]]]] = []
 
     def twin_biases(self) -> tuple[Parameter, Parameter, int] | None:
         """Two parameters of which, in so many first elements, the sum alone counts."""
@@ -134,6 +138,30 @@ class Layer:
         all_c = None if c is None else np.concatenate(cells)
         pieces = Pieces(x, segments, lengths, options)
         return np.concatenate(outputs), all_c, states, Pass(draw, pieces=pieces)
+
+    def step(self, x: np.ndarray, states: States, ends: States) -> None:
+        """Write the states after one step in evaluation to `ends`, which may be `states`. No array is made."""
+        try:
+            stepper, values = self._spare.pop()
+            for one, array in values:
+                if one._data is not array:  # it has moved to another arena
+                    raise IndexError
+            if not stepper.fits(len(x)):
+                raise IndexError
+        except IndexError:
+            stepper, values = self._stepper(len(x))
+        if len(self.biases) == 2:
+            first, second = self.biases
+            join_into(stepper.b, first._data, second._data)
+        stepper.step(x, states, ends)
+        if len(self._spare) < _SPARE:
+            self._spare.append((stepper, values))
+
+    def _stepper(self, batch: int) -> tuple[Stepper, list[tuple[Parameter, np.ndarray]]]:
+        """What steps for so many sequences, and the parameters with the arrays that it reads."""
+        options, arrays = self._options(None, 1, batch), self.weights()
+        stepper = Stepper(self.settings.cell.number, arrays, batch, self.settings.outputs, options)
+        return stepper, [(one, one._data) for one in self._parameters if one is not None]
 
     def _segment_size(self, T: int) -> int:
         """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""

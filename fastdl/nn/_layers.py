@@ -53,6 +53,7 @@ class Embedding(Module, alone=True):
     (1, 3, 4)
     """
 
+    _each_step = True
     weight: Parameter
 
     def __init__(
@@ -168,6 +169,7 @@ class Linear(Module, alone=True):
     ((1, 3, 10), 40)
     """
 
+    _each_step = True
     weight: Parameter
     bias: Parameter
 
@@ -196,13 +198,15 @@ class Linear(Module, alone=True):
         if self.has_bias:
             self.bias = Parameter("bias", source.uniform(-bound, bound, self.out_features, kind))
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """y = x W + b.
 
         Parameters
         ----------
         x : ndarray (..., in_features)
             Of the layer's dtype.
+        out : ndarray (..., out_features), optional
+            Array to write y into, C-contiguous. A new one by default.
 
         Returns
         -------
@@ -211,7 +215,7 @@ class Linear(Module, alone=True):
         Raises
         ------
         TypeError, ValueError
-            If `x` is of another dtype or size.
+            If `x` is of another dtype or size, or `out` cannot be written or overlaps an array that is read.
         """
         W = self.weight._data
         if self.tied:
@@ -219,7 +223,7 @@ class Linear(Module, alone=True):
         if not is_plain(x, W.dtype, None) or x.shape[-1:] != W.shape[:1]:  # dense would find W at fault, not x
             x = float_array("x", x, None, W.dtype)
             check_shape("x", x, (*[None] * (x.ndim - 1), self.in_features))
-        y = dense.linear_forward(x, W, self.bias._data if self.has_bias else None)
+        y = dense.linear_forward(x, W, self.bias._data if self.has_bias else None, out)
         if self.training:
             self._tape.append(x)
         return y

@@ -69,6 +69,7 @@ class Module(Stateful):
     _derived = False  # whether backward is derived from forward
     _given: tuple[tuple[Any, ...], dict[str, Any]]
     _forwards: type  # the class whose forward is called
+    _each_step = False  # whether forward takes each time step alone, in evaluation
     _inline = False  # whether a derived forward that hands it states records the calls of its layers instead of its own
     _parameters: dict[str, Parameter]
     _buffers: dict[str, None]  # names; the values are attributes

@@ -14,6 +14,7 @@ from ._parameter import Parameter, claim_all
 class _Affine(Module, alone=True):
     """Base of both: a weight and a bias or none, and the backward."""
 
+    _each_step = True
     weight: Parameter
     bias: Parameter
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _tracing
-from .._memory import aligned_zeros
+from .._memory import aligned_zeros, lay
 from .._validate import check_shape, flag, float_array, index_array, real_values
 
 
@@ -84,13 +84,15 @@ class Parameter:
     def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False, by_rows: bool = False) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name: got {type(name).__name__}, expected str")
-        data = float_array("data", data)
+        undrawn = _is_one_zero(data)
+        data = data if undrawn else float_array("data", data)
         self.name = name
         self.transposed = flag("transposed", transposed)
         self.by_rows = flag("by_rows", by_rows)
         object.__setattr__(self, "frozen", False)
         self._data = aligned_zeros(data.shape, data.dtype)
-        self._data[...] = data
+        if not undrawn:  # zeros that a file's values will replace
+            self._data[...] = data
         self._grad = aligned_zeros(data.shape, data.dtype)
         # The arena's parameters whose gradients were written since the renewal, each with the rows; None: maybe all.
         self._ledger = {}
@@ -131,7 +133,7 @@ class Parameter:
                     f"{self.name}.data: assigned within {trace.name}, which has read it: its backward needs the values "
                     "that it read; assign before or after that forward"
                 )
-            self._data[...] = fitting(f"{self.name}.data", values, self._data)
+            lay(self._data, fitting(f"{self.name}.data", values, self._data))
 
     @property
     def grad(self) -> np.ndarray:
@@ -264,6 +266,13 @@ class Parameter:
         if self._arena is not None:
             self._arena._current = False
         self._arena, self._ledger = arena, arena._written
+
+
+def _is_one_zero(data: Any) -> bool:
+    """Whether many zeros are one number in memory, as a generator gives that draws nothing."""
+    if data.__class__ is not np.ndarray or data.size < 2 or any(data.strides) or data.dtype.char not in "fd":
+        return False
+    return bool(data.dtype.isnative and data.flat[0] == 0)
 
 
 def _restored(

@@ -1,5 +1,6 @@
 """The chain of layers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from .._validate import flag
 from ._backward import backward, needs_gradient
 from ._handing import check_lengths, check_state, lengths_after, parted, run
 from ._listed import Listed, layers_of
+from ._modes import evaluating
 from ._module import Module
+from ._streams import Stream
 
 
 class Sequential(Listed):
@@ -90,11 +93,7 @@ class Sequential(Listed):
                 x = layer.forward(x)
             return x
         check_lengths(self, lengths)
-        if state is not None and not isinstance(state, (list, tuple)):
-            raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
-        states = [None] * len(self) if state is None else state
-        if len(states) != len(self):
-            raise ValueError(f"state: got {len(states)} entries, expected {len(self)}, one per layer")
+        states = self._states(state)
         for place, (layer, initial) in enumerate(zip(self._children.values(), states, strict=True)):
             check_state(f"state[{place}]", layer, initial)
         final: list[Any] = []
@@ -103,6 +102,66 @@ class Sequential(Listed):
             lengths = lengths_after(layer, lengths)
             final.append(after)
         return (x, final) if return_state else x
+
+    def step(
+        self, x: np.ndarray, state: list[Any] | None = None, *, out: tuple[np.ndarray | None, list[Any]] | None = None
+    ) -> tuple[np.ndarray, list[Any]]:
+        """One time step through the chain, in evaluation, for streams: nothing is saved for backward, nothing dropped.
+
+        Parameters
+        ----------
+        x : ndarray (B, ...)
+            What one time step of the first layer's input is.
+        state : list, optional
+            States as the last step returned them; the initial ones by default.
+        out : tuple (y, state), optional
+            Arrays to write into, C-contiguous. The states may be those given as `state`. A chain of one recurrent layer
+            and a linear one makes no array then. None for y makes a new one.
+
+        Returns
+        -------
+        y : ndarray (B, ...)
+            Of the last layer.
+        state : list
+            One entry per layer, None of those without: what :meth:`forward` gives with ``return_state=True``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x`, `state` or `out` do not fit, or a layer needs more than one time step, as attention and pools;
+            nothing is written to `out` then.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> model = fd.nn.Sequential(fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 2, rng=1)).eval()
+        >>> x = np.ones((1, 3), np.float32)
+        >>> y, state = model.step(x)
+        >>> for _ in range(9):
+        ...     y, state = model.step(x, state, out=(y, state))
+        >>> bool(np.allclose(y, model.forward(np.ones((10, 1, 3), np.float32))[-1]))
+        True
+        """
+        layers, stream = list(self._children.values()), self.__dict__.get("_stream")
+        if stream is None:
+            stream = self.__dict__["_stream"] = Stream()
+        states = self._states(state)
+        if not layers:
+            raise ValueError("step: got a chain of no layers, expected at least one")
+        if not self.training:
+            return stream.step(layers, x, states, out)
+        with evaluating(self):
+            return stream.step(layers, x, states, out)
+
+    def _states(self, state: Any) -> Sequence[Any]:
+        """An entry for each layer."""
+        if state is None:
+            return [None] * len(self)
+        if not isinstance(state, (list, tuple)):
+            raise TypeError(f"state: got {type(state).__name__}, expected a list with an entry for each layer")
+        if len(state) != len(self):
+            raise ValueError(f"state: got {len(state)} entries, expected {len(self)}, one per layer")
+        return state
 
     def lengths_after(self, lengths: Any) -> Any:
         """How long sequences are behind the chain.

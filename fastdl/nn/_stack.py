@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._dispatch import get_backend
 from .._validate import choice, flag, float_array, integer, lengths_array, number
 from ..random import Generator, as_generator
 from ._biases import Form, checked_form, from_torch, to_torch
@@ -241,14 +242,19 @@ class Stack(Module):
             self.__dict__["_draw"] = draw | {"step": draw["step"] + 1}  # past __setattr__: the layers stay
         return y, cells, finals, passes
 
-    def step(self, x: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
-        """One time step, for generation: nothing is saved for backward, and nothing dropped.
+    def step(
+        self, x: np.ndarray, state: State | None = None, *, out: tuple[np.ndarray | None, State] | None = None
+    ) -> tuple[np.ndarray, State]:
+        """One time step, for streams: nothing is saved for backward, and nothing dropped.
 
         Parameters
         ----------
         x : ndarray (B, input_size)
         state : optional
             States as the last step returned them; the initial ones by default.
+        out : tuple (y, state), optional
+            Arrays to write into, C-contiguous: then no array is made. The states may be those given as `state`. None
+            for y makes it a view into the new states.
 
         Returns
         -------
@@ -259,13 +265,48 @@ class Stack(Module):
         Raises
         ------
         TypeError, ValueError
-            If `x` or `state` do not fit, or the layer reads the future (reverse or bidirectional).
+            If `x`, `state` or `out` do not fit or overlap, or the layer reads the future (reverse or bidirectional);
+            nothing is written then.
+
+        Examples
+        --------
+        >>> import numpy as np, fastdl as fd
+        >>> layer = fd.nn.LSTM(3, 4, rng=0)
+        >>> y, state = layer.step(np.ones((1, 3), np.float32))
+        >>> again, state = layer.step(np.ones((1, 3), np.float32), state, out=(y, state))
+        >>> again is y
+        True
         """
         if self.directions[0][1] or self.bidirectional:
             raise ValueError("step: a layer that reads the future cannot go step by step, expected reverse=False")
         x = float_array("x", x, (None, self.input_size), self.dtype)
-        y, _, finals, _ = self._through(x[None], self._taken(state, len(x)), None, False, True)
-        return y[0], self._ends.stacked(finals)
+        before = self._first_states(len(x)) if state is None else self._ends.checked("state", state, len(x))
+        if out is None:
+            y, after, given = None, tuple([np.empty_like(one) for one in before]), None
+        else:
+            y, after, given = self._ends.places(out, before, state)
+        self._advance(x, before, after)
+        return self._ends.handed(y, after, given)
+
+    def _steps_plainly(self) -> bool:
+        """Whether `_advance` is all of its step, for states that a caller has as kernels take them."""
+        return type(self).step is Stack.step and len(self._ends.widths) < 3
+
+    def _advance(self, x: np.ndarray, before: tuple[np.ndarray, ...], after: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Write the states after a step to `after`, which may be `before`; y, a view into them."""
+        if not len(x) or get_backend() == "reference":
+            initial = [tuple([one[at] for one in before]) for at in range(self._ends.rows)]
+            finals = self._through(x[None], initial, None, False, True)[2]
+            for one, parts in zip(after, zip(*finals, strict=True), strict=True):
+                one[...] = parts
+        elif self._ends.rows == 1:
+            self._layers[0].step(x, before, after)
+        else:
+            for at, layer in enumerate(self._layers):
+                layer.step(x, tuple([one[at] for one in before]), tuple([one[at] for one in after]))
+                x = after[0][at]
+        y: np.ndarray = after[0][-1]
+        return y
 
     def lengths_after(self, lengths: Any) -> Any:
         """How long sequences are behind the layer.

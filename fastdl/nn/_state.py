@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,26 +57,64 @@ def fitting_buffer(name: str, value: Any, like: Buffer) -> np.ndarray:
 # ---- arrays by name -------------------------------------------------------------------------------------------
 def load_arrays(model: Node, state: Any) -> None:
     """The body of :meth:`Module.load_state_dict`: everything is checked first, and a failure undoes what was done."""
-    expected = model.state_dict()
-    same_names("state", mapping("state", state, "names to arrays"), expected)
+    arrays = _fitting(model, mapping("state", state, "names to arrays"))
+    _check_ties(model, arrays)
+    with all_or_none(model):
+        _take(model, arrays)
+
+
+def fill_arrays(
+    model: Node, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype]], read: Callable[[str], np.ndarray]
+) -> None:
+    """The body of :meth:`Module._fill_from`."""
+    _fitting(model, {name: np.broadcast_to(np.zeros((), dtype), shape) for name, (shape, dtype) in shapes.items()})
+    arrays = _Read(shapes, read)
+    _check_ties(model, arrays)
+    _take(model, arrays)
+
+
+class _Read(Mapping[str, np.ndarray]):
+    """Arrays that are read when somebody asks for one."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], np.ndarray]) -> None:
+        self._names, self._read = dict.fromkeys(names), read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _fitting(model: Node, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of a state, which are those that a model has."""
+    expected = model._arrays()
+    same_names("state", state, expected)
     arrays = {name: real_values(f"state[{name!r}]", value, "fiub") for name, value in state.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "b" != expected[name].dtype.kind:
             raise TypeError(f"state[{name!r}]: got dtype bool, expected real numbers")
         check_shape(f"state[{name!r}]", array, expected[name].shape)
-    parts = list(model.named_modules())
-    _check_ties(parts, arrays)
-    for path, module in parts:
+    for path, module in model.named_modules():
         for name in module._buffers:
             full = _joined(path, name)
             fitting_buffer(f"state[{full!r}]", arrays[full], getattr(module, name))
-    with all_or_none(model):
-        for path, module in parts:
-            named = {name: arrays[_joined(path, name)] for name in module._export()}
-            if named:
-                module._import(named)
-            for name in module._buffers:
-                setattr(module, name, arrays[_joined(path, name)])
+    return arrays
+
+
+def _take(model: Node, arrays: Mapping[str, np.ndarray]) -> None:
+    for path, module in model.named_modules():
+        named = {name: arrays[_joined(path, name)] for name in module._export()}
+        if named:
+            module._import(named)
+        for name in module._buffers:
+            setattr(module, name, arrays[_joined(path, name)])
 
 
 @contextlib.contextmanager
@@ -96,16 +134,16 @@ def all_or_none(model: Node) -> Iterator[None]:
         raise
 
 
-def _check_ties(parts: list[tuple[str, Node]], arrays: Mapping[str, np.ndarray]) -> None:
+def _check_ties(model: Node, arrays: Mapping[str, np.ndarray]) -> None:
     """Refuse other values for one name of a parameter than for its other names."""
     first: dict[int, str] = {}
-    for path, module in parts:
+    for path, module in model.named_modules():
         for name, parameter in module._parameters.items():
             full = _joined(path, name)
             if full not in arrays:  # a layer that exports it under another name
                 continue
             known = first.setdefault(id(parameter), full)
-            if not np.array_equal(arrays[known], arrays[full], equal_nan=True):
+            if known != full and not np.array_equal(arrays[known], arrays[full], equal_nan=True):
                 raise ValueError(f"state[{full!r}]: got other values than {known!r}, to which it is tied")
 
 

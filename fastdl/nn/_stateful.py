@@ -1,10 +1,11 @@
 """What is kept of a module: its buffers, its arrays under their names, and where its random numbers go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._memory import lay
 from . import _state
 from ._node import Node
 from ._parameter import Parameter
@@ -80,9 +81,13 @@ class Stateful:
         dict of str to ndarray
             Copies: nothing that is done to them changes the model.
         """
+        return {name: _copied(array) for name, array in self._arrays().items()}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`state_dict` copies: the parameters and buffers themselves, seen in torch's layouts."""
         found = {}
         for path, module in self.named_modules():
-            own = module._export() | {name: np.array(getattr(module, name)) for name in module._buffers}
+            own = module._export() | {name: np.asarray(getattr(module, name)) for name in module._buffers}
             found.update({f"{path}.{name}" if path else name: array for name, array in own.items()})
         return found
 
@@ -103,6 +108,13 @@ class Stateful:
             If `state` is no mapping or a value is not an array of real numbers.
         """
         _state.load_arrays(self, state)  # type: ignore[arg-type]
+
+    def _fill_from(
+        self, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype]], read: Callable[[str], np.ndarray]
+    ) -> None:
+        """:meth:`load_state_dict` of a new model: each array is read when it is wanted, and no value is kept to go back
+        to. What the `shapes` refuse is refused before the first is read."""
+        _state.fill_arrays(self, shapes, read)  # type: ignore[arg-type]
 
     def random_state(self) -> dict[str, Any]:
         """What decides the numbers to come, nested by attribute; layers that draw none are left out.
@@ -144,9 +156,9 @@ class Stateful:
         """Take up what :meth:`_own_random_state` gave, from among the rest."""
 
     def _export(self) -> dict[str, np.ndarray]:
-        """This module's own parameters in torch's layout."""
+        """This module's own parameters in torch's layout: views of them, where they have it."""
         return {
-            name: parameter.data.T.copy() if parameter.transposed else parameter.data.copy()
+            name: parameter.data.T if parameter.transposed else parameter.data
             for name, parameter in self._parameters.items()
         }
 
@@ -154,3 +166,9 @@ class Stateful:
         """Undo :meth:`_export`; shapes have been checked."""
         for name, parameter in self._parameters.items():
             parameter.data = arrays[name].T if parameter.transposed else arrays[name]
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    copy = np.empty(array.shape, array.dtype)
+    lay(copy, array)
+    return copy

@@ -18,6 +18,8 @@ class Drawn(Module, alone=True):
     In evaluation mode it is the identity, unless ``sampling`` is set: then it draws, and saves nothing.
     """
 
+    _each_step = True
+
     def __init__(self, p: float, rng: Any, open_high: bool = False) -> None:
         super().__init__()
         self.p = number("p", p, 0.0, 1.0, open_high=open_high)

@@ -202,7 +202,7 @@ def walk(
     m = None if options.projection is None else aligned_empty((N, H), dtype)
     tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, None, m, options, rows, (T, B))
     if N:
-        plan = kernels.recurrent.Plan(tape, _threads(tape, N))
+        plan = kernels.recurrent.Plan(tape, threads_of(tape, N))
         keep = training or plan.forward_rows >= N  # the windows of many threads may be more than all rows
         tape.gates = aligned_empty((N if keep else plan.forward_rows, plan.row), dtype)
         plan.forward(h0, c0, scratch(plan.forward_size, dtype), keep, cells and c is not None)
@@ -304,7 +304,7 @@ def walk_back(
         gradients[_GRADIENTS.index("dpeepholes")][...] = 0  # since a coupled cell has none of a forget gate
     dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
-        plan = kernels.recurrent.Plan(tape, _threads(tape, N))
+        plan = kernels.recurrent.Plan(tape, threads_of(tape, N))
         work = scratch(plan.backward_size, dtype)
         plan.backward(dh, dc_above, (dx, dh0, dc0), gradients, accumulate, work)
     else:
@@ -317,7 +317,7 @@ def walk_back(
     return dx, dh0, dc0
 
 
-def _threads(tape: RecurrentTape, N: int) -> int:
+def threads_of(tape: RecurrentTape, N: int) -> int:
     state = 0 if tape.W_h is None else tape.W_h.size  # multiply-adds of a row with h
     threads = threads_for(N * (tape.W_x.size + state), GRAIN)
     if threads == 1 or RECURRENCES[tape.cell] != "dense":  # without a product no step waits for another thread

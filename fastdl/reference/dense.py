@@ -17,8 +17,12 @@ from ._normalization import (  # noqa: F401
 )
 
 
-def linear_forward(x, W, b=None):
-    return x @ W if b is None else x @ W + b
+def linear_forward(x, W, b=None, out=None):
+    y = x @ W if b is None else x @ W + b
+    if out is None:
+        return y
+    out[...] = y
+    return out
 
 
 def linear_backward(dy, x, W, out=None, accumulate=False, input_gradient=True):

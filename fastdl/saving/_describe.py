@@ -16,7 +16,7 @@ from .. import random
 from .._validate import shown
 from ..nn import Module, ModuleDict, ModuleList, Parameter, Sequential
 
-ROOMS = ("nn", "models")  # whose classes a file may name
+ROOMS = ("nn", "models", "estimators")  # whose classes a file may name
 _LAYERS = (Sequential, ModuleList, ModuleDict)  # whose constructor takes what they hold, which may have changed since
 
 

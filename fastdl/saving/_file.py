@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import _safetensors
-from .._files import name_of as path_of
-from .._files import shown
 from .._trees import flatten, restore
 from .._validate import mapping
 from .._version import __version__
@@ -28,9 +26,9 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
 
     Parameters
     ----------
-    model : fastdl.nn.Module
+    model : fastdl.nn.Module, or fitted estimator of fastdl.estimators
         Of ready layers and of one's own. Tied parameters stay tied, frozen ones frozen, and masks go on where they
-        were.
+        were. Of an estimator, settings and what it learnt, but not the place in an unfinished training.
     path : str or path-like
         The file, in the safetensors layout, replaced atomically. Its folder must exist.
     metadata : mapping of str to str, optional
@@ -63,7 +61,7 @@ def save(model: Module, path: str | os.PathLike[str], *, metadata: Mapping[str, 
     >>> bool((again(x) == model.eval()(x)).all()), again.training
     (True, False)
     """
-    arrays, described = contents(model)
+    arrays, described = contents(model._as_module() if hasattr(model, "_as_module") else model)
     own = _strings(metadata)
     _safetensors.save(path, arrays, {**own, "format": FORMAT, "model": json.dumps(described), "fastdl": __version__})
 
@@ -82,7 +80,7 @@ def contents(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not isinstance(model, Module):
         raise TypeError(f"model: got {type(model).__name__}, expected a fastdl.nn.Module")
     described = Description(model)
-    arrays = dict(model.state_dict())
+    arrays = values_of(model)
     random: dict[str, np.ndarray] = {}
     plan = {
         "modules": described.modules,
@@ -95,6 +93,11 @@ def contents(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         twin = Builder(described.modules, described.arrays, custom).module()
     _compare(model, twin)
     return {**arrays, **arguments, **random}, plan
+
+
+def values_of(model: Module) -> dict[str, np.ndarray]:
+    """What a file keeps of a model: its parameters and buffers themselves, or what a state_dict of its own gives."""
+    return model._arrays() if type(model).state_dict is Module.state_dict else dict(model.state_dict())
 
 
 def _compare(model: Module, twin: Module) -> None:
@@ -142,8 +145,8 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
 
     Returns
     -------
-    fastdl.nn.Module
-        In evaluation mode. ``train()`` it to go on.
+    fastdl.nn.Module, or estimator
+        As it was saved; a module in evaluation mode. ``train()`` it to go on.
 
     Raises
     ------
@@ -176,27 +179,39 @@ def load(path: str | os.PathLike[str], *, custom: Iterable[type[Module]] = ()) -
     total                              12
     """
     own = classes(custom)
-    tensors, metadata = _safetensors.load(path)
-    try:
-        return _model(tensors, metadata, own, path)
-    except _DAMAGE as error:
-        reason = str(error) if isinstance(error, (ValueError, TypeError)) else f"damaged: {type(error).__name__}"
-        raise ValueError(f"{shown(path_of(path))}: {reason}") from None
+    with _safetensors.opened(path) as source:
+        if not _is_char_lm(source.metadata):
+            try:
+                model = _model(source, own)
+                loaded = model._as_loaded() if hasattr(model, "_as_loaded") else model
+            except _DAMAGE as error:
+                source.check()  # of a damaged file that is the reason
+                reason = (
+                    str(error) if isinstance(error, (ValueError, TypeError)) else f"damaged: {type(error).__name__}"
+                )
+                raise ValueError(reason) from None
+            source.check()
+            return loaded
+    from importlib import import_module
+
+    return import_module("fastdl.models").CharLM.load(path)
 
 
-def _model(
-    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], custom: Mapping[str, type[Module]], path: Any
-) -> Any:
-    if _is_char_lm(metadata):
-        from importlib import import_module
-
-        return import_module("fastdl.models").CharLM.load(path)
-    described, weights = _parts(tensors, metadata)
-    arguments = {name.removeprefix(_ARGUMENT): one for name, one in tensors.items() if name.startswith(_ARGUMENT)}
+def _model(source: _safetensors.Source, custom: Mapping[str, type[Module]]) -> Any:
+    """The model that a file describes; whoever gets it has to ask for the file's checksum."""
+    described, names = _parts(source.shapes, source.metadata)
+    arguments = {
+        name.removeprefix(_ARGUMENT): source.array(name) for name in source.shapes if name.startswith(_ARGUMENT)
+    }
     with without_drawing():
         model = Builder(described["modules"], arguments, custom).module()
-    model.load_state_dict(weights)
-    random = {name: one for name, one in tensors.items() if name.startswith("random.")}
+    if type(model).load_state_dict is Module.load_state_dict:
+        model._fill_from(
+            {name: source.shapes[one] for name, one in names.items()}, lambda name: source.array(names[name])
+        )
+    else:  # of somebody's own
+        model.load_state_dict({name: source.array(one) for name, one in names.items()})
+    random = {name: source.array(name) for name in source.shapes if name.startswith("random.")}
     model.load_random_state(restore(described["random"], random))
     frozen = set(described["frozen"])
     for name, one in model.named_parameters():
@@ -209,21 +224,21 @@ def _is_char_lm(metadata: Mapping[str, str]) -> bool:
     return str(metadata.get("model", "")).startswith("fastdl CharLM")
 
 
-def _parts(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> tuple[Any, dict[str, np.ndarray]]:
-    """The description and the weights of a model's file or a checkpoint; other files are refused."""
+def _parts(names: Iterable[str], metadata: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+    """The description of a model's file or a checkpoint, and how the file names its arrays; other files are refused."""
+    names = list(names)
     if metadata.get("format") == FORMAT:
         rest = ("random.", _ARGUMENT)
-        weights = {name: one for name, one in tensors.items() if not name.startswith(rest)}
-        return json.loads(metadata["model"]), weights
+        return json.loads(metadata["model"]), {name: name for name in names if not name.startswith(rest)}
     if str(metadata.get("format", "")).startswith("fastdl checkpoint"):
         if "architecture" not in metadata:
             raise ValueError("a checkpoint of a model that no file can describe: make the model and resume the run")
-        weights = {name[6:]: one for name, one in tensors.items() if name.startswith("model.")}
         training = json.loads(metadata["training"])
         modules = json.loads(metadata["architecture"])
+        weights = {name[6:]: name for name in names if name.startswith("model.")}
         return {"modules": modules, "random": training["random"], "frozen": training["frozen"]}, weights
     raise ValueError(
-        f"holds {len(tensors)} arrays of another library and no model: make the model and call "
+        f"holds {len(names)} arrays of another library and no model: make the model and call "
         "load_state_dict(safetensors.numpy.load_file(path))"
     )
 
@@ -266,11 +281,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     if "format" not in metadata and _is_char_lm(metadata):
         kind, found["CharLM"] = metadata["model"], 1
     try:
-        described, weights = _parts(tensors, metadata)
+        described, names = _parts(tensors, metadata)
         for entry in described["modules"]:
             short = entry["class"].rpartition(".")[2]
             found[short] = found.get(short, 0) + 1
-        arrays = weights
+        arrays = {name: tensors[one] for name, one in names.items()}
     except _DAMAGE:
         pass  # a file without a description still has its arrays
     return {

@@ -114,6 +114,10 @@ def iterate(batches: Iterable[Batch], epoch: int, start: int) -> Iterator[Batch]
 
 def in_groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Lists of `size` batches; the last may be shorter."""
+    if size == 1:
+        for batch in batches:
+            yield [batch]
+        return
     while group := list(islice(batches, size)):
         yield group
 

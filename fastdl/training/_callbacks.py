@@ -273,7 +273,7 @@ class SaveBest(Callback):
             elif run.architecture is not None:
                 saving.save(run.model, self.path)
             else:
-                _safetensors.save(self.path, run.model.state_dict(), {})
+                _safetensors.save(self.path, saving._file.values_of(run.model), {})
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs.

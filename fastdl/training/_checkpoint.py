@@ -21,6 +21,7 @@ from .. import _safetensors, _validate
 from .._files import shown
 from .._trees import flatten, restore
 from .._validate import integer, number
+from ..saving._file import values_of
 from ._callbacks import EarlyStopping
 from ._history import COLUMNS, OPTIONAL
 from ._measured import SUMS
@@ -40,7 +41,7 @@ def save_checkpoint(
     """Write the run's state, atomically."""
     import json
 
-    arrays = {f"model.{name}": array for name, array in run.model.state_dict().items()}
+    arrays = {f"model.{name}": array for name, array in values_of(run.model).items()}
     training = {
         "optimizer_class": type(run.optimizer).__name__,
         "optimizer": flatten(run.optimizer.state_dict(), "optimizer", arrays),
@@ -93,7 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str], run: Run, fingerprint: Mapping
         if not isinstance(training, dict):
             raise ValueError("damaged: the training state is missing")
         weights = {name[6:]: array for name, array in tensors.items() if name.startswith("model.")}
-        check_weights(weights, run.model.state_dict())
+        check_weights(weights, values_of(run.model))
         _check_same(training, run, fingerprint)
         states = {name: restore(training[name], tensors) for name in _STATES}
         _check_states(states, run)
@@ -189,9 +190,11 @@ def _callbacks(run: Run) -> list[Any]:
 
 
 def _parts(run: Run) -> list[Any]:
-    """Penalties, constraints, metrics and the mean of the weights, those that have a state."""
-    own = (*run.penalties, *run.constraints, *run.metrics, *([] if run.average is None else [run.average]))
-    return [one for one in own if hasattr(one, "state_dict")]
+    """Penalties, constraints, metrics, what measures in one's own, and the mean of the weights: those with a state."""
+    measuring = [one._key for one in run.metrics if callable(one._key)]
+    average = [] if run.average is None else [run.average]
+    own = (*run.penalties, *run.constraints, *run.metrics, *measuring, *average)
+    return [one for one in own if callable(getattr(one, "state_dict", None))]
 
 
 def _gathered(run: Run) -> dict[str, np.ndarray] | None:

@@ -4,7 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -33,9 +33,14 @@ def of_batch(name: str, number: int, function: Callable[..., Any], *arguments: A
     try:
         return function(*arguments, **options)
     except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError):  # somebody's own, made of other arguments
-            raise
-        raise type(error)(f"{name}: in batch {number}, {error}") from error
+        reraise(name, number, error)
+
+
+def reraise(name: str, number: int, error: Exception) -> NoReturn:
+    """Raise what a model or a loss refused, with the batch that it refused."""
+    if type(error) not in (TypeError, ValueError):  # somebody's own, made of other arguments
+        raise error
+    raise type(error)(f"{name}: in batch {number}, {error}") from error
 
 
 def measured(result: Any, count: Count | None, y: Any) -> tuple[float, Any, float, bool]:
@@ -87,7 +92,7 @@ class Differentiated:
         plain: Any = None
         if self._derived is None or self._counts:
             plain = called(self.loss, outputs, targets)
-            if not is_number(plain):
+            if plain.__class__ is tuple or not is_number(plain):
                 return plain
             self._counts = isinstance(plain, LossValue)
             self._derived = self._derived or differentiated("loss", self.loss)

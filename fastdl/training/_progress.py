@@ -41,16 +41,7 @@ class Progress:
         self._next = self._started + self.interval
 
     def update(self, batches: int, tokens: float, loss: float) -> None:
-        """Called after every step: counts, and shows when it is time. Batches without tokens have no loss."""
-        self.done += batches
-        self._tokens += tokens
-        if tokens:
-            self.loss = self.loss + 0.02 * (loss - self.loss) if self.loss == self.loss else loss
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self.interval
-            with self._guarded():
-                self._show(now - self._started)
+        """Called after every step."""
 
     def epoch_done(self, row: Mapping[str, Any]) -> None:
         """Called after every epoch, with its row of the history."""
@@ -92,7 +83,23 @@ class Progress:
         return f"loss {self.loss_format(self.loss)}, {_round(rate)} {self.unit}/s"
 
 
-class Lines(Progress):
+class Shown(Progress):
+    """What a display counts, and when it shows."""
+
+    def update(self, batches: int, tokens: float, loss: float) -> None:
+        """Called after every step: counts, and shows when it is time. Batches without tokens have no loss."""
+        self.done += batches
+        self._tokens += tokens
+        if tokens:
+            self.loss = self.loss + 0.02 * (loss - self.loss) if self.loss == self.loss else loss
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self.interval
+            with self._guarded():
+                self._show(now - self._started)
+
+
+class Lines(Shown):
     """A line every five seconds, for logs and where tqdm is not installed."""
 
     interval = 5.0
@@ -114,7 +121,7 @@ class Lines(Progress):
         print(text, file=self._stream, flush=True)
 
 
-class Bar(Progress):
+class Bar(Shown):
     """A tqdm bar over the whole run; tqdm works out the time left."""
 
     interval = 0.1

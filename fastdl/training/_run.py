@@ -1,6 +1,7 @@
 """One training run: its state, a step, an epoch, a validation."""
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validate, norms, optim
-from ..nn._backward import backward
+from ..nn._backward import backward, names_input_gradient
 from ..nn._value_and_grad import Pull
 from ..saving._file import architecture
 from . import _checks
@@ -28,6 +29,7 @@ from ._measured import (
     measured,
     of_batch,
     reason_of,
+    reraise,
     update,
     warn_empty,
 )
@@ -102,6 +104,9 @@ class Run:
         self.carry_state = _checks.carries(model, carry_state)
         self._model, self._optimizer, self.loss_function, self.count = model, optimizer, loss, count
         self._differentiated = Differentiated(loss)
+        self._backward = functools.partial(backward, model, input_gradient=False)
+        if names_input_gradient(model.backward):  # asked once
+            self._backward = functools.partial(model.backward, input_gradient=False)
         # A Scheduler, moved on every step, or a ReduceOnPlateau, every epoch.
         made = schedule is None or hasattr(schedule, "step")
         self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
@@ -242,18 +247,22 @@ class Run:
 
     def _update(self, group: Sequence[Batch], name: str, first: int) -> float:
         """The body of :meth:`update`, whose caller gives up if it fails; `name` has the group from `first` on."""
-        model, parameters = self.model, self.parameters
+        model, parameters = self._model, self.parameters
         if not model.training:  # a callback has left it in evaluation mode
             model.train()
+        dtype, forward = parameters.dtype, self.forward if self.carry_state else model.forward
         # A batch's share of the mean is known once all have been counted. Until then the shares are those of this
         # guess, which is right where all targets count; otherwise the sum is put right at the end.
         guess = sum(size(y) for _, y in group) or 1 if len(group) > 1 else 0
         targets: float = 0
         loss, summed = 0.0, False
         for place, (x, y) in enumerate(group):
-            x, y = of_type(x, parameters.dtype), of_type(y, parameters.dtype)
-            output = of_batch(name, first + place, self.forward, x)
-            result = of_batch(name, first + place, self._differentiated, output, y)
+            x, y = of_type(x, dtype), of_type(y, dtype)
+            try:
+                output = forward(x)
+                result = self._differentiated(output, y)
+            except (TypeError, ValueError) as error:
+                reraise(name, first + place, error)
             value, gradient, number, summed = measured(result, self.count, y)
             if number == 0:
                 model.train()  # forgets this forward
@@ -273,7 +282,7 @@ class Run:
             factor = number / guess if guess and not summed else 1.0
             if factor != 1.0 or isinstance(gradient, Pull):  # which reaches parameters that the loss has read, too
                 gradient = scaled(gradient, factor)
-            backward(model, (gradient, None) if self.carry_state and model._derived else gradient, False)
+            self._backward((gradient, None) if self.carry_state and model._derived else gradient)
         if targets == 0:
             self.batch += len(group)
             return 0
@@ -300,13 +309,13 @@ class Run:
     def _step(self, loss: float, group: Sequence[Batch]) -> None:
         """Penalties, clipping, the optimizer's step and what follows it."""
         parameters = self.parameters
-        penalty = 0.0
+        penalty, optimizer = 0.0, self._optimizer
         for one in self.penalties:
             penalty += float(one.add(parameters))
         self._penalty = penalty
         # What an optimizer gathers over several calls is clipped once, as the mean it becomes.
-        calls = getattr(self.optimizer, "accumulate", 1)
-        if self.max_norm is not None and getattr(self.optimizer, "_waiting", 0) + 1 >= calls:
+        calls = optimizer.accumulate if self.gathers else 1
+        if self.max_norm is not None and (calls == 1 or getattr(optimizer, "_waiting", 0) + 1 >= calls):
             norm = optim.clip_grad_norm_(parameters, self.max_norm * calls)
         elif self._looks:
             norm = 0.0
@@ -318,12 +327,12 @@ class Run:
             where = "the penalties are not finite" if bad is None else f"in {bad}, under a loss of {loss:.6g}"
             raise self._failure(f"the gradient's norm became {norm} ({where})", group, 0, None)
         self._norm = float(norm)
-        self.optimizer.step()
-        if not (self.gathers and getattr(self.optimizer, "_waiting", 0)):
+        optimizer.step()
+        if not (self.gathers and getattr(optimizer, "_waiting", 0)):
             parameters.renew_gradients()  # as an optimizer over an arena did itself
         for one in self.constraints:
             one.apply(parameters)
-        if isinstance(self.schedule, optim.Scheduler):
+        if self.schedule is not None and isinstance(self.schedule, optim.Scheduler):
             self.schedule.step()
 
     def named(self) -> list[tuple[str, Any]]:
@@ -401,10 +410,8 @@ class Run:
         ]
         if self.batch == 0:
             self.state = None
-        pairs = (
-            pair(batch, "batches", number)
-            for number, batch in enumerate(iterate(batches, self.epoch, self.batch), self.batch + 1)
-        )
+        numbered = enumerate(iterate(batches, self.epoch, self.batch), self.batch + 1)
+        pairs = (pair(batch, "batches", number) for number, batch in numbered)
         for group in in_groups(pairs, self.accumulate):
             targets = self._update(group, "batches", self.batch + 1)
             if targets:

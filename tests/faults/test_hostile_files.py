@@ -57,7 +57,7 @@ def test_a_sparse_file_is_not_read(tmp_path):
 
 def test_the_metadata_alone_cost_no_more_than_the_header(tmp_path, monkeypatch):
     _safetensors.save(tmp_path / "file", {"a": np.ones(9)}, {"note": "hello"})
-    monkeypatch.setattr(_safetensors, "_read", None)
+    monkeypatch.setattr(_safetensors.Source, "_read", None)
     assert _safetensors.load_metadata(tmp_path / "file") == {"note": "hello"}
     (tmp_path / "file").write_bytes(b"no")
     with pytest.raises(ValueError, match="file: not a safetensors file: 2 bytes"):

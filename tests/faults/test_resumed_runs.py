@@ -168,6 +168,33 @@ def test_metrics_and_what_is_monitored(tmp_path):
     check(make, "metrics", tmp_path)
 
 
+class Smoothed:
+    """A metric of one's own that remembers: the mean output, of which each batch moves a tenth."""
+
+    __name__ = "smoothed"
+
+    def __init__(self):
+        self.value = 0.0
+
+    def __call__(self, outputs, targets):
+        self.value += 0.1 * (float(outputs.mean()) - self.value)
+        return self.value
+
+    def state_dict(self):
+        return {"value": self.value}
+
+    def load_state_dict(self, state):
+        self.value = state["value"]
+
+
+def test_metrics_of_ones_own_with_a_state(tmp_path):
+    def make(seed):
+        model, optimizer, options = plain(seed)
+        return model, optimizer, options | {"metrics": [Smoothed(), fd.metrics.Metric("top_k_accuracy", k=2)]}
+
+    check(make, "smoothed", tmp_path)
+
+
 def mean_output(outputs, targets):
     return float(outputs.mean())
 

@@ -11,6 +11,7 @@ import numpy as np
 import fastdl as fd
 
 HERE = Path(__file__).parent
+VERSION = 2  # of the format: 1 had a SHA-256
 TOKENS = np.array([[0, 1], [2, 0], [3, 3]])  # (T, B)
 VECTORS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(3, 2, 4)
 
@@ -33,15 +34,16 @@ def main() -> None:
     outputs = HERE / "outputs.json"
     kept = json.loads(outputs.read_text()) if outputs.exists() else {}
     for name, (model, x) in models().items():
-        if f"{name}-1.safetensors" not in kept:
-            fd.save(model, HERE / f"{name}-1.safetensors")
-            kept[f"{name}-1.safetensors"] = model.eval().forward(x).tolist()
-    if "checkpoint-1.safetensors" not in kept:
+        if f"{name}-{VERSION}.safetensors" not in kept:
+            fd.save(model, HERE / f"{name}-{VERSION}.safetensors")
+            kept[f"{name}-{VERSION}.safetensors"] = model.eval().forward(x).tolist()
+    checkpoint = f"checkpoint-{VERSION}.safetensors"
+    if checkpoint not in kept:
         model = fd.nn.Sequential(fd.nn.LSTM(4, 3, rng=0), fd.nn.Linear(3, 2, rng=1))
         optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
         data = [(VECTORS, TOKENS % 2)]
-        fd.training.fit(model, optimizer, data, checkpoint=HERE / "checkpoint-1.safetensors", progress=False)
-        kept["checkpoint-1.safetensors"] = model.eval().forward(VECTORS).tolist()
+        fd.training.fit(model, optimizer, data, checkpoint=HERE / checkpoint, progress=False)
+        kept[checkpoint] = model.eval().forward(VECTORS).tolist()
     outputs.write_text(json.dumps(kept, indent=1) + "\n")
 
 

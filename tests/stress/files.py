@@ -187,10 +187,10 @@ def cuts_and_flips(folder):
     path = Path(folder) / "cut"
     _safetensors.save(path, {"a": np.arange(40, dtype=np.float32)}, {"note": "text"})
     raw = path.read_bytes()
-    name = raw.index(b'"sha256"')  # without its own name, the checksum is another program's string
+    name = raw.index(b'"fastdl.checksum"')  # without its own name, the checksum is another program's string
     versions = [raw[:length] for length in range(len(raw))]
     for index in range(len(raw)):
-        if not name < index < name + 7:
+        if not name < index < name + 16:
             versions += [raw[:index] + bytes([raw[index] ^ 1 << bit]) + raw[index + 1 :] for bit in range(8)]
     missed = 0
     for version in versions:

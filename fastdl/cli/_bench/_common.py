@@ -46,6 +46,13 @@ def under(name: str, weights: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}
 
 
+def renamed(settings: dict[str, Any], **names: str) -> dict[str, Any]:
+    """An optimizer's settings by the names of a library; of Adam's betas each is a number of its own."""
+    parts = dict(zip(("beta1", "beta2"), settings.get("betas", ()), strict=False))
+    others = {name: value for name, value in settings.items() if name != "betas"}
+    return {names.get(name, name): value for name, value in (parts | others).items()}
+
+
 def dropped(x: np.ndarray, dy: np.ndarray, out: Arrays, p: float) -> Arrays:
     """What two libraries' dropout have in common, since their masks differ; the masks are checked here."""
     seen = (x != 0) & (dy != 0)  # where a zero tells that an element was dropped

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from ._common import GATES, by_layer, dropped, under
+from ._common import GATES, by_layer, dropped, renamed, under
 from ._table import Arrays, Missing, Work
 
 Weights = dict[str, Any]
@@ -166,18 +166,12 @@ def forward(weights: Weights, h: Any, state: Any = None) -> tuple[Any, Any]:
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
-    optax, (b1, b2) = _optax(), settings.get("betas", (0.9, 0.999))
-    eps = settings.get("eps", 1e-8)
-    rules = {
-        "SGD": lambda: optax.sgd(lr, settings["momentum"], settings.get("nesterov", False)),
-        "Adam": lambda: optax.adam(lr, b1, b2, eps),
-        "AdamW": lambda: optax.adamw(lr, b1, b2, eps, weight_decay=settings["weight_decay"]),
-        "RMSProp": lambda: optax.rmsprop(lr, settings["rho"], eps, centered=settings.get("centered", False)),
-        "AdaGrad": lambda: optax.adagrad(lr, 0.0, eps),
-    }
-    if name not in rules:
+    optax = _optax()
+    if name not in ("SGD", "Adam", "AdamW", "RMSProp", "AdaGrad"):
         raise Missing(name)
-    rule = rules[name]()
+    given = renamed(settings, rho="decay", beta1="b1", beta2="b2")
+    given |= {"initial_accumulator_value": 0.0} if name == "AdaGrad" else {}
+    rule = getattr(optax, name.lower())(lr, **given)
 
     def step(held: Any, grad: Any) -> Any:
         updates, moments = rule.update(grad, held[1], held[0])

@@ -15,11 +15,12 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import tensorflow as tf
 
-from ._common import dropped, parts, single, under
+from ._common import dropped, parts, renamed, single, under
 from ._table import Arrays, Missing, Work
 
 FORMS = (False, True)  # by XLA or not
 ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "RNN": (0,)}  # where Keras' gates stand in torch's, and the reverse
+RULES = {"SGD": "SGD", "Adam": "Adam", "AdamW": "AdamW", "RMSProp": "RMSprop", "AdaGrad": "Adagrad"}
 LAYERS = {"LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU, "RNN": keras.layers.SimpleRNN}
 
 
@@ -40,10 +41,7 @@ def recurrent(kind: str, weights: dict, x: np.ndarray, dy: np.ndarray, lengths: 
     mask = None if lengths is None else tf.constant(np.arange(len(x)) < lengths[:, None])
 
     def passes(x: Any, dy: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, mask=mask)
-        dx, dW, *others = tape.gradient(y, [x, *variables], dy)
+        y, dx, dW, *others = _differentiated(lambda x: layer(x, mask=mask), x, dy, variables)
         return {"y": y, "dx": dx, "dW": dW, "others": others}
 
     def arrays(out: Any) -> Arrays:
@@ -84,19 +82,11 @@ def training(weights: dict, x: np.ndarray, y: np.ndarray, lr: float, clip: float
 
 
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
-    eps = settings.get("eps")
-    rules = {
-        "SGD": lambda: keras.optimizers.SGD(lr, **settings),
-        "Adam": lambda: keras.optimizers.Adam(lr, *settings["betas"], eps),
-        "AdamW": lambda: keras.optimizers.AdamW(lr, settings["weight_decay"], *settings["betas"], eps),
-        "RMSProp": lambda: keras.optimizers.RMSprop(
-            lr, settings["rho"], epsilon=eps, centered=settings.get("centered", False)
-        ),
-        "AdaGrad": lambda: keras.optimizers.Adagrad(lr, 0.0, eps),
-    }
-    if name not in rules:
+    if name not in RULES:
         raise Missing(name)
-    rule = rules[name]()
+    given = renamed(settings, eps="epsilon", beta1="beta_1", beta2="beta_2")
+    given |= {"initial_accumulator_value": 0.0} if name == "AdaGrad" else {}
+    rule = getattr(keras.optimizers, RULES[name])(lr, **given)
     variable = keras.Variable(param)
     rule.build([variable])
 
@@ -112,10 +102,7 @@ def dropout(x: np.ndarray, dy: np.ndarray, p: float) -> Work:
     layer = keras.layers.Dropout(p, seed=0)
 
     def passes(x: Any, dy: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x, training=True)
-        return {"y": y, "dx": tape.gradient(y, x, dy)}
+        return dict(zip(("y", "dx"), _differentiated(lambda x: layer(x, training=True), x, dy), strict=True))
 
     return _work(passes, (tf.constant(x), tf.constant(dy)), lambda out: dropped(x, dy, _numpy(out), p))
 
@@ -126,15 +113,19 @@ def norm(x: np.ndarray, order: float, axis: int | None) -> Work:
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> Work:
     def passes(logits: Any, targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            loss = _cross_entropy(targets, logits)
-        return {"loss": loss, "gradient": tape.gradient(loss, logits)}
+        both = _differentiated(lambda logits: _cross_entropy(targets, logits), logits)
+        return dict(zip(("loss", "gradient"), both, strict=True))
 
     return _work(passes, (tf.constant(logits), tf.constant(targets)))
 
 
 # ---- layers and functions -----------------------------------------------------------------------------------------
+def _differentiated(function: Callable[..., Any], x: Any, dy: Any = None, variables: Any = ()) -> list[Any]:
+    """The outputs, and the gradients with respect to x and the variables."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return [y, *tape.gradient(y, [x, *variables], dy)]
 
 
 def _layer(kind: str, weights: list[np.ndarray], **options: Any) -> Any:

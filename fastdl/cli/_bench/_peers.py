@@ -31,6 +31,20 @@ class Peer(NamedTuple):
     def adapter(self) -> ModuleType:
         return import_module(f".{self.module}", __package__)
 
+    def limited(self, threads: int) -> "Peer":
+        """The peer held to so many threads, with a note where it cannot be."""
+        return self._replace(note=self.adapter.set_threads(threads) or "")
+
+    def lacks(self, case: Case) -> str:
+        """What of a case the library does not offer, "" where it has it."""
+        try:
+            case.by(self.adapter, case.sizes["small"])
+        except _table.Missing as what:
+            return str(what)
+        except Exception:
+            return ""  # told where it is compared
+        return ""
+
 
 PEERS = {
     "pytorch": Peer("PyTorch", "_torch", ("torch",), ("torch",)),

@@ -21,6 +21,14 @@ Sizes = dict[str, int]
 Arrays = dict[str, np.ndarray]
 
 
+def shapes(names: str, *shapes: tuple[int, ...]) -> tuple[Sizes, ...]:
+    return tuple(dict(zip(names.split(), shape, strict=True)) for shape in shapes)
+
+
+def sizes(names: str, small: tuple[int, ...], medium: tuple[int, ...], large: tuple[int, ...]) -> dict[str, Sizes]:
+    return dict(zip(SIZES, shapes(names, small, medium, large), strict=True))
+
+
 class Missing(Exception):
     """Raised by an adapter for what its library does not offer; the message names it."""
 
@@ -99,20 +107,24 @@ _table: list[Case] = []
 Build = Callable[..., Work]
 
 
-def case(topic: str, function: str, variant: str = "", *, small: Sizes, medium: Sizes, large: Sizes,
-         dtypes: tuple[np.dtype, ...] = (SINGLE, DOUBLE)) -> Callable[[Build], Build]:  # fmt: skip
-    """Enter a builder ``(dtype, **sizes) -> Work`` in the table."""
-
-    def enter(build: Build) -> Build:
-        sizes = {"small": small, "medium": medium, "large": large}
-        _table.append(Case(topic, function, variant, build, sizes, dtypes))
-        return build
-
-    return enter
-
-
 def enter(case: Case) -> None:
     _table.append(case)
+
+
+def case(topic: str, function: str, variant: str = "", *, dtypes: tuple[np.dtype, ...] = (SINGLE, DOUBLE),
+         **sizes: Sizes) -> Callable[[Build], None]:  # fmt: skip
+    """Enter a builder ``(dtype, **sizes) -> Work`` in the table."""
+    return lambda build: enter(Case(topic, function, variant, build, sizes, dtypes))
+
+
+def there_and_back(topic: str, name: str, variant: str = "", **sizes: Sizes) -> Callable[..., None]:
+    """Enter a builder ``(dtype, **sizes) -> Work, Work`` as the cases of NAME_forward and NAME_backward."""
+
+    def both(build: Callable[..., tuple[Work, Work]]) -> None:
+        for at, way in enumerate(("forward", "backward")):
+            enter(Case(topic, f"{name}_{way}", variant, lambda dtype, at=at, **shape: build(dtype, **shape)[at], sizes))
+
+    return both
 
 
 def of_arrays(topic: str, function: Callable[..., Any], variant: str = "", *, arrays: int = 1, read: int | None = None,

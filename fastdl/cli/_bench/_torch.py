@@ -110,7 +110,7 @@ def _module(name: str, own: dict) -> Any:
 def optimizer(name: str, settings: dict, lr: float, param: np.ndarray, grad: np.ndarray) -> Work:
     form: dict[str, Any] = {"amsgrad": True} if name == "AMSGrad" else {}
     form |= {"fused": True} if name in FUSED else {}
-    theirs = {{"rho": "alpha"}.get(key, key) if name == "RMSProp" else key: value for key, value in settings.items()}
+    theirs = {"alpha" if (name, key) == ("RMSProp", "rho") else key: value for key, value in settings.items()}
     tensor = torch.nn.Parameter(torch.from_numpy(param.copy()))
     tensor.grad = torch.from_numpy(grad.copy())
     step = getattr(torch.optim, NAMES.get(name, name))([tensor], lr=lr, **theirs, **form).step

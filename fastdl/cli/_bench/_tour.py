@@ -30,10 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     absent = [peer.title for peer in PEERS.values() if peer.title not in [one.title for one in peers]]
     told = f"Not installed: {', '.join(absent)}" if absent else "All peers are installed"
     config = print_head(peers, told, [REFERENCE])
-    found = {
-        label(case.title, sizes): print_row(case, sizes, peers, SECONDS / len(rows), reference=True)
-        for case, sizes in rows
-    }
+    found = {label(case.title, sizes): print_row(case, sizes, peers, SECONDS / len(rows), True) for case, sizes in rows}
     times = {name: one.seconds for name, one in found.items()}
     print_foot(times, peers, [REFERENCE])
     if arguments.json:
@@ -55,13 +52,13 @@ def installed(threads: int) -> list[Peer]:
     for peer in PEERS.values():
         if here(peer, every=False):
             try:
-                found.append(peer._replace(note=peer.adapter.set_threads(threads) or ""))
+                found.append(peer.limited(threads))
             except Exception as error:  # an installation may be broken in any way
                 note(f"{peer.title} is left out: {type(error).__name__}: {error}")
     return found
 
 
-# ---- the printed table, for `make bench-peers` too ----------------------------------------------------
+# ---- the printed table, for `make bench` and `make bench-peers` too -----------------------------------
 def print_head(peers: list[Peer], told: str, others: Iterable[str] = ()) -> dict[str, Any]:
     """The machine, the versions and the heads of the columns; what is in force, as ``show_config`` has it."""
     config = fd.show_config(mode="dicts") or {}
@@ -76,20 +73,17 @@ def print_head(peers: list[Peer], told: str, others: Iterable[str] = ()) -> dict
 
 def print_row(case: Case, sizes: Sizes, peers: list[Peer], seconds: float | None, reference: bool = False) -> Found:
     """Compare a case, and print its line."""
-    adapters = {OWN: _fastdl, **{peer.title: peer.adapter for peer in peers}}
+    name, adapters = label(case.title, sizes), {OWN: _fastdl, **{peer.title: peer.adapter for peer in peers}}
     found = compare(case, sizes, adapters, seconds, reference)
-    others = [REFERENCE] * reference + [peer.title for peer in peers]
     if seconds is None:
-        told = [f"but {work.note}" for work in found.works.values() if work.note]
-        told += [f"{name} has no {what}" for name, what in found.missing.items()]
-        print(
-            f"{label(case.title, sizes):{WIDTH}}{', '.join(['agrees' if len(found.works) > 1 else '-', *told])}",
-            flush=True,
-        )
+        told = ["agrees" if len(found.works) > 1 else "-"]
+        told += [f"but {work.note}" for work in found.works.values() if work.note]
+        told += [f"{other} has no {what}" for other, what in found.missing.items()]
+        print(f"{name:{WIDTH}}{', '.join(told)}", flush=True)
     else:
-        print(line(label(case.title, sizes), found.seconds, others), flush=True)
-    for name, text in found.wrong.items():
-        print(f"  {name}, {label(case.title, sizes)}: {text}", flush=True)
+        print(line(name, found.seconds, [REFERENCE] * reference + [peer.title for peer in peers]), flush=True)
+    for other, text in found.wrong.items():
+        print(f"  {other}, {name}: {text}", flush=True)
     return found
 
 
@@ -114,14 +108,9 @@ def print_foot(times: dict[str, Times], peers: list[Peer], others: Iterable[str]
     for other in [*others, *(peer.title for peer in peers)]:
         pairs = {name: (row.get(other), row.get(OWN)) for name, row in times.items()}
         factors = {name: taken / own for name, (taken, own) in pairs.items() if taken and own}
-        losses = [f"  {other} takes {factor:.2f} x  {name}" for name, factor in factors.items() if factor < 1]
+        losses = [f"  {other} takes {factor:.2f} x  {name}\n" for name, factor in factors.items() if factor < 1]
         lost += losses
         if factors:
-            mean = geometric_mean(factors.values())
-            print(
-                f"{other}: {mean:.2f} x as long in geometric mean of {len(factors)} rows; fastdl loses {len(losses)}."
-            )
-    for peer in peers:
-        if peer.note:
-            print(f"{peer.title}: {peer.note}")
-    print(*lost, sep="\n", end="\n" if lost else "")
+            mean = f"{geometric_mean(factors.values()):.2f} x as long in geometric mean of {len(factors)} rows"
+            print(f"{other}: {mean}; fastdl loses {len(losses)}.")
+    print("".join([*(f"{peer.title}: {peer.note}\n" for peer in peers if peer.note), *lost]), end="")

@@ -13,21 +13,13 @@ import numpy as np
 
 from . import _fastdl
 from ._common import GATES, suffixes
-from ._table import DOUBLE, SINGLE, VECTORS, Case, Sizes, Work, enter, integers, normals
+from ._table import DOUBLE, SINGLE, VECTORS, Case, Sizes, Work, enter, integers, normals, shapes, sizes
 
 Problem = dict[str, Any]
 TINY = {"T": 5, "B": 3, "I": 6, "H": 8, "layers": 2, "classes": 4, "embedding": 7, "n": 1003, "rows": 21, "columns": 30,
         "S": 4, "heads": 2}  # fmt: skip
-MATRICES = {
-    "small": {"rows": 17, "columns": 67},
-    "medium": {"rows": 211, "columns": 237},
-    "large": {"rows": 4096, "columns": 4096},
-}
-CLASSES = {
-    "small": {"rows": 11, "classes": 43},
-    "medium": {"rows": 501, "classes": 104},
-    "large": {"rows": 1 << 14, "classes": 1024},
-}
+MATRICES = sizes("rows columns", (17, 67), (211, 237), (4096, 4096))
+CLASSES = sizes("rows classes", (11, 43), (501, 104), (1 << 14, 1024))
 LAYERS = [  # T, B, I, H: T 1 to 400, B 1 to 128, I and H 16 to 512; the last is the character model's
     (1, 1, 16, 16), (1, 1, 32, 32), (1, 32, 128, 128), (32, 1, 32, 32), (128, 1, 256, 256), (400, 1, 64, 64),
     (16, 8, 32, 32), (16, 8, 64, 64), (200, 8, 64, 128), (64, 16, 64, 64), (400, 16, 32, 64), (64, 32, 128, 128),
@@ -204,19 +196,15 @@ def _uniform(rng: np.random.Generator, width: int, shape: tuple[int, ...]) -> np
     return rng.uniform(-(width**-0.5), width**-0.5, shape).astype(np.float32)
 
 
-def _named(names: str, *shapes: tuple[int, ...]) -> tuple[Sizes, ...]:
-    return tuple(dict(zip(names.split(), shape, strict=True)) for shape in shapes)
-
-
 # ---- the table ------------------------------------------------------------------------------------------
 for _kind in ("LSTM", "GRU", "RNN"):
-    compared(f"recurrent.{_kind}", "recurrent", layers(_kind), _named("T B I H", *LAYERS), _kind)
-_shapes = _named("T B I H heads", (64, 16, 64, 64, 1), (64, 32, 128, 128, 4), (100, 64, 128, 256, 4))
+    compared(f"recurrent.{_kind}", "recurrent", layers(_kind), shapes("T B I H", *LAYERS), _kind)
+_shapes = shapes("T B I H heads", (64, 16, 64, 64, 1), (64, 32, 128, 128, 4), (100, 64, 128, 256, 4))
 compared("recurrent.sLSTM", "recurrent", layers("sLSTM"), _shapes, "sLSTM")
-compared("recurrent.LSTM[ragged]", "recurrent", layers("LSTM", ragged=True), _named("T B I H", (400, 32, 64, 128)),
+compared("recurrent.LSTM[ragged]", "recurrent", layers("LSTM", ragged=True), shapes("T B I H", (400, 32, 64, 128)),
          "ragged LSTM")  # fmt: skip
 for _name, (_kind, *_user, _both) in USERS.items():
-    (_large,) = _named("T B I H layers", tuple(_user))
+    (_large,) = shapes("T B I H layers", tuple(_user))
     _medium = _large | {"T": min(_large["T"], 16)}
     _small = {key: min(size, most) for (key, size), most in zip(_large.items(), (3, 3, 5, 7, 3), strict=True)}
     compared(f"recurrent.{_kind}[{_name}]", "recurrent", layers(_kind, bidirectional=_both), (_large,),
@@ -225,41 +213,41 @@ _character = {"T": 64, "B": 32, "classes": 96, "embedding": 64, "H": 256}
 compared("training.language_model[characters]", "training", language_model, (_character,),
          "character model, a step", calls=3)  # fmt: skip
 compared("training.language_model[tiny]", "training", language_model,
-         _named("T B classes I H", (1, 1, 32, 32, 32)), "tiny model, a step", calls=3)  # fmt: skip
+         shapes("T B classes I H", (1, 1, 32, 32, 32)), "tiny model, a step", calls=3)  # fmt: skip
 compared("training.classifier", "training", classifier,
-         _named("B I H classes", (128, 784, 256, 10), (200, 784, 300, 10), (200, 64, 256, 10)),
+         shapes("B I H classes", (128, 784, 256, 10), (200, 784, 300, 10), (200, 64, 256, 10)),
          "dense classifier, a step", calls=3)  # fmt: skip
 for _name in OPTIMIZERS:
     _few = ((16,), (1000,), (10_000,)) if _name == "Adam" else ()  # what a call costs beside its arithmetic
-    compared(f"training.{_name}", "optimizer", optimizer(_name), _named("n", *_few, (1_000_000,), (1 << 24,)),
+    compared(f"training.{_name}", "optimizer", optimizer(_name), shapes("n", *_few, (1_000_000,), (1 << 24,)),
              f"{_name}, a step", calls=3)  # fmt: skip
 for _p in (0.5, 0.1, 0.9):
     compared("training.dropout" + (f"[p={_p}]" if _p != 0.5 else ""), "dropout", dropout(_p),
-             _named("n", (1 << 14,), (1_000_000,), (1 << 24,)), f"dropout p={_p}")  # fmt: skip
+             shapes("n", (1 << 14,), (1_000_000,), (1 << 24,)), f"dropout p={_p}")  # fmt: skip
 for _order in (1, 2, 3, math.inf, 0, 2.5, 4, 9, 0.5, -1, -math.inf):
     _often, _title = _order in (1, 2, 3, math.inf), f"norm of order {_order:g}"
-    _shapes = _named("n", (1_000_000,), *[(1 << 24,)] * _often)
+    _shapes = shapes("n", (1_000_000,), *[(1 << 24,)] * _often)
     compared(f"norms.norm[ord={_order}]", "norm", norm(_order), _shapes, _title, VECTORS, (SINGLE, DOUBLE))
     if _often:
         compared(f"norms.norm[ord={_order},axis=1]", "norm", norm(_order), (MATRICES["large"],), f"{_title} of rows",
                  MATRICES, (SINGLE, DOUBLE))  # fmt: skip
-compared("dense.softmax_cross_entropy", "cross_entropy", cross_entropy, _named("rows classes", (2048, 104), (32, 96)),
+compared("dense.softmax_cross_entropy", "cross_entropy", cross_entropy, shapes("rows classes", (2048, 104), (32, 96)),
          "softmax cross-entropy", CLASSES, (SINGLE, DOUBLE))  # fmt: skip
-compared("sequence.CTC", "ctc", ctc, _named("T B classes S", (100, 16, 30, 20), (50, 1, 30, 10), (400, 32, 64, 60),
+compared("sequence.CTC", "ctc", ctc, shapes("T B classes S", (100, 16, 30, 20), (50, 1, 30, 10), (400, 32, 64, 60),
          (200, 64, 1000, 40)), "CTC")  # fmt: skip
 for _kind in ("dot", "additive"):
     compared(f"sequence.attention[{_kind}]", "attention", attention(_kind),
-             _named("T B S H", (12, 32, 30, 128), (1, 32, 30, 128), (50, 32, 50, 256)),
+             shapes("T B S H", (12, 32, 30, 128), (1, 32, 30, 128), (50, 32, 50, 256)),
              f"attention, {_kind}")  # fmt: skip
 compared("curvature.product", "hessian_product", hessian_product,
-         _named("T B H layers classes", (16, 8, 64, 1, 32), (64, 16, 64, 1, 32), (32, 16, 64, 2, 32),
+         shapes("T B H layers classes", (16, 8, 64, 1, 32), (64, 16, 64, 1, 32), (32, 16, 64, 2, 32),
                 (32, 32, 128, 1, 32), (64, 16, 128, 2, 32), (50, 32, 256, 1, 32)), "Hessian product")  # fmt: skip
 
 TOUR = (  # of `fastdl bench`: the case, and which of its shapes
-    ("recurrent.LSTM", _named("T B I H", (64, 32, 64, 256), (16, 8, 64, 64), (128, 1, 256, 256))),
+    ("recurrent.LSTM", shapes("T B I H", (64, 32, 64, 256), (16, 8, 64, 64), (128, 1, 256, 256))),
     ("training.language_model[characters]", (_character,)),
-    ("training.classifier", _named("B I H classes", (200, 64, 256, 10))),
-    ("dense.softmax_cross_entropy", _named("rows classes", (2048, 104))),
+    ("training.classifier", shapes("B I H classes", (200, 64, 256, 10))),
+    ("dense.softmax_cross_entropy", shapes("rows classes", (2048, 104))),
     ("training.Adam", ({"n": 1_000_000},)),
     ("norms.norm[ord=2]", ({"n": 1_000_000},)),
     ("training.dropout", ({"n": 1_000_000},)),

@@ -51,6 +51,15 @@ static inline void fd_prefetch_apart(const void *next, size_t line, size_t apart
     for (size_t place = 0; place < 8; place++) __builtin_prefetch(first + place * apart, 0, 3);
 }
 
+/* Asks for the first lines of a page of 4 KB that is read soon: a core's prefetcher follows a page by itself, but neither
+ * begins nor ends with more than a page. Into the second cache, since the first is full of what is read now. */
+#ifdef __GNUC__
+__attribute__((always_inline))
+#endif
+static inline void fd_prefetch_page(const void *page) {
+    for (size_t line = 0; line < 4; line++) __builtin_prefetch((const char *)page + line * 64, 0, 2);
+}
+
 static inline int fd_lowest_bit(uint32_t word) { return __builtin_ctz(word); } /* of a word that is not 0 */
 
 #endif

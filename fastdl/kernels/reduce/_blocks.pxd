@@ -4,7 +4,7 @@ from libc.math cimport INFINITY, fabs
 from libc.stdint cimport uint64_t
 
 from ..ground._build cimport fd_flush_subnormals, fd_restore_subnormals
-from ..ground._stream cimport fd_prefetch_apart
+from ..ground._stream cimport fd_prefetch_page
 from ._norms cimport (
     ABS, COUNT, CUBE, EIGHTH, FIFTH, float_power, FOURTH, further, INVERSE, LARGEST, plus_term, POWER, QUICK, ROOT,
     SEVENTH, SIXTH, SMALLEST, SQUARE, WHOLE,
@@ -36,12 +36,13 @@ cdef inline Py_ssize_t turn_of(const floating* unused) noexcept nogil:
 
 
 cdef inline void fetch(const floating* ahead, Py_ssize_t i) noexcept nogil:
-    """While elements i to i + turn of a window of BLOCK are summed, their share of the window at `ahead`.
+    """Where the turn at element i of a window of BLOCK begins a page, the same page of the window at `ahead`.
 
     A row may end in the next window: so from i = BLOCK on it is the window after `ahead`. Past the end of the array
     there may be no memory, where a prefetch does nothing."""
-    cdef size_t place = <size_t> i
-    fd_prefetch_apart(ahead + place // BLOCK * BLOCK, place % BLOCK // turn_of(ahead), BLOCK * sizeof(floating) // 8)
+    cdef size_t turn = turn_of(ahead), number = <size_t> i // turn
+    if number % 8 == 0:
+        fd_prefetch_page(ahead + number * turn)
 
 
 cdef inline void fetch_last(const floating* ahead, Py_ssize_t at, Py_ssize_t n) noexcept nogil:

@@ -5,11 +5,12 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdlib cimport free
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from ..ground._build cimport fd_has_avx2, fd_has_avx512, FD_LEVEL, fd_max_threads, FD_OPENMP, fd_pause_workers
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, madd
-from ..ground._stream cimport fd_prefetch_apart
+from ..ground._stream cimport fd_prefetch_page
 from ..product._tile cimport FD_MR
 
 
@@ -194,6 +195,80 @@ def empty(tuple shape, cnp.dtype dtype, Py_ssize_t least):
     return array
 
 
+# ---- Whether bytes are those that were written ------------------------------------------------------------------
+
+cdef enum:
+    LANES = 8                          # words of a block
+    BLOCK = 64                         # bytes of it
+cdef uint64_t ODD = <uint64_t> 0x9E3779B97F4A7C15
+
+
+cdef inline uint64_t stirred(uint64_t lane, uint64_t word) noexcept nogil:
+    """One to one in either argument: so a word that changed alone changes all that comes after it."""
+    lane = (lane ^ word) * ODD
+    return lane ^ lane >> 32
+
+
+cdef void stir(uint64_t* lanes, const uint8_t* start, Py_ssize_t blocks) noexcept nogil:
+    cdef uint64_t[LANES] words
+    cdef Py_ssize_t i
+    cdef int j
+    for i in range(blocks):
+        memcpy(words, start + i * BLOCK, BLOCK)  # which need not be aligned
+        for j in range(LANES):
+            lanes[j] = stirred(lanes[j], words[j])
+
+
+cdef class Checksum:
+    """64 bits that tell whether bytes were damaged; they are no proof against somebody who means to deceive.
+
+    The bytes are words of 64 bits in eight lanes, each of which takes in its words one after the other; at the end the
+    lanes and the number of bytes become one. A single word that differs is always noticed, anything else but once in
+    2^64. It depends on the bytes alone, not on the pieces that they come in.
+    """
+    cdef uint64_t[LANES] lanes
+    cdef uint8_t[BLOCK] rest           # bytes that fill no block yet
+    cdef Py_ssize_t filled, length
+
+    def __cinit__(self):
+        cdef int j
+        for j in range(LANES):
+            self.lanes[j] = stirred(ODD, <uint64_t> j)
+        self.filled = self.length = 0
+
+    def update(self, const uint8_t[::1] data):
+        """Take in the next bytes."""
+        cdef Py_ssize_t first = 0, size = data.shape[0]
+        if size == 0:
+            return
+        self.length += size
+        if self.filled > 0:
+            first = min(BLOCK - self.filled, size)
+            memcpy(self.rest + self.filled, &data[0], first)
+            self.filled += first
+            if self.filled < BLOCK:
+                return
+            stir(self.lanes, self.rest, 1)
+        cdef Py_ssize_t blocks = (size - first) // BLOCK
+        with nogil:
+            stir(self.lanes, &data[0] + first, blocks)
+        self.filled = size - first - blocks * BLOCK
+        memcpy(self.rest, &data[0] + size - self.filled, self.filled)
+
+    def value(self):
+        """Of all bytes so far."""
+        cdef uint64_t[LANES] lanes
+        cdef uint64_t total = <uint64_t> self.length
+        cdef int j
+        memcpy(lanes, self.lanes, sizeof(lanes))
+        if self.filled > 0:
+            memset(self.rest + self.filled, 0, BLOCK - self.filled)
+            stir(lanes, self.rest, 1)
+        for j in range(LANES):
+            total = stirred(total, lanes[j])
+        return total
+
+
 # ---- What the arithmetic units can do ---------------------------------------------------------------------------
 
 cdef double _multiply_adds(Py_ssize_t count, const floating* factors) noexcept nogil:
@@ -238,8 +313,9 @@ def multiply_adds(Py_ssize_t count, bint double_precision, int num_threads):
 # ---- How fast memory can be read --------------------------------------------------------------------------------
 
 cdef enum:
-    READ = 4096  # words a thread takes at a time: 32 KB, so that what is read ahead lies on eight pages
-    WIDE = 64
+    READ = 4096  # words a thread takes at a time: eight pages, whose beginnings are read ahead
+    WIDE = 32  # few enough for the registers of every build
+    PAGE = 512  # words
 
 
 cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
@@ -249,7 +325,8 @@ cdef uint64_t read_piece(const uint64_t* words) noexcept nogil:
     for j in range(WIDE):
         seen[j] = 0
     for i in range(READ // WIDE):
-        fd_prefetch_apart(words + READ, i, READ)
+        if i * WIDE % PAGE == 0:
+            fd_prefetch_page(words + READ + i * WIDE)
         for j in range(WIDE):
             seen[j] |= words[i * WIDE + j]
     for j in range(1, WIDE):
