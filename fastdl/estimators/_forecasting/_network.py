@@ -6,16 +6,8 @@ from typing import Any
 import numpy as np
 
 from ... import nn, random
-
-CELLS = {
-    "lstm": nn.LSTM,
-    "gru": nn.GRU,
-    "rnn": nn.RNN,
-    "indrnn": nn.IndRNN,
-    "mingru": nn.MinGRU,
-    "minlstm": nn.MinLSTM,
-    "slstm": nn.sLSTM,
-}
+from ..._validate import choice
+from .._sequence_network import CELLS
 
 
 class ForecastNet(nn.Module):
@@ -30,7 +22,7 @@ class ForecastNet(nn.Module):
     inputs, known, outputs : int
         Numbers at each step: read by the layer, known of the steps ahead (may be 0), and given.
     cell : str, default "lstm"
-        "lstm", "gru", "rnn", "indrnn", "mingru", "minlstm" or "slstm".
+        A recurrent layer of :mod:`fastdl.nn`, in small letters.
     hidden_size : int, default 64
         Units of the recurrent layer.
     num_layers : int, default 1
@@ -73,7 +65,8 @@ class ForecastNet(nn.Module):
         super().__init__()
         rng = random.as_generator(rng)
         between = dropout if num_layers > 1 else 0.0
-        self.cell = CELLS[cell](inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {}))
+        kind = CELLS[choice("cell", cell, tuple(CELLS))]
+        self.cell = kind(inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {}))
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.width = (options or {}).get("proj_size") or hidden_size
         self.hidden = nn.Linear(self.width + known, head_size, rng=rng) if head_size else None

@@ -5,15 +5,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import dense
 from ..._validate import choice, integer, members, number, shown
+from .._sequence_network import CELLS
 from .._settings import Setting, _boolean, _callbacks, _or, _real, _whole, checked
+from .._targets import LOSSES as OF_NUMBERS
 from ._grid import CYCLES
-from ._network import CELLS
 from ._series import Columns
 from ._transform import SCALERS
 
 NAME = "GlobalForecaster"  # of the column with forecasts
-LOSSES = ("mae", "mse", "huber", "poisson")
+LOSSES = {"mae": dense.l1_loss, "mse": dense.mse_loss, "poisson": dense.poisson_nll_loss} | {
+    name: loss
+    for name, loss in OF_NUMBERS.items()
+    if name not in ("squared_error", "absolute_error", "poisson", "quantile")
+}
 _CAUSAL = ("bidirectional", "reverse", "output", "batch_first", "dtype", "rng", "num_layers", "dropout")
 
 
@@ -107,8 +113,8 @@ BY_NAME = {
     ),
     "loss": Setting(
         "mae", _word(*LOSSES), "str",
-        '"mae", whose forecast is the median, "mse", the mean, "huber"; or "poisson", the mean of counts or of series '
-        "with many zeros, which is never negative.",
+        '"mae", whose forecast is the median; "mse", the mean; "poisson", the mean of counts or of series with many '
+        'zeros, which is never negative; or another loss of numbers without its "_loss".',
     ),
     "quantiles": Setting(
         None, _quantiles, "sequence of float, optional",

@@ -12,7 +12,7 @@ from ._frames import repr_of
 from ._grid import Grid, calendar_of
 from ._network import ForecastNet
 from ._series import Panel
-from ._settings import Settings
+from ._settings import LOSSES, Settings
 from ._transform import Transform, applied, transform_of
 from ._windows import Prepared, Shape, Stretches
 
@@ -118,12 +118,7 @@ def loss_of(settings: Settings) -> Any:
     """The loss of what the network gives, (L, B, ahead * outputs), with a weight for each target."""
     if settings.quantiles:
         return functools.partial(_of_quantiles, quantiles=list(settings.quantiles))
-    return {
-        "mae": dense.l1_loss,
-        "mse": dense.mse_loss,
-        "huber": dense.huber_loss,
-        "poisson": dense.poisson_nll_loss,
-    }[settings.given["loss"]]
+    return LOSSES[settings.given["loss"]]
 
 
 def _of_quantiles(prediction: np.ndarray, target: np.ndarray, *, quantiles: list[float], weights: np.ndarray) -> Any:
