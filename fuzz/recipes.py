@@ -50,7 +50,7 @@ def _required(function: Any) -> bool:
 def _examples() -> Iterator[tuple[str, Recipe]]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     for info in pkgutil.walk_packages(fd.__path__, "fastdl."):
-        if any(part in info.name for part in (".kernels", "_bench", "__main__", "reference")):
+        if any(part in info.name for part in (".kernels", "_bench", "__main__", "reference", "_aeon", "_sktime")):
             continue
         module = importlib.import_module(info.name)
         for test in finder.find(module):

@@ -12,7 +12,8 @@ import fastdl as fd
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = DOCS.parent / "README.md"
-PAGES = [DOCS / f"{name}.md" for name in ("start", "metrics", "plots", "estimators")]
+GUIDE = ("start", "metrics", "plots", "estimators", "estimators-sequences", "forecasting")
+PAGES = [DOCS / f"{name}.md" for name in GUIDE]
 COMING = sorted(page for page in (DOCS / "coming").glob("*.md") if page.stem != "index")
 PEERS = ("torch", "keras", "sklearn", "optax", "jax")
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \|", re.MULTILINE)

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from .._files import shown
 from .._version import __version__
+from ._series_parser import add_train_series
 from ._settings import MOST, TRAINING_SETTINGS, add_threads, number, path
 from ._table_parser import add_predict, add_train_table
 
@@ -56,6 +57,7 @@ def make_parser() -> Parser:
     kinds = train.add_subparsers(title="what to train on", metavar="DATA", required=True)
     _add_train_text(kinds)
     add_train_table(kinds)
+    add_train_series(kinds)
     _add_generate(commands)
     _add_evaluate(commands)
     add_predict(commands)

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             found = model.predict_table(frame)
         except ValueError as error:
-            raise CommandError(f"{arguments.file}: {str(error).removeprefix('X: ')}") from None
+            raise CommandError(f"{arguments.file}: {str(error).removeprefix('X: ').removeprefix('df: ')}") from None
     sys.stdout.write(write_frame(found, arguments.out))
     return 0
 
@@ -37,5 +37,7 @@ def _model(path: str) -> Any:
             place = place / MODEL
         model = saving.load(place)
     if not hasattr(model, "predict_table"):
-        raise CommandError(f"{path}: is a {type(model).__name__}, expected a model of 'fastdl train table'")
+        raise CommandError(
+            f"{path}: is a {type(model).__name__}, expected a model of 'fastdl train table' or 'train series'"
+        )
     return model

@@ -45,6 +45,24 @@ def add_threads(parser: Any) -> None:
     )
 
 
+def letter(word: str) -> str:
+    r"""An argparse type: one character; ``\t`` is a tab."""
+    word = "\t" if word == r"\t" else word
+    if len(word) != 1:
+        raise argparse.ArgumentTypeError(f"got {word!r:.80}, expected one character")
+    return word
+
+
+def add_reading(parser: Any) -> None:
+    """The options of every command that reads CSV."""
+    reading = parser.add_argument_group("how CSV is written")
+    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="as cp1252 or latin-1 (%(default)s)")
+    reading.add_argument(
+        "--separator", type=letter, metavar="C", help=r"between fields, \t for a tab (found in the first line)"
+    )
+    reading.add_argument("--decimal", type=letter, default=".", metavar="C", help="of numbers (%(default)s)")
+
+
 # Name: (default, type, help).
 TRAINING_SETTINGS: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "epochs": (8, number(int, 1, MOST), "passes over the text; --resume may give more"),

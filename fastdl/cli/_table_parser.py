@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ._settings import MOST, add_threads, number, path
+from ._settings import MOST, add_reading, add_threads, number, path
 
 
 def sizes(word: str) -> tuple[int, ...]:
@@ -15,14 +15,6 @@ def sizes(word: str) -> tuple[int, ...]:
     if not found or not all(1 <= one < 2**31 for one in found):
         raise argparse.ArgumentTypeError(f"got {word!r:.80}, expected sizes of layers, as 128,64")
     return found
-
-
-def letter(word: str) -> str:
-    r"""An argparse type: one character; ``\t`` is a tab."""
-    word = "\t" if word == r"\t" else word
-    if len(word) != 1:
-        raise argparse.ArgumentTypeError(f"got {word!r:.80}, expected one character")
-    return word
 
 
 def add_train_table(kinds: Any) -> None:
@@ -72,7 +64,7 @@ def add_train_table(kinds: Any) -> None:
         default="auto",
         help="a column for each category or a learnt vector; auto does the former up to ten of them (%(default)s)",
     )
-    _add_reading(parser)
+    add_reading(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr, only the result on stdout")
     add_threads(parser)
     parser.set_defaults(run=_run_train_table)
@@ -82,26 +74,19 @@ def add_predict(commands: Any) -> None:
     """``fastdl predict``."""
     parser = commands.add_parser(
         "predict",
-        help="predict with a model of 'train table'",
-        description="Predict a column for each row of a table: to --out, or as CSV to stdout.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="predict with a model of 'train table' or 'train series'",
+        description="Predict a column for each row of a table, or what comes after the series in it: to --out,\n"
+        "or as CSV to stdout. Rows after a series' last value say what is known of its future.",
     )
     parser.add_argument(
-        "model", type=path, metavar="MODEL", help="the --out folder of 'train table', or a model's file"
+        "model", type=path, metavar="MODEL", help="the --out folder of a 'train' command, or a model's file"
     )
     parser.add_argument("file", type=path, metavar="FILE", help="CSV or Parquet, - for CSV from stdin")
     parser.add_argument("-o", "--out", type=path, metavar="FILE", help="CSV, or Parquet by its suffix (stdout)")
-    _add_reading(parser)
+    add_reading(parser)
     add_threads(parser)
     parser.set_defaults(run=_run_predict)
-
-
-def _add_reading(parser: Any) -> None:
-    reading = parser.add_argument_group("how CSV is written")
-    reading.add_argument("--encoding", default="utf-8", metavar="NAME", help="as cp1252 or latin-1 (%(default)s)")
-    reading.add_argument(
-        "--separator", type=letter, metavar="C", help=r"between fields, \t for a tab (found in the first line)"
-    )
-    reading.add_argument("--decimal", type=letter, default=".", metavar="C", help="of numbers (%(default)s)")
 
 
 def _run_train_table(arguments: argparse.Namespace) -> int:
