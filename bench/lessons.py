@@ -41,31 +41,20 @@ class Lesson(NamedTuple):
 
 
 def adding(rng: np.random.Generator, T: int, B: int) -> Batch:
-    """Of pairs (number, mark) add the two marked numbers, one in each half (Hochreiter and Schmidhuber 1997)."""
-    x, every = np.zeros((T, B, 2), np.float32), np.arange(B)
-    x[..., 0] = rng.random((T, B))
-    first, second = rng.integers(0, T // 2, B), rng.integers(T // 2, T, B)
-    x[first, every, 1] = x[second, every, 1] = 1
-    return x, (x[first, every, :1] + x[second, every, :1])[None]
+    """The sum after the last step."""
+    x, total = fd.datasets.adding(T, B, rng)
+    return x, total[None]
 
 
 def temporal_order(rng: np.random.Generator, T: int, B: int) -> Batch:
-    """Which of X and Y came first, and which second (the same, 6a): T to T + 10 symbols, four classes."""
-    symbols = rng.integers(4, 8, (T + rng.integers(0, 11), B))  # distractors
-    symbols[0], symbols[-1] = 0, 1  # begin and end; 2 and 3 are X and Y
-    kinds, every = rng.integers(0, 2, (2, B)), np.arange(B)
-    for kind, early in zip(kinds, (T // 10, T // 2), strict=True):
-        symbols[rng.integers(early, early + T // 10 + 1, B), every] = 2 + kind
-    return np.eye(8, dtype=np.float32)[symbols], np.eye(4, dtype=np.float32)[None, 2 * kinds[0] + kinds[1]]
+    """The class after the last step, one-hot."""
+    x, order = fd.datasets.temporal_order(T, B, rng)
+    return x, np.eye(4, dtype=np.float32)[None, order]
 
 
-def copying(rng: np.random.Generator, T: int, B: int, length: int = 4, alphabet: int = 4) -> Batch:
-    """Repeat some symbols after T blanks, the last of which says so (the same task as Arjovsky 2016)."""
-    told = rng.integers(0, alphabet, (length, B))
-    symbols = np.full((2 * length + T, B), alphabet)
-    symbols[:length] = told
-    symbols[length + T - 1] = alphabet + 1
-    return np.eye(alphabet + 2, dtype=np.float32)[symbols], told
+def copying(rng: np.random.Generator, T: int, B: int) -> Batch:
+    """Four of four symbols, which a small network learns in a thousand steps."""
+    return fd.datasets.copying(T, B, rng, length=4, alphabet=4)
 
 
 def text(rng: np.random.Generator, T: int, B: int) -> Batch:

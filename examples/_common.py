@@ -1,4 +1,4 @@
-"""What the examples share: their arguments, the digits, and figures."""
+"""What the examples share: their arguments, halves and distortions of digits, pictures."""
 
 import argparse
 from pathlib import Path
@@ -7,9 +7,10 @@ import numpy as np
 
 
 def arguments(description):
-    """--short, for a trial of some seconds, and --out, the folder for pictures."""
+    """--quick, for a trial of some seconds, --seed, and --out, the folder for pictures."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
-    parser.add_argument("--short", action="store_true", help="a trial of some seconds: worse figures")
+    parser.add_argument("--quick", action="store_true", help="a trial of some seconds: worse figures")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, noise and drawn data (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/examples"), help="folder for pictures (%(default)s)")
     return parser
 
@@ -24,12 +25,12 @@ def pyplot():
     return pyplot
 
 
-def digits():
-    """Scikit-learn's 1,797 digits: images (N, 8, 8) of whole numbers from 0 to 16, labels (N,)."""
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return data.images.astype(np.int64), data.target
+def save(figure, path):
+    """Write a figure into a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+    pyplot().close(figure)
+    print(f"picture: {path}")
 
 
 def second_half(labels):

@@ -58,11 +58,11 @@ class Reader:
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    train_days, test_days = days(seed=0)
-    train = list(examples(train_days, 6_000 if options.short else 40_000, seed=1))
-    test = list(examples(test_days, 200 if options.short else 4_000, seed=2))
-    reader = Reader([row[2] for row in train], rng=0)
-    reader.fit(train, epochs=2, progress=not options.short)
+    train_days, test_days = days(options.seed)
+    train = list(examples(train_days, 6_000 if options.quick else 40_000, options.seed + 1))
+    test = list(examples(test_days, 200 if options.quick else 4_000, options.seed + 2))
+    reader = Reader([row[2] for row in train], rng=options.seed)
+    reader.fit(train, epochs=2, progress=not options.quick)
     read = reader.read(test)
     right = np.array([one == row[3] for one, row in zip(read, test, strict=True)])
     forms = np.array([row[1] for row in test])

@@ -11,34 +11,6 @@ from _common import arguments
 import fastdl as fd
 
 
-def adding(rng, T, B):
-    """Inputs (T, B, 2) and sums (B, 1): one mark in each half."""
-    x = np.zeros((T, B, 2), np.float32)
-    x[..., 0] = rng.random((T, B))
-    every = np.arange(B)
-    first, second = rng.integers(0, T // 2, B), rng.integers(T // 2, T, B)
-    x[first, every, 1] = x[second, every, 1] = 1
-    return x, (x[first, every, :1] + x[second, every, :1])
-
-
-def order(rng, T, B):
-    """Inputs (T, B, 6), one symbol a step, and classes (B,): XX, XY, YX, YY by the two that are not distractors."""
-    symbols = rng.integers(2, 6, (T, B))
-    kinds, every = rng.integers(0, 2, (2, B)), np.arange(B)
-    symbols[rng.integers(T // 10, 2 * T // 10, B), every] = kinds[0]
-    symbols[rng.integers(T // 2, 6 * T // 10, B), every] = kinds[1]
-    return np.eye(6, dtype=np.float32)[symbols], 2 * kinds[0] + kinds[1]
-
-
-def copying(rng, T, B, length=8, alphabet=8):
-    """Inputs (length + T + length, B, alphabet + 2), and targets (length, B): what stood at the beginning."""
-    told = rng.integers(0, alphabet, (length, B))
-    symbols = np.full((2 * length + T, B), alphabet)
-    symbols[:length] = told
-    symbols[length + T - 1] = alphabet + 1  # now
-    return np.eye(alphabet + 2, dtype=np.float32)[symbols], told
-
-
 def remember(layer, T):
     """Forget gates that begin with lags spread up to T (Tallec and Ollivier 2018)."""
     H, lags = layer.hidden_size, np.random.default_rng(0).uniform(1, T - 1, layer.hidden_size)
@@ -64,34 +36,41 @@ def train(model, draw, loss_of, goal, steps, rate, every=100):
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    rng = np.random.default_rng(0)
-    short = options.short
+    seed, rng = options.seed, np.random.default_rng(options.seed)
+    quick = options.quick
     results = {}
 
-    T = 40 if short else 400
-    lstm = fd.nn.LSTM(2, 64, output="last", rng=1)
+    T = 40 if quick else 400
+    lstm = fd.nn.LSTM(2, 64, output="last", rng=seed + 1)
     remember(lstm, T)
-    model = fd.nn.Sequential(lstm, fd.nn.Linear(64, 1, rng=2))
-    _, steps = train(model, lambda: adding(rng, T, 32), fd.mse_loss, 0.008, 30 if short else 20_000, 2e-3)
+    model = fd.nn.Sequential(lstm, fd.nn.Linear(64, 1, rng=seed + 2))
+    _, steps = train(model, lambda: fd.datasets.adding(T, 32, rng), fd.mse_loss, 0.008, 30 if quick else 20_000, 2e-3)
     model.eval()
-    x, target = adding(np.random.default_rng(99), T, 1000)
+    x, target = fd.datasets.adding(T, 1000, seed + 99)
     results["adding"] = float(((model.forward(x) - target) ** 2).mean())
     print(f"adding, T = {T}: mean squared error {results['adding']:.4f} on 1,000 new sequences after {steps:,} steps")
 
-    T = 20 if short else 100
-    lstm = fd.nn.LSTM(6, 32, output="last", rng=1)
+    T = 20 if quick else 100
+    lstm = fd.nn.LSTM(8, 32, output="last", rng=seed + 1)
     remember(lstm, T)
-    model = fd.nn.Sequential(lstm, fd.nn.Linear(32, 4, rng=2))
-    _, steps = train(model, lambda: order(rng, T, 32), fd.softmax_cross_entropy, 0.02, 30 if short else 10_000, 3e-3)
+    model = fd.nn.Sequential(lstm, fd.nn.Linear(32, 4, rng=seed + 2))
+    _, steps = train(
+        model,
+        lambda: fd.datasets.temporal_order(T, 32, rng),
+        fd.softmax_cross_entropy,
+        0.02,
+        30 if quick else 10_000,
+        3e-3,
+    )
     model.eval()
-    x, target = order(np.random.default_rng(99), T, 1000)
+    x, target = fd.datasets.temporal_order(T, 1000, seed + 99)
     results["temporal order"] = float((model.forward(x).argmax(-1) == target).mean())
     print(f"temporal order, T = {T}: {results['temporal order']:.3f} right after {steps:,} steps")
 
     T = 20
-    lstm = fd.nn.LSTM(10, 64 if short else 128, rng=1)
+    lstm = fd.nn.LSTM(10, 64 if quick else 128, rng=seed + 1)
     remember(lstm, T + 8)
-    model = fd.nn.Sequential(lstm, fd.nn.Linear(lstm.hidden_size, 8, rng=2))
+    model = fd.nn.Sequential(lstm, fd.nn.Linear(lstm.hidden_size, 8, rng=seed + 2))
 
     def recalled(y, told):
         loss, gradient = fd.softmax_cross_entropy(np.ascontiguousarray(y[-len(told) :]), told)
@@ -99,9 +78,9 @@ def main(argv=None):
         whole[-len(told) :] = gradient
         return loss, whole
 
-    _, steps = train(model, lambda: copying(rng, T, 32), recalled, 0.03, 30 if short else 7_000, 3e-3)
+    _, steps = train(model, lambda: fd.datasets.copying(T, 32, rng), recalled, 0.03, 30 if quick else 7_000, 3e-3)
     model.eval()
-    x, told = copying(np.random.default_rng(99), T, 1000)
+    x, told = fd.datasets.copying(T, 1000, seed + 99)
     results["copying"] = float((model.forward(x)[-8:].argmax(-1) == told).mean())
     print(f"copying, T = {T}: {results['copying']:.3f} of the symbols right after {steps:,} steps (chance 1/8)")
     return results

@@ -89,7 +89,7 @@ def lines_of(modules):
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    train, test = (lines_of(names[:2] if options.short else names) for names in (TRAIN, TEST))
+    train, test = (lines_of(names[:2] if options.quick else names) for names in (TRAIN, TEST))
     counts = Counter(word for line in train for word, _ in line)
     words = {word: code for code, word in enumerate((w for w, n in counts.items() if n > 1), 1)}  # 0: all others
     tags = {tag: code for code, tag in enumerate(sorted({tag for line in train + test for _, tag in line}))}
@@ -98,8 +98,8 @@ def main(argv=None):
         sentences = [np.array([words.get(word, 0) for word, _ in line]) for line in lines]
         return sentences, [np.array([tags[tag] for _, tag in line]) for line in lines]
 
-    model = fd.models.Tagger(len(words) + 1, len(tags), rng=0)
-    model.fit(*encoded(train), epochs=1 if options.short else 4, progress=not options.short)
+    model = fd.models.Tagger(len(words) + 1, len(tags), rng=options.seed)
+    model.fit(*encoded(train), epochs=1 if options.quick else 4, progress=not options.quick)
     sentences, wanted = encoded(test)
     found = model.predict(sentences)
 

@@ -6,18 +6,12 @@ over the variance of the whole series.
 """
 
 import numpy as np
-from _common import arguments, pyplot
+from _common import arguments, pyplot, save
 
 import fastdl as fd
 
 FIRST, TRAINED, TESTED = 1700, 1920, 1955
 CYCLE = 11  # years
-
-
-def sunspots():
-    from statsmodels.datasets import sunspots
-
-    return sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
 
 
 def autoregression(series, trained, order=12):
@@ -40,29 +34,25 @@ def forecast(series, trained, seed, epochs):
 def draw(series, forecasts, path):
     """The data from 1880 on, and the forecasts beside them."""
     years = np.arange(FIRST, FIRST + len(series))
-    plot = pyplot()
-    figure, axes = plot.subplots(figsize=(9, 4))
+    figure, axes = pyplot().subplots(figsize=(9, 4))
     axes.plot(years[180 : TESTED + 1 - FIRST], series[180 : TESTED + 1 - FIRST], "k", label="sunspot number")
     for name, values in forecasts.items():
         axes.plot(np.arange(TRAINED + 1, TESTED + 1), values, label=name, linewidth=1)
     axes.set(xlabel="year", title="Forecasts one year ahead")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    plot.close(figure)
-    print(f"picture: {path}")
+    save(figure, path)
 
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    series = sunspots()
+    _, series = fd.datasets.sunspots().all
     trained, test = TRAINED - FIRST + 1, slice(TRAINED - FIRST + 1, TESTED - FIRST + 1)
 
     def arv(values):
         return float(np.mean((values[test] - series[test]) ** 2) / series.var())
 
-    seeds, epochs = (range(1), 10) if options.short else (range(5), 100)
-    lstm = [forecast(series, trained, seed, epochs) for seed in seeds]
+    seeds, epochs = (range(1), 10) if options.quick else (range(5), 100)
+    lstm = [forecast(series, trained, options.seed + seed, epochs) for seed in seeds]
     linear = autoregression(series, trained)
     naive = np.concatenate([np.full(CYCLE, np.nan), series[:-CYCLE]])
     results = {"LSTM": float(np.mean([arv(one) for one in lstm])), "AR(12)": arv(linear), "naive": arv(naive)}

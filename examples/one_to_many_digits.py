@@ -5,35 +5,31 @@ digits alone says whether the written ones can be read; a picture shows them bes
 """
 
 import numpy as np
-from _common import arguments, digits, distorted, pyplot
+from _common import arguments, distorted, pyplot, save
 
 import fastdl as fd
 
 
 def draw(real, written, path):
     """Five rows of real digits, and below them five rows of written ones; (5, 10, 8, 8) both."""
-    plot = pyplot()
-    figure, (above, below) = plot.subplots(2, figsize=(6, 6.4))
+    figure, (above, below) = pyplot().subplots(2, figsize=(6, 6.4))
     for axes, name, rows in ((above, "real", real), (below, "written", written)):
         axes.imshow(np.block([[np.pad(image, 1) for image in row] for row in rows]), cmap="gray_r")
         axes.set_title(f"{name} digits")
         axes.axis("off")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
-    plot.close(figure)
-    print(f"picture: {path}")
+    save(figure, path)
 
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    images, labels = digits()
-    model = fd.models.SequenceGenerator(10, steps=8, features=8, levels=17, rng=0)
-    model.fit(labels, images, epochs=5 if options.short else 30)
-    wanted = np.repeat(np.arange(10), 20 if options.short else 100)
-    written = model.generate(wanted, top_p=0.8, rng=1)
-    reader = fd.models.Classifier(64, 10, rng=1)
-    copies = 0 if options.short else 9
-    reader.fit(distorted(images, copies, seed=1).reshape(-1, 64), np.tile(labels, copies + 1), epochs=6)
+    images, labels = fd.datasets.digits().all
+    model = fd.models.SequenceGenerator(10, steps=8, features=8, levels=17, rng=options.seed)
+    model.fit(labels, images, epochs=5 if options.quick else 30)
+    wanted = np.repeat(np.arange(10), 20 if options.quick else 100)
+    written = model.generate(wanted, top_p=0.8, rng=options.seed + 1)
+    reader = fd.models.Classifier(64, 10, rng=options.seed + 1)
+    copies = 0 if options.quick else 9
+    reader.fit(distorted(images, copies, options.seed + 1).reshape(-1, 64), np.tile(labels, copies + 1), epochs=6)
     recognised = (reader.predict(written.reshape(-1, 64) / 16) == wanted).mean()
     copied = sum((np.abs(images - one) <= 1).all((1, 2)).any() for one in written)
     print(f"recognised by a classifier trained on real digits: {recognised:.4f}")

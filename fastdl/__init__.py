@@ -2,7 +2,8 @@
 
 Plain NumPy arrays in and out. The functions live in topics (``norms``, ``dropout``, ``optim``, ``dense``,
 ``recurrent``, ``sequence``), each mirrored in :mod:`fastdl.reference` as obvious NumPy; above them stand ``nn``
-(layers), ``training`` (fit, checkpoints), ``metrics``, ``plots``, ``models``, ``curvature`` and the command line.
+(layers), ``training`` (fit, checkpoints), ``metrics``, ``plots``, ``models``, ``curvature``, ``datasets`` and the
+command line.
 """
 
 import importlib
@@ -42,7 +43,18 @@ __all__ = [
 __all__ += dense.__all__ + dropout.__all__ + norms.__all__ + recurrent.__all__ + sequence.__all__
 
 # Imported when first asked for: they are large, and who uses the functions alone need not wait for them.
-_LAZY = ("cli", "curvature", "estimators", "metrics", "models", "plots", "reference", "text", "training")
+_LAZY = (
+    "cli",
+    "curvature",
+    "datasets",
+    "estimators",
+    "metrics",
+    "models",
+    "plots",
+    "reference",
+    "text",
+    "training",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

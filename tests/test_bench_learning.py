@@ -51,7 +51,7 @@ def test_text_wants_the_next_character():
 @pytest.mark.parametrize("task", lessons())
 def test_a_learner_learns(task):
     """The loss of a batch that is seen again and again falls."""
-    lesson, x, target = drawn(task, T=8)
+    lesson, x, target = drawn(task, T=10)
     for cell in lesson.cells:
         for init in learning.INITS[cell]:
             step = by_fastdl(lesson, cell, init, 0)

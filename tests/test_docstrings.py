@@ -35,6 +35,7 @@ MODULES = [
     "fastdl.plots",
     "fastdl.curvature",
     "fastdl.text",
+    "fastdl.datasets",
     "fastdl.cli",
 ]
 SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "Notes", "References", "See Also",

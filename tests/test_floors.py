@@ -16,7 +16,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"estimators"},
-    {"models", "text", "curvature"},
+    {"models", "text", "datasets", "curvature"},
     {"training"},
     {"saving", "metrics", "plots"},
     {"nn"},

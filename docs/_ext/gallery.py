@@ -1,6 +1,7 @@
-"""A page for every program of examples/: what it is, what its full run reaches, its picture, a short run, its code.
+"""A page for every program of examples/: what it is, what its full run reaches, its picture, a quick run, its code.
 
-The short runs happen while the site is built, at most two at a time. They are done again when a program changes.
+The quick runs happen while the site is built, at most two at a time. They are done again when a program changes. A page
+whose data is not there says how to get it.
 """
 
 import ast
@@ -20,13 +21,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 sys.path.insert(0, "examples")
 name, folder = sys.argv[1:]
-results = importlib.import_module(name).main(["--short", "--out", folder])
+results = importlib.import_module(name).main(["--quick", "--out", folder])
 figure, axes = pyplot.subplots(figsize=(6, 0.7 + 0.45 * len(results)), constrained_layout=True)
 bars = axes.barh(list(results), [float(value) for value in results.values()], color="#0072b2")
 axes.bar_label(bars, fmt="%.3g", padding=3)
 axes.margins(x=0.15)
 axes.invert_yaxis()
-axes.set_title("What the short run reached")
+axes.set_title("What the quick run reached")
 axes.spines[["top", "right"]].set_visible(False)
 figure.savefig(folder + "/results.png", dpi=120)
 """
@@ -37,7 +38,7 @@ def programs():
 
 
 def run(path, folder):
-    """The output of a short run, whose pictures lie in folder; an earlier build's if the program is the same."""
+    """The output of a quick run, whose pictures lie in folder; an earlier build's if the program is the same."""
     output, key = folder / "output.txt", folder / "key"
     digest = hashlib.sha256(DRAW.encode() + path.read_bytes() + (path.parent / "_common.py").read_bytes()).hexdigest()
     if not key.exists() or key.read_text() != digest:
@@ -45,8 +46,10 @@ def run(path, folder):
         quiet = [sys.executable, "-W", "ignore", "-c", DRAW, path.stem, str(folder)]
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(quiet, cwd=ROOT, env=one_thread, capture_output=True, text=True, timeout=180)
+        if missing := re.search(r"^FileNotFoundError: (path: .*)\Z", done.stderr, re.MULTILINE | re.DOTALL):
+            return missing[1]  # and no key, so that the next build tries again
         if done.returncode:
-            raise RuntimeError(f"{path.name} --short failed:\n{done.stderr}")
+            raise RuntimeError(f"{path.name} --quick failed:\n{done.stderr}")
         output.write_text(done.stdout.replace(str(folder), "runs/examples"))
         key.write_text(digest)
     return output.read_text()
@@ -70,15 +73,15 @@ def page(path, folder, pictures):
     lines = [f"# {title.rstrip('.')}", "", rest.strip(), "", "```console", f"$ python examples/{path.name}", "```", ""]
     lines += ["## What it reaches", "", "| figure | result |", "|---|---|", *reached(path.stem), ""]
     lines += [
-        "## A short run",
+        "## A quick run",
         "",
-        f"`python examples/{path.name} --short`, a trial of some seconds, prints",
+        f"`python examples/{path.name} --quick`, a trial of some seconds, prints",
         "",
         "```text",
     ]
     lines += [run(path, folder).rstrip(), "```", ""]
     for picture in pictures:
-        lines += [f"![{title} A picture from the short run.]({picture.name})", ""]
+        lines += [f"![{title} A picture from the quick run.]({picture.name})", ""]
     lines += ["## The program", "", f"```{{literalinclude}} ../../examples/{path.name}", ":language: python", "```", ""]
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ MODULES = {  # page, in the order of the reference: title, module
     "curvature": ("Curvature: fd.curvature", "fastdl.curvature"),
     "random": ("Random numbers: fd.random", "fastdl.random"),
     "text": ("Text: fd.text", "fastdl.text"),
+    "datasets": ("Data: fd.datasets", "fastdl.datasets"),
     "settings": ("Backend and threads", "fastdl"),
 }
 VALUES = {  # what a public value is: its own docstring would be its type's

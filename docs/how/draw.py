@@ -4,7 +4,11 @@ from pathlib import Path
 
 FLOORS = [  # name, what it does, what is in it; from the roof down
     ("command line", "fastdl train, generate, evaluate, bench", "cli"),
-    ("models, curvature", "each way of mapping sequences; Hessian products, spectrum", "models, text, curvature"),
+    (
+        "models, curvature",
+        "each way of mapping sequences; Hessian products, spectrum",
+        "models, text, datasets, curvature",
+    ),
     ("training", "fit, callbacks, checkpoints", "training"),
     ("what a model is judged by, drawn as, kept in", "metrics, pictures, files", "metrics, plots, saving"),
     ("layers", "forward, backward, tapes; one arena of parameters", "nn"),
