@@ -120,8 +120,8 @@ def points() -> None:
     fd.curvature.Landscape.at(point).plot("landscape.png", points=3)
 
 
-def _linearized(layer: Any, x: np.ndarray, axis: int) -> None:
-    linear = fd.curvature.linearize(layer, x)
+def _linearized(layer: Any, x: np.ndarray, axis: int, lengths: Any = None) -> None:
+    linear = fd.curvature.linearize(layer, x, lengths)
     parameters = list(layer.parameters())
     direction = {one: normals(*one.shape) for one in parameters}
     out = {one: np.zeros(one.shape, np.float32) for one in parameters}
@@ -144,6 +144,15 @@ def linearized_lstm() -> None:
 @recipe
 def linearized_gru() -> None:
     _linearized(fd.nn.GRU(3, 4, num_layers=2, rng=0), normals(5, 2, 3), 1)
+
+
+@recipe
+def linearized_ragged() -> None:
+    lengths = np.array([3, 5])
+    _linearized(fd.nn.GRU(3, 4, bidirectional=True, rng=0), normals(5, 2, 3), 1, lengths)
+    model = fd.nn.LSTM(3, 4, rng=0)
+    fd.curvature.ModelPoint(model, (normals(5, 2, 3), lengths)).jvp(normals(model.parameters().size))
+    fd.curvature.LossPoint(model, fd.mse_loss, ((normals(5, 2, 3), lengths), normals(5, 2, 4)))
 
 
 @recipe

@@ -166,10 +166,10 @@ class Linearization:
 class Guard(Linearization):
     """A linearization whose arguments are compared with the point: same interface, `plain` is the one behind it."""
 
-    def __init__(self, layer: Module, x: np.ndarray, make: Callable[[Any, np.ndarray], Linearization]) -> None:
+    def __init__(self, layer: Module, x: np.ndarray, make: Callable[..., Linearization], lengths: Any = None) -> None:
         x = plain_array("x", x)
         self._x = float_array("x", x) if x.dtype.kind == "f" else x
-        self.plain = make(layer, self._x)
+        self.plain = make(layer, self._x) if lengths is None else make(layer, self._x, lengths)
         if not (isinstance(self.plain, Linearization) and isinstance(getattr(self.plain, "y", None), np.ndarray)):
             got = f"{type(self.plain).__name__} from the make of {type(layer).__name__}"
             raise TypeError(f"layer: got {got}, expected a Linearization with an array y")

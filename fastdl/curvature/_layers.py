@@ -281,8 +281,8 @@ class _BatchNorm1d(_Normed):
 class _Residual(Linearization):
     """y = x + f(x): everything of f, and what is given beside it."""
 
-    def __init__(self, layer: nn.Residual, x: np.ndarray) -> None:
-        self.inner = linearize(layer.layer, x)
+    def __init__(self, layer: nn.Residual, x: np.ndarray, lengths: Any = None) -> None:
+        self.inner = linearize(layer.layer, x, lengths)
         self.y = x + float_array("x", plain_array("x", self.inner.y), x.shape, x.dtype)
 
     def jvp(self, tx, direction):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import dense, nn
-from .._validate import float_array, function, index_array
+from .._validate import float_array, function, index_array, shown
 from ..nn import Module
+from ..nn._handing import accepts, check_lengths, lengths_after, parted, takes_lengths
 from ._affine import add_outer, sum_of_products
 from ._by_differences import ByDifferences
 from ._guard import Arrays, Guard, Linearization
@@ -35,7 +36,7 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
         A subclass of :class:`fastdl.nn.Module`; its own subclasses are registered apart.
     make : callable
         Takes a layer and its input, and returns a ``Linearization`` whose ``y`` is what the layer's forward gives
-        in evaluation mode.
+        in evaluation mode. Where it also names `lengths`, it gets them for padded batches.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def register(layer: type[Module], make: Callable[[Any, np.ndarray], Linearizatio
     _makers[layer] = function("make", make, "a function of a layer and its input")
 
 
-def linearize(layer: Module, x: np.ndarray) -> Guard:
+def linearize(layer: Module, x: Any, lengths: Any = None) -> Guard:
     """The layer at an input, in evaluation mode whatever its mode is (docs/curvature.md 2.3).
 
     Parameters
@@ -74,7 +75,10 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
     layer : fastdl.nn.Module
         A layer or model.
     x : ndarray
-        The layer's input.
+        The layer's input; or (x, lengths), as :func:`fastdl.training.fit` gives inputs of two parts.
+    lengths : array of int (B,), optional
+        True lengths of the sequences, for recurrent layers, alone or in a chain. What lies past a sequence's end is not
+        read, outputs and gradients are 0 there.
 
     Returns
     -------
@@ -84,8 +88,8 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
     Raises
     ------
     TypeError
-        If the layer, or one in it, is of a type that has no jvp; or its backward is derived, and it draws masks or has
-        buffers.
+        If the layer, or one in it, is of a type that has no jvp, or none with lengths; or its backward is derived, and
+        it draws masks or has buffers.
 
     Notes
     -----
@@ -100,17 +104,23 @@ def linearize(layer: Module, x: np.ndarray) -> Guard:
     """
     if not isinstance(layer, Module):
         raise TypeError(f"layer: got {type(layer).__name__}, expected a fastdl.nn layer")
+    x, lengths = parted(layer, x, lengths)
+    check_lengths(layer, lengths)
     make = _makers.get(type(layer)) or (ByDifferences if layer._derived else None)
     if make is None:
         raise TypeError(f"model: {type(layer).__name__} has no jvp, so a model with it has no curvature products")
-    return Guard(layer, x, make)
+    if lengths is not None and not accepts(make, "lengths"):
+        got = f"got {shown(lengths)}, expected None"
+        raise TypeError(f"lengths: {got}, since {type(layer).__name__} has no jvp with lengths")
+    return Guard(layer, x, make, lengths)
 
 
 class _Sequential(Linearization):
-    def __init__(self, layer: nn.Sequential, x: np.ndarray) -> None:
+    def __init__(self, layer: nn.Sequential, x: np.ndarray, lengths: Any = None) -> None:
         self.parts = []
         for one in layer:
-            part = linearize(one, x)
+            part = linearize(one, x, lengths if takes_lengths(one) else None)
+            lengths = lengths_after(one, lengths)
             self.parts.append(part)
             x = part.y
         self.y = x

@@ -110,12 +110,20 @@ class _CrossEntropy(LossAt):
 class _SquaredError(LossAt):
     def __init__(self, z: np.ndarray, targets: np.ndarray, value: float, gradient: np.ndarray, options: Any) -> None:
         super().__init__(value, gradient)
-        self.factor = z.dtype.type(2 / max(z.size, 1) if options["reduction"] == "mean" else 2.0)
+        count, self.inside = z.size, None
+        if options["lengths"] is not None:
+            inside = np.arange(len(z))[:, None] < np.asarray(options["lengths"])
+            self.inside = inside.reshape(*inside.shape, *[1] * (z.ndim - 2))
+            count = int(inside.sum()) * (z.size // max(inside.size, 1))
+        self.factor = z.dtype.type(2 / max(count, 1) if options["reduction"] == "mean" else 2.0)
 
     def hvp(self, u):
-        return float_array("u", u, self.gradient.shape, self.gradient.dtype) * self.factor
+        u = float_array("u", u, self.gradient.shape, self.gradient.dtype) * self.factor
+        return u if self.inside is None else np.where(self.inside, u, u.dtype.type(0))
 
     def residual_scale(self):
+        if self.inside is not None:
+            raise TypeError("loss: got lengths, expected None: where there is padding not all residuals count")
         return self.factor
 
 
@@ -169,7 +177,7 @@ def _check_options(plain: LossFunction, options: dict[str, Any], targets: Any) -
         raise TypeError("loss: got targets of probabilities, expected classes: the Hessian of others is not known")
     names: dict[Any, tuple[str, ...]] = {
         _CrossEntropy: ("class_weights", "weights"),
-        _SquaredError: ("weights", "lengths"),
+        _SquaredError: ("weights",),
     }
     for name in names.get(_known[plain], ()):
         if options[name] is not None:

@@ -10,13 +10,14 @@ from .._differences import NotFinite
 from .._memory import aligned_zeros
 from .._validate import choice, float_array, integer, parts, written_as
 from ..nn import Module
+from ..nn._handing import parted
 from ._layout import Layout
 from ._linearization import linearize
 from ._losses import LossFunction, loss_at
 from ._residuals import Residuals
 from ._slots import Slot
 
-Data = tuple[np.ndarray, Any]
+Data = tuple[Any, Any]
 MEMORY_LIMIT = 2**30  # bytes
 
 
@@ -28,7 +29,7 @@ class ModelPoint:
     model : fastdl.nn.Module
         A layer or model; see :func:`register` for layers of one's own.
     x : ndarray
-        The model's input.
+        The model's input; or (x, lengths) for a model with recurrent layers, the true lengths (B,) of the sequences.
 
     Attributes
     ----------
@@ -53,10 +54,11 @@ class ModelPoint:
     array([6., 8., 2.])
     """
 
-    def __init__(self, model: Module, x: np.ndarray) -> None:
+    def __init__(self, model: Module, x: Any) -> None:
         self.layout = Layout(model)
-        self._linear = linearize(model, x)
-        self._x = x
+        self._x, self._lengths = parted(model, x, None)
+        with written_as(lengths="x[1]"):
+            self._linear = linearize(model, self._x, self._lengths)
         self.output = self._linear.y
         if not np.isfinite(self.output).all():
             raise NotFinite("model: its output here is not finite, expected finite numbers")
@@ -188,7 +190,8 @@ class LossPoint(ModelPoint):
         ``fd.softmax_cross_entropy`` or ``fd.mse_loss``, with options by ``functools.partial``; more with
         ``fd.curvature.register_loss``. It must reduce to one number.
     data : tuple (x, targets)
-        The batch: the model's input, and what the loss takes beside the output.
+        The batch: the model's input, and what the loss takes beside the output. For padded sequences ((x, lengths),
+        targets), and the loss with its own `lengths`.
 
     Attributes
     ----------
@@ -398,7 +401,7 @@ class LossPoint(ModelPoint):
         before, offset = self.layout.values(), float_array("offset", offset, (self.size,))
         try:
             self.layout.assign(before + offset)
-            return float(self._loss(linearize(self._model, self._x).y, self._targets)[0])
+            return float(self._loss(linearize(self._model, self._x, self._lengths).y, self._targets)[0])
         finally:
             self.layout.assign(before)
 

@@ -18,6 +18,7 @@ from . import _heads
 from ._affine import Term, add_outer, sum_of_products
 from ._guard import Linearization
 from ._linearization import register
+from ._ragged import Ragged, Whole
 
 _GRAIN = 2_000_000  # multiply-adds a thread should have in a walk, which may meet at a barrier every step
 _POINT = 16  # multiply-adds that take about as long as a unit's equations
@@ -50,6 +51,8 @@ class Cell:
     gates : ndarray, or None
         Gate values as the forward kernel saves them. GRU: n, r, z and u = h W_hn + b_n; others: in the order of W_x,
         of the sLSTM d and s in the places of i and f. None for cells of one gate, whose value is h.
+    time : Whole
+        Where sequences end.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Cell:
         h: np.ndarray,
         c: np.ndarray | None = None,
         gates: np.ndarray | None = None,
+        time: Whole | None = None,
     ) -> None:
+        self.time = time or Whole()
         self.kind, self.x, self.weights = kind, x, weights
         self.h, self.c, self.gates = h, c, gates
         self.recurrence = RECURRENCES[kind]
@@ -107,6 +112,7 @@ class Cell:
             self.ta += (self._by_gate(direction.W_h) * self.h[:-1, :, None]).reshape(self.ta.shape)
         if self.x.size:
             kernels.curvature.tangent_walk(self._point(), self._tangents(), self._work(), self._num_threads)
+        self.time.wipe(self.th[1:])  # in long padding it may grow beyond all bounds
         return self.th[1:]
 
     def adjoint(self, dy: np.ndarray) -> None:
@@ -227,14 +233,15 @@ def _started(first: np.ndarray | None, steps: int, like: np.ndarray) -> np.ndarr
     return states
 
 
-def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray | None) -> Cell:
+def run_cell(kind: int, x: np.ndarray, weights: Weights, h0: np.ndarray, c0: np.ndarray | None, time: Whole) -> Cell:
     """The layer run over x; here alone a tape is taken apart."""
     W_x, W_h, b, b_n = weights
     b = b if b_n is None else np.concatenate([b, b_n])
     tape: Any = walk(kind, x, h0, c0, W_x, W_h, b, True, None, PLAIN)[2]  # a kernel's, whichever backend is in force
     steps = len(x) + 1
-    c = None if c0 is None else tape.c.reshape(steps, *c0.shape)
-    return Cell(kind, x, weights, tape.h.reshape(steps, *h0.shape), c, tape.gates if GATES[kind] > 1 else None)
+    h, c = tape.h.reshape(steps, *h0.shape), None if c0 is None else tape.c.reshape(steps, *c0.shape)
+    time.wipe(h[1:])
+    return Cell(kind, x, weights, h, c, tape.gates if GATES[kind] > 1 else None, time)
 
 
 _PLAIN = {  # options under which a layer is what the walks compute, in evaluation mode
@@ -244,9 +251,10 @@ _PLAIN = {  # options under which a layer is what the walks compute, in evaluati
 
 
 class Stack(Linearization):
-    """A stack of recurrent layers, in one or two directions, from zero states, dropout off."""
+    """A stack of recurrent layers, in one or two directions, from zero states, dropout off; sequences may be shorter
+    than their batch."""
 
-    def __init__(self, layer: Layers, x: np.ndarray) -> None:
+    def __init__(self, layer: Layers, x: np.ndarray, lengths: Any = None) -> None:
         _check_plain(layer)
         kind = layer._cell.number
         x = float_array("x", x, (None, None, layer.input_size), layer.dtype)
@@ -254,15 +262,17 @@ class Stack(Linearization):
         y = self._turned(x)
         if self.last and len(y) == 0:
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
+        self.time = Whole() if lengths is None else Ragged(lengths, *y.shape[:2])
+        y = self.time.clear(y)
         h0 = np.zeros((y.shape[1], layer.hidden_size), layer.dtype)
         c0 = np.concatenate([h0] * (STATES[kind] - 1), 1) if STATES[kind] > 1 else None
         self.levels: list[list[tuple[Place, Cell]]] = []
         for k in range(0, len(layer._layers), self.both.ways):
             self.levels.append([])
             for one in layer._layers[k : k + self.both.ways]:
-                place = Place(one.arrays[0], one.arrays[1], one.biases, one.bias_size, one.backwards)
+                place = Place(one.arrays[0], one.arrays[1], one.biases, one.bias_size, one.backwards, self.time)
                 weights = place.weights({one: one.data for one in place.parameters})
-                self.levels[-1].append((place, run_cell(kind, place.in_time(y), weights, h0, c0)))
+                self.levels[-1].append((place, run_cell(kind, place.in_time(y), weights, h0, c0, self.time)))
             y = self._merged([cell.h[1:] for cell in self.cells[k:]])
         self.y = self._above([cell.h[1:] for _, cell in self.levels[-1]])
 
@@ -272,7 +282,7 @@ class Stack(Linearization):
         return [cell for level in self.levels for _, cell in level]
 
     def jvp(self, tx, direction):
-        tx = self._turned(tx)
+        tx = self._inside(tx)
         for level in self.levels:
             along = [None if direction is None else place.weights(direction) for place, _ in level]
             th = [cell.tangent(place.in_time(tx), v) for (place, cell), v in zip(level, along, strict=True)]
@@ -331,13 +341,10 @@ class Stack(Linearization):
         """A gradient with respect to the output, as those with respect to every step's h, in each direction's time."""
         if dy is None:
             return [None] * self.both.ways
-        last, parts = self.levels[-1], self.both.split(dy if self.last else self._turned(dy))
+        last, parts = self.levels[-1], self.both.split(dy if self.last else self._inside(dy))
         if not self.last:
             return [place.in_time(part) for (place, _), part in zip(last, parts, strict=True)]
-        whole = [np.zeros_like(cell.h[1:]) for _, cell in last]
-        for one, part in zip(whole, parts, strict=True):
-            one[-1] = part
-        return whole
+        return [self.time.at_last(part, len(last[0][1].x)) for part in parts]
 
     def _merged(self, outputs: list[np.ndarray]) -> np.ndarray:
         """What comes out of a layer, from that of each direction in its own time."""
@@ -346,7 +353,13 @@ class Stack(Linearization):
 
     def _above(self, outputs: list[np.ndarray]) -> np.ndarray:
         """What comes out of the stack, from that of each direction of the last layer."""
-        return self.both.merged([h[-1] for h in outputs]) if self.last else self._turned(self._merged(outputs))
+        return (
+            self.both.merged([self.time.last(h) for h in outputs]) if self.last else self._turned(self._merged(outputs))
+        )
+
+    def _inside(self, x: Any) -> Any:
+        """What a caller gives of every step, without what lies in the padding."""
+        return None if x is None else self.time.clear(self._turned(x))
 
     def _turned(self, x: Any) -> Any:
         return np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first and x is not None else x
@@ -360,10 +373,11 @@ class Place(NamedTuple):
     biases: Sequence[Parameter]
     size: int  # of the one bias that these make, which the GRU ends with that of the reset product
     backwards: bool  # whether it reads from the end to the beginning
+    time: Whole
 
     def in_time(self, x: Any) -> Any:
         """An array (T, ...) in the order of this layer's steps, or back in that of the others."""
-        return np.ascontiguousarray(x[::-1]) if self.backwards and x is not None else x
+        return self.time.turn(x) if self.backwards and x is not None else x
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

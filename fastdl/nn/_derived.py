@@ -56,7 +56,7 @@ def _nearest(cls: type, name: str, base: type) -> tuple[int | None, Any]:
 def _called(cls: type[Any], forward: Callable[..., Any], alone: bool) -> Callable[..., Any]:
     """`forward` as it is called: `alone` says that it calls no other layers."""
     derived = whole(functools.wraps(forward)(lambda self, *args, **kwargs: _derive(self, forward, args, kwargs)))
-    by_hand = forward if alone else whole(forward)
+    by_hand = whole(forward)
 
     @functools.wraps(forward)
     def call(self: Node, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +66,7 @@ def _called(cls: type[Any], forward: Callable[..., Any], alone: bool) -> Callabl
                 return _record(trace, self, call, args, kwargs)
         if cls._derived and self.training and type(self)._forwards is cls:
             return derived(self, *args, **kwargs)
-        return by_hand(self, *args, **kwargs)
+        return (forward if alone or not self._children else by_hand)(self, *args, **kwargs)
 
     call._of = cls  # type: ignore[attr-defined]
     return call

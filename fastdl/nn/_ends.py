@@ -1,5 +1,6 @@
 """What enters and leaves a stack of recurrent layers: initial and last states, the outputs of two directions."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from .._validate import float_array, is_plain, out_array, parts
 
+_FEW = 4096  # numbers of initial states that are kept
 State = Any  # h, or for the LSTM (h, c), for the sLSTM (h, c, n, m): arrays (num_layers * directions, B, ...)
 
 
@@ -24,9 +26,9 @@ class Ends(NamedTuple):
         return (h, np.zeros((self.rows, batch, self.beside), self.dtype)) if self.beside else (h,)
 
     def zeros_of_one(self, batch: int) -> tuple[np.ndarray, ...]:
-        """Of one layer and direction."""
-        h = np.zeros((batch, self.widths[0]), self.dtype)
-        return (h, np.zeros((batch, self.beside), self.dtype)) if self.beside else (h,)
+        """Of one layer and direction, to be read."""
+        make = _few_zeros if batch * (self.widths[0] + self.beside) <= _FEW else _zeros
+        return make(batch, self.widths[0], self.beside, self.dtype)
 
     def checked(self, name: str, state: State, batch: int, gradients: bool = False) -> tuple[np.ndarray, ...]:
         """What a caller gave, as one or two arrays."""
@@ -144,6 +146,16 @@ def _check_apart(y: np.ndarray | None, states: tuple[np.ndarray, ...], before: t
         for j, other in enumerate(before):
             if np.may_share_memory(one, other) and not (i == j and one.ctypes.data == other.ctypes.data):
                 raise ValueError("out[1]: overlaps state, expected the same arrays or separate memory")
+
+
+def _zeros(batch: int, outputs: int, beside: int, dtype: np.dtype) -> tuple[np.ndarray, ...]:
+    states = np.zeros((batch, outputs), dtype), np.zeros((batch, beside), dtype)
+    for one in states:
+        one.flags.writeable = False
+    return states if beside else states[:1]
+
+
+_few_zeros = functools.lru_cache(8)(_zeros)  # to make them takes as long as a small layer's kernel
 
 
 def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """One cell in one direction: its parameters, the masks drawn for it, time cut into segments, forward and backward."""
 
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ._call import Cell, States, Way, Weights, backward, forward
 from ._parameter import Parameter, claim_all
 
 _SPARE = 8  # steppers that are kept
+_DATA = operator.attrgetter("_data")
 Options = Mapping[str, Any]  # of the topic's functions, by name
 Draw = dict[str, int]  # seed and step: which masks are drawn
 
@@ -81,9 +83,11 @@ class Layer:
         names = ("weight_ih", "weight_hh", "weight_hr", "peephole", "gain")
         self.arrays: list[Any] = [parameters.get(name) for name in names]  # None for what it has not
         self.biases = [parameters[name] for name in ("bias_ih", "bias_hh", "bias") if name in parameters]
-        self._parameters = [*self.arrays, *self.biases]
         self.first_states = [parameters[name] for name in ("h0", "c0") if name in parameters]
         self.bias_size = settings.cell.biases * settings.hidden  # of the functions' b
+        self._has_options = any(self.arrays[2:])
+        self._trained = [*self.biases, *(self.arrays if self._has_options else self.arrays[:2])]
+        self._whole = settings.truncate is None and not settings.checkpoint  # whether one call covers all steps
         self._drops = any(settings.rates.values())
         # What steps; each is one thread's while it does.
         self._spare: list[tuple[Stepper, list[tuple[Parameter, np.ndarray]]]] = []
@@ -97,24 +101,26 @@ class Layer:
 
     def weights(self, draw: Draw | None = None) -> Weights:
         """The values as calls take them: after DropConnect where something is drawn, the biases as one."""
-        W_x, W_h, projection, peepholes, gains = [None if one is None else one._data for one in self.arrays]
+        W_x, W_h = self.arrays[0]._data, None if self.arrays[1] is None else self.arrays[1]._data
         if draw and W_h is not None and self.settings.rates["weight"]:
             W_h = functional.dropout_forward(W_h, self.settings.rates["weight"], **self._which("weight", draw))
-        b = joined([one._data for one in self.biases], self.bias_size, self.settings.dtype)
-        return Weights(W_x, W_h, b, projection, peepholes, gains)
+        b = joined(list(map(_DATA, self.biases)), self.bias_size, self.settings.dtype)
+        if not self._has_options:
+            return Weights(W_x, W_h, b)
+        return Weights(W_x, W_h, b, *[None if one is None else one._data for one in self.arrays[2:]])
 
     # ---- forward --------------------------------------------------------------------------------------------
     def forward(
         self, x: np.ndarray, states: States, lengths: np.ndarray | None, training: bool, draw: Draw | None, ends: bool
     ) -> tuple[np.ndarray, np.ndarray | None, States, Pass | None]:
         """Outputs, cells and final states (both if `ends`), and what backward needs."""
-        T, B = x.shape[:2]
+        T, B, _ = x.shape
         if draw and self.settings.rates["input"]:
             which = self._which("input", draw)
             x = functional.dropout_forward(x, self.settings.rates["input"], broadcast_axes=0, **which)
-        options = self._options(draw, T, B)
+        options = self._options(draw, T, B) if self._drops else self.settings.bounds
         weights = self.weights(draw)
-        size = self._segment_size(T) if training else T
+        size = self._segment_size(T) if training and not self._whole else T
         if size >= T:
             way = Way(training, lengths, self.backwards, options, ends)
             h, c, tape = forward(self.settings.cell, x, states, weights, way)
@@ -161,7 +167,7 @@ class Layer:
         """What steps for so many sequences, and the parameters with the arrays that it reads."""
         options, arrays = self._options(None, 1, batch), self.weights()
         stepper = Stepper(self.settings.cell.number, arrays, batch, self.settings.outputs, options)
-        return stepper, [(one, one._data) for one in self._parameters if one is not None]
+        return stepper, [(one, one._data) for one in self._trained if one is not None]
 
     def _segment_size(self, T: int) -> int:
         """Steps that one call covers in training: all, unless backward shall run the layer again piece by piece."""
@@ -189,22 +195,38 @@ class Layer:
 
         dc: with respect to the cells of all steps, or None. dlast: to the final states, or empty.
         """
-        (dW_x, dW_h, dprojection, dpeepholes, dgains, *by_bias), add = claim_all(self._parameters)
+        places, add = claim_all(self._trained)
+        count = len(self.biases)
+        by_bias, (dW_x, dW_h, *options) = places[:count], places[count:]
         db = place_of(by_bias, self.bias_size, add, dh.dtype)  # kernels write one; two biases get it in the end
-        drop = run.draw if self.settings.rates["weight"] else None
-        masked = np.zeros_like(dW_h) if drop and add else dW_h  # what is added to must not be masked with the rest
-        gradients = [dW_x, masked, db, dprojection, dpeepholes, dgains]
-        dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
-        if drop:
-            rate, which = self.settings.rates["weight"], self._which("weight", drop)
-            functional.dropout_backward(masked, rate, **which, out=masked)
-            if masked is not dW_h:
-                dW_h += masked
-        if len(by_bias) == 2:
+        gradients = [dW_x, dW_h, db, *(options or (None, None, None))]
+        if run.draw is not None:
+            dx, dstates = self._back_through_drops(run, dh, dc, dlast, gradients, add, input_gradient)
+        elif run.pieces is not None:
+            dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
+        else:
+            dx, dstates = backward(self.settings.cell, dh, dc, run.tape, gradients, add, dlast, input_gradient)
+        if count == 2:
             hand_on(db, by_bias[0], by_bias[1], add)
-        if input_gradient and run.draw and self.settings.rates["input"]:
+        return dx, dstates
+
+    def _back_through_drops(
+        self, run: Pass, dh: np.ndarray, dc: np.ndarray | None, dlast: States, gradients: list[Any], add: bool,
+        input_gradient: bool,
+    ) -> tuple[Any, States]:  # fmt: skip
+        """`_back_through` where something was drawn: DropConnect on the weights, dropout on the input."""
+        rates, which = self.settings.rates, self._which("weight", run.draw)
+        dW_h = gradients[1]
+        if rates["weight"] and add:
+            gradients[1] = np.zeros_like(dW_h)  # what is added to must not be masked with the rest
+        dx, dstates = self._back_through(run, dh, dc, dlast, gradients, add, input_gradient)
+        if rates["weight"]:
+            functional.dropout_backward(gradients[1], rates["weight"], **which, out=gradients[1])
+            if gradients[1] is not dW_h:
+                dW_h += gradients[1]
+        if input_gradient and rates["input"]:
             which = self._which("input", run.draw)
-            dx = functional.dropout_backward(dx, self.settings.rates["input"], broadcast_axes=0, **which)
+            dx = functional.dropout_backward(dx, rates["input"], broadcast_axes=0, **which)
         return dx, dstates
 
     def _back_through(
@@ -241,10 +263,9 @@ class Layer:
 
     # ---- what is drawn --------------------------------------------------------------------------------------
     def _options(self, draw: Draw | None, T: int, B: int) -> Options:
-        """The functions' options: the bounds, and masks, or where nothing is drawn their expectation."""
+        """The functions' options of a layer that drops: the bounds, and masks, or where nothing is drawn their
+        expectation."""
         rates, bounds = self.settings.rates, self.settings.bounds
-        if not self._drops:
-            return bounds
         zones = {f"zoneout_{s}": rates[f"zone_{s}"] for s in "hc" if rates[f"zone_{s}"]}
         return {**bounds, **(self._masks(draw, T, B) if draw else zones)}
 
@@ -267,9 +288,9 @@ class Layer:
             masks["zoneout_c"] = mask("zone_c", (T, B, H), 1 - rates["zone_c"])
         return masks
 
-    def _which(self, name: str, draw: Draw) -> dict[str, Any]:
+    def _which(self, name: str, draw: Draw | None) -> dict[str, Any]:
         """Where random numbers for something drawn come from."""
-        return {"stream": self.stream + _STREAMS[name], **draw}
+        return {"stream": self.stream + _STREAMS[name], **(draw or {})}
 
 
 def _cut(options: Options, begin: int, end: int) -> Options:

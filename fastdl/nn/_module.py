@@ -406,7 +406,7 @@ class Module(Stateful):
 
     def zero_grad(self) -> None:
         """Forget the gradients: the next write to each overwrites it. Forwards wait for their backward as before."""
-        if self._arena is not None and self._arena.is_current():
+        if self._arena is not None and self._arena._current:
             self.parameters().renew_gradients()
             return
         for _, parameter in self.named_parameters():  # nothing moves: parts may have optimizers of their own

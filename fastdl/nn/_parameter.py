@@ -294,19 +294,19 @@ def claim_all(parameters: Sequence[Parameter | None]) -> tuple[list[Any], bool]:
 
     Where some were written for this step and some not, these start from zero.
     """
-    places: list[Any] = []
     accumulate = False
     for one in parameters:
         if one is not None and one in one._ledger:
             accumulate = True
+            break
+    places: list[Any] = []
     for one in parameters:
         if one is None:
             places.append(None)
             continue
-        ledger = one._ledger
-        if accumulate and one not in ledger:
+        if accumulate and one not in one._ledger:
             one._grad[...] = 0
-        ledger[one] = None
+        one._ledger[one] = None
         places.append(one._grad)
     return places, accumulate
 

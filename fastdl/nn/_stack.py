@@ -16,7 +16,7 @@ from ._call import Cell
 from ._ends import Directions, Ends, State
 from ._handing import checked_lengths
 from ._initial import Initial, checked_init
-from ._layer import Draw, Layer, Pass, Settings, checked_draw, checked_rates, shapes_of
+from ._layer import Draw, Layer, Settings, checked_draw, checked_rates, shapes_of
 from ._layers import float_dtype
 from ._links import Link, link_recurrent
 from ._module import Module
@@ -194,23 +194,26 @@ class Stack(Module):
             If `x`, `state` or `lengths` do not fit the layer or each other, there is no step for ``output="last"``, or
             cells are asked for of a layer without.
         """
-        return_state, return_cells = flag("return_state", return_state), flag("return_cells", return_cells)
+        if not (return_state is return_cells is False):
+            return_state, return_cells = flag("return_state", return_state), flag("return_cells", return_cells)
         x = float_array("x", x, (None, None, self.input_size), self.dtype)
         if self.output == "last" and x.shape[1 if self.batch_first else 0] == 0:
             raise ValueError(f"x: got shape {x.shape}, expected at least one step for output='last'")
-        x = self._turned(x)
-        T, B = x.shape[:2]
+        if self.batch_first:
+            x = self._turned(x)
+        T, B, _ = x.shape
         if return_cells and self._cell.states != 2:
             raise ValueError(f"return_cells: got True, but {type(self).__name__} {self._without_cells()}")
         if lengths is not None:
             lengths = lengths_array("lengths", lengths, T, B)
         ends = return_state or return_cells or self.output == "last"
-        y, cells, finals, passes = self._through(x, self._taken(state, B), lengths, self.training, ends)
+        y, found = self._through(x, self._taken(state, B), lengths, self.training, ends)
+        _, cells, finals, passes = zip(*found, strict=True)
         if self.training:
             self._tape.append((passes, (T, B), state is None))
         if self.output == "last":
             y = self._both.merged([last[0] for last in finals[-len(self.directions) :]])
-        else:
+        elif self.batch_first:
             y = self._turned(y)
         if not (return_state or return_cells):
             return y
@@ -218,29 +221,24 @@ class Stack(Module):
         if return_state:
             result.append(self._ends.stacked(finals))
         if return_cells:
-            result.append(self._turned(np.concatenate(cells, axis=-1)))
+            result.append(self._turned(np.concatenate(cells[-len(self.directions) :], axis=-1)))
         return tuple(result)
 
     def _through(
         self, y: np.ndarray, initial: list[tuple[np.ndarray, ...]], lengths: Any, training: bool, ends: bool
-    ) -> tuple[np.ndarray, list[Any], list[tuple], list[Pass | None]]:
-        """All layers: outputs, the last ones' cells and every layer's final states (if ends), what backward needs."""
-        finals, passes, layers, D = [], [], self._layers, len(self.directions)
+    ) -> tuple[np.ndarray, list[tuple[Any, ...]]]:
+        """All layers: the last one's outputs, and what `Layer.forward` gives of each."""
+        found, layers, D = [], self._layers, len(self.directions)
         draw = self._draw if training and self._draw else None
-        for k in range(self.num_layers):
-            outputs, cells = [], []
-            for at in range(k * D, k * D + D):
-                h, c, last, kept = layers[at].forward(y, initial[at], lengths, training, draw, ends)
-                outputs.append(h)
-                cells.append(c)
-                finals.append(last)
-                passes.append(kept)
-            y = self._both.merged(outputs)
-            if training and self.dropout and k < self.num_layers - 1:
-                y = self._children[f"dropout_l{k}"].forward(y)
+        for at, layer in enumerate(layers):
+            found.append(layer.forward(y, initial[at], lengths, training, draw, ends))
+            if len(found) % D == 0:
+                y = found[at][0] if D == 1 else self._both.merged([found[at - 1][0], found[at][0]])
+                if training and self.dropout and len(found) < len(layers):
+                    y = self._children[f"dropout_l{at // D}"].forward(y)
         if draw:
             self.__dict__["_draw"] = draw | {"step": draw["step"] + 1}  # past __setattr__: the layers stay
-        return y, cells, finals, passes
+        return y, found
 
     def step(
         self, x: np.ndarray, state: State | None = None, *, out: tuple[np.ndarray | None, State] | None = None
@@ -296,8 +294,8 @@ class Stack(Module):
         """Write the states after a step to `after`, which may be `before`; y, a view into them."""
         if not len(x) or get_backend() == "reference":
             initial = [tuple([one[at] for one in before]) for at in range(self._ends.rows)]
-            finals = self._through(x[None], initial, None, False, True)[2]
-            for one, parts in zip(after, zip(*finals, strict=True), strict=True):
+            found = self._through(x[None], initial, None, False, True)[1]
+            for one, parts in zip(after, zip(*[last for _, _, last, _ in found], strict=True), strict=True):
                 one[...] = parts
         elif self._ends.rows == 1:
             self._layers[0].step(x, before, after)
@@ -367,24 +365,26 @@ class Stack(Module):
             If no forward in training mode waits for it.
         """
         T, B = self._peek()[1]
-        return_state, input_gradient = flag("return_state", return_state), flag("input_gradient", input_gradient)
-        dy = float_array("dy", dy, self._out_shape(T, B), self.dtype)
+        D, dtype = len(self.directions), self.dtype
+        if return_state is not False or input_gradient is not True:
+            return_state, input_gradient = flag("return_state", return_state), flag("input_gradient", input_gradient)
+        dy = float_array("dy", dy, self._out_shape(T, B), dtype)
         if dcells is not None:
             if self._cell.states != 2:
                 raise ValueError(f"dcells: got an array, but {type(self).__name__} {self._without_cells()}")
             lead = (B, T) if self.batch_first else (T, B)
-            dcells = float_array("dcells", dcells, (*lead, self.hidden_size * len(self.directions)), self.dtype)
-        D = len(self.directions)
+            dcells = float_array("dcells", dcells, (*lead, self.hidden_size * D), dtype)
         given = None if dstate is None else self._ends.checked("dstate", dstate, B, gradients=True)
-        passes, _, from_start = self._pop()
+        passes, _, from_start = self._tape.pop()
         if self.output == "last":
             given = self._ends.zeros(B) if given is None else given
             given = (given[0].copy(), *given[1:])
             for at, part in enumerate(self._both.split(dy), len(passes) - D):
                 given[0][at] += part
-            parts = [np.zeros((T, B, given[0].shape[2]), self.dtype)] * D
+            parts = [np.zeros((T, B, given[0].shape[2]), dtype)] * D
         else:
-            parts = self._both.split(self._turned(dy))
+            dy = self._turned(dy) if self.batch_first else dy
+            parts = [dy] if D == 1 else self._both.split(dy)
         by_cells: list[Any] = [None] * len(passes)
         if dcells is not None:
             by_cells[-D:] = [np.ascontiguousarray(one) for one in np.split(self._turned(dcells), D, axis=-1)]
@@ -392,7 +392,8 @@ class Stack(Module):
         if self.learned_state and from_start:
             for layer, dstates in zip(self._layers, first, strict=True):
                 layer.add_first_states(dstates)
-        dx = self._turned(dx) if input_gradient else None
+        if self.batch_first and input_gradient:
+            dx = self._turned(dx)
         return (dx, self._ends.stacked(first, gradients=True)) if return_state else dx
 
     def _back_through(
@@ -401,18 +402,17 @@ class Stack(Module):
     ) -> tuple[Any, list[tuple]]:  # fmt: skip
         """All layers from the last to the first: dx, and every layer's gradients with respect to its initial states."""
         layers, D, first = self._layers, len(self.directions), []
-        for k in reversed(range(self.num_layers)):
-            dx: Any = 0
-            for d in reversed(range(D)):
-                at = k * D + d
-                dlast = () if given is None else tuple([one[at] for one in given])
-                wanted = input_gradient or k > 0
-                one, dstates = layers[at].backward(passes[at], parts[d], by_cells[at], dlast, wanted)
-                dx = one if D == 1 or not wanted else dx + one
-                first.append(dstates)
-            if k and self.dropout:
-                dx = self._children[f"dropout_l{k - 1}"].backward(dx)
-            parts = self._both.split(dx) if k else parts
+        dx: Any = None
+        for at in range(len(layers) - 1, -1, -1):
+            dlast = () if given is None else tuple([one[at] for one in given])
+            wanted = input_gradient or at >= D
+            one, dstates = layers[at].backward(passes[at], parts[at % D], by_cells[at], dlast, wanted)
+            first.append(dstates)
+            dx = one if dx is None else dx + one
+            if at >= D and at % D == 0:
+                if self.dropout:
+                    dx = self._children[f"dropout_l{at // D - 1}"].backward(dx)
+                parts, dx = self._both.split(dx), None
         return dx, first[::-1]
 
     def _out_shape(self, T: int, B: int) -> tuple[int, ...]:
@@ -433,7 +433,7 @@ class Stack(Module):
         """The states that each layer and direction begins with."""
         ends = self._ends
         if state is None and not self.learned_state:
-            return [ends.zeros_of_one(batch) for _ in range(ends.rows)]
+            return [ends.zeros_of_one(batch)] * ends.rows  # they are only read
         states = self._first_states(batch) if state is None else ends.checked("state", state, batch)
         return [tuple([one[i] for one in states]) for i in range(ends.rows)]
 

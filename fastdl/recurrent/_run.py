@@ -191,28 +191,32 @@ def walk(
 ) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
     """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is
     wanted."""
-    (T, B, I), R, dtype = x.shape, h0.shape[1], x.dtype  # noqa: E741
-    H, C = W_x.shape[1] // GATES[cell], 0 if c0 is None else c0.shape[1]
-    x = x.reshape(T * B, I)
-    N = T * B
+    T, B, I = x.shape  # noqa: E741
+    N, asked = T * B, None if options is PLAIN else options
+    later: Any = None  # the plan makes it
+    tape = RecurrentTape(cell, x.reshape(N, I), W_x, W_h, b, later, None, None, None, asked, rows, (T, B))
     if rows is not None:
         N = rows.total
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
-    h, c = aligned_empty((B + T * B, R), dtype), None if c0 is None else aligned_empty((B + T * B, C), dtype)
-    m = None if options.projection is None else aligned_empty((N, H), dtype)
-    tape = RecurrentTape(cell, x, W_x, W_h, b, h, c, None, m, options, rows, (T, B))
     if N:
-        plan = kernels.recurrent.Plan(tape, threads_of(tape, N))
-        keep = training or plan.forward_rows >= N  # the windows of many threads may be more than all rows
-        tape.gates = aligned_empty((N if keep else plan.forward_rows, plan.row), dtype)
-        plan.forward(h0, c0, scratch(plan.forward_size, dtype), keep, cells and c is not None)
-    else:
-        tape.gates = aligned_empty((0, 0), dtype)
-        h[:B], h[B:] = h0, 0
-        if c is not None:
-            c[:B], c[B:] = c0, 0
-    h_steps, c_steps = h[B:].reshape(T, B, R), c[B:].reshape(T, B, C) if cells and c is not None else None
-    return h_steps, c_steps, tape if training else None
+        plan = kernels.recurrent.Plan(tape, GRAIN, team_of)
+        h, c = plan.forward(h0, c0, training, cells, aligned_empty, scratch)
+        return h, c, tape if training else None
+    tape.h, tape.c = _without_steps(h0, T), None if c0 is None else _without_steps(c0, T)
+    tape.gates = aligned_empty((0, 0), x.dtype)
+    if options.projection is not None:
+        tape.projected = aligned_empty((0, len(options.projection)), x.dtype)
+    h = tape.h[B:].reshape(T, B, tape.h.shape[1])
+    c = tape.c[B:].reshape(T, B, tape.c.shape[1]) if tape.c is not None and cells else None
+    return h, c, tape if training else None
+
+
+def _without_steps(first: np.ndarray, T: int) -> np.ndarray:
+    """What a tape holds of a batch in which there is no step: the first states, and padding."""
+    B, width = first.shape
+    states = aligned_empty((B + T * B, width), first.dtype)
+    states[:B], states[B:] = first, 0
+    return states
 
 
 def backward(
@@ -237,7 +241,7 @@ def backward(
     if made != get_backend():
         raise TypeError(f"tape: got that of the {made} backend, expected one of {get_backend()!r}, in force here")
     accumulate, input_gradient = flag("accumulate", accumulate), flag("input_gradient", input_gradient)
-    dtype, R, (T, B), options = tape.x.dtype, tape.h.shape[1], tape.shape, tape.options
+    dtype, R, (T, B), options = tape.x.dtype, tape.h.shape[1], tape.shape, tape.options or PLAIN
     dh = float_array("dh", dh, (T, B, R), dtype)
     if dh_last is not None:
         dh_last = float_array("dh_last", dh_last, (B, R), dtype)
@@ -286,43 +290,63 @@ def walk_back(
     input_gradient: bool = True,
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
     """dx, dh0 and dc0 of arguments that fit, as `walk`. gradients: in the order of _GRADIENTS, None for what is not."""
-    rows, options, (T, B), dtype = tape.rows, tape.options, tape.shape, tape.x.dtype
-    I, R = tape.x.shape[1], tape.h.shape[1]  # noqa: E741
+    rows, (T, B) = tape.rows, tape.shape
+    dc_above: np.ndarray | None = None
+    last: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if not dh_last is dc is dc_last is None:
+        dc_above, last = _parted(rows, dh_last, dc, dc_last)
+    if gradients[4] is not None and not accumulate:
+        gradients[4][...] = 0  # of the peepholes, since a coupled cell has none of a forget gate
     N = T * B if rows is None else rows.total
-    dh0, dc0, dc_above = np.zeros((B, R), dtype), None, None
-    if dh_last is not None:
-        dh0[...] = dh_last if rows is None else rows.sort(dh_last)
-    if tape.c is not None:
-        dc0 = np.zeros((B, tape.c.shape[1]), dtype)
-        if dc is not None and dc.ndim == 3:
-            dc_above = dc
-        elif dc is not None:
-            dc0[...] = dc if rows is None else rows.sort(dc)
-        if dc_last is not None:
-            dc0 += dc_last if rows is None else rows.sort(dc_last)
-    if options.peepholes is not None and not accumulate:
-        gradients[_GRADIENTS.index("dpeepholes")][...] = 0  # since a coupled cell has none of a forget gate
-    dx: Any = aligned_empty((T, B, I), dtype) if input_gradient else None
     if N:
-        plan = kernels.recurrent.Plan(tape, threads_of(tape, N))
-        work = scratch(plan.backward_size, dtype)
-        plan.backward(dh, dc_above, (dx, dh0, dc0), gradients, accumulate, work)
+        plan = kernels.recurrent.Plan(tape, GRAIN, team_of)
+        dx, dh0, dc0 = plan.backward(
+            (dh, dc_above), last, gradients, accumulate, input_gradient, aligned_empty, scratch
+        )
     else:
-        for gradient in (dx, *([] if accumulate else gradients)):
-            if gradient is not None:
-                gradient[...] = 0
+        dx, dh0, dc0 = _back_without_steps(tape, last, [] if accumulate else gradients, input_gradient)
     if rows is not None:
         dh0 = rows.unsort(dh0)
         dc0 = None if dc0 is None else rows.unsort(dc0)
     return dx, dh0, dc0
 
 
-def threads_of(tape: RecurrentTape, N: int) -> int:
-    state = 0 if tape.W_h is None else tape.W_h.size  # multiply-adds of a row with h
-    threads = threads_for(N * (tape.W_x.size + state), GRAIN)
-    if threads == 1 or RECURRENCES[tape.cell] != "dense":  # without a product no step waits for another thread
-        return threads
-    return min(threads, max(1, tape.shape[1] * state // STEP_GRAIN))
+def _parted(
+    rows: Rows | None, dh_last: np.ndarray | None, dc: np.ndarray | None, dc_last: np.ndarray | None
+) -> tuple[np.ndarray | None, tuple[np.ndarray | None, np.ndarray | None]]:
+    """The gradient with respect to every c, and those with respect to the last h and c, in the walk's order: None for
+    what is zero, and new arrays."""
+    above = None
+    if dc is not None and dc.ndim == 3:
+        above, dc = dc, None
+    if dc is not None and dc_last is not None:
+        dc, dc_last = dc + dc_last, None
+    dc = dc_last if dc is None else dc
+    if rows is not None:
+        dh_last, dc = (None if one is None else rows.sort(one) for one in (dh_last, dc))
+    return above, (None if dh_last is None else dh_last.copy(), None if dc is None else dc.copy())
+
+
+def _back_without_steps(
+    tape: RecurrentTape, last: tuple[np.ndarray | None, ...], overwritten: list[Any], input_gradient: bool
+) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """`walk_back` of a batch in which there is no step."""
+    (T, B), dtype = tape.shape, tape.x.dtype
+    dx = np.zeros((T, B, tape.x.shape[1]), dtype) if input_gradient else None
+    for gradient in overwritten:
+        if gradient is not None:
+            gradient[...] = 0
+    dh0, dc0 = [
+        np.zeros((B, states.shape[1]), dtype) if one is None and states is not None else one
+        for one, states in zip(last, (tape.h, tape.c), strict=True)
+    ]
+    return dx, dh0, dc0  # type: ignore[return-value]
+
+
+def team_of(work: int, of_step: int | None) -> int:
+    """Threads for so many multiply-adds. of_step: None where no step waits for another thread."""
+    threads = threads_for(work, GRAIN)
+    return threads if of_step is None else min(threads, max(1, of_step // STEP_GRAIN))
 
 
 def _kind(tape: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from .._dispatch import kernels
 from .._memory import aligned_empty
 from ..reference.recurrent import RecurrentTape
-from ._run import GATES, STATES, options_for, threads_of
+from ._run import GATES, GRAIN, PLAIN, options_for, team_of
 
 
 class Stepper:
@@ -37,30 +37,28 @@ class Stepper:
         W_x, W_h, self.b, projection, peepholes, gains = arrays
         (inputs, columns), dtype = W_x.shape, W_x.dtype
         H = columns // GATES[cell]
-        beside = (STATES[cell] - 1) * H
         given = options_for(cell, 1, batch, H, dtype, None, projection, peepholes, gains, **options)
-        h = aligned_empty((2 * batch, outputs), dtype)
-        c = aligned_empty((2 * batch, beside), dtype) if beside else None
-        m = None if projection is None else aligned_empty((batch, H), dtype)
+        asked = None if given is PLAIN else given
         self._x = aligned_empty((batch, inputs), dtype)
-        self._tape = RecurrentTape(cell, self._x, W_x, W_h, self.b, h, c, None, m, given, None, (1, batch))
-        self._h, self._c = h[batch:], None if c is None else c[batch:]
-        self._batch, self._threads = batch, threads_of(self._tape, batch)
-        self._plan = kernels.recurrent.Plan(self._tape, self._threads)
-        self._keep = self._plan.forward_rows >= batch  # as of a whole sequence, so the bits are the same
-        self._tape.gates = aligned_empty((batch if self._keep else self._plan.forward_rows, self._plan.row), dtype)
-        self._work = aligned_empty(max(self._plan.forward_size, 1), dtype)
+        later: Any = None  # the plan makes it
+        tape = RecurrentTape(cell, self._x, W_x, W_h, self.b, later, None, None, None, asked, None, (1, batch))
+        self._plan, self._batch = kernels.recurrent.Plan(tape, GRAIN, team_of), batch
+        self._threads = self._plan.worth(GRAIN, team_of)
+        self._h: np.ndarray | None = None
+        self._c: np.ndarray | None = None
 
     def fits(self, batch: int) -> bool:
         """Whether it is for so many sequences, and for as many threads as may be used now."""
-        return batch == self._batch and threads_of(self._tape, batch) == self._threads
+        return batch == self._batch and self._plan.worth(GRAIN, team_of) == self._threads
 
     def step(self, x: np.ndarray, states: Sequence[np.ndarray], ends: Sequence[np.ndarray]) -> None:
         """Write the states after a step to `ends`, which may be `states`."""
         self._x[...] = x
-        if self._c is None:
-            self._plan.forward(states[0], None, self._work, self._keep, False)
+        c0 = states[1] if len(states) > 1 else None
+        if self._h is None:
+            self._h, self._c = self._plan.forward(states[0], c0, False, c0 is not None, aligned_empty, aligned_empty)
         else:
-            self._plan.forward(states[0], states[1], self._work, self._keep, True)
-            ends[1][...] = self._c
-        ends[0][...] = self._h
+            self._plan.again(states[0], c0)
+        if self._c is not None:
+            ends[1][...] = self._c[0]
+        ends[0][...] = self._h[0]

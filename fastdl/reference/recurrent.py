@@ -41,8 +41,8 @@ class RecurrentTape:
         Gate values of all steps.
     projected : ndarray or None
         With a projection, h before it.
-    options : tuple, or the reference's cell
-        What was asked for beyond the weights.
+    options : tuple or None, or the reference's cell
+        What was asked for beyond the weights; None for nothing.
     rows : tuple or None
         Which rows stand where when sequences differ in length or run in reverse.
     shape : (int, int)

@@ -67,9 +67,20 @@ cdef inline int take_heads(Walk* w, object W_h) except -1:
     return 0
 
 
+cdef inline int take_forms(Walk* w, object options) except -1:
+    """What options change the shape of the walk; None stands for none."""
+    w.projected = w.peepholes = w.normed = False
+    w.outputs = w.hidden
+    if options is not None:
+        w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
+        w.normed = options.gains is not None
+        w.outputs = extent(options.projection, 1) if w.projected else w.hidden
+    return 0
+
+
 cdef inline int take_shape(Walk* w, object tape) except -1:
     """The walk of a tape: cell, steps, rows and widths, from the arrays themselves."""
-    cdef object x = tape.x, options = tape.options, rows = tape.rows, offsets = None, places = None
+    cdef object x = tape.x, rows = tape.rows, offsets = None, places = None
     cdef int kind = float_kind(x)
     cdef Py_ssize_t padded = extent(x, 0)
     w.batch = tape.shape[1]
@@ -92,9 +103,7 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
     else:
         within(w.places, padded, padded)
     w.inputs, w.hidden = extent(x, 1), extent(tape.W_x, 1) // w.cell.gates
-    w.projected, w.peepholes = options.projection is not None, options.peepholes is not None
-    w.normed = options.gains is not None
-    w.outputs = extent(options.projection, 1) if w.projected else w.hidden
+    take_forms(w, tape.options)
     fits(w.cell.recurrence == DENSE, w.normed or w.projected or w.peepholes)  # which no other has
     take_heads(w, tape.W_h)
     describe(w, 4 if kind == cnp.NPY_FLOAT else 8)
@@ -102,7 +111,9 @@ cdef inline int take_shape(Walk* w, object tape) except -1:
 
 
 cdef inline int take_options(Walk* w, Call* k, object options, Py_ssize_t padded) except -1:
-    """What acts on a step beside its weights."""
+    """What acts on a step beside its weights; of a new walk and call nothing does."""
+    if options is None:
+        return 0
     k.peepholes = may_read(options.peepholes, k.kind, 3 * w.hidden)
     k.gains = may_read(options.gains, k.kind, 2 * w.gates * w.hidden)
     k.state_mask = may_read(options.state_mask, k.kind, w.batch * w.outputs)
@@ -111,31 +122,39 @@ cdef inline int take_options(Walk* w, Call* k, object options, Py_ssize_t padded
     w.candidate = <const uint8_t*> may_read(options.candidate, cnp.NPY_UINT8, padded * w.hidden)
     w.zone_h = <const uint8_t*> may_read(options.zone_h, cnp.NPY_UINT8, padded * w.outputs)
     w.zone_c = <const uint8_t*> may_read(options.zone_c, cnp.NPY_UINT8, padded * w.hidden)
+    if w.projected:
+        k.W_r = reads(options.projection, k.kind, w.hidden * w.outputs)
     return 0
 
 
 cdef inline int take(Walk* w, Call* k, object tape) except -1:
-    """All that forward and backward share."""
+    """What is given of all that forward and backward share. Both structs begin as zeros."""
     k.kind = take_shape(w, tape)
-    cdef Py_ssize_t padded = w.rows + w.padding, states = w.batch + padded, width = w.gates * w.hidden
-    take_options(w, k, tape.options, padded)
-    k.x, k.W_x = reads(tape.x, k.kind, padded * w.inputs), reads(tape.W_x, k.kind, w.inputs * width)
+    cdef Py_ssize_t width = w.gates * w.hidden
+    take_options(w, k, tape.options, w.rows + w.padding)
+    k.x, k.W_x = reads(tape.x, k.kind, (w.rows + w.padding) * w.inputs), reads(tape.W_x, k.kind, w.inputs * width)
     k.W_h = reads(tape.W_h, k.kind, state_weights(w)) if state_weights(w) > 0 else NULL
     k.b = reads(tape.b, k.kind, w.cell.biases * w.hidden)
-    k.h = writes(tape.h, k.kind, states * w.outputs)
-    k.c = writes(tape.c, k.kind, states * w.beside) if w.beside > 0 else NULL
-    k.W_r, k.m = NULL, NULL
-    if w.projected:
-        k.W_r = reads(tape.options.projection, k.kind, w.hidden * w.outputs)
-        k.m = writes(tape.projected, k.kind, w.rows * w.hidden)
     return 0
 
 
-cdef inline int take_gradients(const Walk* w, Call* k, object dy, object dc_above, object states, object parameters,
+cdef inline int take_states(const Walk* w, Call* k, object tape, Py_ssize_t kept) except -1:
+    """What forward leaves for backward: states, what is projected, gates of so many rows."""
+    cdef Py_ssize_t states = w.batch + w.rows + w.padding
+    k.h = writes(tape.h, k.kind, states * w.outputs)
+    k.c = writes(tape.c, k.kind, states * w.beside) if w.beside > 0 else NULL
+    k.m = writes(tape.projected, k.kind, w.rows * w.hidden) if w.projected else NULL
+    k.gates = writes(tape.gates, k.kind, kept * w.row)
+    return 0
+
+
+cdef inline int take_gradients(const Walk* w, Call* k, object above, object states, object parameters,
                                bint add) except -1:
-    """What backward takes and gives. states: (dx, dh, dc); parameters: (dW_x, dW_h, db, dW_r, dpeepholes, dgains)."""
+    """What backward takes and gives. above: (dy, dc_above); states: (dx, dh, dc); parameters: (dW_x, dW_h, db, dW_r,
+    dpeepholes, dgains)."""
     cdef int kind = k.kind
     cdef Py_ssize_t padded = w.rows + w.padding, width = w.gates * w.hidden
+    dy, dc_above = above
     dx, dh, dc = states
     dW_x, dW_h, db, dW_r, dpeepholes, dgains = parameters
     k.dy, k.dc_above = reads(dy, kind, padded * w.outputs), may_read(dc_above, kind, padded * w.hidden)

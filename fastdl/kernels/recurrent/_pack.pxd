@@ -1,5 +1,6 @@
 """Weights in panels, what has one number a unit, and the products of a row of gates with them."""
 cimport cython
+from libc.string cimport memcpy, memset
 
 from ..ground._vec cimport every, lane, set_lane, shift, total, vdouble, vec, vfloat
 from ..product._tile cimport offset, pack_panel, pack_panel_transposed, pack_register, product, strided
@@ -13,9 +14,8 @@ cdef enum:
 
 
 cdef inline void _pack_units(const cython.floating* values, const Walk* w, cython.floating* packed) noexcept nogil:
-    cdef Py_ssize_t u
-    for u in range(w.padded):
-        packed[u] = values[u] if u < w.hidden else 0
+    memcpy(packed, values, w.hidden * sizeof(cython.floating))
+    memset(packed + w.hidden, 0, (w.padded - w.hidden) * sizeof(cython.floating))
 
 
 # ---- Forward: panels over the registers of all blocks, one block after the other --------------------------------
@@ -118,7 +118,7 @@ cdef inline void pack_gates_transposed(
 ) noexcept nogil:
     """W[k, G * H] transposed, into panels over k of blocks * padded rows each; this thread's part of them. For dot
     products its rows, in whole registers."""
-    cdef Py_ssize_t j, b, u, at, blocks = side.blocks, all_ = up(side.k, w.nr)
+    cdef Py_ssize_t j, b, at, blocks = side.blocks, all_ = up(side.k, w.nr)
     cdef cython.floating* panel
     if side.heads > 1:
         pack_heads_transposed(w, side, W, panels, me, team)
@@ -134,8 +134,7 @@ cdef inline void pack_gates_transposed(
         panel = panels + (at * blocks + b * w.nr) * w.padded
         pack_panel_transposed(W + (at * w.gates + side.gate[side.first + b]) * w.hidden, w.gates * w.hidden, w.hidden,
                               min(w.nr, side.k - at), panel)
-        for u in range(w.hidden * w.nr, w.padded * w.nr):
-            panel[u] = 0
+        memset(panel + w.hidden * w.nr, 0, (w.padded - w.hidden) * w.nr * sizeof(cython.floating))
 
 
 cdef inline void transposed_product(

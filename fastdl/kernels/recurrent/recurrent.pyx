@@ -8,12 +8,16 @@ from ..ground._arrays cimport fits, reads, within, writes
 from ..ground._build cimport FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
 from ._backward cimport backward_member
 from ._backward_work cimport backward_work
-from ._call cimport Call, take, take_gradients
+from ._call cimport Call, take, take_gradients, take_states
 from ._forward cimport forward_member, forward_work, window_slots
-from ._walk cimport CELLS, table, Walk
+from ._walk cimport CELLS, DENSE, state_weights, table, Walk
 
 cnp.import_array()
 LEVEL = FD_LEVEL.decode()
+
+cdef enum:
+    SMALL = 512        # numbers up to which NumPy's own memory is as good as the pool's,
+    SMALL_WORK = 8192  # and is had sooner than a work area that is kept
 
 
 def cells():
@@ -46,61 +50,135 @@ cdef void _backward(cython.floating* work, const Walk* w, Call* k) noexcept nogi
         backward_member(work, w, k, threadid(), fd_team_size())
 
 
-cdef class Plan:
-    """A layer over one batch: `tape` says the cell and has the arrays, checked and of the shapes that belong together,
-    but for `gates`, whose size the plan knows: it is taken anew by every pass.
+cdef inline object _new(Py_ssize_t rows, Py_ssize_t columns, int kind, object memory):
+    """An uninitialised array; `memory`, if there is one, makes large ones."""
+    cdef cnp.npy_intp[2] extents
+    if rows * columns > SMALL and memory is not None:
+        return memory((rows, columns), cnp.PyArray_DescrFromType(kind))
+    extents[0], extents[1] = rows, columns
+    return cnp.PyArray_EMPTY(2, extents, kind, 0)
 
-    Attributes: `row`, elements of a row of gates; `forward_rows`, rows of gates that are needed if they are not kept;
-    `forward_size` and `backward_size`, elements of the work areas.
+
+cdef inline object _by_step(cnp.ndarray rows, Py_ssize_t first, Py_ssize_t batch):
+    """A view of an array of rows from `first` on, by step and sequence."""
+    cdef cnp.npy_intp[3] extents
+    cdef Py_ssize_t columns = cnp.PyArray_DIM(rows, 1)
+    extents[0], extents[1], extents[2] = (cnp.PyArray_DIM(rows, 0) - first) // batch, batch, columns
+    start = <char*> cnp.PyArray_DATA(rows) + first * columns * cnp.PyArray_ITEMSIZE(rows)
+    view = cnp.PyArray_SimpleNewFromData(3, extents, cnp.PyArray_TYPE(rows), start)
+    cnp.set_array_base(view, rows)
+    return view
+
+
+cdef inline object _started(object given, Py_ssize_t rows, Py_ssize_t columns, int kind):
+    """`given`, or zeros, where a gradient goes from step to step."""
+    cdef cnp.npy_intp[2] extents
+    if given is not None:
+        return given
+    extents[0], extents[1] = rows, columns
+    return cnp.PyArray_ZEROS(2, extents, kind, 0)
+
+
+cdef inline Py_ssize_t _team(const Walk* w, Py_ssize_t grain, object team) except -1:
+    """How many threads a call is worth: `team` is asked, of all multiply-adds and those of a step's recurrent product,
+    from two grains on."""
+    cdef Py_ssize_t state = state_weights(w), work = w.rows * (w.inputs * w.gates * w.hidden + state)
+    if work < 2 * grain:
+        return 1
+    return team(work, w.batch * state if w.cell.recurrence == DENSE else None)
+
+
+cdef class Plan:
+    """A layer over one batch: `tape` says the cell and has the arrays, checked and of the shapes that belong together.
+    What forward makes is not looked at before. grain and team: see `_team`.
+
+    Where a method makes arrays, `memory` gives the large ones, and `scratch` what it works in.
     """
 
     cdef Walk w
     cdef Call k
-    cdef object tape  # the arrays live as long as the plan
-    cdef readonly Py_ssize_t row, forward_rows, forward_size, backward_size
+    cdef object tape, work  # the arrays live as long as the plan
+    cdef Py_ssize_t slots   # rows of gates
 
-    def __cinit__(self, tape, Py_ssize_t num_threads):
-        fits(num_threads, 1)
+    def __cinit__(self, tape, Py_ssize_t grain, team):
         take(&self.w, &self.k, tape)
-        self.tape, self.k.team, self.row = tape, num_threads, self.w.row
-        self.forward_rows = window_slots(&self.w, num_threads)
-        self.forward_size = forward_work(&self.w, num_threads).size
-        self.backward_size = backward_work(&self.w, num_threads).size
+        self.tape, self.k.team = tape, _team(&self.w, grain, team)
+        fits(self.k.team, 1)
 
-    def forward(self, h0, c0, work, bint keep, bint all_c):
-        """h and c, which begin with h0 and c0, and the gate values of every step (keep). all_c: whether c, too, is to
-        be zero where there is padding."""
+    def forward(self, h0, c0, bint training, bint all_c, memory, scratch):
+        """h and c of every step, which the tape gets behind h0 and c0, with the gate values in training.
+
+        all_c: whether c is wanted and, too, to be zero where there is padding. Else None is returned for it.
+        """
         cdef Call* k = &self.k
         cdef const Walk* w = &self.w
+        cdef object tape = self.tape
+        cdef Py_ssize_t states = w.batch + w.rows + w.padding, slots = window_slots(w, k.team)
+        k.keep = training or slots >= w.rows  # the windows of many threads may be more than all rows
+        self.slots = w.rows if k.keep else slots
+        tape.h, tape.gates = _new(states, w.outputs, k.kind, memory), _new(self.slots, w.row, k.kind, memory)
+        if w.beside > 0:
+            tape.c = _new(states, w.beside, k.kind, memory)
+        if w.projected:
+            tape.projected = _new(w.rows, w.hidden, k.kind, memory)
+        k.all_c = all_c and w.beside > 0
+        self.work = self._work(forward_work(w, k.team).size, scratch)
+        self.again(h0, c0)
+        return _by_step(tape.h, w.batch, w.batch), _by_step(tape.c, w.batch, w.batch) if k.all_c else None
+
+    cpdef again(self, h0, c0):
+        """`forward` once more, into the arrays that it made."""
+        cdef Call* k = &self.k
+        cdef const Walk* w = &self.w
+        fits(self.work is not None, 1)
+        take_states(w, k, self.tape, self.slots)
         k.h0 = reads(h0, k.kind, w.batch * w.outputs)
         k.c0 = reads(c0, k.kind, w.batch * w.beside) if k.c is not NULL else NULL
-        k.gates = writes(self.tape.gates, k.kind, (w.rows if keep else self.forward_rows) * w.row)
-        k.work = writes(work, k.kind, self.forward_size)
-        fits(k.c is not NULL, all_c)
-        k.keep, k.all_c = keep, all_c
         with nogil:
             if k.kind == cnp.NPY_FLOAT:
                 _forward(<float*> k.work, w, k)
             else:
                 _forward(<double*> k.work, w, k)
 
-    def backward(self, dy, dc_above, states, parameters, bint add, work):
-        """All gradients, from dy, that of every h, and dc_above, that of every c, or None.
+    def worth(self, Py_ssize_t grain, team):
+        """How many threads the call would be given now."""
+        return _team(&self.w, grain, team)
 
-        states: (dx, dh, dc). dh and dc come in as those of each sequence's last states and leave as those of its first.
-        parameters: (dW_x, dW_h, db, dW_r, dpeepholes, dgains). None stands for what is not there or not wanted. add: to
-        the gradients of the parameters, instead of overwriting them.
+    cdef object _work(self, Py_ssize_t size, object scratch):
+        """The work area, which lives as long as what is returned."""
+        cdef int kind = self.k.kind
+        if size <= SMALL_WORK:
+            work = _new(1, size, kind, None)
+        else:
+            work = scratch(size, cnp.PyArray_DescrFromType(kind))
+        self.k.work = writes(work, kind, size)
+        return work
+
+    def backward(self, above, last, parameters, bint add, bint input_gradient, memory, scratch):
+        """dx, or None where it is not wanted, and the gradients with respect to the first h and c.
+
+        above: the gradients with respect to every h, and to every c or None. last: to the last h and c, None for zeros;
+        these arrays become those with respect to the first. parameters: (dW_x, dW_h, db, dW_r, dpeepholes, dgains),
+        None for what there is not. add: to the gradients of the parameters, instead of overwriting them.
         """
         cdef Call* k = &self.k
         cdef const Walk* w = &self.w
-        k.gates = writes(self.tape.gates, k.kind, w.rows * w.row)
-        k.work = writes(work, k.kind, self.backward_size)
-        take_gradients(w, k, dy, dc_above, states, parameters, add)
+        dx, dc = None, None
+        dh_last, dc_last = last
+        dh = _started(dh_last, w.batch, w.outputs, k.kind)
+        if w.beside > 0:
+            dc = _started(dc_last, w.batch, w.beside, k.kind)
+        if input_gradient:
+            dx = _new(w.rows + w.padding, w.inputs, k.kind, memory)
+        take_states(w, k, self.tape, w.rows)
+        take_gradients(w, k, above, (dx, dh, dc), parameters, add)
+        _held = self._work(backward_work(w, k.team).size, scratch)
         with nogil:
             if k.kind == cnp.NPY_FLOAT:
                 _backward(<float*> k.work, w, k)
             else:
                 _backward(<double*> k.work, w, k)
+        return None if dx is None else _by_step(dx, 0, w.batch), dh, dc
 
 
 def lay_out(const int64_t[::1] lengths, const int64_t[::1] order, Py_ssize_t steps, bint backwards,
