@@ -7,7 +7,7 @@ import numpy as np
 
 from .._differences import check_finite
 from .._files import name_of, save_picture
-from .._validate import float_array, integer, mapping
+from .._validate import float_array, integer, mapping, text
 from ..nn import Module
 from ..plots import gradient_flow as gradient_flow_picture
 from ._linearization import linearize
@@ -109,6 +109,7 @@ class GradientFlow:
         path = name_of(path)
         others = {} if others is None else mapping("others", others, "gradient flows")
         for name, flow in others.items():
+            text("others", name)
             if not isinstance(flow, GradientFlow):
                 raise TypeError(f"others[{name!r}]: got {type(flow).__name__}, expected a GradientFlow")
         try:

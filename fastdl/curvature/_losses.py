@@ -123,7 +123,7 @@ class _SquaredError(LossAt):
 
     def residual_scale(self):
         if self.inside is not None:
-            raise TypeError("loss: got lengths, expected None: where there is padding not all residuals count")
+            raise TypeError("loss: it is not a sum of squares of all outputs, since it takes lengths")
         return self.factor
 
 

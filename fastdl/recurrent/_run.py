@@ -19,6 +19,9 @@ SLSTM, SLSTM_EXP = 14, 15
 CELLS, GATES, BIASES, STATES, RECURRENCES = zip(*kernels.recurrent.cells(), strict=True)
 # What says H, and its axes; W_h by heads has one more where there are several.
 _WIDTH_OF = {"dense": ("W_h", 2), "heads": ("W_h", 2), "diagonal": ("u", 1), "none": ("W_x", 2)}
+# By what argument of its function a cell is told from one that takes other shapes.
+_FORMS = {LSTM: "coupled=False", LSTM_COUPLED: "coupled=True", GRU_AFTER: "reset_after=True",
+          GRU_BEFORE: "reset_after=False"}  # fmt: skip
 _GRADIENTS = ("dW_x", "dW_h", "db", "dprojection", "dpeepholes", "dgains")
 
 # Multiply-adds below which a second thread costs more than it brings (docs/profiling.md): in all, and of a step's
@@ -154,18 +157,23 @@ def forward(
         name, array = (name, widest) if I else ("x", x)
         raise ValueError(f"{name}: got shape {array.shape}, expected at least one column")
     rows = rows_of(lengths, reverse, T, B) if lengths is not None or reverse else None
-    options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
-    R = H if options.projection is None else options.projection.shape[1]
-    if name != "W_x":
-        wanted = (R, G * H)[-axes:] if axes < 3 else (heads, H // heads, G * H // heads)
-        W_h = float_array(name, widest, wanted, dtype)
-    W_x = float_array("W_x", W_x, (I, G * H), dtype)
-    b = float_array("b", b, (BIASES[cell] * H,), dtype)
-    h0 = float_array("h0", h0, (B, R), dtype)
-    if STATES[cell] == 2:
-        c0 = float_array("c0", c0, (B, H), dtype)
-    elif STATES[cell] == 4:
-        c0 = beside(("c0", "n0", "m0"), c0, (B, H), dtype)
+    try:
+        options = options_for(cell, T, B, H, dtype, rows, **given) if given else PLAIN
+        R = H if options.projection is None else options.projection.shape[1]
+        if name != "W_x":
+            wanted = (R, G * H)[-axes:] if axes < 3 else (heads, H // heads, G * H // heads)
+            W_h = float_array(name, widest, wanted, dtype)
+        W_x = float_array("W_x", W_x, (I, G * H), dtype)
+        b = float_array("b", b, (BIASES[cell] * H,), dtype)
+        h0 = float_array("h0", h0, (B, R), dtype)
+        if STATES[cell] == 2:
+            c0 = float_array("c0", c0, (B, H), dtype)
+        elif STATES[cell] == 4:
+            c0 = beside(("c0", "n0", "m0"), c0, (B, H), dtype)
+    except ValueError as error:
+        if cell not in _FORMS or ": got shape " not in str(error):
+            raise
+        raise ValueError(f"{error} with {_FORMS[cell]}") from None  # which may be what is wrong
     return walk(cell, x, h0, c0, W_x, W_h, b, training, rows, options)
 
 

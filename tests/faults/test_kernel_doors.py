@@ -53,12 +53,15 @@ class Tapped:
         return Tapped(self.function[kind], self.kept)
 
     def __call__(self, *arguments):
+        self.keep(arguments)
+        return self.function(*arguments)
+
+    def keep(self, arguments):
         flat = leaves(arguments)
         shapes = tuple(a.shape if isinstance(a, np.ndarray) else a is None for a in flat)
         types = next((a.dtype for a in flat if isinstance(a, np.ndarray)), None)
         copies = [a.copy() if isinstance(a, np.ndarray) else a for a in flat]
         self.kept[shapes, types] = (lambda *given: self.function(*like(arguments, iter(given))), copies)
-        return self.function(*arguments)
 
 
 def parts_of(tree):
@@ -87,8 +90,8 @@ class TappedPlan:
     kept = None  # by `recorded`
     original = None
 
-    def __init__(self, tape, num_threads):
-        self.tape, self.num_threads, self.plan = tape, num_threads, self.original(tape, num_threads)
+    def __init__(self, tape, *team):
+        self.tape, self.team, self.plan = tape, team, self.original(tape, *team)
 
     def __getattr__(self, name):
         found = getattr(self.plan, name)
@@ -97,13 +100,14 @@ class TappedPlan:
 
         def call(*arguments):
             tree = (self.tape, *arguments)
-            make, threads = self.original, self.num_threads
+            make, team = self.original, self.team
 
             def again(*flat):
                 tape, *rest = like(tree, iter(flat))
-                getattr(make(tape, threads), name)(*rest)
+                getattr(make(tape, *team), name)(*rest)
 
-            return Tapped(again, self.kept.setdefault(f"Plan.{name}", {}))(*leaves(tree))
+            Tapped(again, self.kept.setdefault(f"Plan.{name}", {})).keep(leaves(tree))
+            return found(*arguments)  # which gives this tape what it makes
 
         return call
 
