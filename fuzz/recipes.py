@@ -54,11 +54,9 @@ def _examples() -> Iterator[tuple[str, Recipe]]:
             continue
         module = importlib.import_module(info.name)
         for test in finder.find(module):
-            if test.examples:
-                codes = [
-                    (compile(one.source, f"<example of {test.name}>", "exec"), bool(one.exc_msg))
-                    for one in test.examples
-                ]
+            runs = [one for one in test.examples if not one.options.get(doctest.SKIP)]
+            if runs:
+                codes = [(compile(one.source, f"<example of {test.name}>", "exec"), bool(one.exc_msg)) for one in runs]
                 yield f"example:{test.name}", _example(codes, vars(module))
 
 

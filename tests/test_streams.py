@@ -137,10 +137,20 @@ def peak_of_steps(units):
 
 def test_a_step_into_places_makes_no_array():
     """Any array of 512 units has 2 KB more than one of 8; tuples and views of a call are as many."""
+    peak_of_steps(16)  # what is made once in a process
     assert (peak_of_steps(512) < peak_of_steps(8) + 1024).all()
     characters = fd.models.CharLM(fd.text.Vocabulary("abc"), 8, 16, rng=0).eval()
     places = characters.step(np.array([1]))
     assert characters.step(np.array([1]), places[1], out=places)[0] is places[0]
+
+
+def test_places_in_a_file_are_written_too(tmp_path):
+    model = fd.nn.Sequential(fd.nn.LSTM(3, 4, rng=0), fd.nn.Linear(4, 2, rng=1)).eval()
+    x = RNG.normal(size=(1, 3)).astype(np.float32)
+    expected, state = model.step(x)
+    places = np.memmap(tmp_path / "y", np.float32, "w+", shape=(1, 2))
+    assert model.step(x, out=(places, state))[0] is places
+    assert np.array_equal(places, expected)
 
 
 def test_threads_step_one_model():

@@ -71,6 +71,21 @@ class SavedEstimator(nn.Module):
         """
         return self.model.forward(x)
 
+    def backward(self, dy: Any) -> Any:
+        """The network's backward.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient with respect to its output.
+
+        Returns
+        -------
+        ndarray
+            Gradient with respect to its input.
+        """
+        return self.model.backward(dy)
+
     def _as_loaded(self) -> Any:
         """The estimator."""
         found = _classes()[self.estimator](**decoded(self.settings))

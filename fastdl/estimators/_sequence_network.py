@@ -34,6 +34,7 @@ class Standardize(nn.Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The numbers on the new scale, in their shape."""
+        x = float_array("x", x, (None, None, self.mean.size), self.mean.dtype)
         return (x - self.mean) / self.scale
 
     def backward(self, dy: np.ndarray, *, input_gradient: bool = True) -> Any:

@@ -66,17 +66,13 @@ class Stream:
         """A step by way of new arrays."""
         found, finals = _through(layers, x, states)
         check("out[1]", ends, finals)
-        places = arrays_of(ends)
-        if y is None:
-            y = found
-        else:
-            places = [out_array("out[0]", y, found.shape, found.dtype), *places]
-        check_apart_all(places)
-        if places[0] is y:
-            y[...] = found
+        into = None if y is None else out_array("out[0]", y, found.shape, found.dtype)
+        check_apart_all([*arrays_of(ends), *([] if into is None else [into])])
+        if into is not None:
+            into[...] = found
         copy(ends, finals)
         self._known = Known(len(x), Changes.count, found, finals, sum(one is not None for one in finals) > 1)
-        return y, ends
+        return found if y is None else y, ends
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stream, ()
@@ -93,7 +89,7 @@ def _through(layers: Sequence[Module], x: Any, states: Sequence[Any]) -> tuple[A
 
 def arrays_of(tree: Any) -> list[np.ndarray]:
     """The arrays of states, in their order."""
-    if tree.__class__ is np.ndarray:
+    if isinstance(tree, np.ndarray):
         return [tree]
     found: list[np.ndarray] = []
     for one in tree or ():

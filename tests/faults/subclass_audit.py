@@ -27,7 +27,7 @@ REFUSED = {
 # memory nobody has written, names of temporary files; or by the argument's type: a text that cannot change is kept as
 # it came, and so are the arguments of a constructor.
 UNSTEADY = re.compile(
-    r"seconds|_given\[|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|\.pieces$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
+    r"seconds|_spare\[|_given\[|_started|_earlier|_at$|_pairs|\.arrays\[1\]|\.grad$|_rows$|\.gates$|\.pieces$|parameters\[\d\]\[1\]$|\bpath$|\bpaths\[\d\]$"
 )
 LOOKED_AT = 3  # calls of one callable in a recipe, of which what they leave is compared
 LEFT = {  # what is the caller's own, or not asked

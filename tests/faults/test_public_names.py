@@ -9,7 +9,7 @@ import pytest
 
 import fastdl as fd
 
-LAZY = ["cli", "curvature", "metrics", "models", "plots", "reference", "text", "training"]
+LAZY = ["cli", "curvature", "datasets", "estimators", "metrics", "models", "plots", "reference", "text", "training"]
 TOPICS = [
     "cli",
     "curvature",
