@@ -71,6 +71,13 @@ def write(app, _config):
             path.write_text(text)
 
 
+def routed(app, what, name, one, options, lines):
+    """scikit-learn's methods of metadata routing refer to pages of its own site: they are told in one sentence."""
+    if name.startswith("fastdl.estimators.") and name.endswith(("_request", ".get_metadata_routing")):
+        lines[:] = ["Of scikit-learn's metadata routing: see its user guide."]
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", routed, priority=100)  # before numpydoc
     app.connect("config-inited", write)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
