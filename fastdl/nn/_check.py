@@ -113,6 +113,7 @@ def _checked(
     value: Callable[[], float], array: np.ndarray, gradient: np.ndarray, entries: int, rtol: float, source: Any
 ) -> GradientCheck:
     """The gradient of some entries of an array, drawn where there are more."""
+    array, gradient = np.atleast_1d(array, gradient)  # of a number too, a view
     chosen = np.arange(array.size)
     if array.size > entries:
         chosen = np.sort(source.permutation(array.size)[:entries])

@@ -246,10 +246,17 @@ def check_pairs(parameters: Sequence[Pair]) -> list[Pair]:
     return checked
 
 
+def _truth(where: str, value: Any) -> bool:
+    try:
+        return bool(value)
+    except ValueError:  # of several numbers
+        raise TypeError(f"{where}: gave {shown(value)}, expected a function that gives True or False") from None
+
+
 def chooser(where: str, choice: Choice, named: Sequence[tuple[str, Any]]) -> Callable[[int, str, Any], bool]:
     """Whether a choice takes a parameter, known by position, name and itself; `where` is what it is refused as."""
     if callable(choice):
-        return lambda i, name, one: bool(choice(name, one))
+        return lambda i, name, one: _truth(where, choice(name, one))
     if isinstance(choice, str):
         inside = choice if choice.endswith(".") else f"{choice}."
         if not any(name == choice or name.startswith(inside) for name, _ in named):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ... import nn, random
-from ..._validate import choice
+from ..._validate import choice, float_array, parts
 from .._sequence_network import CELLS
 
 
@@ -68,6 +68,7 @@ class ForecastNet(nn.Module):
         kind = CELLS[choice("cell", cell, tuple(CELLS))]
         self.cell = kind(inputs, hidden_size, num_layers=num_layers, dropout=between, rng=rng, **(options or {}))
         self.dropout = nn.Dropout(dropout, rng=rng)
+        self.known = known
         self.width = (options or {}).get("proj_size") or hidden_size
         self.hidden = nn.Linear(self.width + known, head_size, rng=rng) if head_size else None
         self.relu = nn.ReLU()
@@ -86,8 +87,15 @@ class ForecastNet(nn.Module):
         Returns
         -------
         ndarray of float32 (T, B, outputs)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such pair.
         """
-        steps, known = x
+        steps, known = parts("x", x, "steps", "known")
+        steps = float_array("x[0]", steps, (None, None, self.cell.input_size), self.cell.dtype)
+        known = float_array("x[1]", known, (*steps.shape[:2], self.known), steps.dtype)
         states = self.dropout.forward(self.cell.forward(steps))
         if self.hidden is not None:
             beside = np.concatenate([states, known], axis=2) if known.shape[2] else states
