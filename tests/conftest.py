@@ -5,11 +5,17 @@ and the fixture below, and tests marked ``compiled_only(reason)``.
 """
 
 import os
+import signal
 
 import pytest
 
 import fastdl as fd
 from fastdl._dispatch import _system, kernels
+
+# A shell has its background jobs ignore these, and what a job starts inherits that: tests that interrupt would fail.
+for _signal, _action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _action)
 
 
 @pytest.fixture(params=_system.supported_levels())

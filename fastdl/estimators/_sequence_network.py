@@ -99,7 +99,8 @@ class Pooling(nn.Module):
         """Gradient with respect to the sequences."""
         if self.mode == "attention":
             dqueries, dx = self.attention.backward(np.ascontiguousarray(dy[None]))
-            self.query.grad += dqueries.sum((0, 1))
+            place, accumulate = self.query.claim_grad()
+            place[...] = place + dqueries.sum((0, 1)) if accumulate else dqueries.sum((0, 1))
             return np.asarray(dx)
         shape, kept = self._pop()
         if self.mode == "mean":
