@@ -1,36 +1,33 @@
 """Stand-ins for arrays within a derived forward: they compute as arrays do, and record how."""
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .. import _tracing
+from .._dispatch import kernels
 from .._tracing import here
 from .._validate import plain_array
-from ._trace import DETACHED, Trace, Walk
+from ._trace import DETACHED, Trace
 
-_BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
-_SIMPLE = (bool, int, type(None), float)
+record: Any = kernels.record
 MANY = 2**31  # arguments that may be given in their places
 TABLE: dict[Any, Callable[..., Any]] = {}  # what is done in the place of a function of NumPy or of fastdl
 
 
-class Traced:
+class Traced(record.StandIn):
     """What stands for an array while a forward is derived: NumPy's functions, operators and methods, recorded.
 
     It cannot be written to, and nothing turns it into an array by the way: that would make a constant of it.
     """
 
-    __slots__ = ("_at", "_trace", "_value")
+    __slots__ = ()
     as_array = f" ({DETACHED})"  # in the words of those who expect an array
     __hash__ = None  # type: ignore[assignment]  # as an array has none
-
-    def __init__(self, trace: Trace, at: int, value: Any) -> None:
-        self._trace, self._at, self._value = trace, at, value
 
     # ---- what an array says of itself ---------------------------------------------------------------
     shape = property(lambda self: self._value.shape)
@@ -246,188 +243,73 @@ def check_result(function: Callable[..., Any], y: Any) -> None:
         raise TypeError(f"{title(function)}: gives {y.dtype} of a traced array, expected real numbers")
 
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
-
-
-class Function:
+class Function(record.Row):
     """A row of the table: a function with one result, and for each argument the derivative with respect to it.
 
-    ``rows[k](dy, y, *args, **options)`` is the gradient with respect to the k-th argument, or rows[k] is None. `names`
-    are the arguments', of which `most` may be given in their places; `linear` says that no derivative reads them or y.
+    ``rules[k](dy, y, *args, **options)`` is the gradient with respect to the k-th argument, or rules[k] is None.
+    `names` are the arguments', of which `most` may be given in their places; `linear` says that no derivative reads
+    them or y; `direct` does the same of arrays and numbers alone.
     """
 
-    __slots__ = ("direct", "function", "linear", "most", "names", "rows")
-
     def __init__(
-        self, function: Callable[..., Any], rows: Any, names: Sequence[str], most: int, linear: bool = False,
+        self, function: Callable[..., Any], rules: Any, names: Sequence[str], most: int, linear: bool = False,
         direct: Callable[..., Any] | None = None,
     ) -> None:  # fmt: skip
-        self.function, self.rows, self.names, self.most, self.linear = function, rows, names, most, linear
-        self.direct = direct or undispatched(function)  # the same of arrays and numbers alone
+        super().__init__(function, direct or undispatched(function), rules, names, most, linear)
 
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        if options or len(args) > self.most:
-            return self.record(*self._sorted(args, options))
-        return self.record(args)
+    # ---- what record.Row calls ----------------------------------------------------------------------
+    def refuse_argument(self, argument: int | str) -> NoReturn:
+        raise strange(self.function, argument)
 
-    def record(self, args: Sequence[Any], options: Any = _NONE) -> Any:
-        """The call, once its arguments are known to be such as the derivatives know."""
-        trace, constants, needs = None, False, False
-        values: list[Any] = []
-        parents, rows = [], self.rows
-        for place, one in enumerate(args):
-            kind = one.__class__
-            if kind is Traced:
-                if one._trace is not trace:
-                    trace = one._trace
-                    if here.trace is not trace:
-                        check_here(trace)
-                if place >= len(rows) or rows[place] is None:
-                    raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
-                at = one._at
-                needs = needs or trace.facts[at][2]
-                values.append(one._value)
-                parents.append((place, at))
-            else:
-                values.append(one)
-                if kind is not float and kind is not int:
-                    constants = True
-        if trace is None:
-            return self.function(*values, **options)
-        if constants:
-            self._check_constants(values)
-            y = self.function(*values, **options)
-        else:
-            y = self.direct(*values, **options)
-        if y.__class__ is not np.ndarray or y.dtype.kind != "f":
-            check_result(self.function, y)
-        facts = trace.facts
-        at = len(facts)
-        facts.append((y.shape, y.dtype, needs))
-        if self.linear:
-            trace.operations.append((rows, at, parents, (None,) * len(values), options, None))
-        else:
-            if constants:
-                self._as_kept(args, values)
-            trace.operations.append((rows, at, parents, values, options, y))
-        return Traced(trace, at, y)
+    def refuse_gradient(self, place: int) -> NoReturn:
+        raise unknown(f"{title(self.function)} with respect to its argument {place + 1}")
 
-    def _check_constants(self, values: Sequence[Any]) -> None:
+    def refuse_record(self, trace: Trace) -> None:
+        check_here(trace)
+
+    def check_option(self, name: str, one: Any) -> None:
+        if traced_in(one) is not None:
+            raise unknown(f"{title(self.function)} with respect to {name}")
+
+    def check_result(self, y: Any) -> None:
+        check_result(self.function, y)
+
+    def check_constants(self, values: Sequence[Any]) -> None:
         for place, one in enumerate(values):
             if isinstance(one, np.ndarray) and one.__class__ is not np.ndarray:
                 plain_array(f"{title(self.function)}, argument {place + 1}", one)  # refuses those with a mask
 
-    def _as_kept(self, args: Sequence[Any], values: list[Any]) -> None:
+    def keep_constants(self, args: Sequence[Any], values: list[Any]) -> None:
         """Put what the record keeps in the place of the constants."""
-        rows = self.rows
+        rules = self.rules
         for place, one in enumerate(args):
             if one.__class__ is not Traced:
-                values[place] = _operand(one) if place < len(rows) and rows[place] is not None else kept(one)
-
-    def _sorted(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-        """What is differentiated in its place, though it was given by name; refused what no derivative knows."""
-        if len(args) > self.most:
-            raise strange(self.function, self.most)
-        names = self.names
-        for name in options:
-            if name not in names:
-                raise strange(self.function, name)
-        listed: Any = args
-        if len(args) < len(self.rows):
-            listed, options = list(args), dict(options)
-            for name in names[len(args) : len(self.rows)]:
-                if name not in options:
-                    break
-                listed.append(options.pop(name))
-        for name, one in options.items():
-            if one.__class__ not in _SIMPLE and traced_in(one) is not None:
-                raise unknown(f"{title(self.function)} with respect to {name}")
-        return listed, options
+                values[place] = _operand(one) if place < len(rules) and rules[place] is not None else kept(one)
 
 
 def _gather(x: Traced, key: Any) -> Traced:
     """x[key]."""
-    trace = x._trace
-    if here.trace is not trace:
-        check_here(trace)
+    if here.trace is not x._trace:
+        check_here(x._trace)
     if key.__class__ in (tuple, list, Traced) and traced_in(key) is not None:
         raise TypeError(f"an index that is traced would be a constant: {DETACHED}")
-    value = x._value[key]
-    facts = trace.facts
-    at = len(facts)
-    facts.append((value.shape, value.dtype, facts[x._at][2]))
-    trace.operations.append(_Gathering(at, x._at, key if key.__class__ in (int, slice) else kept(key)))
-    return Traced(trace, at, value)
+    return record.gather(x, key, key if key.__class__ in (int, slice) else kept(key))
 
 
-class _Gathering:
-    """x[key] on the record: its gradient is added where it was read, in one array for all keys."""
-
-    __slots__ = ("at", "key", "parent")
-
-    def __init__(self, at: int, parent: int, key: Any) -> None:
-        self.at, self.parent, self.key = at, parent, key
-
-    @property
-    def parents(self) -> tuple[int, ...]:
-        return (self.parent,)
-
-    @property
-    def results(self) -> tuple[int, ...]:
-        return (self.at,)
-
-    def back(self, walk: Walk) -> None:
-        dy = walk.gradients[self.at]
-        if dy is None:
-            return
-        walk.gradients[self.at] = None
-        if not walk.needed[self.parent]:
-            return
-        place, key = walk.place(self.parent), self.key
-        if all(isinstance(one, _BASIC) and one is not True and one is not False for one in _parts(key)):
-            place[key] += dy
-        else:
-            np.add.at(place, key, dy)
-
-
-def _parts(key: Any) -> tuple[Any, ...]:
-    return key if key.__class__ is tuple else (key,)
-
-
-Trace.stand_in = Traced
+Trace.kind = Traced
 
 
 def add_operators() -> None:
     """Give the stand-in its operators, each a call of the row of NumPy's function."""
-    both = {
+    operators = {
         "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
         "matmul": np.matmul, "mod": np.remainder, "floordiv": np.floor_divide,
+        "neg": np.negative, "pos": np.positive, "abs": np.absolute,
     }  # fmt: skip
-    one = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
+    record.set_operators({name: TABLE[function] for name, function in operators.items()})
     compared = {
         "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
         "eq": np.equal, "ne": np.not_equal,
     }  # fmt: skip
-    for name, function in both.items():
-        setattr(Traced, f"__{name}__", _left(TABLE[function]))
-        setattr(Traced, f"__r{name}__", _right(TABLE[function]))
-    for name, function in one.items():
-        setattr(Traced, f"__{name}__", _alone(TABLE[function]))
     for name, function in compared.items():
-        setattr(Traced, f"__{name}__", _left(TABLE[function]))
-
-
-# An operator has as many arguments as it can have: nothing is left to be sorted, so it goes straight to the record.
-def _alone(row: Callable[..., Any]) -> Callable[..., Any]:
-    record = row.record if isinstance(row, Function) else None
-    return (lambda self: record((self,))) if record else (lambda self: row(self))
-
-
-def _left(row: Callable[..., Any]) -> Callable[..., Any]:
-    record = row.record if isinstance(row, Function) else None
-    return (lambda self, other: record((self, other))) if record else (lambda self, other: row(self, other))
-
-
-def _right(row: Callable[..., Any]) -> Callable[..., Any]:
-    record = row.record if isinstance(row, Function) else None
-    return (lambda self, other: record((other, self))) if record else (lambda self, other: row(other, self))
+        setattr(Traced, f"__{name}__", functools.partialmethod(TABLE[function]))

@@ -5,21 +5,21 @@ Each row says which arguments have a gradient, which results, and how the backwa
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ... import _tracing, dense, dropout, norms, recurrent, sequence
+from ..._dispatch import kernels
 from ...dense import _losses
 from ...dense._pointwise import ACTIVATIONS, Activation
 from .._links import floats_of, is_float
-from .._trace import Reader, Trace, Walk
-from .._traced import _NONE, TABLE, Traced, check_here, kept, plain, traced_in, unknown, written
+from .._trace import Trace
+from .._traced import TABLE, Traced, check_here, kept, plain, traced_in, unknown, written
 
 # How to go back: from the gradients of the results (zeros where one of several has none), the results and all arguments
 # by name, to the gradients by argument.
 Back = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], Mapping[str, Any]]
-_SIMPLE = frozenset((bool, int, float, str))  # what holds no array
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -34,7 +34,10 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     return known(*args, **kwargs)
 
 
-class Several:
+_Caller: Any = kernels.calls.Caller
+
+
+class Several(_Caller):
     """A row for a function with a backward of its own.
 
     Parameters
@@ -50,79 +53,23 @@ class Several:
         See above.
     """
 
+    here = _tracing.here
+    is_float = staticmethod(is_float)
+
     def __init__(self, function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
-        self.function, self.differentiated, self.results, self.back = function, differentiated.split(), results, back
-        self.signature = inspect.signature(function)
-        parameters = self.signature.parameters.values()
-        self.defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
-        self.places = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
-        self.least = len(parameters) - len(self.defaults)  # arguments without a default, which come first
-        # Of one result and one argument: what the record of an operation needs, which costs less than a call's.
-        alone = self.differentiated[0]
-        self.rows = (lambda dy, y, values: back((dy,), (y,), values)[alone],)
+        parameters = inspect.signature(function).parameters.values()
+        defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
+        places = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+        least = len(parameters) - len(defaults)  # arguments without a default, which come first
+        super().__init__(function, differentiated.split(), results, back, places, least, defaults)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        given = self._by_name(args, kwargs)
-        trace = _tracing.here.trace
-        values, alone = self.defaults.copy(), None
-        for name, one in given.items():
-            kind = one.__class__
-            if kind is Traced:
-                if one._trace is not trace:
-                    check_here(one._trace)
-                if name not in self.differentiated:
-                    raise self._refused(name)
-                values[name], alone = one._value, one
-            elif one is None or kind in _SIMPLE:
-                values[name] = one
-            else:
-                values[name] = self._held(name, one)
-        _tracing.here.trace = None
-        try:
-            found = self.function(**values)
-        finally:
-            _tracing.here.trace = trace
-        if found.__class__ is np.ndarray and alone is not None and len(self.differentiated) == 1:
-            at = trace.number(found, trace.facts[alone._at][2])
-            trace.operations.append((self.rows, at, ((0, alone._at),), (values,), _NONE, found))
-            return Traced(trace, at, found)
-        return self._record(trace, given, values, found)
+    # ---- what calls.Caller calls --------------------------------------------------------------------
+    def bound(self, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+        """What was given, by name, where it does not fit at first sight: Python says what is wrong with it."""
+        return dict(inspect.signature(self.function).bind(*args, **options).arguments)
 
-    def _record(self, trace: Trace, given: Mapping[str, Any], values: Mapping[str, Any], found: Any) -> Any:
-        """A call on the record, with stand-ins for those of its results that are arrays."""
-        results = found if isinstance(found, tuple) else (found,)
-        places, parents = self._places(given)
-        trains = any(trace.facts[at][2] for at in parents)
-        numbers: list[int | None] = []
-        shown = list(results)
-        for k, one in enumerate(results):
-            at = None
-            if k < self.results or is_float(one):
-                value = one if one.__class__ is np.ndarray else np.asarray(one)
-                at = trace.number(value, trains)
-                shown[k] = Traced(trace, at, value if value.ndim else value[()])
-            numbers.append(at)
-        trace.operations.append(_Called(self, parents, numbers, places, values, results))
-        if not isinstance(found, tuple):
-            return shown[0]
-        return type(found)(*shown) if hasattr(found, "_fields") else tuple(shown)
-
-    def _places(self, given: Mapping[str, Any]) -> tuple[list[tuple[str, int]], list[int]]:
-        """Where the stand-ins are, by argument and place within it, and their numbers."""
-        places, parents = [], []
-        for name in self.differentiated:
-            one = given.get(name)
-            if one.__class__ is Traced:
-                places.append((name, 0))
-                parents.append(one._at)
-            elif one.__class__ is tuple:
-                inside = [(place, leaf._at) for place, leaf in enumerate(floats_of(one)) if leaf.__class__ is Traced]
-                places += [(name, place) for place, _ in inside]
-                parents += [at for _, at in inside]
-        return places, parents
-
-    def _held(self, name: str, one: Any) -> Any:
-        """An argument as the record keeps it: an array, or what holds some, stand-ins among them."""
+    def held(self, name: str, one: Any, places: list[tuple[str, int]], parents: list[int]) -> Any:
+        """An argument as the record keeps it: an array, or what holds some; stand-ins among them are its parents."""
         inside = traced_in(one)
         if name == "out":
             raise written(f"fd.{self.function.__name__}(..., out=...)")
@@ -130,62 +77,22 @@ class Several:
             return kept(one)
         check_here(inside)
         if name not in self.differentiated or one.__class__ is not tuple:
-            raise self._refused(name)
+            self.refuse_argument(name)
+        for place, leaf in enumerate(floats_of(one)):
+            if leaf.__class__ is Traced:
+                places.append((name, place))
+                parents.append(leaf._at)
         return plain(one)
 
-    def _refused(self, name: str) -> TypeError:
+    def refuse_record(self, trace: Trace) -> None:
+        check_here(trace)
+
+    def refuse_argument(self, name: str) -> NoReturn:
         function = f"fd.{self.function.__name__}"
-        return written(f"{function}(..., out=...)") if name == "out" else unknown(f"{function} with respect to {name}")
+        raise written(f"{function}(..., out=...)") if name == "out" else unknown(f"{function} with respect to {name}")
 
-    def _by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What was given by the names of the arguments; what inspect says, which is slow, where it does not fit."""
-        given = dict(zip(self.places, args, strict=False))
-        if not kwargs and self.least <= len(args) <= len(self.places):
-            return given
-        given.update(kwargs)
-        fits = len(given) == len(args) + len(kwargs) and given.keys() <= self.signature.parameters.keys()
-        if not fits or any(name not in given for name in self.places[: self.least]):
-            given = dict(self.signature.bind(*args, **kwargs).arguments)
-        return given
-
-
-class _Called(Reader):
-    """A call of such a function on the record."""
-
-    __slots__ = ("places", "row", "values", "yields")
-
-    def __init__(
-        self, row: Several, parents: Sequence[int], results: Sequence[int | None], places: Sequence[tuple[str, int]],
-        values: Mapping[str, Any], yields: Sequence[Any],
-    ) -> None:  # fmt: skip
-        self.row, self.parents, self.results = row, parents, results
-        self.places, self.values, self.yields = places, values, yields
-
-    def back(self, walk: Walk) -> None:
-        row, gradients, dys, some = self.row, walk.gradients, [], False
-        for k, at in enumerate(self.results):
-            dy = None if at is None else gradients[at]
-            if at is not None and dy is not None:
-                gradients[at], some = None, True
-                if k >= row.results:
-                    raise unknown(f"fd.{row.function.__name__}, its result {row.results + 1} or a later one,")
-            if k < row.results:
-                dys.append(dy)
-        if not some:
-            return
-        if len(dys) > 1:
-            pairs = zip(dys, self.yields, strict=False)
-            dys = [np.zeros_like(result) if dy is None else dy for dy, result in pairs]
-        found = row.back(dys, self.yields, self.values)
-        needed = walk.needed
-        for (name, place), parent in zip(self.places, self.parents, strict=True):
-            if needed[parent]:
-                walk.add(parent, _part(found.get(name), place))
-
-
-def _part(found: Any, place: int) -> Any:
-    """An argument's gradient; of a tuple of arrays that of one of them."""
-    return found[place] if isinstance(found, tuple) else found
+    def refuse_result(self, place: int) -> NoReturn:
+        raise unknown(f"fd.{self.function.__name__}, its result {place + 1} or a later one,")
 
 
 def several(function: Callable[..., Any], differentiated: str, results: int, back: Back) -> None:
@@ -193,7 +100,7 @@ def several(function: Callable[..., Any], differentiated: str, results: int, bac
 
 
 def _whole(dy: Any) -> np.ndarray:
-    return np.ascontiguousarray(dy)
+    return dy if dy.flags.c_contiguous else np.ascontiguousarray(dy)
 
 
 # ---- dense ------------------------------------------------------------------------------------------------------
@@ -235,7 +142,8 @@ def _loss(function: Callable[..., Any]) -> None:
 
 def _spread(dy: Any, gradient: np.ndarray) -> np.ndarray:
     """dy at each element of the gradient: of reduction="none" there is one for each target."""
-    dy = np.asarray(dy, gradient.dtype)
+    if dy.dtype is not gradient.dtype:
+        dy = dy.astype(gradient.dtype)
     return dy.reshape(dy.shape + (1,) * (gradient.ndim - dy.ndim)) if dy.ndim else dy
 
 

@@ -28,7 +28,7 @@ def _count(x, y):
 
 
 row(np.sum, lambda dy, y, a, axis=None, keepdims=False: _spread(dy, a, axis, keepdims))
-row(np.mean, lambda dy, y, a, axis=None, keepdims=False: _spread(dy / a.dtype.type(_count(a, y)), a, axis, keepdims))
+row(np.mean, lambda dy, y, a, axis=None, keepdims=False: _spread(dy / (a.size / (y.size or 1)), a, axis, keepdims))
 
 
 def _var(dy, y, a, axis=None, keepdims=False, ddof=0, correction=None):

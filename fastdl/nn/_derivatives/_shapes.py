@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from ... import _tracing
+from ..._dispatch import kernels
 from .._traced import (
     TABLE,
     Function,
@@ -20,6 +20,8 @@ from .._traced import (
     unknown,
 )
 from ._table import composed, constant, row
+
+Parts = kernels.record.Parts
 
 
 def _back(dy, y, a, *args, **options):
@@ -199,51 +201,16 @@ row(np.diag, lambda dy, y, v, k=0: np.diag(dy, k) if v.ndim == 1 else _diagonal(
 composed(np.trace, lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), -1))
 
 
-class _Chosen:
-    """np.where on the record: (number, whether it stood first) of what is traced, and the condition."""
-
-    __slots__ = ("at", "condition", "sides")
-
-    def __init__(self, at, condition, sides):
-        self.at, self.condition, self.sides = at, condition, sides
-
-    @property
-    def parents(self):
-        return [parent for parent, _ in self.sides]
-
-    @property
-    def results(self):
-        return (self.at,)
-
-    def back(self, walk):
-        dy = walk.gradients[self.at]
-        if dy is None:
-            return
-        walk.gradients[self.at] = None
-        for parent, first in self.sides:
-            if walk.needed[parent]:
-                walk.add(parent, np.where(self.condition, dy, 0) if first else np.where(self.condition, 0, dy))
-
-
 def _where(condition, *given):
     condition = plain(condition)
-    if traced_in(given) is None or len(given) != 2:
+    if len(given) != 2:
         return np.where(condition, *plain(given))
-    trace, values, sides, needs = _tracing.current(), [], [], False
-    for first, one in zip((True, False), given, strict=True):
-        if one.__class__ is Traced:
-            if one._trace is not trace:
-                check_here(one._trace)
-            values.append(one._value)
-            sides.append((one._at, first))
-            needs = needs or trace.facts[one._at][2]
-        else:
-            values.append(one)
-    y = np.where(condition, *values)
+    parts = Parts(given, check_here)
+    y = np.where(condition, *parts.values)
+    if parts.record is None:
+        return y
     check_result(np.where, y)
-    at = trace.number(y, needs)
-    trace.operations.append(_Chosen(at, kept(condition), sides))
-    return Traced(trace, at, y)
+    return parts.chosen(y, kept(condition))
 
 
 TABLE[np.where] = _where  # of which NumPy takes no argument by name
@@ -262,65 +229,21 @@ composed(np.select, _select)
 
 
 # ---- several arrays into one, one into several --------------------------------------------------------------
-class _Joined:
-    """Arrays one after the other, or side by side, on the record: each gets back its part of dy."""
-
-    __slots__ = ("at", "axis", "ends", "parts")
-
-    def __init__(self, at, axis, parts, ends):
-        self.at, self.axis, self.parts, self.ends = at, axis, parts, ends  # (place, number) of what is traced
-
-    @property
-    def parents(self):
-        return [parent for _, parent in self.parts]
-
-    @property
-    def results(self):
-        return (self.at,)
-
-    def back(self, walk):
-        dy = walk.gradients[self.at]
-        if dy is None:
-            return
-        walk.gradients[self.at] = None
-        ends = self.ends
-        axis = self.axis
-        lead = (slice(None),) * (axis % dy.ndim) if axis is not None else ()
-        needed = walk.needed
-        for place, parent in self.parts:
-            if needed[parent]:
-                part = dy[(*lead, place if ends is None else slice(ends[place], ends[place + 1]))]
-                walk.add(parent, part if axis is not None else part.reshape(walk.shape(parent)))
-
-
 def _joined(function, arrays, axis, more, others):
     """np.concatenate or np.stack, recorded."""
     if more or others:
         raise strange(function, next(iter(others), 2))
-    trace = _tracing.here.trace
-    arrays = arrays if arrays.__class__ is list else list(arrays)
-    values, parts = [], []
-    needs = constants = False
-    for place, one in enumerate(arrays):
-        if one.__class__ is Traced:
-            if one._trace is not trace:
-                check_here(one._trace)
-            values.append(one._value)
-            parts.append((place, one._at))
-            needs = needs or trace.facts[one._at][2]
-        else:
-            values.append(one)
-            constants = True
-    y = (function if constants else undispatched(function))(values, axis)
+    parts = Parts(arrays, check_here)
+    values = parts.values
+    y = (function if parts.constants else undispatched(function))(values, axis)
     ends = None
     if function is np.concatenate:
         shapes = [one.shape if one.__class__ is np.ndarray else np.shape(one) for one in values]
         ends = [0, *itertools.accumulate(math.prod(one) if axis is None else one[axis] for one in shapes)]
-    if y.dtype.kind != "f":
-        check_result(function, y)
-    at = trace.number(y, needs)
-    trace.operations.append(_Joined(at, axis, parts, ends))
-    return Traced(trace, at, y)
+    if parts.record is None:
+        return y
+    check_result(function, y)
+    return parts.joined(y, axis, ends)
 
 
 # Refusing what it does not take costs these, which are called at every step, less than `composed` would.
@@ -455,9 +378,9 @@ for _name in (
     "diagonal", "trace", "argmax", "argmin", "argsort", "any", "all", "nonzero", "round", "copy", "ravel",
 ):  # fmt: skip
     setattr(Traced, _name, _method(getattr(np, _name)))
-Traced.clip = lambda self, min=None, max=None, **options: TABLE[np.clip](self, min=min, max=max, **options)  # type: ignore[attr-defined]
-Traced.flatten = _method(np.ravel)  # type: ignore[attr-defined]
-Traced.dot = _method(np.dot)  # type: ignore[attr-defined]
-Traced.reshape = _of_shape  # type: ignore[attr-defined]
-Traced.transpose = _of_axes  # type: ignore[attr-defined]
-Traced.astype = _astype  # type: ignore[attr-defined]
+Traced.clip = lambda self, min=None, max=None, **options: TABLE[np.clip](self, min=min, max=max, **options)
+Traced.flatten = _method(np.ravel)
+Traced.dot = _method(np.dot)
+Traced.reshape = _of_shape
+Traced.transpose = _of_axes
+Traced.astype = _astype
