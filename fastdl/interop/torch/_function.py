@@ -1,0 +1,207 @@
+"""torch's autograd around the stacks of _stack.py: arrays and tensors are views of one memory."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ...nn._ends import _stacked
+from ...recurrent._run import RecurrentTape
+from . import _stack
+from ._batch import Batch
+from ._stack import Arrays, Form, Kept
+
+
+class Call(NamedTuple):
+    """One call of a module: what its stack is, how its batch lies, and what is done beside."""
+
+    name: str
+    form: Form
+    batch: Batch
+    packed: bool
+    batch_first: bool
+    dropout: float  # between layers, 0 in evaluation
+
+
+def run(call: Call, x: Any, h0: Any, c0: Any, weights: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs and the last states: h, and what is carried beside it. The graph is made where something needs it."""
+    if torch.is_grad_enabled():
+        for one in (x, h0, c0, *weights):
+            if one is not None and one.requires_grad:
+                found: tuple[Any, ...] = _Stack.apply(call, x, h0, c0, *weights)
+                return found
+    return _forward(call, x, h0, c0, weights, False)[0]
+
+
+def _forward(
+    call: Call, x: Any, h0: Any, c0: Any, weights: Sequence[Any], training: bool
+) -> tuple[tuple[Any, ...], Kept | None]:
+    rows = _rows(call, x)
+    arrays = _by_layer(call.form, [_as_kernels_read(one) for one in weights])
+    states = _states(call, h0, c0, rows.dtype)
+    drop = None if call.dropout == 0 else lambda y: _factors(y, call.dropout)
+    y, lasts, kept = _stack.forward(call.form, call.batch, rows, states, arrays, training, drop)
+    h, c = zip(*lasts, strict=True)
+    beside = None if c[0] is None else torch.from_numpy(_stacked(c))
+    return (_from_rows(call, y), torch.from_numpy(_stacked(h)), beside), kept
+
+
+class _Stack(torch.autograd.Function):
+    """The whole stack as one node: it takes a call, the input, the first states or None, and the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, x: Any, h0: Any, c0: Any, *weights: Any) -> tuple[Any, ...]:
+        results, kept = _forward(call, x, h0, c0, weights, True)
+        ctx.set_materialize_grads(False)
+        # Input, weights and output are saved themselves, so that torch finds out what was overwritten since.
+        ctx.call = call
+        ctx.tapes, arrays = _parted(kept)  # type: ignore[arg-type]
+        ctx.save_for_backward(x, results[0], *weights, *[torch.from_numpy(one) for one in arrays])
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
+        x, _, *saved = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return _backward(ctx, saved, dy, dh, dc)
+        with torch.no_grad():
+            found = _backward(ctx, saved, dy, dh, dc)
+        count = ctx.call.form.count * ctx.call.form.layers * ctx.call.form.ways
+        reached = [one for one in (x, *saved[:count], dy, dh, dc) if one is not None and one.requires_grad]
+        given = [one for one in found if one is not None]
+        marked = iter(_Once.apply(ctx.call.name, len(given), *given, *reached))
+        return tuple([None if one is None else next(marked) for one in found])
+
+
+class _Once(torch.autograd.Function):
+    """First derivatives as they are; the second are refused."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, count: int, *tensors: Any) -> tuple[Any, ...]:
+        ctx.name = name
+        return tuple([one.view_as(one) for one in tensors[:count]])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> None:
+        raise RuntimeError(
+            f"fastdl.interop.torch.{ctx.name} has first derivatives alone: got a second one, for which torch.nn has "
+            "the layer (load_state_dict takes its weights) and fd.curvature Hessian products"
+        )
+
+
+def _backward(ctx: Any, saved: Sequence[Any], dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
+    call: Call = ctx.call
+    form, needed = call.form, ctx.needs_input_grad
+    count = form.count * form.layers * form.ways
+    weights = _by_layer(form, [_as_kernels_read(one) for one in saved[:count]])
+    kept = _joined(form, ctx.tapes, weights, [one.detach().numpy() for one in saved[count:]])
+    rows = form.layers * form.ways
+    lasts = [[None] * rows if one is None else _contiguous(one) for one in (dh, dc)]
+    dy = None if dy is None else _rows(call, dy)
+    dx, firsts, gradients = _stack.backward(form, call.batch, kept, dy, list(zip(*lasts, strict=True)), needed[1])
+    dh0, dc0 = (
+        torch.from_numpy(_stacked([first[i] for first in firsts])) if needed[2 + i] else None  # type: ignore[misc]
+        for i in range(2)
+    )
+    of_weights = [
+        torch.from_numpy(one.T if one.ndim == 2 else one) if wanted else None
+        for one, wanted in zip(gradients, needed[4:], strict=True)
+    ]
+    return None, None if dx is None else _from_rows(call, dx), dh0, dc0, *of_weights
+
+
+# ---- tensors and arrays ------------------------------------------------------------------------------------------
+
+
+def _as_kernels_read(weight: Any) -> np.ndarray:
+    """A parameter's memory, a matrix transposed; a copy where the matrix does not lie so."""
+    one = weight.detach()
+    array: np.ndarray = (one.t() if one.dim() == 2 else one).contiguous().numpy()
+    return array
+
+
+def _contiguous(tensor: Any) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().numpy())
+
+
+def _rows(call: Call, x: Any) -> np.ndarray:
+    """A tensor by step and sequence, or packed, as rows (N, ...)."""
+    array: np.ndarray = x.detach().numpy()
+    if call.batch_first and not call.packed:
+        array = array.swapaxes(0, 1)
+    return np.ascontiguousarray(array).reshape(call.batch.total, array.shape[-1])
+
+
+def _from_rows(call: Call, rows: np.ndarray) -> Any:
+    """Undo `_rows`."""
+    if call.packed:
+        return torch.from_numpy(rows)
+    by_step = rows.reshape(call.batch.steps, call.batch.size, rows.shape[1])
+    return torch.from_numpy(by_step.swapaxes(0, 1) if call.batch_first else by_step)
+
+
+def _states(call: Call, h0: Any, c0: Any, dtype: np.dtype) -> list[Arrays]:
+    """The first states by layer and direction; zeros where none are given."""
+    form, B = call.form, call.batch.size
+    rows, beside = form.layers * form.ways, (form.cell.states - 1) * form.hidden
+    h = [np.zeros((B, form.outputs), dtype)] * rows if h0 is None else _contiguous(h0)
+    if not beside:
+        return [(one, None) for one in h]
+    c = [np.zeros((B, beside), dtype)] * rows if c0 is None else _contiguous(c0)
+    return list(zip(h, c, strict=True))
+
+
+def _factors(y: np.ndarray, p: float) -> np.ndarray:
+    """What dropout multiplies by, from torch's generator, drawn as torch draws it."""
+    if p == 1:
+        return np.zeros_like(y)
+    factors: np.ndarray = torch.empty_like(torch.from_numpy(y)).bernoulli_(1 - p).div_(1 - p).numpy()
+    return factors
+
+
+def _by_layer(form: Form, arrays: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
+    """A stack's arrays by layer and direction."""
+    count = form.count
+    return [arrays[at : at + count] for at in range(0, len(arrays), count)]
+
+
+# ---- what backward needs, in tensors that torch keeps, frees and hands to its hooks ------------------------------
+
+
+def _parted(kept: Kept) -> tuple[list[Any], list[np.ndarray]]:
+    """Tapes without their large arrays, and these. A tape of the reference stays whole."""
+    arrays = [*kept.inputs, *kept.factors]
+    tapes: list[Any] = []
+    for tape in kept.tapes:
+        if isinstance(tape.gates, list):
+            tapes.append(tape)
+            continue
+        tapes.append((tape.cell, tape.b, tape.options, tape.rows, tape.shape))
+        arrays += [one for one in (tape.h, tape.gates, tape.c, tape.projected) if one is not None]
+    return tapes, arrays
+
+
+def _joined(
+    form: Form, tapes: Sequence[Any], weights: Sequence[Sequence[np.ndarray]], arrays: Sequence[np.ndarray]
+) -> Kept:
+    """Undo `_parted`."""
+    inputs, factors = arrays[: form.layers], arrays[form.layers : form.layers + form.layers - 1]
+    count = 2 + (form.cell.states > 1) + form.projected
+    whole = len(tapes) and isinstance(tapes[0], tuple)
+    rest = len(arrays) - (count * len(tapes) if whole else 0)
+    factors, found = factors[: rest - form.layers], []
+    for at, tape in enumerate(tapes):
+        if not isinstance(tape, tuple):
+            found.append(tape)
+            continue
+        cell, b, options, rows, shape = tape
+        h, gates, *others = arrays[rest + at * count : rest + (at + 1) * count]
+        c = others[0] if form.cell.states > 1 else None
+        W = form.weights(weights[at])
+        projected = others[-1] if form.projected else None
+        options = options if W.projection is None else options._replace(projection=W.projection)
+        found.append(
+            RecurrentTape(cell, inputs[at // form.ways], W.W_x, W.W_h, b, h, c, gates, projected, options, rows, shape)
+        )
+    return Kept(list(inputs), list(factors), found)
