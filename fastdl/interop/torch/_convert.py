@@ -1,1 +1,1 @@
-Output=from_torch=to_torch=None
+Output = from_torch = to_torch = None

@@ -10,7 +10,7 @@ from ...nn._ends import _stacked
 from ...recurrent._run import RecurrentTape
 from . import _stack
 from ._batch import Batch
-from ._stack import Arrays, Form, Kept
+from ._stack import Arrays, Form, Kept, Weights
 
 
 class Call(NamedTuple):
@@ -18,56 +18,54 @@ class Call(NamedTuple):
 
     name: str
     form: Form
+    weights: list[Weights]  # by layer and direction
     batch: Batch
     packed: bool
     batch_first: bool
     dropout: float  # between layers, 0 in evaluation
 
 
-def run(call: Call, x: Any, h0: Any, c0: Any, weights: Sequence[Any]) -> tuple[Any, ...]:
+def run(call: Call, x: Any, h0: Any, c0: Any, parameters: Sequence[Any]) -> tuple[Any, ...]:
     """The outputs and the last states: h, and what is carried beside it. The graph is made where something needs it."""
     if torch.is_grad_enabled():
-        for one in (x, h0, c0, *weights):
+        for one in (x, h0, c0, *parameters):
             if one is not None and one.requires_grad:
-                found: tuple[Any, ...] = _Stack.apply(call, x, h0, c0, *weights)
+                found: tuple[Any, ...] = _Stack.apply(call, x, h0, c0, *parameters)
                 return found
-    return _forward(call, x, h0, c0, weights, False)[0]
+    return _forward(call, x, h0, c0, False)[0]
 
 
-def _forward(
-    call: Call, x: Any, h0: Any, c0: Any, weights: Sequence[Any], training: bool
-) -> tuple[tuple[Any, ...], Kept | None]:
+def _forward(call: Call, x: Any, h0: Any, c0: Any, training: bool) -> tuple[tuple[Any, ...], Kept | None]:
     rows = _rows(call, x)
-    arrays = _by_layer(call.form, [_as_kernels_read(one) for one in weights])
     states = _states(call, h0, c0, rows.dtype)
     drop = None if call.dropout == 0 else lambda y: _factors(y, call.dropout)
-    y, lasts, kept = _stack.forward(call.form, call.batch, rows, states, arrays, training, drop)
+    y, lasts, kept = _stack.forward(call.form, call.batch, rows, states, call.weights, training, drop)
     h, c = zip(*lasts, strict=True)
     beside = None if c[0] is None else torch.from_numpy(_stacked(c))
     return (_from_rows(call, y), torch.from_numpy(_stacked(h)), beside), kept
 
 
 class _Stack(torch.autograd.Function):
-    """The whole stack as one node: it takes a call, the input, the first states or None, and the weights."""
+    """The whole stack as one node: it takes a call, the input, the first states or None, and the parameters."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, x: Any, h0: Any, c0: Any, *weights: Any) -> tuple[Any, ...]:
-        results, kept = _forward(call, x, h0, c0, weights, True)
+    def forward(ctx: Any, call: Call, x: Any, h0: Any, c0: Any, *parameters: Any) -> tuple[Any, ...]:
+        results, kept = _forward(call, x, h0, c0, True)
         ctx.set_materialize_grads(False)
-        # Input, weights and output are saved themselves, so that torch finds out what was overwritten since.
         ctx.call = call
         ctx.tapes, arrays = _parted(kept)  # type: ignore[arg-type]
-        ctx.save_for_backward(x, results[0], *weights, *[torch.from_numpy(one) for one in arrays])
+        # Input, output and parameters are saved themselves, so that torch finds out what was overwritten since.
+        ctx.save_for_backward(x, results[0], *parameters, *[torch.from_numpy(one) for one in arrays])
         return results
 
     @staticmethod
     def backward(ctx: Any, dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
         x, _, *saved = ctx.saved_tensors
+        count = ctx.call.form.count * len(ctx.call.weights)
         if not torch.is_grad_enabled():
-            return _backward(ctx, saved, dy, dh, dc)
+            return _backward(ctx, saved[count:], dy, dh, dc)
         with torch.no_grad():
-            found = _backward(ctx, saved, dy, dh, dc)
-        count = ctx.call.form.count * ctx.call.form.layers * ctx.call.form.ways
+            found = _backward(ctx, saved[count:], dy, dh, dc)
         reached = [one for one in (x, *saved[:count], dy, dh, dc) if one is not None and one.requires_grad]
         given = [one for one in found if one is not None]
         marked = iter(_Once.apply(ctx.call.name, len(given), *given, *reached))
@@ -92,33 +90,24 @@ class _Once(torch.autograd.Function):
 
 def _backward(ctx: Any, saved: Sequence[Any], dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
     call: Call = ctx.call
-    form, needed = call.form, ctx.needs_input_grad
-    count = form.count * form.layers * form.ways
-    weights = _by_layer(form, [_as_kernels_read(one) for one in saved[:count]])
-    kept = _joined(form, ctx.tapes, weights, [one.detach().numpy() for one in saved[count:]])
-    rows = form.layers * form.ways
-    lasts = [[None] * rows if one is None else _contiguous(one) for one in (dh, dc)]
+    needed = ctx.needs_input_grad
+    kept = _joined(call, ctx.tapes, [one.numpy() for one in saved])
+    lasts = [[None] * len(call.weights) if one is None else _contiguous(one) for one in (dh, dc)]
     dy = None if dy is None else _rows(call, dy)
-    dx, firsts, gradients = _stack.backward(form, call.batch, kept, dy, list(zip(*lasts, strict=True)), needed[1])
+    dlasts = list(zip(*lasts, strict=True))
+    dx, firsts, gradients = _stack.backward(call.form, call.batch, kept, dy, dlasts, needed[1])
     dh0, dc0 = (
         torch.from_numpy(_stacked([first[i] for first in firsts])) if needed[2 + i] else None  # type: ignore[misc]
         for i in range(2)
     )
-    of_weights = [
+    of_parameters = [
         torch.from_numpy(one.T if one.ndim == 2 else one) if wanted else None
         for one, wanted in zip(gradients, needed[4:], strict=True)
     ]
-    return None, None if dx is None else _from_rows(call, dx), dh0, dc0, *of_weights
+    return None, None if dx is None else _from_rows(call, dx), dh0, dc0, *of_parameters
 
 
 # ---- tensors and arrays ------------------------------------------------------------------------------------------
-
-
-def _as_kernels_read(weight: Any) -> np.ndarray:
-    """A parameter's memory, a matrix transposed; a copy where the matrix does not lie so."""
-    one = weight.detach()
-    array: np.ndarray = (one.t() if one.dim() == 2 else one).contiguous().numpy()
-    return array
 
 
 def _contiguous(tensor: Any) -> np.ndarray:
@@ -160,48 +149,38 @@ def _factors(y: np.ndarray, p: float) -> np.ndarray:
     return factors
 
 
-def _by_layer(form: Form, arrays: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
-    """A stack's arrays by layer and direction."""
-    count = form.count
-    return [arrays[at : at + count] for at in range(0, len(arrays), count)]
-
-
 # ---- what backward needs, in tensors that torch keeps, frees and hands to its hooks ------------------------------
 
 
 def _parted(kept: Kept) -> tuple[list[Any], list[np.ndarray]]:
-    """Tapes without their large arrays, and these. A tape of the reference stays whole."""
+    """What is small of the tapes, and the large arrays. A tape of the reference stays whole."""
     arrays = [*kept.inputs, *kept.factors]
     tapes: list[Any] = []
     for tape in kept.tapes:
         if isinstance(tape.gates, list):
             tapes.append(tape)
             continue
-        tapes.append((tape.cell, tape.b, tape.options, tape.rows, tape.shape))
+        tapes.append((tape.options, tape.rows, tape.shape))
         arrays += [one for one in (tape.h, tape.gates, tape.c, tape.projected) if one is not None]
     return tapes, arrays
 
 
-def _joined(
-    form: Form, tapes: Sequence[Any], weights: Sequence[Sequence[np.ndarray]], arrays: Sequence[np.ndarray]
-) -> Kept:
+def _joined(call: Call, tapes: Sequence[Any], arrays: Sequence[np.ndarray]) -> Kept:
     """Undo `_parted`."""
-    inputs, factors = arrays[: form.layers], arrays[form.layers : form.layers + form.layers - 1]
-    count = 2 + (form.cell.states > 1) + form.projected
-    whole = len(tapes) and isinstance(tapes[0], tuple)
-    rest = len(arrays) - (count * len(tapes) if whole else 0)
-    factors, found = factors[: rest - form.layers], []
-    for at, tape in enumerate(tapes):
-        if not isinstance(tape, tuple):
+    form, found = call.form, []
+    count = 2 + (form.cell.states > 1) + form.projected if isinstance(tapes[0], tuple) else 0
+    rest = len(arrays) - count * len(tapes)
+    inputs, factors = list(arrays[: form.layers]), list(arrays[form.layers : rest])
+    for at, (tape, W) in enumerate(zip(tapes, call.weights, strict=True)):
+        if not count:
             found.append(tape)
             continue
-        cell, b, options, rows, shape = tape
+        options, rows, shape = tape
         h, gates, *others = arrays[rest + at * count : rest + (at + 1) * count]
         c = others[0] if form.cell.states > 1 else None
-        W = form.weights(weights[at])
         projected = others[-1] if form.projected else None
-        options = options if W.projection is None else options._replace(projection=W.projection)
+        x = inputs[at // form.ways]
         found.append(
-            RecurrentTape(cell, inputs[at // form.ways], W.W_x, W.W_h, b, h, c, gates, projected, options, rows, shape)
+            RecurrentTape(form.cell.number, x, W.W_x, W.W_h, W.b, h, c, gates, projected, options, rows, shape)
         )
-    return Kept(list(inputs), list(factors), found)
+    return Kept(inputs, factors, found)

@@ -8,12 +8,13 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from ..._validate import lengths_array
-from ...nn._call import Cell
+from ...nn._call import Cell, Weights
 from . import _batch
 from ._function import Call, run
 from ._stack import Form
 
 _TYPES = (torch.float32, torch.float64)
+_NOTHING: tuple[Any, ...] = (None, None, None)
 
 
 class Recurrent(torch.nn.Module):
@@ -56,19 +57,38 @@ class Recurrent(torch.nn.Module):
                 if one.is_cpu and not one.is_shared() and not one.t().is_contiguous():
                     one.data = one.data.t().contiguous().t()
 
-    def _weights(self, form: Form) -> list[Any]:
+    def _tensors(self, form: Form) -> list[Any]:
         """The parameters by layer and direction, or what stands in their place."""
         own = self._parameters
         names = _names(form.layers, form.ways, form.cell.recurrence != "none", form.biases, form.projected)
         return [own[name] if name in own else getattr(self, name) for name in names]
 
+    def _weights(self, form: Form, tensors: list[Any]) -> list[Weights]:
+        """Their memory as kernels read it, by layer and direction. The arrays are kept for as long as they are right:
+        to make them takes as long as a small layer."""
+        views, arrays = self.__dict__.setdefault("_views", {}), []
+        for at, one in enumerate(tensors):
+            place, by_rows, array = views.get(at, _NOTHING)
+            if place != one.data_ptr() or by_rows != one.is_contiguous():
+                whole = one.detach().t() if one.dim() == 2 else one.detach()
+                array = whole.contiguous().numpy()
+                if whole.is_contiguous():
+                    views[at] = one.data_ptr(), one.is_contiguous(), array
+            arrays.append(array)
+        count = form.count
+        return [form.weights(arrays[at : at + count]) for at in range(0, len(arrays), count)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_views"}
+
     def _run(self, input: Any, hx: Any, lengths: Any) -> tuple[Any, Any]:
         """What forward gives of a batch: the output and the last states, a tuple of tensors as `hx` is."""
         form = self._form()
-        weights = self._weights(form)
+        tensors = self._tensors(form)
         if isinstance(input, PackedSequence):
-            return self._run_packed(form, input, hx, lengths, weights)
-        input = self._checked_input(input, weights[0], (2, 3))
+            return self._run_packed(form, input, hx, lengths, tensors)
+        input = self._checked_input(input, tensors[0], (2, 3))
         if single := input.dim() == 2:
             if lengths is not None:
                 raise ValueError("lengths: got some with one sequence, expected a batch")
@@ -79,26 +99,26 @@ class Recurrent(torch.nn.Module):
             batch = _batch.dense(steps, size, form.ways)
         else:
             batch = _batch.padded(_lengths(lengths, steps, size), steps, form.ways)
-        y, lasts = self._through(form, batch, False, input, hx, weights)
+        y, lasts = self._through(form, batch, False, input, hx, tensors)
         if single:
             return y.squeeze(0 if self.batch_first else 1), tuple([one.squeeze(1) for one in lasts])
         return y, lasts
 
-    def _run_packed(self, form: Form, input: PackedSequence, hx: Any, lengths: Any, weights: Any) -> tuple[Any, Any]:
+    def _run_packed(self, form: Form, input: PackedSequence, hx: Any, lengths: Any, tensors: Any) -> tuple[Any, Any]:
         if lengths is not None:
             raise ValueError("lengths: got some with a PackedSequence, expected None, since it has them")
         data, sizes, order, back = input
-        data = self._checked_input(data, weights[0], (2,))
+        data = self._checked_input(data, tensors[0], (2,))
         batch = _batch.packed(sizes.numpy(), form.ways)
         if hx is not None and order is not None:
             hx = tuple([one.index_select(1, order) for one in hx])
-        y, lasts = self._through(form, batch, True, data, hx, weights)
+        y, lasts = self._through(form, batch, True, data, hx, tensors)
         if back is not None:
             lasts = tuple([one.index_select(1, back) for one in lasts])
         return PackedSequence(y, sizes, order, back), lasts
 
     def _through(
-        self, form: Form, batch: _batch.Batch, packed: bool, input: Any, hx: Any, weights: Any
+        self, form: Form, batch: _batch.Batch, packed: bool, input: Any, hx: Any, tensors: list[Any]
     ) -> tuple[Any, tuple[Any, ...]]:
         h0 = c0 = None
         if hx is not None:
@@ -107,8 +127,9 @@ class Recurrent(torch.nn.Module):
             if form.cell.states > 1:
                 c0 = hx[1] if form.cell.states == 2 else torch.cat(hx[1:], -1)
         drop = self.dropout if self.training and form.layers > 1 else 0.0
-        call = Call(type(self).__name__, form, batch, packed, self.batch_first, drop)
-        y, h, c = run(call, input, h0, c0, weights)
+        weights = self._weights(form, tensors)
+        call = Call(type(self).__name__, form, weights, batch, packed, self.batch_first, drop)
+        y, h, c = run(call, input, h0, c0, tensors)
         if c is None:
             return y, (h,)
         if form.cell.states == 2:
@@ -121,7 +142,9 @@ class Recurrent(torch.nn.Module):
             raise TypeError(f"input: got {type(input).__name__}, expected a tensor or a PackedSequence")
         if not (input.is_cpu and weight.is_cpu):
             device = input.device if weight.is_cpu else weight.device
-            raise ValueError(f"input: got {input.device} with weights on {weight.device}, expected the CPU, not {device}")
+            raise ValueError(
+                f"input: got {input.device} with weights on {weight.device}, expected the CPU, not {device}"
+            )
         if weight.dtype not in _TYPES:
             raise TypeError(f"{type(self).__name__}: got weights of {weight.dtype}, expected float32 or float64")
         if input.dtype != weight.dtype:

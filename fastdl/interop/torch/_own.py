@@ -95,7 +95,9 @@ class _Own(Recurrent):
     def extra_repr(self) -> str:
         usual = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
         given = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
-        return ", ".join([f"{self.input_size}, {self.hidden_size}", *[f"{k}={v!r}" for k, v in (given | self._own).items()]])
+        return ", ".join(
+            [f"{self.input_size}, {self.hidden_size}", *[f"{k}={v!r}" for k, v in (given | self._own).items()]]
+        )
 
 
 class MinGRU(_Own):

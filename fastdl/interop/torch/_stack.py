@@ -1,6 +1,6 @@
 """A stack of recurrent layers on NumPy arrays, one upon the other in one or two directions, forward and backward.
 
-A layer's weights come as kernels take them, the transposes of torch's: (W_x, W_h or None, biases, projection or None).
+Matrices come as kernels take them, the transposes of torch's.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from ..._dispatch import get_backend
 from ..._memory import aligned_empty
 from ...nn import _biases, _call
-from ...nn._call import Cell, Way
+from ...nn._call import Cell, Way, Weights
 from ...recurrent._run import PLAIN, RecurrentTape, walk_back, walk_rows
 from ._batch import Batch
 
@@ -34,13 +34,13 @@ class Form(NamedTuple):
         """Parameters of a layer in one direction."""
         return 1 + (self.cell.recurrence != "none") + self.biases + self.projected
 
-    def weights(self, arrays: Sequence[np.ndarray]) -> _call.Weights:
-        """Of a layer's arrays in torch's order, those that a call takes."""
+    def weights(self, arrays: Sequence[np.ndarray]) -> Weights:
+        """What a call takes, of a layer's arrays in torch's order."""
         has_state = self.cell.recurrence != "none"
         b = _biases.joined(
             arrays[1 + has_state : 1 + has_state + self.biases], self.cell.biases * self.hidden, arrays[0].dtype
         )
-        return _call.Weights(arrays[0], arrays[1] if has_state else None, b, arrays[-1] if self.projected else None)
+        return Weights(arrays[0], arrays[1] if has_state else None, b, arrays[-1] if self.projected else None)
 
     def gradients(self, places: Sequence[Any]) -> list[np.ndarray]:
         """Of gradients in a call's order, those of a layer's arrays in torch's order, none of which share memory."""
@@ -61,7 +61,7 @@ class Kept(NamedTuple):
 
 
 def forward(
-    form: Form, batch: Batch, x: np.ndarray, states: Sequence[Arrays], weights: Sequence[Sequence[np.ndarray]],
+    form: Form, batch: Batch, x: np.ndarray, states: Sequence[Arrays], weights: Sequence[Weights],
     training: bool, drop: Callable[[np.ndarray], np.ndarray] | None,
 ) -> tuple[np.ndarray, list[Arrays], Kept | None]:  # fmt: skip
     """All layers: the outputs (N, W), the last states by layer and direction, and what backward needs.
@@ -75,7 +75,7 @@ def forward(
         outputs = []
         for way in range(form.ways):
             at = len(lasts)
-            h, c, tape = _walk(form, batch, way, x, states[at], form.weights(weights[at]), training)
+            h, c, tape = _walk(form, batch, way, x, states[at], weights[at], training)
             first = states[at]
             last = batch.last(h, first[0], way)  # type: ignore[arg-type]
             lasts.append((last, None if c is None else batch.last(c, first[1], way)))  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def backward(
 
 
 def _walk(
-    form: Form, batch: Batch, way: int, x: np.ndarray, first: Arrays, weights: _call.Weights, training: bool
+    form: Form, batch: Batch, way: int, x: np.ndarray, first: Arrays, weights: Weights, training: bool
 ) -> tuple[np.ndarray, np.ndarray | None, Any]:
     """h and c of all rows, and the tape, of one layer in one direction."""
     if get_backend() == "reference":
@@ -148,7 +148,7 @@ def _walk_back(
 def _all_rows(by_step: np.ndarray, total: int) -> np.ndarray:
     """What a walk gives by step and sequence as (N, ...); of a packed batch it is cut to whole steps."""
     T, B, width = by_step.shape
-    if T * B == total:
+    if total == T * B:
         return by_step.reshape(total, width)
     rows: np.ndarray = by_step.base[-total:]
     return rows
@@ -158,7 +158,7 @@ def _all_rows(by_step: np.ndarray, total: int) -> np.ndarray:
 
 
 def _by_function(
-    form: Form, batch: Batch, way: int, x: np.ndarray, first: Arrays, weights: _call.Weights, training: bool
+    form: Form, batch: Batch, way: int, x: np.ndarray, first: Arrays, weights: Weights, training: bool
 ) -> tuple[np.ndarray, np.ndarray | None, Any]:
     states = tuple(one for one in first if one is not None)
     how = Way(training, batch.lengths, way == 1, {})

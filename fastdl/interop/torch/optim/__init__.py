@@ -1,1 +1,41 @@
-"""x"""
+"""torch's optimizers on fastdl's kernels: one pass over memory for all parameters of a group.
+
+Each is a subclass of torch's of the same name: the same arguments, parameter groups and state dict, so schedulers work,
+and a state goes from one to the other. Parameters are float32 or float64 on the CPU, gradients dense.
+"""
+
+from ._rules import (
+    ASGD,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+)
+
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Muon",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
