@@ -4,7 +4,8 @@ Needs the extra ``torch``, which is imported with this module.
 """
 
 from . import optim
-from ._convert import Output, from_torch, to_torch
+from ._adapters import Output, TimeMajor
+from ._convert import from_torch, to_torch
 from ._layers import GRU, LSTM, RNN
 from ._own import IndRNN, MinGRU, MinLSTM, sLSTM
 from ._replace import replace
@@ -17,6 +18,7 @@ __all__ = [
     "MinGRU",
     "MinLSTM",
     "Output",
+    "TimeMajor",
     "from_torch",
     "optim",
     "replace",

@@ -61,7 +61,7 @@ class _Stack(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
         x, _, *saved = ctx.saved_tensors
-        count = ctx.call.form.count * len(ctx.call.weights)
+        count = ctx.call.form.parameters * len(ctx.call.weights)
         if not torch.is_grad_enabled():
             return _backward(ctx, saved[count:], dy, dh, dc)
         with torch.no_grad():
@@ -96,10 +96,7 @@ def _backward(ctx: Any, saved: Sequence[Any], dy: Any, dh: Any, dc: Any) -> tupl
     dy = None if dy is None else _rows(call, dy)
     dlasts = list(zip(*lasts, strict=True))
     dx, firsts, gradients = _stack.backward(call.form, call.batch, kept, dy, dlasts, needed[1])
-    dh0, dc0 = (
-        torch.from_numpy(_stacked([first[i] for first in firsts])) if needed[2 + i] else None  # type: ignore[misc]
-        for i in range(2)
-    )
+    dh0, dc0 = (torch.from_numpy(_stacked([first[i] for first in firsts])) if needed[2 + i] else None for i in range(2))
     of_parameters = [
         torch.from_numpy(one.T if one.ndim == 2 else one) if wanted else None
         for one, wanted in zip(gradients, needed[4:], strict=True)

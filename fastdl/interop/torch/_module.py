@@ -75,7 +75,7 @@ class Recurrent(torch.nn.Module):
                 if whole.is_contiguous():
                     views[at] = one.data_ptr(), one.is_contiguous(), array
             arrays.append(array)
-        count = form.count
+        count = form.parameters
         return [form.weights(arrays[at : at + count]) for at in range(0, len(arrays), count)]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -169,8 +169,9 @@ def _names(layers: int, ways: int, state: bool, biases: int, projected: bool) ->
 
 
 def is_traced() -> bool:
-    """Whether torch follows what is done, to do it another way later."""
-    return torch._C._is_tracing() or torch.compiler.is_compiling()
+    """Whether torch follows what is done, to do it another way: traced, compiled, or under vmap and its kin."""
+    C = torch._C
+    return C._is_tracing() or C._are_functorch_transforms_active() or torch.compiler.is_compiling()
 
 
 def laid_apart(tensors: list[Any]) -> bool:

@@ -6,7 +6,7 @@ import torch
 
 from ... import nn
 from ...nn._call import Cell
-from ._module import Recurrent
+from ._module import Recurrent, is_traced
 
 
 class _Own(Recurrent):
@@ -57,6 +57,7 @@ class _Own(Recurrent):
         self.flatten_parameters()
         return self
 
+    @torch.compiler.disable
     def forward(self, input: Any, hx: Any = None, lengths: Any = None) -> tuple[Any, Any]:
         """Run all layers over the sequences.
 
@@ -84,8 +85,8 @@ class _Own(Recurrent):
         RuntimeError
             While torch traces, since it has no such layer.
         """
-        if torch._C._is_tracing():
-            raise RuntimeError(f"{type(self).__name__}: got a trace, for which torch has no such layer")
+        if is_traced():
+            raise RuntimeError(f"{type(self).__name__}: got a trace, or vmap or its kin: torch has no such layer")
         many = self._recurrence.states > 1
         if hx is not None:
             hx = tuple(hx) if many and isinstance(hx, (tuple, list)) else (hx,)

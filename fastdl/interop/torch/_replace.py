@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 from ._layers import GRU, LSTM, RNN
 from ._module import laid_apart
 
-_KINDS = {torch.nn.LSTM: LSTM, torch.nn.GRU: GRU, torch.nn.RNN: RNN}
+_KINDS: dict[type, Any] = {torch.nn.LSTM: LSTM, torch.nn.GRU: GRU, torch.nn.RNN: RNN}
 
 
 def replace(model: Any) -> Any:
@@ -57,6 +57,7 @@ def replace(model: Any) -> Any:
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model: got {type(model).__name__}, expected a torch.nn.Module")
     left = []
+    module: Any
     for name, module in model.named_modules():
         if not isinstance(module, tuple(_KINDS)) or isinstance(module, tuple(_KINDS.values())):
             continue
@@ -73,12 +74,12 @@ def replace(model: Any) -> Any:
 
 def _reason(module: Any) -> str:
     """Why a layer cannot be exchanged; empty if it can."""
+    own, names = module._parameters, module._flat_weights_names
+    if parametrize.is_parametrized(module) or any(name not in own for name in names):
+        return "its weights are made anew by a parametrization, such as weight norm"
     if type(module) not in _KINDS:
         return f"{type(module).__name__} is a class of its own"
-    own = module._parameters
-    if parametrize.is_parametrized(module) or any(name not in own for name in module._flat_weights_names):
-        return "its weights are made anew by a parametrization, such as weight norm"
-    parameters = [own[name] for name in module._flat_weights_names]
+    parameters = [own[name] for name in names]
     if others := {str(one.device) for one in parameters} - {"cpu"}:
         return f"its parameters are on {', '.join(sorted(others))}"
     if others := {str(one.dtype) for one in parameters if one.dtype not in (torch.float32, torch.float64)}:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._dispatch import get_backend
+from ..._dispatch import backend, get_backend
 from ..._memory import aligned_empty
 from ...nn import _biases, _call
 from ...nn._call import Cell, Way, Weights
 from ...recurrent._run import PLAIN, RecurrentTape, walk_back, walk_rows
 from ._batch import Batch
 
-Arrays = tuple[np.ndarray | None, ...]
+Arrays = tuple[Any, Any]  # h, and what is carried beside it; None for what there is not, or for zeros
 
 
 class Form(NamedTuple):
@@ -30,7 +30,7 @@ class Form(NamedTuple):
     projected: bool
 
     @property
-    def count(self) -> int:
+    def parameters(self) -> int:
         """Parameters of a layer in one direction."""
         return 1 + (self.cell.recurrence != "none") + self.biases + self.projected
 
@@ -69,7 +69,7 @@ def forward(
     x: (N, I). states: the first ones by layer and direction, h and what is carried beside it. drop: the factors that
     a layer's outputs are multiplied by on the way to the next one.
     """
-    kept, lasts = Kept([], [], []), []
+    kept, lasts = Kept([], [], []), list[Arrays]()
     for layer in range(form.layers):
         kept.inputs.append(x)
         outputs = []
@@ -77,8 +77,7 @@ def forward(
             at = len(lasts)
             h, c, tape = _walk(form, batch, way, x, states[at], weights[at], training)
             first = states[at]
-            last = batch.last(h, first[0], way)  # type: ignore[arg-type]
-            lasts.append((last, None if c is None else batch.last(c, first[1], way)))  # type: ignore[arg-type]
+            lasts.append((batch.last(h, first[0], way), None if c is None else batch.last(c, first[1], way)))
             outputs.append(h)
             kept.tapes.append(tape)
         x = outputs[0] if form.ways == 1 else np.concatenate(outputs, axis=1)
@@ -122,9 +121,10 @@ def _walk(
     if get_backend() == "reference":
         return _by_function(form, batch, way, x, first, weights, training)
     options = PLAIN if weights.projection is None else PLAIN._replace(projection=weights.projection)
+    shape, W = (batch.steps, batch.size), weights
     h, c, tape = walk_rows(
-        form.cell.number, x, (batch.steps, batch.size), *first, *weights[:3], training, batch.rows[way], options
-    )  # type: ignore[misc]
+        form.cell.number, x, shape, first[0], first[1], W.W_x, W.W_h, W.b, training, batch.rows[way], options
+    )
     return _all_rows(h, batch.total), None if c is None else _all_rows(c, batch.total), tape
 
 
@@ -132,16 +132,14 @@ def _walk_back(
     form: Form, batch: Batch, way: int, tape: RecurrentTape, dh: np.ndarray, dlast: Arrays, input_gradient: bool
 ) -> tuple[np.ndarray | None, Arrays, list[Any]]:
     """dx of all rows, the first states' gradients and, in a call's order, the weights', of a layer in one direction."""
-    reference = get_backend() == "reference"
     of = (tape.W_x, tape.W_h, tape.b)
-    places = [None if one is None else aligned_empty(one.shape, dh.dtype) for one in of]
+    places: list[Any] = [None if one is None else aligned_empty(one.shape, dh.dtype) for one in of]
     places += [aligned_empty((form.hidden, form.outputs), dh.dtype) if form.projected else None, None, None]
-    if reference:
-        dh = _spread(batch, dh)
-        dlast = tuple(one for one in dlast if one is not None)
-        dx, first = _call.backward(form.cell, dh, None, tape, places, False, dlast, input_gradient)
-        return None if dx is None else _picked(batch, dx), (*first, None)[:2], places
-    dx, dh0, dc0 = walk_back(tape, dh, None, *dlast, places, False, input_gradient)
+    if isinstance(tape.gates, list):  # of the reference
+        with backend("reference"):
+            dx, first = _call.backward(form.cell, _spread(batch, dh), None, tape, places, False, dlast, input_gradient)
+        return None if dx is None else _picked(batch, dx), (first[0], first[1] if len(first) == 2 else None), places
+    dx, dh0, dc0 = walk_back(tape, dh, None, dlast[0], dlast[1], places, False, input_gradient)
     return None if dx is None else _all_rows(dx, batch.total), (dh0, dc0), places
 
 
@@ -150,7 +148,7 @@ def _all_rows(by_step: np.ndarray, total: int) -> np.ndarray:
     T, B, width = by_step.shape
     if total == T * B:
         return by_step.reshape(total, width)
-    rows: np.ndarray = by_step.base[-total:]
+    rows: np.ndarray = by_step.base[-total:]  # type: ignore[index]
     return rows
 
 

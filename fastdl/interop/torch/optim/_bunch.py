@@ -11,7 +11,7 @@ import torch
 from ....optim._pieces import pieces_of
 from ....optim._rule import Rule, check_scalars, options_of, run_kernel
 
-KINDS = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+KINDS: dict[Any, np.dtype] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 Values = tuple[float, ...]
 _place, _is_by_rows = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
 
@@ -91,7 +91,7 @@ class Bunch:
         )
 
     def fits(self, params: list[Any], grads: list[Any]) -> bool:
-        """Whether gradients are dense, of its type, and parameters and they lie by rows: the usual, and quick to tell."""
+        """Whether gradients are of its type and all lie by rows, as parameters do: the usual, and quick to tell."""
         kind = self.params[0].dtype
         return (
             all(one.layout is torch.strided and one.dtype is kind for one in grads)

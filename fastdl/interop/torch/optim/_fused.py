@@ -120,13 +120,14 @@ class Fused(torch.optim.Optimizer):
         """The bunches of a group, made anew where something has moved."""
         made: dict[int, list[Bunch]] = self.__dict__.setdefault("_made", {})
         held, stateless = made.get(at, []), not (self._counters or self._keys(group, params[0]))
-        entries = [_NOTHING if stateless else self.state[one] for one in params]
+        entries = [_NOTHING if stateless else self.state.get(one, _NOTHING) for one in params]
         if len(held) == 1 and held[0].is_current(params, entries, self._keys(group, params[0])):
             return held
         for dtype in {KINDS[one.dtype] for one in params}:  # before a state is made
             check_move(self._move(group, (1.0,) * len(self._counters)), dtype)
         apart: dict[Any, tuple[list[Any], list[Any]]] = {}
-        for param, entry in zip(params, entries, strict=True):
+        for param in params:
+            entry = _NOTHING if stateless else self.state[param]
             keys = self._keys(group, param)
             self._prepare(group, param, entry, keys)
             together = (param.dtype, keys, *[float(entry[name]) for name in self._counters])
