@@ -1,25 +1,24 @@
-"""Models, data and deployments that live elsewhere, each loaded when it is first asked for (docs/interop.md)."""
+"""Models of other libraries, and for them: each room is imported when it is first asked for (docs/interop.md).
+
+``torch``, ``onnx`` and ``keras`` need the extra of their name; ``c`` and ``audio`` need nothing.
+"""
 
 import importlib
 from types import ModuleType
 
-# By name the extra that a module needs, None for those that need nothing beyond NumPy.
-_MODULES = {"audio": None, "c": None, "keras": "keras", "onnx": "onnx", "torch": "torch"}
+_EXTRAS = {"audio": None, "c": None, "keras": "keras", "onnx": "onnx", "torch": "torch"}
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name not in _MODULES:
+    if name not in _EXTRAS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
-        extra = _MODULES[name]
-        if extra is None or (error.name or "").startswith("fastdl"):
+        if _EXTRAS[name] is None or str(error.name).startswith("fastdl"):
             raise
-        raise ImportError(
-            f'fastdl.interop.{name} needs {error.name}: pip install "fastdl[{extra}]"', name=error.name
-        ) from error
+        raise ImportError(f'fastdl.interop.{name} needs {error.name}: pip install "fastdl[{_EXTRAS[name]}]"') from None
 
 
 def __dir__() -> list[str]:
-    return list(_MODULES)
+    return [*_EXTRAS]

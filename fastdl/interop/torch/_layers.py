@@ -27,7 +27,8 @@ class _Torchs(Recurrent):
     def reset_parameters(self) -> None:
         """Draw the parameters anew, as torch does: with its generator at the same seed the same values."""
         for one in self.parameters():
-            one.data = one.data.contiguous()
+            if not one.is_shared():
+                one.data = one.data.contiguous()
         super().reset_parameters()
         self.flatten_parameters()
 

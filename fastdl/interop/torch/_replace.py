@@ -57,7 +57,6 @@ def replace(model: Any) -> Any:
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model: got {type(model).__name__}, expected a torch.nn.Module")
     left = []
-    module: Any
     for name, module in model.named_modules():
         if not isinstance(module, tuple(_KINDS)) or isinstance(module, tuple(_KINDS.values())):
             continue
@@ -65,8 +64,9 @@ def replace(model: Any) -> Any:
         if reason:
             left.append(f"{name or 'the model'}: {reason}")
             continue
-        module.__class__ = _KINDS[type(module)]
-        module.flatten_parameters()
+        exchanged: Any = module
+        exchanged.__class__ = _KINDS[type(module)]
+        exchanged.flatten_parameters()
     if left:
         warnings.warn(f"replace: left {'; '.join(left)}", UserWarning, stacklevel=2)
     return model

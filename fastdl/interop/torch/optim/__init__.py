@@ -4,21 +4,8 @@ Each is a subclass of torch's of the same name: the same arguments, parameter gr
 and a state goes from one to the other. Parameters are float32 or float64 on the CPU, gradients dense.
 """
 
-from ._rules import (
-    ASGD,
-    SGD,
-    Adadelta,
-    Adafactor,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Muon,
-    NAdam,
-    RAdam,
-    RMSprop,
-    Rprop,
-)
+from ._adams import Adam, Adamax, AdamW, NAdam, RAdam
+from ._others import ASGD, SGD, Adadelta, Adafactor, Adagrad, Muon, RMSprop, Rprop
 
 __all__ = [
     "ASGD",
