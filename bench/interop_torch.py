@@ -1,7 +1,8 @@
 """What fastdl.interop.torch costs beside fastdl alone, and beside torch: ``python bench/interop_torch.py``.
 
 Needs torch. Everything is asserted first and timed in turn, in one process; a row tells the least and the median of the
-readings. ``--seconds`` is the time of a row, ``--only calls|shapes|ragged|optim`` one of the four tables.
+readings, of the processor's clock on one thread, which others on the machine touch least, and of the wall's on more.
+``--seconds`` is the time of a row, ``--only calls|shapes|ragged|optim`` one of the four tables.
 """
 
 import argparse
@@ -21,6 +22,10 @@ OPTIMIZERS = ("RMSprop", "NAdam", "Adam", "AdamW", "SGD", "RAdam", "Adagrad", "A
 LISTS = {"40 of 3,000": (40, (3000,)), "1 of 120,000": (1, (120_000,)), "4 of 1,000,000": (4, (1000, 1000))}
 
 
+def clock() -> float:
+    return time.process_time() if fd.get_num_threads() == 1 else time.perf_counter()
+
+
 def in_turn(runs: Runs, seconds: float) -> dict[str, tuple[float, float]]:
     """Least and median microseconds of a call of each."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
@@ -29,9 +34,9 @@ def in_turn(runs: Runs, seconds: float) -> dict[str, tuple[float, float]]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or min(map(len, taken.values())) < 5:
         for name, run in runs.items():
-            begin = time.perf_counter()
+            begin = clock()
             run()
-            taken[name].append(time.perf_counter() - begin)
+            taken[name].append(clock() - begin)
     return {name: (min(one) * 1e6, float(np.median(one)) * 1e6) for name, one in taken.items()}
 
 

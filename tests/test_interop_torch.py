@@ -8,8 +8,10 @@ import io
 import itertools
 import pickle
 import pkgutil
+import re
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -517,3 +519,10 @@ def test_examples_of_the_docstrings():
                 importlib.import_module(module.name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
             )
         assert not failed, told.getvalue()
+
+
+def test_the_code_of_the_page_runs():
+    page, names = Path(__file__).parents[1] / "docs" / "interop-torch.md", {}
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        exec(compile(block, str(page), "exec"), names)
+    assert names["module"]

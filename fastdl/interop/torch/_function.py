@@ -63,9 +63,9 @@ class _Stack(torch.autograd.Function):
         x, _, *saved = ctx.saved_tensors
         count = ctx.call.form.parameters * len(ctx.call.weights)
         if not torch.is_grad_enabled():
-            return _backward(ctx, saved[count:], dy, dh, dc)
+            return _backward(ctx, x, saved[count:], dy, dh, dc)
         with torch.no_grad():
-            found = _backward(ctx, saved[count:], dy, dh, dc)
+            found = _backward(ctx, x, saved[count:], dy, dh, dc)
         reached = [one for one in (x, *saved[:count], dy, dh, dc) if one is not None and one.requires_grad]
         given = [one for one in found if one is not None]
         marked = iter(_Once.apply(ctx.call.name, len(given), *given, *reached))
@@ -88,10 +88,10 @@ class _Once(torch.autograd.Function):
         )
 
 
-def _backward(ctx: Any, saved: Sequence[Any], dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
+def _backward(ctx: Any, x: Any, saved: Sequence[Any], dy: Any, dh: Any, dc: Any) -> tuple[Any, ...]:
     call: Call = ctx.call
     needed = ctx.needs_input_grad
-    kept = _joined(call, ctx.tapes, [one.numpy() for one in saved])
+    kept = _joined(call, ctx.tapes, [_rows(call, x), *[one.numpy() for one in saved]])
     lasts = [[None] * len(call.weights) if one is None else _contiguous(one) for one in (dh, dc)]
     dy = None if dy is None else _rows(call, dy)
     dlasts = list(zip(*lasts, strict=True))
@@ -150,8 +150,8 @@ def _factors(y: np.ndarray, p: float) -> np.ndarray:
 
 
 def _parted(kept: Kept) -> tuple[list[Any], list[np.ndarray]]:
-    """What is small of the tapes, and the large arrays. A tape of the reference stays whole."""
-    arrays = [*kept.inputs, *kept.factors]
+    """What is small of the tapes, and the large arrays but for the input. A tape of the reference stays whole."""
+    arrays = [*kept.inputs[1:], *kept.factors]
     tapes: list[Any] = []
     for tape in kept.tapes:
         if isinstance(tape.gates, list):
@@ -163,7 +163,7 @@ def _parted(kept: Kept) -> tuple[list[Any], list[np.ndarray]]:
 
 
 def _joined(call: Call, tapes: Sequence[Any], arrays: Sequence[np.ndarray]) -> Kept:
-    """Undo `_parted`."""
+    """Undo `_parted`; arrays: its own behind the input."""
     form, found = call.form, []
     count = 2 + (form.cell.states > 1) + form.projected if isinstance(tapes[0], tuple) else 0
     rest = len(arrays) - count * len(tapes)
