@@ -13,7 +13,7 @@ from ....optim._rule import Rule, check_scalars, options_of, run_kernel
 
 KINDS: dict[Any, np.dtype] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 Values = tuple[float, ...]
-_place, _is_by_rows = torch.Tensor.data_ptr, torch.Tensor.is_contiguous
+_PLACE, _STRIDES, _KIND = torch.Tensor.data_ptr, torch.Tensor.stride, operator.attrgetter("dtype", "layout")
 
 
 class Move(NamedTuple):
@@ -31,6 +31,8 @@ class Bunch:
 
     Parameters
     ----------
+    group : dict
+        torch's, with the settings.
     params : list of Parameter
     entries : list of dict
         Of each its state, as torch has it.
@@ -41,9 +43,10 @@ class Bunch:
     """
 
     def __init__(
-        self, params: list[Any], entries: list[dict[str, Any]], keys: Sequence[str], counters: Sequence[str]
-    ) -> None:
-        self.params, self.entries, self.keys, self.counters = params, entries, keys, counters
+        self, group: dict[str, Any], params: list[Any], entries: list[dict[str, Any]], keys: Sequence[str],
+        counters: Sequence[str],
+    ) -> None:  # fmt: skip
+        self.group, self.params, self.entries, self.keys = group, params, entries, keys
         self.dtype = KINDS[params[0].dtype]
         self._counts = [torch.tensor([float(one[name]) for one in entries], dtype=torch.float32) for name in counters]
         for name, values in zip(counters, self._counts, strict=True):
@@ -54,7 +57,8 @@ class Bunch:
         self._held = list(itertools.chain.from_iterable(map(self._get, entries)))
         arrays = [entry[key] for entry in entries for key in keys]
         self._placed = [*params, *arrays]
-        self._places = list(map(_place, self._placed))
+        self._places = list(map(_PLACE, self._placed))
+        self._strides, self._kind = list(map(_STRIDES, params)), {(params[0].dtype, torch.strided)}
         self._runs = [i for i, one in enumerate(params) if one.numel()]
         self._size = sum(one.numel() for one in params)
         self._grads: list[int] = []
@@ -74,30 +78,26 @@ class Bunch:
         self._within = self._pieces[:, 2] - (own - own[0]) // self.dtype.itemsize
         self._owners = np.repeat(np.arange(len(counts)), counts)
 
-    def is_current(self, params: list[Any], entries: list[dict[str, Any]], keys: Sequence[str]) -> bool:
-        """Whether these are its parameters and states, where they were, all at one step."""
+    def gradients(self, params: list[Any], state: Any, keys: Sequence[str]) -> list[Any] | None:
+        """The gradients of these parameters, if all of it is as it was: parameters and states the same, where they
+        were, all at one step, and a gradient for each, of its type and laid as it is. Otherwise None."""
+        if keys != self.keys or len(params) != len(self.params) or not all(map(operator.is_, params, self.params)):
+            return None
+        grads = [one.grad for one in params]
         try:
-            held = list(itertools.chain.from_iterable(map(self._get, entries)))
-        except KeyError:
-            return False
-        return (
-            len(params) == len(self.params)
-            and keys == self.keys
-            and all(map(operator.is_, params, self.params))
-            and all(map(operator.is_, entries, self.entries))
-            and all(map(operator.is_, held, self._held))
-            and list(map(_place, self._placed)) == self._places
-            and all(values.count(values[0]) == len(values) for values in (one.tolist() for one in self._counts))
-        )
+            if list(map(_STRIDES, grads)) != self._strides or set(map(_KIND, grads)) != self._kind:
+                return None
+            held = itertools.chain.from_iterable(map(self._get, self._entries_of(state)))
+            if not all(map(operator.is_, held, self._held)) or list(map(_PLACE, self._placed)) != self._places:
+                return None
+        except (KeyError, RuntimeError, TypeError, AttributeError):  # no gradient, a sparse one, or no state
+            return None
+        one_step = all(values.count(values[0]) == len(values) for values in (one.tolist() for one in self._counts))
+        return grads if one_step else None
 
-    def fits(self, params: list[Any], grads: list[Any]) -> bool:
-        """Whether gradients are of its type and all lie by rows, as parameters do: the usual, and quick to tell."""
-        kind = self.params[0].dtype
-        return (
-            all(one.layout is torch.strided and one.dtype is kind for one in grads)
-            and all(map(_is_by_rows, grads))
-            and all(map(_is_by_rows, params))
-        )
+    def _entries_of(self, state: Any) -> list[Any]:
+        """The states in an optimizer's; of a rule without any, none is looked for."""
+        return [state[one] for one in self.params] if self._held else []
 
     def values(self) -> Values:
         """The counters as they are."""
@@ -110,7 +110,7 @@ class Bunch:
             for at, grad in zip(range(len(grads)), grads, strict=True):
                 self._run_whole(move, at, grad, options)
         elif self._runs:
-            where = list(map(_place, [grads[i] for i in self._runs]))
+            where = list(map(_PLACE, [grads[i] for i in self._runs]))
             if where != self._grads:  # torch makes gradients anew
                 away = (np.array(where) - where[0]) // self.dtype.itemsize
                 self._pieces[:, 2] = self._within + away[self._owners]

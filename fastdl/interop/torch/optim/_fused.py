@@ -7,8 +7,6 @@ import torch
 
 from ._bunch import KINDS, Bunch, Move, Values, check_move, is_dense
 
-_NOTHING: dict[str, Any] = {}  # the state of a parameter that has none
-
 
 class Fused(torch.optim.Optimizer):
     """Base of all, before torch's own class of the same name."""
@@ -83,26 +81,40 @@ class Fused(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        given = [self._with_grads(at, group) for at, group in enumerate(self.param_groups)]
-        work: list[tuple[Bunch, Move, list[Any]]] = []
-        for at, (group, (params, grads)) in enumerate(zip(self.param_groups, given, strict=True)):
-            of = dict(zip(map(id, params), grads, strict=True))
-            for bunch in self._bunches(at, group, params) if params else ():
-                move = self._move(group, bunch.values())
-                check_move(move, bunch.dtype)
-                work.append((bunch, move, [of[id(one)] for one in bunch.params]))
-        for bunch, move, grads in work:
+        work: list[tuple[Bunch, list[Any]]] = []
+        for at, group in enumerate(self.param_groups):
+            work += self._found(at, group)
+        moves = [self._move(bunch.group, bunch.values()) for bunch, _ in work]
+        for (bunch, _), move in zip(work, moves, strict=True):
+            check_move(move, bunch.dtype)
+        for (bunch, grads), move in zip(work, moves, strict=True):
             bunch.run(move, grads)
         return loss
 
-    def _with_grads(self, at: int, group: dict[str, Any]) -> tuple[list[Any], list[Any]]:
-        """The parameters that have a gradient, and it, checked and laid as the parameter is."""
-        params = [one for one in group["params"] if one.grad is not None]
-        grads = [one.grad for one in params]
-        held = self.__dict__.get("_made", {}).get(at, ())
-        if len(held) == 1 and len(held[0].params) == len(params) and held[0].fits(params, grads):
-            return params, grads
-        return params, [self._as_laid(param, grad) for param, grad in zip(params, grads, strict=True)]
+    def _found(self, at: int, group: dict[str, Any]) -> list[tuple[Bunch, list[Any]]]:
+        """The bunches of a group, with their gradients; made anew where something has moved."""
+        made: dict[int, Bunch] = self.__dict__.setdefault("_made", {})
+        held = made.pop(at, None)
+        if held is not None and held.group is group:
+            grads = held.gradients(group["params"], self.state, self._keys(group, held.params[0]))
+            if grads is not None:
+                made[at] = held
+                return [(held, grads)]
+        found = {one: self._as_laid(one, one.grad) for one in group["params"] if one.grad is not None}
+        for dtype in {KINDS[one.dtype] for one in found}:  # before a state is made
+            check_move(self._move(group, (1.0,) * len(self._counters)), dtype)
+        apart: dict[Any, tuple[list[Any], list[Any]]] = {}
+        for param in found:
+            keys = self._keys(group, param)
+            entry = self.state[param] if keys or self._counters else {}
+            self._prepare(group, param, entry, keys)
+            together = (param.dtype, keys, *[float(entry[name]) for name in self._counters])
+            for of, one in zip(apart.setdefault(together, ([], [])), (param, entry), strict=True):
+                of.append(one)
+        bunches = [Bunch(group, *of, together[1], self._counters) for together, of in apart.items()]
+        if len(bunches) == 1:
+            made[at] = bunches[0]
+        return [(one, [found[param] for param in one.params]) for one in bunches]
 
     def _as_laid(self, param: Any, grad: Any) -> Any:
         name = type(self).__name__
@@ -115,26 +127,6 @@ class Fused(torch.optim.Optimizer):
         if grad.stride() == param.stride() or (grad.is_contiguous() and param.is_contiguous()):
             return grad
         return torch.empty_like(param).copy_(grad)
-
-    def _bunches(self, at: int, group: dict[str, Any], params: list[Any]) -> list[Bunch]:
-        """The bunches of a group, made anew where something has moved."""
-        made: dict[int, list[Bunch]] = self.__dict__.setdefault("_made", {})
-        held, stateless = made.get(at, []), not (self._counters or self._keys(group, params[0]))
-        entries = [_NOTHING if stateless else self.state.get(one, _NOTHING) for one in params]
-        if len(held) == 1 and held[0].is_current(params, entries, self._keys(group, params[0])):
-            return held
-        for dtype in {KINDS[one.dtype] for one in params}:  # before a state is made
-            check_move(self._move(group, (1.0,) * len(self._counters)), dtype)
-        apart: dict[Any, tuple[list[Any], list[Any]]] = {}
-        for param in params:
-            entry = _NOTHING if stateless else self.state[param]
-            keys = self._keys(group, param)
-            self._prepare(group, param, entry, keys)
-            together = (param.dtype, keys, *[float(entry[name]) for name in self._counters])
-            for of, one in zip(apart.setdefault(together, ([], [])), (param, entry), strict=True):
-                of.append(one)
-        made[at] = [Bunch(*of, together[1], self._counters) for together, of in apart.items()]
-        return made[at]
 
     def _prepare(self, group: dict[str, Any], param: Any, entry: dict[str, Any], keys: tuple[str, ...]) -> None:
         """Make what a parameter's state lacks, and lay what lies otherwise than the parameter."""
