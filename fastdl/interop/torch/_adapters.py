@@ -55,7 +55,12 @@ class Output(torch.nn.Module):
         return torch.cat(list(h[-self.ways :]), -1)
 
     def extra_repr(self) -> str:
-        """The arguments that are not the defaults."""
+        """The arguments that are not the defaults, as torch shows them.
+
+        Returns
+        -------
+        str
+        """
         return ", ".join(["last=True"] * self.last + ["ways=2"] * (self.ways == 2))
 
 

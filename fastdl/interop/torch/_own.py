@@ -94,6 +94,12 @@ class _Own(Recurrent):
         return y, lasts if many else lasts[0]
 
     def extra_repr(self) -> str:
+        """The arguments that are not the defaults, as torch shows them.
+
+        Returns
+        -------
+        str
+        """
         usual = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
         given = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
         return ", ".join(

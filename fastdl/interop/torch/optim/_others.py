@@ -27,7 +27,7 @@ class SGD(Fused, torch.optim.SGD):
     ----------
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
-    lr, momentum, dampening, weight_decay, nesterov, maximize, foreach, fused
+    lr, momentum, dampening, weight_decay, nesterov, maximize, foreach, differentiable, fused
         As of :class:`torch.optim.SGD`; `foreach` and `fused` make no difference.
 
     Raises
