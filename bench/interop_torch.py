@@ -17,7 +17,10 @@ from fastdl.cli._bench._works import USERS
 
 Runs = dict[str, Callable[[], object]]
 SHAPES = {name: row for name, row in USERS.items() if row[0] == "LSTM" and name != "deep-river"}
-RAGGED = {"tagger": (60, 32, 64, 128), "speech": (200, 16, 40, 128), "words": (30, 64, 100, 100)}  # T, B, I, H
+RAGGED = {  # T, B, I, H
+    "tagger": (60, 32, 64, 128), "speech": (200, 16, 40, 128), "words": (30, 64, 100, 100),
+    "sensors": (128, 16, 9, 32), "vowels": (29, 32, 12, 64), "amplifier": (512, 16, 1, 24),
+}  # fmt: skip
 OPTIMIZERS = ("RMSprop", "NAdam", "Adam", "AdamW", "SGD", "RAdam", "Adagrad", "Adadelta", "Adamax", "ASGD", "Rprop")
 LISTS = {"40 of 3,000": (40, (3000,)), "1 of 120,000": (1, (120_000,)), "4 of 1,000,000": (4, (1000, 1000))}
 
@@ -56,6 +59,19 @@ def modules(I: int, H: int, layers: int, both: bool) -> tuple[torch.nn.Module, t
     return theirs, ours, layer
 
 
+class Nothing(torch.autograd.Function):
+    """A node of a graph that computes nothing: what any layer in Python costs in torch."""
+
+    @staticmethod
+    def forward(ctx, x, *weights):
+        ctx.save_for_backward(x, *weights)
+        return x.clone(), x.clone(), x.clone()
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return (None, *[torch.zeros_like(one) for one in ctx.saved_tensors[1:]])
+
+
 def backward_of(module: torch.nn.Module, x: torch.Tensor, dy: torch.Tensor) -> Callable[[], None]:
     parameters = list(module.parameters())
 
@@ -90,34 +106,24 @@ def lstm_runs(T: int, B: int, I: int, H: int, layers: int, both: bool) -> tuple[
 
         return run
 
-    training = {"fastdl": alone, "interop": backward_of(ours, x, dy), "torch": backward_of(theirs, x, dy)}
+    one, few = torch.zeros(1), [torch.nn.Parameter(torch.zeros(1)) for _ in ours.parameters()]
+
+    def with_node() -> None:
+        alone()
+        Nothing.apply(one, *few)[0].backward(one)
+        for parameter in few:
+            parameter.grad = None
+
+    training = {"fastdl": alone, "and an empty node": with_node}
+    training |= {"interop": backward_of(ours, x, dy), "torch": backward_of(theirs, x, dy)}
     return training, {"fastdl": forward_alone, "interop": forward(ours), "torch": forward(theirs)}
 
 
 def calls(seconds: float) -> None:
-    """A layer so small that all of its time is the way to it, and the node of a graph that does nothing."""
-
-    class Nothing(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, *weights):
-            ctx.save_for_backward(x, *weights)
-            return x.clone(), x.clone(), x.clone()
-
-        @staticmethod
-        def backward(ctx, *gradients):
-            return (None, *[torch.zeros_like(one) for one in ctx.saved_tensors[1:]])
-
-    _, T, B, I, H, layers, both = USERS["deep-river"]  # noqa: E741
-    training, evaluation = lstm_runs(T, B, I, H, layers, both)
-    weights, x = list(fd.interop.torch.LSTM(I, H).parameters()), torch.randn(T, B, I)
-
-    def nothing() -> None:
-        Nothing.apply(x, *weights)[0].backward(x)
-        for one in weights:
-            one.grad = None
-
+    """A layer so small that all of its time is the way to it."""
+    training, evaluation = lstm_runs(*USERS["deep-river"][1:])
     told("no graph", in_turn(evaluation, seconds), "fastdl")
-    told("forward and backward", in_turn(training | {"empty node": nothing}, seconds), "fastdl")
+    told("forward and backward", in_turn(training, seconds), "fastdl")
 
 
 def shapes(seconds: float) -> None:
