@@ -19,9 +19,9 @@ def test_import_fastdl_imports_none_of_it():
 
 
 def test_a_missing_package_is_an_error_that_names_the_extra():
-    code = "import sys; sys.modules['torch'] = None; import fastdl; fastdl.interop.torch"
-    error = python(code).stderr.splitlines()[-1]
-    assert error == 'ImportError: fastdl.interop.torch needs torch: pip install "fastdl[torch]"'
+    for way in ("import fastdl; fastdl.interop.torch", "import fastdl.interop.torch.optim"):
+        error = python(f"import sys; sys.modules['torch'] = None; {way}").stderr.splitlines()[-1]
+        assert error == 'ImportError: fastdl.interop.torch needs torch: pip install "fastdl[torch]"'
 
 
 def test_unknown_names_are_refused():

@@ -3,6 +3,11 @@
 Needs the extra ``torch``, which is imported with this module.
 """
 
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    raise ImportError('fastdl.interop.torch needs torch: pip install "fastdl[torch]"') from None
+
 from . import optim
 from ._adapters import Output, TimeMajor
 from ._convert import from_torch, to_torch
