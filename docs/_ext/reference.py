@@ -35,9 +35,21 @@ VALUES = {  # what a public value is: its own docstring would be its type's
 DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl" and ".interop." not in module)
 
 
+def imported(module):
+    """The module; None where the package that it needs is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        if ".interop." not in module:
+            raise
+        return None
+
+
 def public(module):
     """The functions and classes of the module's __all__; of fastdl itself those that no topic has."""
-    found = importlib.import_module(module)
+    found = imported(module)
+    if found is None:
+        return []
     names = [name for name in found.__all__ if not inspect.ismodule(getattr(found, name))]
     if module == "fastdl":
         deeper = {name for other in DEEPER for name in importlib.import_module(other).__all__}
@@ -46,9 +58,8 @@ def public(module):
 
 
 def listing(title, module):
-    try:
-        found = importlib.import_module(module)
-    except ImportError:  # its package is not installed where the pages are made
+    found = imported(module)
+    if found is None:
         about = f"These pages were made without the package; ``help({module})`` tells the same where it is installed."
         return "\n".join([title, "=" * len(title), "", about, ""])
     names = public(module)
