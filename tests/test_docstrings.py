@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -38,6 +39,8 @@ MODULES = [
     "fastdl.datasets",
     "fastdl.cli",
 ]
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+MODULES += ["fastdl.interop.torch", "fastdl.interop.torch.optim"] * HAS_TORCH
 SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "Notes", "References", "See Also",
             "Examples")  # fmt: skip
 FORMULAS = ("dense", "dropout", "norms", "optim", "recurrent", "sequence", "nn", "curvature", "metrics")
@@ -269,6 +272,8 @@ def test_every_public_module_is_looked_at():
     for info in pkgutil.walk_packages(fastdl.__path__, "fastdl."):
         parts = info.name.split(".")[1:]
         if any(part.startswith("_") for part in parts) or parts[0] in ("kernels", "reference"):
+            continue
+        if parts[:2] == ["interop", "torch"] and not HAS_TORCH:
             continue
         if hasattr(importlib.import_module(info.name), "__all__"):
             found.add(info.name)

@@ -24,18 +24,32 @@ MODULES = {  # page, in the order of the reference: title, module
     "random": ("Random numbers: fd.random", "fastdl.random"),
     "text": ("Text: fd.text", "fastdl.text"),
     "datasets": ("Data: fd.datasets", "fastdl.datasets"),
+    "interop_torch": ("torch: fd.interop.torch", "fastdl.interop.torch"),
+    "interop_torch_optim": ("torch: fd.interop.torch.optim", "fastdl.interop.torch.optim"),
     "settings": ("Backend and threads", "fastdl"),
 }
 VALUES = {  # what a public value is: its own docstring would be its type's
     "Schedule": "The type of a schedule, ``Callable[[int], float]``: from a step's number to a factor on the rate.",
     "UNKNOWN": "The character U+FFFD, which stands for every character that a vocabulary does not know.",
 }
-DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl")
+DEEPER = tuple(module for _, module in MODULES.values() if module != "fastdl" and ".interop." not in module)
+
+
+def imported(module):
+    """The module; None where the package that it needs is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        if ".interop." not in module:
+            raise
+        return None
 
 
 def public(module):
     """The functions and classes of the module's __all__; of fastdl itself those that no topic has."""
-    found = importlib.import_module(module)
+    found = imported(module)
+    if found is None:
+        return []
     names = [name for name in found.__all__ if not inspect.ismodule(getattr(found, name))]
     if module == "fastdl":
         deeper = {name for other in DEEPER for name in importlib.import_module(other).__all__}
@@ -44,7 +58,10 @@ def public(module):
 
 
 def listing(title, module):
-    found = importlib.import_module(module)
+    found = imported(module)
+    if found is None:
+        about = f"These pages were made without the package; ``help({module})`` tells the same where it is installed."
+        return "\n".join([title, "=" * len(title), "", about, ""])
     names = public(module)
     kinds = {
         "Classes": [name for name in names if inspect.isclass(getattr(found, name))],

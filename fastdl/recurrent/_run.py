@@ -200,9 +200,28 @@ def walk(
     """`forward` of arguments that fit: a layer that has checked its own comes straight here. cells: whether c is
     wanted."""
     T, B, I = x.shape  # noqa: E741
-    N, asked = T * B, None if options is PLAIN else options
+    return walk_rows(cell, x.reshape(T * B, I), (T, B), h0, c0, W_x, W_h, b, training, rows, options, cells)
+
+
+def walk_rows(
+    cell: int,
+    x: np.ndarray,
+    shape: tuple[int, int],
+    h0: np.ndarray,
+    c0: np.ndarray | None,
+    W_x: np.ndarray,
+    W_h: np.ndarray | None,
+    b: np.ndarray,
+    training: bool,
+    rows: Rows | None,
+    options: Options,
+    cells: bool = True,
+) -> tuple[np.ndarray, np.ndarray | None, RecurrentTape | None]:
+    """`walk` of an input whose steps lie one after the other, x (N, I), of so many steps and sequences. Where `rows`
+    says that there is no padding, N is less than their product, and h and c are cut: all is in their base."""
+    (T, B), N, asked = shape, len(x), None if options is PLAIN else options
     later: Any = None  # the plan makes it
-    tape = RecurrentTape(cell, x.reshape(N, I), W_x, W_h, b, later, None, None, None, asked, rows, (T, B))
+    tape = RecurrentTape(cell, x, W_x, W_h, b, later, None, None, None, asked, rows, shape)
     if rows is not None:
         N = rows.total
         h0, c0 = rows.sort(h0), None if c0 is None else rows.sort(c0)
