@@ -48,6 +48,7 @@ _LAZY = (
     "curvature",
     "datasets",
     "estimators",
+    "interop",
     "metrics",
     "models",
     "plots",

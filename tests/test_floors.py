@@ -15,7 +15,7 @@ HOUSE = Path(fastdl.__file__).parent
 FLOORS = [
     {"__main__"},
     {"cli"},
-    {"estimators"},
+    {"estimators", "interop"},
     {"models", "text", "datasets", "curvature"},
     {"training"},
     {"saving", "metrics", "plots"},
