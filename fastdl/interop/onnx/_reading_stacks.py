@@ -40,7 +40,7 @@ def stack_of(reading: Any, node: Any, merge: str, output: str) -> nn.Module:
         setattr(learned, name, one.data)
     for state, values in zip("hc", first, strict=False):
         for d, (suffix, _) in enumerate(learned.directions):
-            setattr(learned, f"{state}0_l0{suffix}", 0.0 if values is None else values[d])
+            setattr(learned, f"{state}0_l0{suffix}", np.zeros(R.shape[2]) if values is None else values[d])
     return learned
 
 
