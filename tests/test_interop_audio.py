@@ -214,6 +214,9 @@ def test_what_has_no_place_is_refused_before_a_file_is_written(export, model, wo
 
 def test_weights_that_json_has_not_are_refused(tmp_path):
     model = captured()
+    for wrong, kind in ((np.ones(2), TypeError), (np.nan, ValueError)):
+        with pytest.raises(kind, match="metadata: got what JSON does not hold"):
+            audio.export_nam(model, tmp_path / "m.nam", metadata={"gain": wrong})
     model[1].bias.data[:] = np.nan
     with pytest.raises(ValueError, match="a weight that is not finite"):
         audio.export_nam(model, tmp_path / "m.nam", silence=0)

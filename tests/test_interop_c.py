@@ -195,6 +195,7 @@ def test_what_cannot_be_written_is_refused_before_a_file_is(model, options, word
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     layer = nn.Linear(2, 2, rng=0)
-    layer.weight.data[0, 0] = np.inf
-    with pytest.raises(ValueError, match="model: got a weight that is not finite"):
-        fd.interop.c.export(layer, tmp_path / "m.h")
+    for wrong in (layer, nn.Linear(2, 2, rng=0, dtype=np.float64)):
+        wrong.weight.data[0, 0] = 1e300 if wrong.weight.dtype == np.float64 else np.inf
+        with pytest.raises(ValueError, match="model: got a weight that is not finite"):
+            fd.interop.c.export(wrong, tmp_path / "m.h")

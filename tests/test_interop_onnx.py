@@ -273,6 +273,24 @@ def test_attention(layer, tmp_path):
     close(ran(path, **given)["y"], layer.forward(*given.values()))
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_halves_of_a_seq2seq_write_token_by_token(both, tmp_path):
+    model = filled(fd.models.Seq2Seq(6, 5, 4, 8, layers=2, bidirectional=both, rng=0))
+    sources, lengths = np.arange(8).reshape(4, 2) % 6, np.array([4, 2])
+    for part in ("encode", "decode"):
+        fd.interop.onnx.export(model, str(tmp_path / part), part=part)
+    found = ran(str(tmp_path / "encode"), sources=sources, lengths=lengths)
+    encoded, state = model.encode(sources, lengths)
+    close(found["y"], encoded)
+    given = {"encoded": found["y"], "state.h": found["state.h"], "state.c": found["state.c"]}
+    for token in ([[5, 5]], [[1, 2]], [[0, 4]]):
+        logits, state = model.decode(np.array(token), state, encoded, lengths)
+        found = ran(str(tmp_path / "decode"), x=np.array(token), lengths=lengths, **given)
+        close(found["y"], logits)
+        given |= {"state.h": found["last.h"], "state.c": found["last.c"]}
+    close(given["state.c"], state[1])
+
+
 class Own(nn.Module):
     def forward(self, x):
         return 2 * x
@@ -295,6 +313,9 @@ class Twice(nn.Linear):
         (fd.models.Tagger(3, 2, rng=0), {"state": True}, "state: got True"),
         (fd.models.Classifier(3, 2, rng=0), {"shape": ("B", 3)}, "shape: got"),
         (nn.Linear(2, 3, rng=0), {"shape": ("B", 0)}, "shape\\[1\\]"),
+        (fd.models.Tagger(3, 2, rng=0), {"part": "encode"}, "part: got 'encode', expected None"),
+        (fd.models.Seq2Seq(3, 2, hidden=4, rng=0), {"part": "half"}, "part: got 'half'"),
+        (fd.models.Seq2Seq(3, 2, hidden=4, rng=0), {"part": "decode", "state": True}, "state: got True"),
         ("model", {}, "model: got str"),
     ],
 )

@@ -44,7 +44,8 @@ def write(path: str | os.PathLike[str], content: Any) -> None:
 
 def listed(values: Any) -> Any:
     """An array as lists of numbers, each of float32 with nine digits."""
-    array = np.asarray(values, np.float32)
+    with np.errstate(over="ignore"):
+        array = np.asarray(values, np.float32)
     if array.ndim == 0:
         return float(f"{array:.9g}")
     return [listed(one) for one in array]
@@ -53,7 +54,8 @@ def listed(values: Any) -> Any:
 def floats(name: str, values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """An array of finite float32 of a list in a file."""
     try:
-        array = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):
+            array = np.asarray(values, np.float32)
     except (ValueError, TypeError):
         raise ValueError(f"{name}: got no numbers in even rows") from None
     if shape is not None and array.shape != shape:

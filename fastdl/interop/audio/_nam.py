@@ -1,5 +1,6 @@
 """Neural Amp Modeler's files, of which the architecture LSTM is fastdl's."""
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, cast
@@ -58,6 +59,10 @@ def export_nam(
     """
     lstm, head = _checked(model)
     words = {} if metadata is None else dict(mapping("metadata", metadata, "names to what JSON holds"))
+    try:
+        json.dumps(words, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"metadata: got what JSON does not hold: {error}") from None
     content = {
         "version": VERSION,
         "metadata": words,
@@ -66,7 +71,7 @@ def export_nam(
             "input_size": lstm.input_size, "hidden_size": lstm.hidden_size, "num_layers": lstm.num_layers,
         },
         "weights": listed(_flat(lstm, head, integer("silence", silence, 0))),
-        "sample_rate": number("sample_rate", sample_rate, 0, open_low=True),
+        "sample_rate": number("sample_rate", sample_rate, 0, 1e9, open_low=True),
     }  # fmt: skip
     write(path, content)
 

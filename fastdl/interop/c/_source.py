@@ -1,5 +1,6 @@
 """The parts of a header as they are collected: arrays, fields of the state, functions, and the lines of a step."""
 
+import math
 import textwrap
 from typing import Any
 
@@ -96,7 +97,8 @@ class Source:
 
     def array(self, name: str, values: Any, where: str) -> str:
         """A constant array, by whose name it is used."""
-        flat = np.asarray(values, np.float32).ravel()
+        with np.errstate(over="ignore"):
+            flat = np.asarray(values, np.float32).ravel()
         if not np.isfinite(flat).all():
             raise ValueError(f"{where}: got a weight that is not finite in float32, expected finite ones")
         numbers = [number(one) for one in flat]
@@ -124,6 +126,8 @@ class Source:
 
 def number(value: Any) -> str:
     """A float32 as C reads it back to the bit."""
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
     digits = f"{float(value):.9g}"
     return (digits if any(mark in digits for mark in ".e") else f"{digits}.0") + "f"
 

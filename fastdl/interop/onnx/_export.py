@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import nn
 from ..._files import replacing, try_replacing
-from ..._validate import flag, integer, iterated
+from ..._validate import flag, integer, iterated, shown
 from ...nn._handing import accepts, carries_state, takes_lengths
 from ...nn._stack import Stack
 from .._extras import needed
@@ -16,7 +16,7 @@ from .._extras import needed
 
 def export(
     model: nn.Module, path: str | os.PathLike[str], *, lengths: bool = False, state: bool = False,
-    shape: Sequence[int | str] | None = None,
+    shape: Sequence[int | str] | None = None, part: str | None = None,
 ) -> None:  # fmt: skip
     """Write a model, as it is in evaluation mode, to an ONNX file (docs/interop-onnx.md).
 
@@ -34,6 +34,8 @@ def export(
     shape : sequence of int and str, optional
         Shape of the input `x`, names for axes of any extent. By default it is that of the first layer that says: of a
         chain with recurrent layers, convolutions or pools ``("T", "B", size)``, else ``("B", size)``.
+    part : {"encode", "decode"}, optional
+        Of a Seq2Seq its half of that name instead of the whole, so that a program can write token by token.
 
     Raises
     ------
@@ -71,10 +73,12 @@ def export(
     from ._graph import model_of
     from ._models import graph_of, whole_of
 
-    whole = whole_of(model)
+    whole = whole_of(model, part)
+    if part is not None and whole is None:
+        raise ValueError(f"part: got {shown(part)}, expected None, or 'encode' or 'decode' of a Seq2Seq")
     if lengths and not (takes_lengths(model) if whole is None else whole.lengths):
         raise ValueError(f"lengths: got True, expected False, since no layer of {type(model).__name__} takes lengths")
-    if state and not _carries(model, whole):
+    if state and (part is not None or not _carries(model, whole)):
         raise ValueError(f"state: got True, expected False, since {type(model).__name__} hands out no states")
     if whole is None:
         graph, writer = _chain(model, lengths, state, given)

@@ -98,25 +98,24 @@ def _layer_norm(writer: Writer, layer: nn.LayerNorm, x: Value, lengths: Lengths,
 
 
 def _batch_norm(writer: Writer, layer: nn.BatchNorm1d, x: Value, lengths: Lengths, path: str) -> tuple[Value, Lengths]:
-    graph = writer.graph
-    mean: Any = layer.running_mean if layer.track_running_stats else None
-    var: Any = layer.running_var if layer.track_running_stats else None
+    graph, (weight, bias) = writer.graph, layer._values()
     within = None if lengths is None else graph.within(x, lengths, 3)
-    if mean is None:
-        axes = list(range(x.rank - 1))
-        seen = graph.value(1.0, x.dtype) + 0.0 * x if within is None else within.cast(x.dtype)
-        count = seen.reduced("ReduceSum", *axes, keep=True)
-        inside = x if within is None else graph.where(within, x, 0.0)
-        mean = inside.reduced("ReduceSum", *axes, keep=True) / count
-        gone = x - mean if within is None else graph.where(within, x - mean, 0.0)
-        var = (gone * gone).reduced("ReduceSum", *axes, keep=True) / count
-        scale = (var + layer.eps).apply("Sqrt")
-        y = (x - mean) / scale
+    if layer.track_running_stats:
+        y = (x - layer.running_mean) * (1 / np.sqrt(layer.running_var + layer.eps))
     else:
-        y = (x - mean) * (1 / np.sqrt(var + layer.eps))
-    weight, bias = layer._values()
+        gone = x - _mean(graph, x, within)
+        y = gone / (_mean(graph, gone * gone, within) + layer.eps).apply("Sqrt")
     y = y if weight is None else y * weight + bias
     return y if within is None else graph.where(within, y, 0.0), lengths
+
+
+def _mean(graph: Graph, x: Value, within: Value | None) -> Value:
+    """The mean of each feature, over the steps that count."""
+    axes = list(range(x.rank - 1))
+    if within is None:
+        return x.reduced("ReduceMean", *axes, keep=True)
+    count = within.cast(x.dtype).reduced("ReduceSum", *axes, keep=True)
+    return graph.where(within, x, 0.0).reduced("ReduceSum", *axes, keep=True) / count
 
 
 def _dropout(writer: Writer, layer: nn.Dropout, x: Value, lengths: Lengths, path: str) -> tuple[Value, Lengths]:

@@ -60,15 +60,49 @@ def _sequence_generator(writer: Writer, model: Any, given: dict[str, Value]) -> 
 
 
 def _seq2seq(writer: Writer, model: models.Seq2Seq, given: dict[str, Value]) -> tuple[Value, tuple[Any, ...]]:
-    graph, lengths = writer.graph, given["lengths"]
+    encoded, states = _encoded(writer, model, given)
+    return _decoded(writer, model, given["before"], states, encoded, given["lengths"])[0], _logits(model)
+
+
+def _encode(writer: Writer, model: models.Seq2Seq, given: dict[str, Value]) -> tuple[Value, tuple[Any, ...]]:
+    encoded, states = _encoded(writer, model, given)
+    writer.finals += zip(("state.h", "state.c"), states, 2 * [_decoder_state(model)], strict=True)
+    return encoded, ("S", "B", model.hidden)
+
+
+def _decode(writer: Writer, model: models.Seq2Seq, given: dict[str, Value]) -> tuple[Value, tuple[Any, ...]]:
+    before = [given["state.h"], given["state.c"]]
+    y, states = _decoded(writer, model, given["x"], before, given["encoded"], given["lengths"])
+    writer.finals += zip(("last.h", "last.c"), states, 2 * [_decoder_state(model)], strict=True)
+    return y, _logits(model)
+
+
+def _encoded(writer: Writer, model: models.Seq2Seq, given: dict[str, Value]) -> tuple[Value, list[Value]]:
     source, _ = writer.write(model.source_embedding, given["sources"], None, "source_embedding")
-    encoded, ends = stack(graph, model.encoder, source, None, lengths)
-    before, _ = writer.write(model.target_embedding, given["before"], None, "target_embedding")
-    states = [_joined_sides(model, one) for one in ends]
-    h, _ = stack(graph, model.decoder, before, states, None)
+    encoded, ends = stack(writer.graph, model.encoder, source, None, given["lengths"])
+    return encoded, [_joined_sides(model, one) for one in ends]
+
+
+def _decoded(
+    writer: Writer, model: models.Seq2Seq, tokens: Value, states: list[Value], encoded: Value, lengths: Value
+) -> tuple[Value, list[Value]]:
+    x, _ = writer.write(model.target_embedding, tokens, None, "target_embedding")
+    h, ends = stack(writer.graph, model.decoder, x, states, None)
     context = attend(writer, model.attention, h, encoded, lengths)
-    y, _ = writer.write(model.output, graph.joined([h, context], 2), None, "output")
-    return y, ("T", "B", model.target_tokens + 1)
+    return writer.write(model.output, writer.graph.joined([h, context], 2), None, "output")[0], ends
+
+
+def _logits(model: models.Seq2Seq) -> tuple[Any, ...]:
+    return "T", "B", model.target_tokens + 1
+
+
+def _decoder_state(model: models.Seq2Seq) -> tuple[Any, ...]:
+    return model.decoder.num_layers, "B", model.hidden
+
+
+def _decode_inputs(model: models.Seq2Seq) -> dict[str, tuple[tuple[Any, ...], Any]]:
+    states = {name: (_decoder_state(model), None) for name in ("state.h", "state.c")}
+    return {"x": _TOKENS, **states, "encoded": (("S", "B", model.hidden), None), "lengths": _LENGTHS}
 
 
 def _joined_sides(model: models.Seq2Seq, states: Value) -> Value:
@@ -143,10 +177,21 @@ WHOLE: dict[type, Whole] = {
     nn.Zoneout: Whole(lambda layer: {"new": (("B", "H"), None), "old": (("B", "H"), None)}, _zoneout),
 }  # fmt: skip
 
+PARTS: dict[tuple[type, str], Whole] = {
+    (models.Seq2Seq, "encode"): Whole(
+        lambda model: {"sources": (("S", "B"), np.int64), "lengths": _LENGTHS}, _encode, True
+    ),
+    (models.Seq2Seq, "decode"): Whole(_decode_inputs, _decode, True),
+}  # fmt: skip
 
-def whole_of(model: nn.Module) -> Whole | None:
-    """The entry of a model's class, if its forward is that of the class."""
+
+def whole_of(model: nn.Module, part: str | None) -> Whole | None:
+    """The entry of a model's class, or of a part of it, if its methods are those of the class."""
     for kind in type(model).__mro__:
+        if part is not None and (kind, part) in PARTS and getattr(type(model), part) is getattr(kind, part):
+            return PARTS[kind, part]
+        if part is not None:
+            continue
         if kind in WHOLE and type(model).forward is kind.forward:  # type: ignore[attr-defined]
             return WHOLE[kind]
     return None
