@@ -196,3 +196,21 @@ def test_the_examples_of_the_docstrings():
         runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
         (example,) = doctest.DocTestFinder(recurse=False).find(function, globs={})
         assert runner.run(example).failed == 0
+
+
+def test_settings_of_training_come_along():
+    model, _ = made("words")
+    lstm = fd.interop.keras.from_keras(model)[1]
+    assert (lstm.rates["input"], lstm.rates["state"], lstm.bias) == (0.1, 0.1, "single")
+    model, _ = made("dense")
+    norm = fd.interop.keras.from_keras(model)[2]
+    assert (norm.eps, round(norm.momentum, 6)) == (1e-3, 0.01)
+    out = fd.interop.keras.to_keras(fd.interop.keras.from_keras(model))
+    assert round(out.layers[2].momentum, 6) == 0.99
+
+
+def test_older_files_come_in(tmp_path):
+    pytest.importorskip("h5py")
+    model, x = made("both")
+    model.save(tmp_path / "m.h5")
+    np.testing.assert_allclose(fd.interop.keras.from_keras(tmp_path / "m.h5").forward(x), theirs(model, x), atol=1e-6)
