@@ -35,9 +35,9 @@ def clipper(v_in):
 
 def sound(rng, samples, kind):
     """A plucked string (Karplus and Strong 1983: noise, period after period smoothed), a sweep or noise, in volts."""
-    t, periods = np.arange(samples) / RATE, [rng.uniform(-1, 1, rng.integers(60, 500))]
+    t, periods = np.arange(samples) / RATE, 2 * [rng.uniform(-1, 1, rng.integers(60, 500))]
     while sum(map(len, periods)) < samples:
-        periods.append(0.499 * (periods[-1] + np.roll(periods[-1], 1)))
+        periods.append(0.499 * (periods[-1] + np.append(periods[-2][-1], periods[-1][:-1])))
     others = np.sin(2 * np.pi * (40 * t + rng.uniform(500, 8000) * t**2)), rng.normal(0, 0.3, samples)
     return [np.concatenate(periods)[:samples], *others][kind] * rng.uniform(0.2, 3)
 
