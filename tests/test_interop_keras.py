@@ -209,6 +209,18 @@ def test_settings_of_training_come_along():
     assert round(out.layers[2].momentum, 6) == 0.99
 
 
+def test_float64_stays(tmp_path):
+    model = nn.Sequential(nn.GRU(3, 4, rng=0, dtype=np.float64), nn.Linear(4, 2, rng=1, dtype=np.float64)).eval()
+    out, x = fd.interop.keras.to_keras(model), np.random.default_rng(0).normal(size=(2, 5, 3))
+    wanted = model.forward(x.swapaxes(0, 1).copy()).swapaxes(0, 1)
+    np.testing.assert_allclose(theirs(out, x), wanted, atol=1e-7)  # Keras rounds within its GRU
+    assert {one.dtype for one in out.weights} == {"float64"}
+    again = fd.interop.keras.from_keras(out)
+    assert again[0].dtype == np.float64
+    np.testing.assert_allclose(again.forward(x), wanted, atol=1e-12)
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_older_files_come_in(tmp_path):
     pytest.importorskip("h5py")
     model, x = made("both")

@@ -28,7 +28,7 @@ def export_nam(
     Parameters
     ----------
     model : Sequential
-        An LSTM and a Linear to one number; dropout and noise beside them are left out.
+        An LSTM and a Linear to one number; dropout and noise beside them are left out. Weights are rounded to float32.
     path : str or path-like
         The file; what was there is replaced in one step. Players want it to end with ``.nam``.
     sample_rate : float, default 48000.0

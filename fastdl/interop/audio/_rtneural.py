@@ -25,7 +25,7 @@ def export_rtneural(model: nn.Module, path: str | os.PathLike[str], *, layout: s
     ----------
     model : Module
         A layer, or a chain of Linear, LSTM, GRU, causal Conv1d, BatchNorm1d, LeakyReLU, Tanh, ReLU, Sigmoid, Softmax
-        and ELU; dropout and noise between them are left out.
+        and ELU; dropout and noise between them are left out. Weights are rounded to float32.
     path : str or path-like
         The file; what was there is replaced in one step. AIDA-X reads it under the suffix ``.aidax``.
     layout : {"keras", "torch"}, default "keras"

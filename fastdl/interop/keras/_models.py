@@ -137,6 +137,20 @@ def _copy(model: Any, twin: Any) -> None:
 
 def _twin(keras: Any, model: nn.Module, shape: Any) -> tuple[Any, list[tuple[nn.Module, list[Any]]]]:
     """The model of Keras, and which of its layers each layer became."""
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(_dtype(model))
+        return _made(keras, model, shape)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _dtype(model: nn.Module) -> str:
+    dtypes = {one.dtype.name for _, one in model.named_parameters()}
+    return dtypes.pop() if len(dtypes) == 1 else "float32"
+
+
+def _made(keras: Any, model: nn.Module, shape: Any) -> tuple[Any, list[tuple[nn.Module, list[Any]]]]:
     from ._writing import layers_of, written
 
     pairs: list[tuple[nn.Module, list[Any]]] = []
@@ -150,7 +164,8 @@ def _twin(keras: Any, model: nn.Module, shape: Any) -> tuple[Any, list[tuple[nn.
         raise ValueError("shape: got None, expected the input's without the batch, since the first layer takes any")
     timed = any(isinstance(one, (Stack, nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d)) for one in model.modules())
     lead = (None,) if timed or isinstance(first, nn.Embedding) else ()
-    inputs = keras.Input((*lead, *_shape(first)) if shape is None else shape)  # type: ignore[misc]
+    whole = (*lead, *(_shape(first) or ())) if shape is None else shape
+    inputs = keras.Input(whole, dtype="int32" if isinstance(first, nn.Embedding) else _dtype(model))
     twin = keras.Sequential([inputs, *[theirs for theirs, _ in values]])
     for theirs, arrays in values:
         if arrays:
