@@ -1,6 +1,7 @@
-"""What the examples share: their arguments, halves and distortions of digits, pictures."""
+"""What the examples share: their arguments, halves and distortions of digits, pictures, sounds."""
 
 import argparse
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,15 @@ def save(figure, path):
     figure.savefig(path, dpi=150, bbox_inches="tight")
     pyplot().close(figure)
     print(f"picture: {path}")
+
+
+def save_sound(signal, rate, path):
+    """Write a signal (T,) as a sound file of `rate` samples a second, as loud as it goes, into a folder as above."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, len(signal), "NONE", ""))
+        file.writeframes((signal / np.abs(signal).max() * 32000).astype("<i2").tobytes())
+    print(f"sound: {path}")
 
 
 def second_half(labels):

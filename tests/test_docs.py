@@ -12,7 +12,9 @@ import fastdl as fd
 
 DOCS = Path(__file__).parents[1] / "docs"
 README = DOCS.parent / "README.md"
-GUIDE = ("start", "metrics", "plots", "estimators", "estimators-sequences", "forecasting")
+GUIDE = ("start", "metrics", "plots", "estimators", "estimators-sequences", "forecasting", "interop-onnx", "interop-c",
+         "interop-audio", "interop-keras")  # fmt: skip
+NEEDS = {"interop-onnx": "onnxruntime", "interop-keras": "keras"}
 PAGES = [DOCS / f"{name}.md" for name in GUIDE]
 COMING = sorted(page for page in (DOCS / "coming").glob("*.md") if page.stem != "index")
 PEERS = ("torch", "keras", "sklearn", "optax", "jax")
@@ -32,6 +34,8 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where files may be written
     if page.stem in ("start", "plots"):
         pytest.importorskip("matplotlib").use("Agg")
+    if page.stem in NEEDS:
+        pytest.importorskip(NEEDS[page.stem])
     blocks, names = list(code(page, r"python|\{code-cell\} ipython3")), {}
     assert blocks
     for block in blocks:

@@ -25,6 +25,7 @@ pytest.importorskip("matplotlib")
         ("many_to_one_sentiment", {"F1": 0.4, "naive Bayes": 0.74}, "sentiment.png"),
         ("many_to_one_sunspots", {"LSTM": 0, "AR(12)": 0.118, "naive": 0.38}, "sunspots.png"),
         ("many_to_many_tagging", {"names": 0.7, "baseline": 0.3}, None),
+        ("amplifier", {"explained by LSTM": 0.9, "explained by best gain": 0.5}, "amplifier.png"),
         ("dates", {"all": 0}, None),
         ("long_lags", {"adding": 0, "temporal order": 0, "copying": 0}, None),
     ],

@@ -24,7 +24,7 @@ from ._stack import Stack
 from ._state import all_or_none
 
 # Where gate g of fastdl's order stands in theirs.
-_ORDER = {
+ORDERS = {
     ("keras", "lstm"): (0, 1, 2, 3),
     ("keras", "gru"): (1, 0, 2),
     ("keras", "rnn"): (0,),
@@ -63,7 +63,7 @@ def export_weights(self: Stack, layout: str, layer: int = 0) -> dict[str, np.nda
     {'W': (1, 12, 3), 'R': (1, 12, 4), 'B': (1, 24)}
     """
     order, layers = _chosen(self, layout, layer)
-    found = [_weights(one, order) for one in layers]
+    found = [weights_in(one, order) for one in layers]
     if layout == "onnx":
         arrays = {"W": np.stack([W.T for W, _, _ in found]), "R": np.stack([R.T for _, R, _ in found])}
         if self.bias:
@@ -144,7 +144,7 @@ def _chosen(stack: Stack, layout: str, layer: int) -> tuple[tuple[int, ...], lis
         if value := getattr(stack, name, None):
             raise ValueError(f"layout: {layout} has no place for {name}={value}")
     layer, D = integer("layer", layer, 0, stack.num_layers - 1), len(stack.directions)
-    order = _ORDER[layout, f"coupled {kind}" if getattr(stack, "coupled", False) else kind]
+    order = ORDERS[layout, f"coupled {kind}" if getattr(stack, "coupled", False) else kind]
     return order, stack._layers[layer * D : layer * D + D]
 
 
@@ -153,7 +153,7 @@ def _keeps_two(stack: Stack) -> bool:
     return bool(getattr(stack, "reset_after", False))
 
 
-def _weights(layer: Layer, order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def weights_in(layer: Layer, order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """W, R, and the biases of both or none, with the gates in their order."""
     weights, biases = layer.weights(), [one.data for one in layer.biases]
     if len(biases) == 1:
