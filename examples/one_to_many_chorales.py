@@ -9,12 +9,12 @@ frame given that four keys sound, written as MIDI, and drawn below a real piece.
 """
 
 import numpy as np
-from _common import arguments, pyplot, save
-from _midi import write
+from _common import arguments
+from _music import LOWEST, draw, write
 
 import fastdl as fd
 
-LOWEST, VOICES = 21, 4  # MIDI's number of the first key
+VOICES = 4
 
 
 def pairs(rolls):
@@ -57,14 +57,33 @@ def compose(model, frames, seed, temperature=0.8):
     return np.array(voices)
 
 
-def draw(real, voices, path):
-    """A piano roll of a real piece, and of the new one, each voice in its colour."""
-    figure, (above, below) = pyplot().subplots(2, figsize=(9, 6), sharex=True, sharey=True)
-    steps, keys = np.nonzero(real[: len(voices)])
-    above.scatter(steps, keys + LOWEST, s=16, c="k", marker="s")
-    for one, name in zip(voices.T, ("soprano", "alto", "tenor", "bass"), strict=True):
-        below.scatter(np.arange(len(one)), one, s=16, marker="s", label=name)
-    above.set(title="a chorale of Bach", ylabel="key (MIDI)")
-    below.set(title="written by the LSTM", xlabel="quarter note", ylabel="key (MIDI)")
-    below.legend(ncols=VOICES, fontsize="small")
-    save(figure, path)
+def main(argv=None):
+    parser = arguments(__doc__)
+    parser.add_argument("--jsb", metavar="FILE", help="jsb-chorales-quarter.json (music21's edition)")
+    options = parser.parse_args(argv)
+    data = fd.datasets.jsb_chorales(options.jsb) if options.jsb else fd.datasets.chorales()
+    train, valid, test = (part[-1] for part in (data.train, data.valid, data.test))
+    rng, hidden = options.seed, 32 if options.quick else 200
+    model = fd.nn.Sequential(
+        fd.nn.LSTM(88, hidden, rng=rng), fd.nn.Dropout(0.3, rng=rng + 1), fd.nn.Linear(hidden, 88, rng=rng + 2)
+    )
+    epochs = 2 if options.quick else 40
+    optimizer = fd.optim.AdamW(model.parameters(), lr=1e-2)
+    schedule = fd.optim.schedules.cosine(epochs * -(-len(train) // 4))
+    loss = fd.binary_cross_entropy_with_logits
+    fit = {"loss": loss, "validation": pairs(valid), "restore_best": True, "schedule": schedule, "progress": False}
+    fd.training.fit(model, optimizer, pairs(train), epochs=epochs, batch_size=4, max_norm=1.0, **fit)
+    results = {}
+    for name, some in (("valid", valid), ("test", test)):
+        losses = frame_losses(model, some)
+        results[f"{name} NLL"] = float(np.concatenate([one[1:] for one in losses]).mean())
+        every = np.concatenate(losses).mean()
+        print(f"nats a frame, {name}: {results[f'{name} NLL']:.3f} from the second frame on, {every:.3f} of all")
+    voices = compose(model, 64, options.seed)
+    write(voices, options.out / "chorale.mid")
+    draw(test[0], voices, options.out / "chorale.png")
+    return results
+
+
+if __name__ == "__main__":
+    main()

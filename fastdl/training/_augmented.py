@@ -51,8 +51,8 @@ class Augmented:
             raise TypeError("batches: got a pair (x, y), expected batches: fastdl.training.Examples makes them of it")
         if not hasattr(batches, "iterate") and not isinstance(batches, (list, tuple)):
             raise TypeError(
-                f"batches: got {type(batches).__name__}, expected batches with iterate(epoch, start), as Examples, or a "
-                "list of (inputs, targets)"
+                f"batches: got {type(batches).__name__}, expected batches with iterate(epoch, start), as Examples, or "
+                "a list of (inputs, targets)"
             )
         if not callable(change):
             raise TypeError(

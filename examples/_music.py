@@ -1,9 +1,26 @@
-"""Voices as a file of MIDI, which players and notation programs read."""
+"""Music as a picture, a piano roll, and as a file of MIDI, which players and notation programs read."""
 
 import itertools
 
+import numpy as np
+from _common import pyplot, save
+
+LOWEST = 21  # MIDI's number of a piano's first key
 DIVISIONS = 480  # ticks of a quarter note
 CHOIR = 52  # the instrument, "choir aahs"
+
+
+def draw(real, voices, path):
+    """A piano roll of a real piece, and of the new one, each voice in its colour."""
+    figure, (above, below) = pyplot().subplots(2, figsize=(9, 6), sharex=True, sharey=True)
+    steps, keys = np.nonzero(real[: len(voices)])
+    above.scatter(steps, keys + LOWEST, s=16, c="k", marker="s")
+    for one, name in zip(voices.T, ("soprano", "alto", "tenor", "bass"), strict=True):
+        below.scatter(np.arange(len(one)), one, s=16, marker="s", label=name)
+    above.set(title="a chorale of Bach", ylabel="key (MIDI)", ylim=(35, 85))
+    below.set(title="written by the LSTM", xlabel="quarter note", ylabel="key (MIDI)")
+    below.legend(ncols=4, fontsize="small")
+    save(figure, path)
 
 
 def write(voices, path, tempo=90):
