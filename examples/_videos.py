@@ -1,6 +1,9 @@
-"""Videos and their captions as arrays: padded, and moved at random."""
+"""Videos and their captions as arrays, padded and moved at random, and as a picture."""
 
 import numpy as np
+from _common import pyplot, save
+
+import fastdl as fd
 
 LETTERS = " efghinorstuvwxz"
 BOUNDARY = len(LETTERS)  # begins and ends a caption
@@ -36,3 +39,14 @@ def moved(x, after, rng):
     steps = rng.integers(-1, 2, (len(images), 2))
     images = np.stack([np.roll(one, step, (1, 2)) for one, step in zip(images, steps, strict=True)])
     return (images.reshape(frames.shape), lengths, before), after.T.copy()
+
+
+def draw(video, caption, weights, path):
+    """The frames of a video, and below them the attention (L, T) that each letter of its caption pays to each."""
+    figure, (above, below) = pyplot().subplots(2, figsize=(10, 6), height_ratios=(1, 4), layout="constrained")
+    above.imshow(np.hstack([np.pad(frame, 1, constant_values=0.5) for frame in video]), cmap="gray_r")
+    above.axis("off")
+    names = [*caption.replace(" ", "_"), "end"]
+    fd.plots.attention_map(weights, source=range(1, len(video) + 1), target=names, ax=below)
+    below.set(xlabel="frame", ylabel="letter")
+    save(figure, path)

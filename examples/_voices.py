@@ -1,4 +1,4 @@
-"""Synthetic voices that say digits (espeak-ng), and the cepstra of a recording as Sphinx computes them."""
+"""Synthetic voices that say digits (espeak-ng), the cepstra of a recording as Sphinx computes them, and a picture."""
 
 import re
 import shutil
@@ -6,11 +6,14 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from _common import pyplot, save
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh")
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 SHARES = (0.46, *7 * (0.54 / 7,))  # of the accents: the recordings are American
 RATE = 22050  # samples a second that espeak-ng gives
+MARKS = "0123456789o"
+FRAMES = 3  # of 10 ms that are read as one step
 FILTERS, LOWEST, HIGHEST, COEFFICIENTS = 20, 1, 4000, 13
 
 
@@ -48,6 +51,26 @@ def cepstra(samples, rate, warp=1.0):
     k = np.arange(COEFFICIENTS)[:, None]
     cosines = np.cos(np.pi * k * (np.arange(FILTERS) + 0.5) / FILTERS) * np.sqrt(np.where(k, 2, 1) / FILTERS)
     return (logs @ cosines.T).astype(np.float32)
+
+
+def features(some):
+    """Cepstra and their slopes, each utterance's with mean 0 and spread 1, some frames side by side."""
+    values = (some - some.mean(0)) / some.std(0)
+    values = np.concatenate([values, 3 * np.gradient(values, axis=0)], 1)
+    return values[: len(values) // FRAMES * FRAMES].reshape(-1, FRAMES * values.shape[1]).astype(np.float32)
+
+
+def draw(said, found, shares, path):
+    """When the network saw which digit: the probabilities over time."""
+    figure, axes = pyplot().subplots(len(said), figsize=(9, 2.4 * len(said)), layout="constrained")
+    for ax, *texts, share in zip(axes, said, found, shares, strict=True):
+        extent = (0, len(share) * FRAMES / 100, -0.5, 10.5)
+        ax.imshow(share[:, 1:].T, aspect="auto", origin="lower", cmap="gray_r", extent=extent, vmin=0, vmax=1)
+        ax.set_yticks(range(11), MARKS)
+        wanted, got = ("".join(MARKS[k] for k in one) for one in texts)
+        ax.set(title=f"said {wanted}, read {got}", ylabel="digit")
+    axes[-1].set_xlabel("seconds")
+    save(figure, path)
 
 
 def _utterance(rng, voices):

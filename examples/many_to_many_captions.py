@@ -10,8 +10,8 @@ frames each letter looked at.
 import functools
 
 import numpy as np
-from _common import arguments, pyplot, save
-from _videos import BOUNDARY, IGNORED, LETTERS, PIXELS, examples, flattened, moved
+from _common import arguments
+from _videos import BOUNDARY, IGNORED, LETTERS, PIXELS, draw, examples, flattened, moved
 
 import fastdl as fd
 
@@ -45,52 +45,36 @@ class Captioner(fd.nn.Module):
 def captions(model, videos, longest=20):
     """What is read from each video, letter after letter, the likeliest each time."""
     frames, lengths = flattened(videos)
-    model.eval()
+    source = model.eval().read(frames, lengths)
 
     def step(letters, state):
-        logits, writer, _ = model.write(letters[None], state["source"], state["lengths"], state["writer"])
-        return logits[0], {**state, "writer": writer}
+        logits, state, _ = model.write(letters[None], source, lengths, state)
+        return logits[0], state
 
-    state = {
-        "source": model.read(frames, lengths),
-        "lengths": lengths,
-        "writer": model.writer.initial_state(len(videos)),
-    }
-    first = np.full(len(videos), BOUNDARY)
+    first, state = np.full(len(videos), BOUNDARY), model.writer.initial_state(len(videos))
     return ["".join(LETTERS[k] for k in row) for row in fd.decode(step, first, state, longest, BOUNDARY)]
-
-
-def draw(model, video, caption, path):
-    """The frames of a video, and below them how much each letter of its caption looked at each."""
-    (frames, lengths, before), _ = examples([video], [caption])
-    *_, weights = model.write(before.T, model.read(frames, lengths), lengths)
-    figure, (above, below) = pyplot().subplots(2, figsize=(10, 6), height_ratios=(1, 4), layout="constrained")
-    above.imshow(np.hstack([np.pad(frame, 1, constant_values=0.5) for frame in video]), cmap="gray_r")
-    above.axis("off")
-    names = [*caption.replace(" ", "_"), "end"]
-    fd.plots.attention_map(weights[:, 0], source=range(1, len(video) + 1), target=names, ax=below)
-    below.set(xlabel="frame", ylabel="letter")
-    save(figure, path)
 
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
-    data = fd.datasets.stroke_videos(200 if options.quick else 2000, seed=options.seed)
-    model, epochs = Captioner(32 if options.quick else 128, options.seed), 2 if options.quick else 20
+    data = fd.datasets.stroke_videos(200 if options.quick else 4000, seed=options.seed)
+    model, epochs = Captioner(128, fd.random.Generator(options.seed)), 4 if options.quick else 20
     batches = fd.training.Examples(*examples(*data.train), batch_size=32, seed=options.seed)
     batches = fd.training.Augmented(batches, moved, options.seed)
     optimizer = fd.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = fd.optim.schedules.cosine(epochs * len(batches))
     loss = functools.partial(fd.softmax_cross_entropy, ignore_index=IGNORED)
-    options_of_fit = {"loss": loss, "schedule": schedule, "max_norm": 1.0, "progress": False}
-    fd.training.fit(model, optimizer, batches, epochs=epochs, **options_of_fit)
+    settings = {"loss": loss, "schedule": schedule, "max_norm": 1.0, "progress": False}
+    fd.training.fit(model, optimizer, batches, epochs=epochs, **settings)
     videos, wanted = data.test
     found = captions(model, videos)
     right = np.array([one == other for one, other in zip(found, wanted, strict=True)])
     print(f"captions right in every letter: {right.mean():.4f} of {len(right)} videos")
-    print("first wrong ones:", "; ".join(f"{wanted[k]} read as {found[k]}" for k in np.flatnonzero(~right)[:3]))
-    longest = int(np.argmax([len(video) for video in videos]))
-    draw(model, videos[longest], found[longest], options.out / "captions.png")
+    print("wrong are", "; ".join(f"{wanted[k]} read as {found[k]}" for k in np.flatnonzero(~right)[:3]))
+    longest = max(range(len(videos)), key=lambda k: len(videos[k]))
+    (frames, lengths, before), _ = examples(videos[longest : longest + 1], found[longest : longest + 1])
+    *_, weights = model.write(before.T, model.read(frames, lengths), lengths)
+    draw(videos[longest], found[longest], weights[:, 0], options.out / "captions.png")
     return {"exact": float(right.mean())}
 
 
