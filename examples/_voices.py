@@ -1,4 +1,4 @@
-"""Synthetic voices that say digits (espeak-ng), the cepstra of a recording as Sphinx computes them, and a picture."""
+"""Synthetic voices that say digits (espeak-ng, flite), cepstra of recordings as Sphinx computes them, a picture."""
 
 import re
 import shutil
@@ -11,24 +11,26 @@ from _common import pyplot, save
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh")
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 SHARES = (0.46, *7 * (0.54 / 7,))  # of the accents: the recordings are American
-RATE = 22050  # samples a second that espeak-ng gives
+FLITE = 0.3  # the share of utterances by flite, whose voices are made of recordings
+WARP = 0.12  # the spread of the throats' lengths, as the logarithm of their resonances
 MARKS = "0123456789o"
 FRAMES = 3  # of 10 ms that are read as one step
 FILTERS, LOWEST, HIGHEST, COEFFICIENTS = 20, 1, 4000, 13
 
 
 def utterances(count, seed):
-    """Cepstra (T, 13) of digits said one after the other, each utterance in another voice; and them, 10 for "oh"."""
-    if shutil.which("espeak-ng") is None:
-        raise FileNotFoundError(
-            "path: espeak-ng, which says the digits, is not installed; get it by\n    apt-get install espeak-ng"
-        )
+    """Cepstra (T, 13) and digits, 10 for "oh", of `count` utterances, each by two throats of other lengths."""
+    for program in ("espeak-ng", "flite"):
+        if shutil.which(program) is None:
+            raise FileNotFoundError(
+                f"path: {program}, which says the digits, is not installed; get it by\n    apt-get install {program}"
+            )
     listed = subprocess.run(["espeak-ng", "--voices=variant"], capture_output=True, text=True, check=True).stdout
-    voices = sorted(re.findall(r"!v/(\S+)", listed))
+    variants = sorted(re.findall(r"!v/(\S+)", listed))
     sources = np.random.SeedSequence(seed).spawn(count)
     with ThreadPoolExecutor(2) as pool:  # the work is done by processes
-        said = list(pool.map(lambda one: _utterance(np.random.default_rng(one), voices), sources))
-    return [x for x, _ in said], [y for _, y in said]
+        said = list(pool.map(lambda one: _utterance(np.random.default_rng(one), variants), sources))
+    return [x for both, _ in said for x in both], [y for _, y in said for _ in range(2)]
 
 
 def cepstra(samples, rate, warp=1.0):
@@ -73,21 +75,31 @@ def draw(said, found, shares, path):
     save(figure, path)
 
 
-def _utterance(rng, voices):
-    """One to seven digits in a random voice, speed, pitch and loudness, with pauses, in noise, as cepstra."""
+def _utterance(rng, variants):
+    """One to seven digits in a random voice, speed, pitch and loudness, with pauses, in noise: cepstra, and digits."""
     digits = rng.integers(0, len(WORDS), rng.integers(1, 8))
     pauses = rng.choice([0, 0, 0.2, 0.5])  # the share of digits with a comma after them
     text = " ".join(WORDS[one] + "," * int(rng.random() < pauses) for one in digits)
-    voice = f"{rng.choice(ACCENTS, p=SHARES)}+{rng.choice(voices)}"
-    speed, pitch, gap = rng.integers(110, 240), rng.integers(20, 80), rng.choice([0, 0, 2, 5, 10])
-    command = ["espeak-ng", "--stdout", "-v", voice, "-s", str(speed), "-p", str(pitch), "-g", str(gap), text]
-    wave = subprocess.run(command, capture_output=True, check=True).stdout
-    samples = np.frombuffer(wave[44:], "<i2").astype(np.float64)  # after the header
+    command = _flite(rng) if rng.random() < FLITE else _espeak(rng, variants)
+    wave = subprocess.run([*command, text], capture_output=True, check=True).stdout
+    rate, samples = int.from_bytes(wave[24:28], "little"), np.frombuffer(wave[44:], "<i2").astype(np.float64)
     sound = np.flatnonzero(np.abs(samples) > 0.01 * np.abs(samples).max())
-    before, after = rng.uniform(0.1, 0.4, 2) * RATE
-    samples = np.pad(samples[sound[0] : sound[-1] + 1], (int(before), int(after)))
+    before, after = (rng.uniform(0.1, 0.4, 2) * rate).astype(int)
+    samples = np.pad(samples[sound[0] : sound[-1] + 1], (before, after))
     samples *= 10 ** rng.uniform(2.2, 3.3) / np.sqrt((samples**2).mean())
-    return cepstra(samples + _noise(samples, rng), RATE, np.exp(rng.normal(0, 0.06))), digits
+    samples += _noise(samples, rng)
+    return [cepstra(samples, rate, np.exp(rng.normal(0, WARP))) for _ in range(2)], digits
+
+
+def _espeak(rng, variants):
+    voice = f"{rng.choice(ACCENTS, p=SHARES)}+{rng.choice(variants)}"
+    speed, pitch, gap = rng.integers(110, 240), rng.integers(20, 80), rng.choice([0, 0, 2, 5, 10])
+    return ["espeak-ng", "--stdout", "-v", voice, "-s", str(speed), "-p", str(pitch), "-g", str(gap)]
+
+
+def _flite(rng):
+    stretch, voice = f"duration_stretch={rng.uniform(0.7, 1.4):.2f}", rng.choice(["awb", "kal16", "rms", "slt"])
+    return ["flite", "-voice", voice, "--setf", stretch, "-o", "/dev/stdout", "-t"]
 
 
 def _noise(samples, rng):

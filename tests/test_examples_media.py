@@ -85,6 +85,6 @@ def test_cepstra_of_a_tone_peak_at_its_filter_at_any_rate(rate):
 
 
 def test_without_a_synthesiser_it_is_said_how_to_get_one(monkeypatch):
-    monkeypatch.setattr(_voices.shutil, "which", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="apt-get install espeak-ng"):
+    monkeypatch.setattr(_voices.shutil, "which", lambda name: None if name == "flite" else f"/usr/bin/{name}")
+    with pytest.raises(FileNotFoundError, match="apt-get install flite"):
         _voices.utterances(1, 0)

@@ -73,3 +73,13 @@ def test_what_is_wrong_is_refused_by_name():
     with pytest.raises(ValueError, match="start"):
         changed(fd.training.Augmented(data, noisy), 0, -1)
     assert repr(fd.training.Augmented(data, noisy)).startswith("Augmented(Examples(12, batch_size=4")
+
+
+def test_lengths_and_weights_of_targets_stay():
+    x = [np.ones((steps, 2), np.float32) for steps in (3, 5, 4)]
+    y = [np.arange(len(one)) % 2 for one in x]
+    data = fd.training.Examples(x, y, 3, time_first=True, sample_weight=[1.0, 0.0, 2.0])
+    batches = fd.training.Augmented(data, lambda x, y, rng: (x, 1 - y))
+    model = fd.nn.Sequential(fd.nn.LSTM(2, 4, rng=0), fd.nn.Linear(4, 2, rng=1))
+    flipped = fd.training.Examples(x, [1 - one for one in y], 3, time_first=True, sample_weight=[1.0, 0.0, 2.0])
+    assert fd.training.evaluate(model, batches) == fd.training.evaluate(model, flipped)

@@ -6,6 +6,7 @@ from typing import Any
 from .. import random
 from .._validate import integer
 from ._batches import Batch, iterate
+from ._data import Targets
 from ._examples import is_pair
 
 Change = Callable[[Any, Any, random.Generator], Batch]
@@ -21,7 +22,7 @@ class Augmented:
     change : callable
         ``change(inputs, targets, rng) -> (inputs, targets)`` of a batch; `rng` is a
         :class:`fastdl.random.Generator`, which depends on `seed`, the epoch and the batch's number alone. It gives
-        new arrays and leaves those it gets as they are.
+        new arrays and leaves those it gets as they are. Lengths and weights of targets are not given to it and stay.
     seed : int, default 0
         Seed of the changes.
 
@@ -89,10 +90,11 @@ class Augmented:
         epoch, start = integer("epoch", epoch, 0), integer("start", start, 0)
         source = random.Generator(self.seed).stream(f"epoch {epoch}")
         for number, (x, y) in enumerate(iterate(self.batches, epoch, start), start):
-            changed = self.change(x, y, source.stream(f"batch {number}"))
+            weighed = y.__class__ is Targets  # with lengths or weights for the loss, which stay
+            changed = self.change(x, y.values if weighed else y, source.stream(f"batch {number}"))
             if not isinstance(changed, (tuple, list)) or len(changed) != 2:
                 raise TypeError(f"change: gave {type(changed).__name__}, expected a pair (inputs, targets)")
-            yield changed[0], changed[1]
+            yield changed[0], Targets(changed[1], y.options) if weighed else changed[1]
 
     def fingerprint(self) -> dict[str, Any]:
         """What a checkpoint compares, so that a resumed run has the same data.
