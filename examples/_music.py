@@ -17,7 +17,7 @@ def draw(real, voices, path):
     above.scatter(steps, keys + LOWEST, s=16, c="k", marker="s")
     for one, name in zip(voices.T, ("soprano", "alto", "tenor", "bass"), strict=True):
         below.scatter(np.arange(len(one)), one, s=16, marker="s", label=name)
-    above.set(title="a chorale of Bach", ylabel="key (MIDI)", ylim=(35, 85))
+    above.set(title="a chorale of Bach", ylabel="key (MIDI)")
     below.set(title="written by the LSTM", xlabel="quarter note", ylabel="key (MIDI)")
     below.legend(ncols=4, fontsize="small")
     save(figure, path)
