@@ -16,7 +16,7 @@ from _music import LOWEST, draw, write
 import fastdl as fd
 
 VOICES = 4
-LOUD = 3  # the input of a key that sounds: only four of 88 do, and at 1 the net takes twice as long to hear them
+LOUD = 5  # the input of a key that sounds: only four of 88 do, and at 1 the net takes twice as long to hear them
 
 
 def pairs(rolls):
@@ -70,7 +70,7 @@ def main(argv=None):
     cell = getattr(fd.nn, options.cell)(88, hidden, rng=rng)
     drops = [fd.nn.Dropout(share, rng=rng) for share in (0.1, 0.3)]
     model = fd.nn.Sequential(drops[0], cell, drops[1], fd.nn.Linear(hidden, 88, rng=rng))
-    optimizer = fd.optim.Adam(model.parameters(), lr=1e-3 if options.cell == "RNN" else 8e-3)
+    optimizer = fd.optim.Adam(model.parameters(), lr=4e-3)
     schedule = fd.optim.schedules.cosine(epochs * -(-len(train) // 4))
     settings = {"loss": fd.binary_cross_entropy_with_logits, "schedule": schedule, "max_norm": 1.0, "progress": False}
     average = fd.optim.ExponentialAverage(model.parameters(), decay=0.995)
