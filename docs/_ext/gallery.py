@@ -40,7 +40,8 @@ def programs():
 def run(path, folder):
     """The output of a quick run, whose pictures lie in folder; an earlier build's if the program is the same."""
     output, key = folder / "output.txt", folder / "key"
-    digest = hashlib.sha256(DRAW.encode() + path.read_bytes() + (path.parent / "_common.py").read_bytes()).hexdigest()
+    shared = sorted(path.parent.glob("_*.py"))
+    digest = hashlib.sha256(DRAW.encode() + b"".join(one.read_bytes() for one in (path, *shared))).hexdigest()
     if not key.exists() or key.read_text() != digest:
         folder.mkdir(parents=True, exist_ok=True)
         quiet = [sys.executable, "-W", "ignore", "-c", DRAW, path.stem, str(folder)]

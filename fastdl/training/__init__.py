@@ -3,6 +3,7 @@
 :func:`fit` trains a model of :mod:`fastdl.nn` with an optimizer of :mod:`fastdl.optim`.
 """
 
+from ._augmented import Augmented
 from ._batches import ArrayBatches
 from ._callbacks import Callback, EarlyStopping, SaveBest
 from ._examples import Examples
@@ -14,6 +15,7 @@ from ._run import Run
 
 __all__ = [
     "ArrayBatches",
+    "Augmented",
     "CSVLogger",
     "Callback",
     "EarlyStopping",
