@@ -1,4 +1,4 @@
-"""What the examples share: their arguments, halves and distortions of digits, pictures."""
+"""What the examples share: their arguments, halves and distortions of digits, pictures, the size of a model."""
 
 import argparse
 from pathlib import Path
@@ -31,6 +31,11 @@ def save(figure, path):
     figure.savefig(path, dpi=150, bbox_inches="tight")
     pyplot().close(figure)
     print(f"picture: {path}")
+
+
+def size(*models):
+    """How many parameters they have."""
+    return sum(parameter.size for model in models for parameter in model.parameters())
 
 
 def second_half(labels):
