@@ -107,9 +107,9 @@ def values(records: Iterable[Record], figure: str) -> list[float]:
 
 
 def spread(found: list[float]) -> str:
-    """The mean, and the least and greatest of several."""
-    mean = number(sum(found) / len(found))
-    return mean if len(found) == 1 else f"{mean} ({number(min(found))} to {number(max(found))})"
+    """The mean, and the least and greatest where they differ."""
+    mean, least, greatest = map(number, (sum(found) / len(found), min(found), max(found)))
+    return mean if least == greatest else f"{mean} ({least} to {greatest})"
 
 
 def number(value: float) -> str:
