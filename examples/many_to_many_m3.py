@@ -37,7 +37,7 @@ def draw(past, future, forecasts, path):
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
     past, future, *_ = fd.datasets.m3("monthly").all
-    each, networks, settings = (20, 1, SETTINGS | {"epochs": 4}) if options.quick else (1, 8, SETTINGS)
+    each, networks, settings = (40, 1, SETTINGS | {"epochs": 3}) if options.quick else (1, 8, SETTINGS)
     past, future = past[::each], np.array(future[::each])
     months = future.shape[1]
     names = ("SeasonalNaive", "ETS", "Theta")

@@ -1,7 +1,7 @@
 """One-to-one: clothes in 28 x 28 grey levels by a dense network. Fashion-MNIST, ten classes.
 
-Trained on 60,000 images, each mirrored every second time, and tested on 10,000 others. A published network of three
-hidden layers reaches 0.8833. Settings were chosen on the last 10,000 images to train on. The picture shows, of every
+Trained on 60,000 images and their mirror images, and tested on 10,000 others. A published network of three hidden layers
+reaches 0.8833. Settings were chosen on the last 10,000 images to train on. The picture shows, of every
 class, the image that the network was surest of and wrong.
 """
 
@@ -29,10 +29,11 @@ def main(argv=None):
     data = fd.datasets.fashion_mnist()
     part = slice(6000 if options.quick else None)
     x, y = (some[part] for some in data.train)
+    x = np.concatenate([x, x[:, :, ::-1]])
     model = fd.models.Classifier(784, 10, hidden=512, rng=options.seed)
     model.fit(
         x.reshape(-1, 784) / 255,
-        y,
+        np.tile(y, 2),
         epochs=2 if options.quick else 20,
         batch_size=128,
         learning_rate=2e-3,

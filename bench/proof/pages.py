@@ -61,11 +61,13 @@ def size(records: list[Record]) -> str:
 
 
 def seconds(records: list[Record]) -> str:
-    """The median on the clock, or of the processor where others used the machine; the threads where they were not two."""
+    """The median on the clock, or of the processor where others used the machine; threads where they were not two."""
     if not records:
         return ""
     busy = statistics.median(one["load"] - one["cores"] for one in records) > 1
-    told = f"{statistics.median(one['processor_seconds' if busy else 'seconds'] for one in records):.3g}" + " cpu" * busy
+    told = (
+        f"{statistics.median(one['processor_seconds' if busy else 'seconds'] for one in records):.3g}" + " cpu" * busy
+    )
     threads = span(one["threads"] for one in records)
     return told if threads == "2" else f"{told} ({threads} thread{'s' * (threads != '1')})"
 
