@@ -31,8 +31,7 @@ def cells(row: Row, kept: Records, missing: bool = False) -> list[str]:
     """A line of the table."""
     ours, theirs = of(row.run, kept), of(row.twin, kept)
     task = f"[{row.application}](gallery/{row.example}.md)"
-    published = row.published + (" (*unsure*)" if row.unsure else "")
-    return [task, row.data, size(ours), published, bar(row, ours), figures(row, ours) or "not run", seconds(ours),
+    return [task, row.data, size(ours), row.claim, bar(row, ours), figures(row, ours) or "not run", seconds(ours),
             figures(row, theirs), seconds(theirs)]  # fmt: skip
 
 

@@ -77,6 +77,11 @@ class Row:
         found = self.run._replace(library="torch")
         return found if found.source.exists() else None
 
+    @property
+    def claim(self) -> str:
+        """The published number, and whether it was looked up."""
+        return self.published + " (*unsure*)" * self.unsure
+
     def reached(self, value: float, bar: float) -> bool:
         return value <= bar if self.lower else value >= bar
 

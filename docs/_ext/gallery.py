@@ -66,7 +66,7 @@ def reached(name):
     for row in rows:
         if row.example == name:
             found = tasks.of(row.run, records)
-            yield row.figure, pages.figures(row, found) or "not run yet", row.published
+            yield row.figure, pages.figures(row, found) or "not run yet", row.claim
             for other in row.beside:
                 if values := tasks.values(found, other):
                     yield other, tasks.spread(values), ""

@@ -10,7 +10,7 @@ from ._classifier import program
 def read():
     data = fd.datasets.fashion_mnist()
     (x, y), (test, wanted) = data.train, data.test
-    return (np.concatenate([x, x[:, :, ::-1]]) / 255, np.tile(y, 2)), (test / 255, wanted)
+    return (np.concatenate([x, x[:, :, ::-1]]) / np.float32(255), np.tile(y, 2)), (test / 255, wanted)
 
 
 model = {"features": 28, "classes": 10, "hidden": 128}
