@@ -171,6 +171,7 @@ def test_data_are_downloaded_once(tmp_path):
     assert data.get(package, tmp_path / "data") == ""
     assert data.get(package._replace(get="no-such-program p"), tmp_path / "data") == ""
     assert "no-such-program p: " in data.get(Package("no-such-program p", "q-*"), tmp_path)
+    assert data.get(Package("no-such-program p", str(tmp_path / "data/p-*")), tmp_path / "elsewhere") == ""
     failing = f"{sys.executable} -c \"raise SystemExit('E: no such package')\""
     assert data.get(Package(failing, "q-*"), tmp_path).endswith(": E: no such package")
 

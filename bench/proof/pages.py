@@ -17,7 +17,7 @@ def write(missing: Mapping[str, str], records: Path = RECORDS, page: Path = PAGE
     """The page; `missing` says of which rows the data could not be had, and why."""
     rows, kept = load()[0].values(), read(records)
     lines = ["| " + " | ".join(HEADS) + " |", "|---|---|--:|---|---|---|--:|--:|--:|"]
-    lines += [f"| {' | '.join(cells(row, kept, row.name in missing))} |" for row in rows]
+    lines += [f"| {' | '.join(cells(row, kept))} |" for row in rows]
     found = [record for row in rows for record in of(row.run, kept)]
     machines = span(f"{one['machine']} with {one['cores']} cores" for one in found)
     where = f"Machines: {machines}." if found else ""
@@ -27,7 +27,7 @@ def write(missing: Mapping[str, str], records: Path = RECORDS, page: Path = PAGE
     return page
 
 
-def cells(row: Row, kept: Records, missing: bool = False) -> list[str]:
+def cells(row: Row, kept: Records) -> list[str]:
     """A line of the table."""
     ours, theirs = of(row.run, kept), of(row.twin, kept)
     task = f"[{row.application}](gallery/{row.example}.md)"

