@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := setup.py pyproject.toml $(wildcard fastdl/kernels/*/*.pyx fastdl/kernels/*/*.pxd fastdl/kernels/*/*.h)
 
-.PHONY: help train test test-reference bench bench-peers bench-report learning bench-save bench-compare instructions \
-	instructions-save docs docs-serve docs-check docs-links lint debug fuzz sanitize stress wheel clean
+.PHONY: help train test test-reference bench bench-peers bench-report proof learning bench-save bench-compare \
+	instructions instructions-save docs docs-serve docs-check docs-links lint debug fuzz sanitize stress wheel clean
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
@@ -46,8 +46,14 @@ bench-report: $(STAMP)  ## Measure every kernel, write docs/performance.md with 
 	$(if $(RECORDS),,$(REPORT).gather --out $(MEASURED) --seconds $(SECONDS) $(if $(FRESH),--fresh) $(if $(QUICK),--quick))
 	$(REPORT).pages $(or $(RECORDS),$(MEASURED)) --page $(PAGE).md $(if $(QUICK),,--readme README.md)
 
+# QUICK=1 takes three minutes, keeps nothing and fails where a figure is below its floor. FRESH=1 runs again what is kept.
+TASK ?=
+proof: $(STAMP)  ## Every example on real data, seed by seed: docs/proof.md (TASK=speech SEEDS=3 FRESH=1, or QUICK=1)
+	PYTHONPATH=bench $(BIN)/python -m proof $(TASK) --threads $(THREADS) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(FRESH),--fresh) $(if $(QUICK),--quick)
+
 TASKS ?=
-SEEDS ?= 12
+learning: SEEDS ?= 12
 MINUTES ?= 60
 JOBS ?= 2
 learning: $(STAMP)  ## Learn small lessons from every kind of initial weights (TASKS=copying SEEDS=3 MINUTES=10): docs/initial-weights.md

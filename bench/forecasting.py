@@ -58,7 +58,7 @@ def main(argv=None):
     h = true.shape[1]
     rows = [
         timed(name, lambda name=name: fd.estimators.baseline_forecast(name, train, h, SEASON))
-        for name in ("SeasonalNaive", "ETS")
+        for name in ("SeasonalNaive", "ETS", "Theta")
     ]
     rows.append(timed("GlobalForecaster", lambda: global_forecaster(train, h, options.members)))
     print(f"{options.data}, monthly: {len(train)} series, horizon {h}; {options.members} networks in one estimator")

@@ -35,7 +35,7 @@ extensions = [
     "notebooks",
     "reference",
 ]
-exclude_patterns = ["_ext", "check", "_build", "_static", "_templates", "learn/*.ipynb"]
+exclude_patterns = ["_ext", "check", "_build", "_static", "_templates", "learn/*.ipynb", "gallery/_*.md"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 templates_path = ["_templates"]
 

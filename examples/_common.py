@@ -1,10 +1,12 @@
-"""What the examples share: their arguments, halves and distortions of digits, pictures, sounds."""
+"""What the examples share: arguments, pictures and sounds, halves and distortions of digits, size and training of a model."""
 
 import argparse
 import wave
 from pathlib import Path
 
 import numpy as np
+
+import fastdl as fd
 
 
 def arguments(description):
@@ -41,6 +43,37 @@ def save_sound(signal, rate, path):
         file.setparams((1, 2, rate, len(signal), "NONE", ""))
         file.writeframes((signal / np.abs(signal).max() * 32000).astype("<i2").tobytes())
     print(f"sound: {path}")
+
+
+def size(*models):
+    """How many parameters they have."""
+    return sum(parameter.size for model in models for parameter in model.parameters())
+
+
+def remember(layer, T):
+    """The LSTM or GRU, its gates beginning with lags spread up to T (Tallec and Ollivier 2018)."""
+    H, lags = layer.hidden_size, np.random.default_rng(0).uniform(1, T - 1, layer.hidden_size)
+    bias = layer.bias_ih_l0.data
+    bias[H : 2 * H] = np.log(lags)  # an LSTM's forget gate, a GRU's update gate
+    if isinstance(layer, fd.nn.LSTM):
+        bias[:H] = -np.log(lags)
+        layer.bias_hh_l0.data[:H] = 0
+    layer.bias_hh_l0.data[H : 2 * H] = 0
+    return layer
+
+
+def steps_of(model, draw, loss_of, steps, rate, schedule):
+    """Train on what is drawn for each step, by Adam with clipped gradients; yields the losses."""
+    optimizer = fd.optim.Adam(model.parameters(), lr=rate)
+    scheduler = fd.optim.Scheduler(optimizer, schedule)
+    for _ in range(steps):
+        x, target = draw()
+        loss, gradient = loss_of(model.forward(x), target)
+        model.backward(gradient)
+        fd.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        yield loss
 
 
 def second_half(labels):

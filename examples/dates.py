@@ -8,7 +8,7 @@ ten of the century 1950-2049 is held out, in all languages and formats.
 import datetime
 
 import numpy as np
-from _common import arguments
+from _common import arguments, size
 
 import fastdl as fd
 
@@ -73,7 +73,7 @@ def main(argv=None):
     results = {form: float(right[forms == form].mean()) for form in FORMATS}
     results["all"] = float(right.mean())
     print("exact on held-out days:", ", ".join(f"{form} {share:.4f}" for form, share in results.items()))
-    return results
+    return results | {"parameters": size(reader.model)}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from _common import arguments
+from _common import arguments, size
 
 import fastdl as fd
 
@@ -116,7 +116,8 @@ def main(argv=None):
     )
     print(f"all words: {right.mean():.4f}, commonest tag of each word {baseline.mean():.4f}")
     print(f"names only: {right[names].mean():.4f}, commonest tag of each word {baseline[names].mean():.4f}")
-    return {"all": float(right.mean()), "names": float(right[names].mean()), "baseline": float(baseline[names].mean())}
+    results = {"all": right.mean(), "names": right[names].mean(), "baseline": baseline[names].mean()}
+    return {name: float(value) for name, value in results.items()} | {"parameters": size(model)}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ picture counts which gesture was taken for which.
 """
 
 import numpy as np
-from _common import arguments, pyplot, save
+from _common import arguments, pyplot, save, size
 
 import fastdl as fd
 
@@ -49,7 +49,7 @@ def main(argv=None):
     fd.plots.confusion_matrix(table, data.names, ax=axes)
     axes.tick_params(axis="x", rotation=90)
     save(figure, options.out / "gestures.png")
-    return {"accuracy": float(np.mean(parts))}
+    return {"accuracy": float(np.mean(parts)), "parameters": size(model)}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Settings were chosen on nine of the other persons. The picture counts which acti
 """
 
 import numpy as np
-from _common import arguments, pyplot, save
+from _common import arguments, pyplot, save, size
 
 import fastdl as fd
 
@@ -28,7 +28,7 @@ def main(argv=None):
     fd.plots.confusion_matrix(fd.metrics.confusion_matrix(y, found, labels=range(6)), data.names, ax=axes)
     axes.tick_params(axis="x", rotation=45)
     save(figure, options.out / "activities.png")
-    return {"accuracy": accuracy}
+    return {"accuracy": accuracy, "parameters": size(model)}
 
 
 if __name__ == "__main__":

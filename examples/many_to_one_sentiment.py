@@ -10,7 +10,7 @@ import re
 from collections import Counter
 
 import numpy as np
-from _common import arguments, pyplot, save
+from _common import arguments, pyplot, save, size
 
 import fastdl as fd
 
@@ -82,7 +82,7 @@ def main(argv=None):
     figure, axes = pyplot().subplots(figsize=(5, 4))
     fd.plots.confusion_matrix(fd.metrics.confusion_matrix(wanted, found, labels=range(3)), data.names, ax=axes)
     save(figure, options.out / "sentiment.png")
-    return results
+    return results | {"parameters": size(model)}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ An LSTM reads 7 to 29 frames in both directions and names the speaker. Trained o
 370 of the published split. The picture counts who was taken for whom.
 """
 
-from _common import arguments, pyplot, save
+from _common import arguments, pyplot, save, size
 
 import fastdl as fd
 
@@ -23,7 +23,7 @@ def main(argv=None):
     figure, axes = pyplot().subplots(figsize=(6, 5))
     fd.plots.confusion_matrix(fd.metrics.confusion_matrix(y, found), range(1, 10), ax=axes)
     save(figure, options.out / "speakers.png")
-    return {"accuracy": accuracy}
+    return {"accuracy": accuracy, "parameters": size(model)}
 
 
 if __name__ == "__main__":

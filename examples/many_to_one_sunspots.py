@@ -1,12 +1,12 @@
 """Many-to-one: the yearly sunspot numbers forecast one year ahead.
 
-Trained on 1700-1920, tested on 1921-1955, against an autoregression of order 12 fitted by least squares to the same
-years and the value eleven years before (seasonal-naive). The average relative variance (ARV) is the mean squared error
-over the variance of the whole series.
+The mean of five LSTMs' forecasts, trained on 1700-1920 and tested on 1921-1955, against an autoregression of order 12
+fitted by least squares to the same years and the value eleven years before (seasonal-naive). The average relative
+variance (ARV) is the mean squared error over the variance of the whole series.
 """
 
 import numpy as np
-from _common import arguments, pyplot, save
+from _common import arguments, pyplot, save, size
 
 import fastdl as fd
 
@@ -24,11 +24,11 @@ def autoregression(series, trained, order=12):
 
 
 def forecast(series, trained, seed, epochs):
-    """The LSTM's, on square roots: counts vary with their size, their roots do not."""
+    """The LSTM, and its forecasts on square roots: counts vary with their size, their roots do not."""
     roots = np.sqrt(series)
     model = fd.models.Forecaster(window=12, rng=seed)
     model.fit(roots[:trained], epochs=epochs)
-    return np.maximum(model.predict(roots)[:-1], 0) ** 2
+    return model, np.maximum(model.predict(roots)[:-1], 0) ** 2
 
 
 def draw(series, forecasts, path):
@@ -52,17 +52,16 @@ def main(argv=None):
         return float(np.mean((values[test] - series[test]) ** 2) / series.var())
 
     seeds, epochs = (range(1), 10) if options.quick else (range(5), 100)
-    lstm = [forecast(series, trained, options.seed + seed, epochs) for seed in seeds]
+    models, lstm = zip(*(forecast(series, trained, options.seed + seed, epochs) for seed in seeds), strict=True)
     linear = autoregression(series, trained)
     naive = np.concatenate([np.full(CYCLE, np.nan), series[:-CYCLE]])
-    results = {"LSTM": float(np.mean([arv(one) for one in lstm])), "AR(12)": arv(linear), "naive": arv(naive)}
-    print(
-        f"ARV {TRAINED + 1}-{TESTED}: LSTM {results['LSTM']:.4f}, mean of {' '.join(f'{arv(one):.4f}' for one in lstm)}"
-    )
+    results = {"LSTM": arv(np.mean(lstm, 0)), "AR(12)": arv(linear), "naive": arv(naive)}
+    each = " ".join(f"{arv(one):.4f}" for one in lstm)
+    print(f"ARV {TRAINED + 1}-{TESTED}: mean of the LSTMs {results['LSTM']:.4f}, each {each}")
     print(f"AR(12) {results['AR(12)']:.4f}, the value {CYCLE} years before {results['naive']:.4f}")
     forecasts = {"LSTM": np.mean(lstm, 0)[test], "AR(12)": linear[test], f"{CYCLE} years before": naive[test]}
     draw(series, forecasts, options.out / "sunspots.png")
-    return results
+    return results | {"parameters": size(models[0])}
 
 
 if __name__ == "__main__":

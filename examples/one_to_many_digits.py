@@ -5,7 +5,7 @@ digits alone says whether the written ones can be read; a picture shows them bes
 """
 
 import numpy as np
-from _common import arguments, distorted, pyplot, save
+from _common import arguments, distorted, pyplot, save, size
 
 import fastdl as fd
 
@@ -36,7 +36,7 @@ def main(argv=None):
     print(f"copies of a real digit, all pixels within 1: {copied} of {len(written)}")
     real = np.stack([images[labels == label][:5] for label in range(10)], 1)
     draw(real, written.reshape(10, -1, 8, 8)[:, :5].swapaxes(0, 1), options.out / "digits.png")
-    return {"recognised": recognised}
+    return {"recognised": recognised, "parameters": size(model)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ writers are others.
 """
 
 import numpy as np
-from _common import arguments, distorted, second_half
+from _common import arguments, distorted, second_half, size
 
 import fastdl as fd
 
@@ -21,7 +21,7 @@ def main(argv=None):
     model.fit(x, y, epochs=10, learning_rate=2e-3)
     accuracy = (model.predict(images[test].reshape(-1, 64) / 16) == labels[test]).mean()
     print(f"accuracy on the second half: {accuracy:.4f}")
-    return {"accuracy": accuracy}
+    return {"accuracy": accuracy, "parameters": size(model)}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ digits that were read wrongly.
 """
 
 import numpy as np
-from _common import arguments, distorted, pyplot, save
+from _common import arguments, distorted, pyplot, save, size
 
 import fastdl as fd
 
@@ -37,7 +37,7 @@ def main(argv=None):
     accuracy = float(1 - wrong.mean())
     print(f"accuracy on UCI's test part: {accuracy:.4f}, {wrong.sum()} of {len(labels)} wrong")
     draw(images[wrong][:50], labels[wrong], found[wrong], options.out / "wrong-digits.png")
-    return {"accuracy": accuracy}
+    return {"accuracy": accuracy, "parameters": size(model)}
 
 
 if __name__ == "__main__":

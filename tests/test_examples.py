@@ -19,6 +19,8 @@ pytest.importorskip("matplotlib")
         ("one_to_many_digits", {"recognised": 0.4}, "digits.png"),
         ("many_to_one_digits", {"second half": 0.6, "stratified half": 0.6}, None),
         ("one_to_one_optdigits", {"accuracy": 0.93}, "wrong-digits.png"),
+        ("one_to_one_clothes", {"accuracy": 0.7}, "wrong-clothes.png"),
+        ("many_to_one_clothes", {"accuracy": 0.5}, "clothes.png"),
         ("many_to_one_speech", {"accuracy": 0.5}, "speakers.png"),
         ("many_to_one_gestures", {"accuracy": 0.2}, "gestures.png"),
         ("many_to_one_sensors", {"accuracy": 0.3}, "activities.png"),
@@ -30,7 +32,9 @@ pytest.importorskip("matplotlib")
         ("many_to_many_captions", {"exact": 0}, "captions.png"),
         ("many_to_many_spoken_digits", {"people": 0, "prompts": 0}, "spoken-digits.png"),
         ("dates", {"all": 0}, None),
-        ("long_lags", {"adding": 0, "temporal order": 0, "copying": 0}, None),
+        ("many_to_many_m3", {"GlobalForecaster": 13.0, "SeasonalNaive": 17.4, "ETS": 14.2, "Theta": 14.2}, "m3.png"),
+        ("long_lags", {"adding": 0, "temporal order": 0}, "long-lags.png"),
+        ("long_copying", {"cross-entropy": 0, "right": 0}, "copied.png"),
     ],
 )
 @pytest.mark.filterwarnings("default")  # of the libraries that bring the data

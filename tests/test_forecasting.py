@@ -344,9 +344,18 @@ def test_baselines():
     with pytest.raises(ValueError, match="series: got no value"):
         baseline_forecast("Naive", np.full(3, np.nan), 2)
     pytest.importorskip("statsmodels")
-    found = baseline_forecast("ETS", waves((80,))[0], 7, 7)
-    assert np.abs(found - 50 - 10 * np.sin(2 * np.pi * np.arange(80, 87) / 7)).max() < 3
-    np.testing.assert_array_equal(baseline_forecast("ETS", np.full(20, 3.0), 2, 7), [3, 3])
+    for name in ("ETS", "Theta"):
+        found = baseline_forecast(name, waves((80,))[0], 7, 7)
+        assert np.abs(found - 50 - 10 * np.sin(2 * np.pi * np.arange(80, 87) / 7)).max() < 3, name
+        np.testing.assert_array_equal(baseline_forecast(name, np.full(20, 3.0), 2, 7), [3, 3])
+
+
+def test_theta_is_half_the_slope_added_to_the_smoothed_level():
+    pytest.importorskip("statsmodels")
+    y = np.arange(30.0) + np.random.default_rng(0).normal(0, 0.1, 30)
+    found = baseline_forecast("Theta", y, 3)
+    slope = np.polyfit(np.arange(30), y, 1)[0]
+    np.testing.assert_allclose(np.diff(found), slope / 2, rtol=1e-6)
 
 
 def test_pictures():

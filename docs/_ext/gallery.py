@@ -1,7 +1,7 @@
-"""A page for every program of examples/: what it is, what its full run reaches, its picture, a quick run, its code.
+"""The pages of the gallery: for every program of examples/ what it reaches, its picture, a quick run, its code.
 
-The quick runs happen while the site is built, at most two at a time. They are done again when a program changes. A page
-whose data is not there says how to get it.
+What a full run reaches and draws is kept in the repository (`make proof`). The quick runs happen while the site is
+built, at most two at a time, and again when a program changes. A page whose data is not there says how to get it.
 """
 
 import ast
@@ -14,6 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+from proof import pages, tasks  # noqa: E402
+
+KEPT = ROOT / "docs/gallery/pictures"
 DRAW = """
 import importlib, json, sys
 import matplotlib
@@ -22,6 +26,7 @@ from matplotlib import pyplot
 sys.path.insert(0, "examples")
 name, folder = sys.argv[1:]
 results = importlib.import_module(name).main(["--quick", "--out", folder])
+results.pop("parameters", None)
 figure, axes = pyplot.subplots(figsize=(6, 0.7 + 0.45 * len(results)), constrained_layout=True)
 bars = axes.barh(list(results), [float(value) for value in results.values()], color="#0072b2")
 axes.bar_label(bars, fmt="%.3g", padding=3)
@@ -57,48 +62,69 @@ def run(path, folder):
 
 
 def reached(name):
-    """Rows of docs/models.md that say what the full run reaches; a row without a command belongs to the one before."""
-    rows, ours = [], False
-    for line in (ROOT / "docs/models.md").read_text().splitlines():
-        if match := re.match(r"\| (`python examples/(\w+)\.py`|) *\|(.*)", line):
-            ours = match[2] == name if match[2] else ours
-            if ours:
-                rows.append("|" + match[3])
-        else:
-            ours = False
-    return rows
+    """(figure, result, published) of every figure of the program's rows, from the records of its full runs."""
+    rows, records = tasks.load()[0].values(), tasks.read()
+    for row in rows:
+        if row.example == name:
+            found = tasks.of(row.run, records)
+            yield row.figure, pages.figures(row, found) or "not run yet", row.claim
+            for other in row.beside:
+                if values := tasks.values(found, other):
+                    yield other, tasks.spread(values), ""
+
+
+def title_of(path):
+    title, _, rest = ast.get_docstring(ast.parse(path.read_text())).partition("\n")
+    return title.rstrip("."), rest.strip()
+
+
+def kept(path):
+    """The pictures of the full run."""
+    return sorted(KEPT.glob(f"{path.stem}-*.png"))
 
 
 def page(path, folder, pictures):
-    title, _, rest = ast.get_docstring(ast.parse(path.read_text())).partition("\n")
-    lines = [f"# {title.rstrip('.')}", "", rest.strip(), "", "```console", f"$ python examples/{path.name}", "```", ""]
-    lines += ["## What it reaches", "", "| figure | result |", "|---|---|", *reached(path.stem), ""]
-    lines += [
-        "## A quick run",
-        "",
-        f"`python examples/{path.name} --quick`, a trial of some seconds, prints",
-        "",
-        "```text",
-    ]
-    lines += [run(path, folder).rstrip(), "```", ""]
+    """The program's page; `pictures` are those of its quick run."""
+    title, rest = title_of(path)
+    lines = [f"# {title}", "", rest, "", "```console", f"$ python examples/{path.name}", "```", ""]
+    lines += ["## What it reaches", "", "| figure | result | published |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in reached(path.stem)]
+    lines += ["", "The mean of several seeds, with the least and the greatest: [the proof](../proof.md).", ""]
+    for picture in kept(path):
+        lines += [f"![{title}. A picture from the full run.](pictures/{picture.name})", ""]
+    lines += ["## A quick run", "", f"`python examples/{path.name} --quick`, a trial of some seconds, prints", ""]
+    lines += ["```text", run(path, folder).rstrip(), "```", ""]
     for picture in pictures:
-        lines += [f"![{title} A picture from the quick run.]({picture.name})", ""]
+        lines += [f"![{title}. A picture from the quick run.]({picture.name})", ""]
     lines += ["## The program", "", f"```{{literalinclude}} ../../examples/{path.name}", ":language: python", "```", ""]
     return "\n".join(lines)
 
 
+def overview():
+    """A line for each program: its picture, what it is, its first figure."""
+    lines = ["| | program | reaches |", "|---|---|---|"]
+    for path in programs():
+        title, _ = title_of(path)
+        pictures = [f"![{title}](pictures/{one.name}){{width=200px}}" for one in kept(path)[:1]]
+        figure = next((f"{name}: {result}" for name, result, _ in reached(path.stem)), "")
+        lines.append(f"| {''.join(pictures)} | [{title}]({path.stem}.md) | {figure} |")
+    return "\n".join(lines) + "\n"
+
+
 def write(app, _config):
-    gallery, kept = Path(app.srcdir) / "gallery", ROOT / "build/docs/gallery"
+    gallery, quick = Path(app.srcdir) / "gallery", ROOT / "build/docs/gallery"
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda path: run(path, kept / path.stem), programs()))
+        list(pool.map(lambda path: run(path, quick / path.stem), programs()))
+    texts = {gallery / "_overview.md": overview()}
     for path in programs():
         pictures = []
-        for picture in sorted((kept / path.stem).glob("*.png")):
+        drawn = sorted((quick / path.stem).glob("*.png"))
+        for picture in drawn if not kept(path) else [one for one in drawn if one.name == "results.png"]:
             copy = gallery / f"{path.stem}-{picture.name}"
             copy.write_bytes(picture.read_bytes())
             pictures.append(copy)
-        text = page(path, kept / path.stem, pictures)
-        target = gallery / f"{path.stem}.md"
+        texts[gallery / f"{path.stem}.md"] = page(path, quick / path.stem, pictures)
+    for target, text in texts.items():
         if not target.exists() or target.read_text() != text:
             target.write_text(text)
 

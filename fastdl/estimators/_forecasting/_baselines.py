@@ -1,4 +1,4 @@
-"""Forecasts to compare with: the last value, the last season, exponential smoothing."""
+"""Forecasts to compare with: the last value, the last season, exponential smoothing, the Theta method."""
 
 import warnings
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..._validate import choice, integer, members
-from ._optional import exponential_smoothing
+from ._optional import exponential_smoothing, theta_model
 from ._series import panel_of_arrays
 from ._transform import is_seasonal
 
@@ -39,18 +39,41 @@ def ets(values: np.ndarray, h: int, season_length: int) -> np.ndarray:
     Where it cannot be fitted it is the (seasonal) naive forecast.
     """
     kind = exponential_smoothing()
+
+    def forecast(filled: np.ndarray, seasonal: bool) -> Any:
+        form = "mul" if seasonal and filled.min(initial=1.0) > 0 else "add"
+        season = {"seasonal": form, "seasonal_periods": season_length} if seasonal else {}
+        model = kind(filled, error="add", trend="add", damped_trend=True, **season)
+        return model.fit(disp=False, maxiter=200).forecast(h)
+
+    return _fitted(values, h, season_length, forecast)
+
+
+def theta(values: np.ndarray, h: int, season_length: int) -> np.ndarray:
+    """The Theta method, of deseasonalised values where a season is significant, by statsmodels.
+
+    Assimakopoulos and Nikolopoulos, "The theta model", International Journal of Forecasting 16(4), 2000. Where it
+    cannot be fitted it is the (seasonal) naive forecast.
+    """
+    kind = theta_model()
+
+    def forecast(filled: np.ndarray, seasonal: bool) -> Any:
+        return kind(filled, period=max(2, season_length), deseasonalize=seasonal, use_test=False).fit().forecast(h)
+
+    return _fitted(values, h, season_length, forecast)
+
+
+def _fitted(values: np.ndarray, h: int, season_length: int, forecast: Callable[[np.ndarray, bool], Any]) -> np.ndarray:
+    """The forecast from the values without gaps and whether they have a season; else the (seasonal) naive one."""
     filled = _filled(values)
     seasonal = season_length > 1 and is_seasonal(filled, season_length)
-    form = "mul" if seasonal and filled.min(initial=1.0) > 0 else "add"
-    season = {"seasonal": form, "seasonal_periods": season_length} if seasonal else {}
     fallback = seasonal_naive if seasonal else naive
     if filled.size < 8 or np.ptp(filled) == 0:
         return fallback(values, h, season_length)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            model = kind(filled, error="add", trend="add", damped_trend=True, **season)
-            found = np.asarray(model.fit(disp=False, maxiter=200).forecast(h), np.float64)
+            found = np.asarray(forecast(filled, seasonal), np.float64)
         except (ValueError, FloatingPointError, np.linalg.LinAlgError):
             return fallback(values, h, season_length)
     return found if np.isfinite(found).all() else fallback(values, h, season_length)
@@ -65,7 +88,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
     return np.interp(places, known, values[known])
 
 
-BASELINES: dict[str, Baseline] = {"Naive": naive, "SeasonalNaive": seasonal_naive, "ETS": ets}
+BASELINES: dict[str, Baseline] = {"Naive": naive, "SeasonalNaive": seasonal_naive, "ETS": ets, "Theta": theta}
 
 
 def baseline_forecast(name: str, series: Any, h: int, season_length: int = 1) -> Any:
@@ -73,9 +96,10 @@ def baseline_forecast(name: str, series: Any, h: int, season_length: int = 1) ->
 
     Parameters
     ----------
-    name : {"Naive", "SeasonalNaive", "ETS"}
+    name : {"Naive", "SeasonalNaive", "ETS", "Theta"}
         The last value; the value one season before; exponential smoothing with a damped trend, and with a season where
-        one is significant (statsmodels, Hyndman et al. 2008).
+        one is significant (statsmodels, Hyndman et al. 2008); the Theta method, of deseasonalised values where a season
+        is (statsmodels, Assimakopoulos and Nikolopoulos 2000).
     series : array (T,) or (N, T), or list of arrays
         The series; NaN is a missing value.
     h : int
@@ -92,7 +116,7 @@ def baseline_forecast(name: str, series: Any, h: int, season_length: int = 1) ->
     TypeError, ValueError
         If an argument is bad.
     ImportError
-        For ETS without statsmodels.
+        For ETS and Theta without statsmodels.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def cross_validation(
     refit : bool, default False
         Whether to train at every origin, or on what is known before the first one only.
     baselines : sequence of str or "auto", default ()
-        Forecasts beside it: "Naive", "SeasonalNaive", "ETS" (statsmodels).
+        Forecasts beside it: "Naive", "SeasonalNaive", "ETS", "Theta" (the last two by statsmodels).
 
     Returns
     -------
@@ -231,7 +231,8 @@ def backtest(
     df, n_windows, step_size, h, level, refit, static_df
         As of :meth:`cross_validation`; three windows by default.
     baselines : sequence of str or "auto", default "auto"
-        "Naive", "SeasonalNaive", "ETS"; "auto" is all of them that apply, ETS where statsmodels is installed.
+        "Naive", "SeasonalNaive", "ETS", "Theta"; "auto" is the first three as far as they apply, ETS where
+        statsmodels is installed.
 
     Returns
     -------

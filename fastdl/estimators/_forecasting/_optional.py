@@ -19,6 +19,11 @@ def exponential_smoothing() -> Any:
     return _module("statsmodels.tsa.exponential_smoothing.ets", "forecast", "the baseline ETS").ETSModel
 
 
+def theta_model() -> Any:
+    """statsmodels' ThetaModel."""
+    return _module("statsmodels.tsa.forecasting.theta", "forecast", "the baseline Theta").ThetaModel
+
+
 def _module(name: str, extra: str, purpose: str) -> Any:
     try:
         return importlib.import_module(name)
