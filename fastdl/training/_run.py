@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _validate, norms, optim
 from ..nn._backward import backward, names_input_gradient
-from ..nn._value_and_grad import Pull
+from ..nn._pull import Pull
 from ..saving._file import architecture
 from . import _checks
 from ._batches import Batch, in_groups, iterate
