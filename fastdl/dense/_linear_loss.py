@@ -47,7 +47,7 @@ def linear_cross_entropy(
 ) -> tuple[Any, Any]:
     """:func:`softmax_cross_entropy` of :func:`linear_forward`, with all gradients, in blocks of rows (6.24).
 
-    Where C is large the logits are what takes memory. Here those of 96 rows are there at a time, and the bits are those
+    Where C is large the logits are what takes memory. Here those of at most 168 rows are there at a time, and the bits are those
     of the two calls.
 
     Parameters

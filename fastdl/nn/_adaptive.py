@@ -93,12 +93,11 @@ class AdaptiveLogSoftmaxWithLoss(Head):
         options: dict[str, Any] = {"rng": as_generator(rng), "dtype": dtype}
         self.head = Linear(in_features, given[0] + len(given), flag("head_bias", head_bias), **options)
         widths = [max(1, int(in_features // self.div_value**i)) for i in range(1, len(self.cutoffs))]
-        self.tail = ModuleList(
-            Sequential(
-                Linear(in_features, width, bias=False, **options), Linear(width, end - begin, bias=False, **options)
-            )
+        tail = [
+            (Linear(in_features, width, bias=False, **options), Linear(width, end - begin, bias=False, **options))
             for width, begin, end in zip(widths, given, self.cutoffs[1:], strict=True)
-        )
+        ]
+        self.tail = ModuleList([Sequential(*pair) for pair in tail])
 
     def loss(self, x: np.ndarray, targets: np.ndarray, lengths: Any = None, *, weights: Any = None) -> tuple[Any, Any]:
         x = self._features(x)

@@ -138,7 +138,7 @@ class Head(Module):
         return np.asarray(self.log_prob(x).argmax(-1))
 
     def _features(self, x: Any) -> np.ndarray:
-        x = float_array("x", x, None, next(iter(self.parameters())).dtype)
+        x = float_array("x", x, None, next(one.dtype for _, one in self.named_parameters()))
         check_shape("x", x, (*[None] * (x.ndim - 1), self.in_features))
         return x
 

@@ -14,7 +14,7 @@ cnp.import_array()
 LEVEL = FD_LEVEL.decode()
 
 cdef enum:
-    BLOCK_ROWS = 96     # rows whose logits are there at a time: whole tiles of every build
+    BLOCK_ROWS = 168    # the most rows whose logits are there at a time: whole tiles of every build
     DEPTH = 512         # classes of W^T that are packed at a time
 
 
@@ -37,6 +37,7 @@ cdef struct Head:  # of either type; NULL for what is not there or not wanted
 
 
 cdef struct Work:  # where the pieces of work space begin, in elements, and their sizes
+    Py_ssize_t block                # rows whose logits are there at a time: blocks of one size, since each packs W
     Py_ssize_t stride               # from one row of logits to the next
     Py_ssize_t inputs, panels, own  # x packed; W^T packed; first of the threads' own
     Py_ssize_t each                 # what a thread has of its own
@@ -51,10 +52,11 @@ cdef Work _lay_out(
     Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t classes, bint single, Py_ssize_t num_threads,
 ) noexcept nogil:
     cdef Work w
-    cdef Py_ssize_t nr = FD_NR_FLOAT if single else FD_NR_DOUBLE
+    cdef Py_ssize_t nr = FD_NR_FLOAT if single else FD_NR_DOUBLE, blocks = max(_up(rows, BLOCK_ROWS), 1)
+    w.block = _up(_up(rows, blocks), FD_MR) * FD_MR
     # An odd number of panels: rows that lie a multiple of 4,096 bytes apart would fight for the same lines of the cache.
     w.stride = (_up(classes, nr) | 1) * nr
-    w.inputs = min(rows, BLOCK_ROWS) * w.stride
+    w.inputs = w.block * w.stride
     w.panels = w.inputs + BLOCK_ROWS * max(_up(inputs, FD_MR) * FD_MR, _up(inputs, nr) * nr)
     w.own = w.panels + DEPTH * _up(inputs, nr) * nr
     w.each = 2 * nr * max(inputs, BLOCK_ROWS)
@@ -105,6 +107,8 @@ cdef void _run(cython.floating* work, const Work* w, Head* o) noexcept nogil:
     cdef int64_t barrier[FD_BARRIER_WORDS]
     barrier[0] = barrier[8] = 0
     o.barrier = barrier
+    if o.rows == 0:
+        return
     if o.num_threads == 1:
         _member(work, w, o, 0, 1)
         return
@@ -119,7 +123,7 @@ cdef void _member(
     cdef cython.floating* own = work + w.own + me * w.each
     cdef Py_ssize_t first = 0, rows
     while first < o.rows:
-        rows = min(o.rows - first, BLOCK_ROWS)
+        rows = min(o.rows - first, w.block)
         _logits(work, own, w, o, first, rows, me, team)
         if o.dW is not NULL:
             _pack_inputs(work + w.inputs, o, first, rows, me, team)
@@ -136,7 +140,7 @@ cdef void _member(
         if o.db is not NULL:
             _bias_gradient(work, w, o, first, rows, me, team)
         fd_barrier(o.barrier, team)  # the block may be overwritten
-        first += BLOCK_ROWS
+        first += w.block
 
 
 cdef void _logits(
