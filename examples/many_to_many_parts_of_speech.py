@@ -14,7 +14,7 @@ from _common import arguments, pyplot, save
 
 import fastdl as fd
 
-UNKNOWN, FOLDS = 0, 5
+UNKNOWN, FOLDS, EPOCHS = 0, 5, 2
 
 
 def features(word):
@@ -24,24 +24,17 @@ def features(word):
     return word, low[-3:], low[-2:], low[-1:], low[:3], marks
 
 
-class Encoder:
-    """Features as numbers: those that the training part has at least twice, UNKNOWN for all others."""
+def known_in(sentences):
+    """For each feature the codes of those that are there at least twice; UNKNOWN stands for all others."""
+    columns = zip(*(features(word) for words in sentences for word in words), strict=True)
+    frequent = [[one for one, n in Counter(column).items() if n > 1] for column in columns]
+    return [{one: code for code, one in enumerate(some, UNKNOWN + 1)} for some in frequent]
 
-    def __init__(self, sentences):
-        columns = zip(*(features(word) for words in sentences for word in words), strict=True)
-        counts = [Counter(column) for column in columns]
-        self.known = [
-            {one: code for code, one in enumerate((one for one, n in some.items() if n > 1), 1)} for some in counts
-        ]
-        self.sizes = [len(some) + 1 for some in self.known]
-        self.rows = {}
 
-    def row(self, word):
-        found = [some.get(one, UNKNOWN) for some, one in zip(self.known, features(word), strict=True)]
-        return self.rows.setdefault(word, found)
-
-    def __call__(self, sentences):
-        return [np.array([self.rows.get(word) or self.row(word) for word in words]) for words in sentences]
+def encoded(sentences, known):
+    kinds = {word for words in sentences for word in words}
+    rows = {word: [some.get(one, UNKNOWN) for some, one in zip(known, features(word), strict=True)] for word in kinds}
+    return [np.array([rows[word] for word in words]) for words in sentences]
 
 
 class Tagger(fd.nn.Module):
@@ -65,37 +58,38 @@ class Tagger(fd.nn.Module):
         return self.linear(self.drop_states(self.lstm(self.drop(seen), lengths=lengths)))
 
 
-def trained(sentences, tags, count, epochs, seed):
-    """A model of the sentences, and what makes numbers of words."""
-    encoder = Encoder(sentences)
-    model = Tagger(encoder.sizes, count, fd.random.Generator(seed))
+def trained(sentences, tags, count, seed):
+    """A model of the sentences, and the features that it knows."""
+    known = known_in(sentences)
+    model = Tagger([len(some) + 1 for some in known], count, fd.random.Generator(seed))
     optimizer = fd.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.01)
-    batches = fd.training.Examples(encoder(sentences), tags, batch_size=64, seed=seed, time_first=True)
-    schedule = fd.optim.schedules.one_cycle(epochs * len(batches))
-    fd.training.fit(model, optimizer, batches, epochs=epochs, schedule=schedule, max_norm=1.0, progress=False)
-    return model, encoder
+    batches = fd.training.Examples(encoded(sentences, known), tags, batch_size=64, seed=seed, time_first=True)
+    schedule = fd.optim.schedules.one_cycle(EPOCHS * len(batches))
+    fd.training.fit(model, optimizer, batches, epochs=EPOCHS, schedule=schedule, max_norm=1.0, progress=False)
+    return model, known
 
 
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
     data = fd.datasets.brown_tags()
-    words, _, tags = ([one for one in column[:: 100 if options.quick else 1]] for column in data.all)
+    words, _, tags = (list(column[:: 100 if options.quick else 1]) for column in data.all)
     fold = np.random.default_rng(options.seed).permutation(len(words)) % FOLDS
     wanted, found, shares = [], [], []
     for k in range(1 if options.quick else FOLDS):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        one = trained([words[i] for i in train], [tags[i] for i in train], len(data.names), 3, options.seed + k)
-        logits = fd.training.predict(one[0], one[1]([words[i] for i in test]))
+        model, known = trained([words[i] for i in train], [tags[i] for i in train], len(data.names), options.seed + k)
+        logits = fd.training.predict(model, encoded([words[i] for i in test], known))
         found.append(np.concatenate([row.argmax(-1) for row in logits]))
         wanted.append(np.concatenate([tags[i] for i in test]))
         shares.append(float((found[-1] == wanted[-1]).mean()))
         print(f"fold {k + 1}: {shares[-1]:.4f} of {len(wanted[-1]):,} words tagged rightly", flush=True)
-    print(f"mean of {len(shares)} folds: {np.mean(shares):.4f}")
     matrix = fd.metrics.confusion_matrix(*map(np.concatenate, (wanted, found)), labels=range(len(data.names)))
-    figure, ax = pyplot().subplots(figsize=(6, 5), layout="constrained")
+    figure, ax = pyplot().subplots(figsize=(6, 5))
     fd.plots.confusion_matrix(matrix, data.names, ax=ax)
     save(figure, options.out / "parts-of-speech.png")
-    return {"accuracy": float(np.mean(shares)), "folds": shares}
+    results = {"accuracy": float(np.mean(shares)), "folds": shares}
+    print(f"mean of {len(shares)} folds: {results['accuracy']:.4f}")
+    return results
 
 
 if __name__ == "__main__":

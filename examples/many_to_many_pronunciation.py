@@ -1,7 +1,7 @@
 """Many-to-many of different lengths: how is an English word said? Its letters are read into phones.
 
-An encoder-decoder with attention learns from 105,292 words of CMU's pronouncing dictionary; another 12,388 are held out,
-among them names that keep to no rule. A word counts as wrong unless all its phones are one of the ways that the
+An encoder-decoder with attention learns from 105,292 words of CMU's pronouncing dictionary; another 12,388 are held
+out, among them names that keep to no rule. A word counts as wrong unless all its phones are one of the ways that the
 dictionary gives. Published, on splits whose lists are in no package: a word error rate of 0.286 for an encoder-decoder
 of two layers of 500 (Yao and Zweig 2015). Settings were chosen on the 6,194 words of the valid part. The picture shows
 which letters are looked at for each phone.
@@ -54,7 +54,7 @@ def main(argv=None):
     )
     model.fit(sources, targets, epochs=1 if options.quick else 12, progress=not options.quick)
 
-    words, ways = ([part[:200] if options.quick else part for part in data.test])
+    words, ways = [part[:200] if options.quick else part for part in data.test]
     found = model.predict(letters(words), max_length=40)
     said = [tuple(data.names[code] for code in one) for one in found]
     wrong = np.array([one not in all_ways for one, all_ways in zip(said, ways, strict=True)])

@@ -52,8 +52,8 @@ def main(argv=None):
     options = parser.parse_args(argv)
     data = fd.datasets.brown_words(vocabulary=500 if options.quick else 16383)
     train, valid, test = (part[0][: 20_000 if options.quick else None] for part in (data.train, data.valid, data.test))
-    vocabulary, epochs = len(data.names), 1 if options.quick else options.epochs
-    model = model_of(options.head, vocabulary, 64 if options.quick else options.width, fd.random.Generator(options.seed))
+    width, epochs = (64, 1) if options.quick else (options.width, options.epochs)
+    model = model_of(options.head, len(data.names), width, fd.random.Generator(options.seed))
     batches, head = windows(train), model[-1]
     optimizer = fd.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.01)
     began = time.perf_counter()

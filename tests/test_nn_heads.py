@@ -115,6 +115,19 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(kind, tmp_path):
     np.testing.assert_array_equal(run(4, resume=True), whole)
 
 
+def test_metrics_of_fit_see_the_features():
+    model = model_with(heads()["exact"])
+    head, optimizer = model[-1], fd.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"metrics\[0\]: got 'accuracy', expected a function of \(features, targets\)"):
+        fd.training.fit(model, optimizer, [data()], loss=head.loss, metrics=["accuracy"], progress=False)
+
+    def right(features, targets):
+        return float((head.predict(features) == targets).mean())
+
+    history = fd.training.fit(model, optimizer, [data()], loss=head.loss, metrics=[right], progress=False)
+    assert 0 <= history["right"][0] <= 1
+
+
 def test_a_gradient_is_taken_once_and_adds():
     head = heads()["exact"]
     x, y = np.ones((3, WIDTH)), np.array([1, 2, 3])
@@ -183,7 +196,8 @@ def test_the_adaptive_head_is_torchs():
     mine = fd.nn.AdaptiveLogSoftmaxWithLoss(8, 50, [5, 20], div_value=2.0, head_bias=True, rng=0)
     theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 50, [5, 20], div_value=2.0, head_bias=True)
     theirs.load_state_dict({name: torch.tensor(one) for name, one in mine.state_dict().items()})
-    x, y = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32), np.random.default_rng(1).integers(0, 50, 30)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 8)).astype(np.float32), rng.integers(0, 50, 30)
     inputs = torch.tensor(x, requires_grad=True)
     output = theirs(inputs, torch.tensor(y))
     output.loss.backward()
@@ -200,8 +214,8 @@ def test_the_adaptive_head_is_torchs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: fd.nn.LinearCrossEntropy(3, 4, samples=5), "samples: got 5, expected at most 4|samples: got 5"),
-        (lambda: fd.nn.LinearCrossEntropy(3, 4, samples=2, label_smoothing=0.1), "label_smoothing: got 0.1, expected 0"),
+        (lambda: fd.nn.LinearCrossEntropy(3, 4, samples=5), "samples: got 5"),
+        (lambda: fd.nn.LinearCrossEntropy(3, 4, samples=2, label_smoothing=0.1), "label_smoothing: got 0.1"),
         (lambda: fd.nn.AdaptiveLogSoftmaxWithLoss(3, 9, []), r"cutoffs: got \[\]"),
         (lambda: fd.nn.AdaptiveLogSoftmaxWithLoss(3, 9, [4, 4]), r"cutoffs: got \[4, 4\], expected increasing"),
         (lambda: fd.nn.AdaptiveLogSoftmaxWithLoss(3, 9, [9]), r"cutoffs\[0\]: got 9"),

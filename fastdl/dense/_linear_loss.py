@@ -47,8 +47,8 @@ def linear_cross_entropy(
 ) -> tuple[Any, Any]:
     """:func:`softmax_cross_entropy` of :func:`linear_forward`, with all gradients, in blocks of rows (6.24).
 
-    Where C is large the logits are what takes memory. Here those of at most 168 rows are there at a time, and the bits are those
-    of the two calls.
+    Where C is large the logits are what takes memory. Here those of at most 168 rows are there at a time. Without label
+    smoothing the bits are those of the two calls.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def linear_cross_entropy(
     ------
     TypeError, ValueError
         If shapes do not fit, a target is out of range, a weight is negative or not finite, or an array of `out` cannot
-        be written or overlaps an input. Targets of probabilities, and class weights beside label smoothing, are refused:
-        :func:`softmax_cross_entropy` takes them.
+        be written or overlaps an input. Targets of probabilities, and class weights beside label smoothing, are
+        refused: :func:`softmax_cross_entropy` takes them.
 
     Notes
     -----
@@ -110,13 +110,14 @@ def linear_cross_entropy(
     choice("reduction", reduction, REDUCTIONS)
     smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
     if class_weights is not None and smoothing:
-        raise ValueError("class_weights: got weights beside label_smoothing, expected None: softmax_cross_entropy takes both")
+        raise ValueError("class_weights: got weights beside label_smoothing, expected None (softmax_cross_entropy)")
     found, each, count = counting(x, classes, targets, ignore_index, lengths, class_weights, weights)
     places = _places(x, table, by_rows, b, out, flag("accumulate", accumulate))
     dx: Any = aligned_empty(x.shape, x.dtype) if flag("input_gradient", input_gradient) else None
     if not flag("gradients", gradients):
         places, dx = (None, None, False), None
-    losses = _by_blocks(x, (table, b, by_rows), found, each, smoothing, count if reduction == "mean" else 1.0, dx, places)
+    divisor = count if reduction == "mean" else 1.0
+    losses = _by_blocks(x, (table, b, by_rows), found, each, smoothing, divisor, dx, places)
     wanted = (dx, places[0].T if by_rows else places[0], places[1]) if gradients else None
     if reduction == "none":
         return losses, wanted

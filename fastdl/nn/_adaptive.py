@@ -1,5 +1,6 @@
 """Adaptive softmax: frequent classes by themselves, rarer ones in clusters of less and less width."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,8 +85,9 @@ class AdaptiveLogSoftmaxWithLoss(Head):
         super().__init__()
         self.in_features = integer("in_features", in_features, 1)
         self.n_classes = integer("n_classes", n_classes, 2)
-        given = [integer(f"cutoffs[{i}]", one, 1, self.n_classes - 1) for i, one in enumerate(members("cutoffs", cutoffs))]
-        if not given or any(a >= b for a, b in zip(given, given[1:], strict=False)):
+        listed = enumerate(members("cutoffs", cutoffs))
+        given = [integer(f"cutoffs[{i}]", one, 1, self.n_classes - 1) for i, one in listed]
+        if not given or any(one >= other for one, other in itertools.pairwise(given)):
             raise ValueError(f"cutoffs: got {given}, expected increasing numbers, one at least")
         self.cutoffs = [*given, self.n_classes]
         self.div_value = number("div_value", div_value, 0.0, open_low=True)
@@ -97,7 +99,7 @@ class AdaptiveLogSoftmaxWithLoss(Head):
             (Linear(in_features, width, bias=False, **options), Linear(width, end - begin, bias=False, **options))
             for width, begin, end in zip(widths, given, self.cutoffs[1:], strict=True)
         ]
-        self.tail = ModuleList([Sequential(*pair) for pair in tail])
+        self.tail: Any = ModuleList([Sequential(*pair) for pair in tail])
 
     def loss(self, x: np.ndarray, targets: np.ndarray, lengths: Any = None, *, weights: Any = None) -> tuple[Any, Any]:
         x = self._features(x)

@@ -51,12 +51,13 @@ def sampled_loss(
     rows, y = x.reshape(-1, inputs)[real], targets.reshape(-1)[real]
     weights = each.reshape(-1)[real] / (total or 1)
     own, among = W.T[y], np.ascontiguousarray(W[:, drawn])
-    shift, bias = -log_expected(drawn, tries, classes), np.einsum("ni,ni->n", rows, own) - log_expected(y, tries, classes)
+    shift, target = -log_expected(drawn, tries, classes), np.einsum("ni,ni->n", rows, own)
+    target = target - log_expected(y, tries, classes)
     if b is not None:
-        shift, bias = shift + b[drawn], bias + b[y]
-    logits = dense.linear_forward(rows, among, shift.astype(x.dtype))
-    logits[y[:, None] == drawn] = _NEVER
-    logits = np.concatenate([bias[:, None].astype(x.dtype), logits], 1)
+        shift, target = shift + b[drawn], target + b[y]
+    others = dense.linear_forward(rows, among, shift.astype(x.dtype))
+    others[y[:, None] == drawn] = _NEVER
+    logits = np.concatenate([target[:, None].astype(x.dtype), others], 1)
     loss, dz = dense.softmax_cross_entropy(logits, np.zeros(len(y), np.int64), reduction="sum", weights=weights)
     ours = dz[:, :1]
     dsome, damong, dshift = dense.linear_backward(np.ascontiguousarray(dz[:, 1:]), rows, among)

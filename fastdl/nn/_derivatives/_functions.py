@@ -161,7 +161,7 @@ _loss(sequence.ctc_loss)
 
 def _linear_loss(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
     if a["reduction"] == "none":
-        raise TypeError("fd.linear_cross_entropy: got reduction='none' within a derived forward, expected 'mean' or 'sum'")
+        raise TypeError("fd.linear_cross_entropy: got reduction='none' within a derived forward, expected 'mean'")
     if not (a["gradients"] and a["input_gradient"]):
         raise TypeError("fd.linear_cross_entropy: got no gradients within a derived forward, expected all")
     found = zip("xWb", results[1], strict=True)
