@@ -14,7 +14,7 @@ from _common import arguments, pyplot, save
 
 import fastdl as fd
 
-UNKNOWN, FOLDS, EPOCHS = 0, 5, 2
+UNKNOWN, FOLDS, EPOCHS, WIDTHS = 0, 5, 2, (64, 32, 16, 8, 16, 8)
 
 
 def features(word):
@@ -42,11 +42,10 @@ class Tagger(fd.nn.Module):
 
     def __init__(self, sizes, tags, rng):
         super().__init__()
-        widths = (64, 32, 16, 8, 16, 8)
-        tables = [fd.nn.Embedding(size, width, rng=rng) for size, width in zip(sizes, widths, strict=True)]
+        tables = [fd.nn.Embedding(size, width, rng=rng) for size, width in zip(sizes, WIDTHS, strict=True)]
         self.tables, self.rng = fd.nn.ModuleList(tables), rng
         self.drop, self.drop_states = fd.nn.Dropout(0.2, rng=rng), fd.nn.Dropout(0.3, rng=rng)
-        self.lstm = fd.nn.LSTM(sum(widths), 96, bidirectional=True, rng=rng)
+        self.lstm = fd.nn.LSTM(sum(WIDTHS), 96, bidirectional=True, rng=rng)
         self.linear = fd.nn.Linear(192, tags, rng=rng)
 
     def forward(self, x):
@@ -58,37 +57,30 @@ class Tagger(fd.nn.Module):
         return self.linear(self.drop_states(self.lstm(self.drop(seen), lengths=lengths)))
 
 
-def trained(sentences, tags, count, seed):
-    """A model of the sentences, and the features that it knows."""
-    known = known_in(sentences)
-    model = Tagger([len(some) + 1 for some in known], count, fd.random.Generator(seed))
-    optimizer = fd.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.01)
-    batches = fd.training.Examples(encoded(sentences, known), tags, batch_size=64, seed=seed, time_first=True)
-    schedule = fd.optim.schedules.one_cycle(EPOCHS * len(batches))
-    fd.training.fit(model, optimizer, batches, epochs=EPOCHS, schedule=schedule, max_norm=1.0, progress=False)
-    return model, known
-
-
 def main(argv=None):
     options = arguments(__doc__).parse_args(argv)
     data = fd.datasets.brown_tags()
-    words, _, tags = (list(column[:: 100 if options.quick else 1]) for column in data.all)
+    words, _, tags = (np.array(column, object)[:: 100 if options.quick else 1] for column in data.all)
     fold = np.random.default_rng(options.seed).permutation(len(words)) % FOLDS
     wanted, found, shares = [], [], []
     for k in range(1 if options.quick else FOLDS):
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        model, known = trained([words[i] for i in train], [tags[i] for i in train], len(data.names), options.seed + k)
-        logits = fd.training.predict(model, encoded([words[i] for i in test], known))
+        seed, known = options.seed + k, known_in(words[fold != k])
+        model = Tagger([len(some) + 1 for some in known], len(data.names), fd.random.Generator(seed))
+        optimizer = fd.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.01)
+        x, y = encoded(words[fold != k], known), list(tags[fold != k])
+        batches = fd.training.Examples(x, y, batch_size=64, seed=seed, time_first=True)
+        schedule = fd.optim.schedules.one_cycle(EPOCHS * len(batches))
+        fd.training.fit(model, optimizer, batches, epochs=EPOCHS, schedule=schedule, max_norm=1.0, progress=False)
+        logits = fd.training.predict(model, encoded(words[fold == k], known))
         found.append(np.concatenate([row.argmax(-1) for row in logits]))
-        wanted.append(np.concatenate([tags[i] for i in test]))
+        wanted.append(np.concatenate(tags[fold == k]))
         shares.append(float((found[-1] == wanted[-1]).mean()))
-        print(f"fold {k + 1}: {shares[-1]:.4f} of {len(wanted[-1]):,} words tagged rightly", flush=True)
+    results = {"accuracy": float(np.mean(shares)), "folds": shares}
+    print(f"{sum(map(len, found)):,} words, tagged rightly: {results['accuracy']:.4f}, folds {np.round(shares, 4)}")
     matrix = fd.metrics.confusion_matrix(*map(np.concatenate, (wanted, found)), labels=range(len(data.names)))
     figure, ax = pyplot().subplots(figsize=(6, 5))
     fd.plots.confusion_matrix(matrix, data.names, ax=ax)
     save(figure, options.out / "parts-of-speech.png")
-    results = {"accuracy": float(np.mean(shares)), "folds": shares}
-    print(f"mean of {len(shares)} folds: {results['accuracy']:.4f}")
     return results
 
 
