@@ -98,23 +98,6 @@ def test_fit_with_the_exact_head_is_fit_with_the_two_layers(tied):
     np.testing.assert_allclose(*values, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["sampled", "adaptive"])
-def test_a_resumed_run_has_the_bits_of_one_that_was_not_stopped(kind, tmp_path):
-    def run(epochs, resume=False):
-        model = model_with(heads(np.float32)[kind], dtype=np.float32)
-        optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
-        batches = [data(seed) for seed in range(3)]
-        fd.training.fit(
-            model, optimizer, batches, loss=model[-1].loss, epochs=epochs, progress=False, resume=resume,
-            checkpoint=tmp_path / "run.safetensors",
-        )  # fmt: skip
-        return model.parameters().data.copy()
-
-    whole = run(4)
-    run(2)
-    np.testing.assert_array_equal(run(4, resume=True), whole)
-
-
 def test_metrics_of_fit_see_the_features():
     model = model_with(heads()["exact"])
     head, optimizer = model[-1], fd.optim.SGD(model.parameters(), lr=0.1)
