@@ -135,6 +135,7 @@ def test_it_writes_into_given_arrays_and_adds():
         ({"out": (np.ones((3, 4)), np.ones(3))}, r"out\[1\]: got shape \(3,\)"),
         ({"b": None, "out": (np.ones((3, 4)), np.ones(4))}, r"out\[1\]: got an array, expected None"),
         ({"gradients": 1}, "gradients: got 1"),
+        ({"lengths": [1]}, r"x: got shape \(2, 3\), expected \(T, B, 3\), since lengths is given"),
     ],
 )
 def test_what_it_refuses(change, message):

@@ -149,6 +149,8 @@ def counting(
         raise TypeError(
             f"targets: got dtype {targets.dtype}, expected integers: softmax_cross_entropy takes probabilities"
         )
+    if lengths is not None and x.ndim != 3:
+        raise ValueError(f"x: got shape {x.shape}, expected (T, B, {x.shape[-1]}), since lengths is given")
     logits = np.broadcast_to(x[..., :1], (*x.shape[:-1], classes))  # of their shape, without their memory
     found, ignored, _ = _hard(logits, targets, ignore_index, lengths, "x")
     each, total = _counts(logits, found, ignored, class_weights, weights)

@@ -217,13 +217,14 @@ class LinearCrossEntropy(Head):
         self.label_smoothing = number("label_smoothing", label_smoothing, 0, 1, open_high=True)
         if self.samples is not None and self.label_smoothing:
             raise ValueError(f"label_smoothing: got {label_smoothing}, expected 0, since samples is given")
-        self.rng = as_generator(rng)
-        self.linear = Linear(in_features, out_features, bias, rng=self.rng, dtype=dtype, tied=tied)
+        source = as_generator(rng)
+        self.linear = Linear(in_features, out_features, bias, rng=source, dtype=dtype, tied=tied)
+        self.rng = None if self.samples is None else source
 
     def loss(self, x: np.ndarray, targets: np.ndarray, lengths: Any = None, *, weights: Any = None) -> tuple[Any, Any]:
         x = self._features(x)
         W, b = self._affine()
-        if self.training and self.samples is not None:
+        if self.training and self.samples is not None and self.rng is not None:
             wanted = dense.counting(x, self.out_features, targets, self.ignore_index, lengths, None, weights)
             return sampled_loss(self.linear, (x, W, b), wanted, draw_classes(self.rng, self.samples, self.out_features))
         smoothing = self.label_smoothing if self.training else 0.0
