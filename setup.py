@@ -52,8 +52,8 @@ else:
 # What sums products or series may fuse a*b + c; elementwise topics must not, so that every build (and
 # NumPy) gives the same bits.
 FUSED = {
-    "activations", "convolution", "curvature", "dense", "losses", "normalization", "recurrent", "sequence",
-    "sequence_attention", "system",
+    "activations", "convolution", "curvature", "dense", "linear_loss", "losses", "normalization", "recurrent",
+    "sequence", "sequence_attention", "system",
 }  # fmt: skip
 
 DIRECTIVES = {

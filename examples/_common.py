@@ -1,4 +1,4 @@
-"""What the examples share: arguments, pictures and sounds, halves and distortions of digits, size and training of a model."""
+"""What the examples share: arguments, pictures and sounds, halves and distortions of digits, a size and a training loop."""
 
 import argparse
 import wave

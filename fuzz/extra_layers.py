@@ -119,6 +119,18 @@ def losses() -> None:
     for entropy in (fd.softmax_cross_entropy, fd.nll_loss):
         entropy(x, tags, class_weights=[1, 2, 3], weights=weights, lengths=lengths)
     fd.softmax_cross_entropy(x, np.abs(y), label_smoothing=0.1, class_weights=[1, 2, 3], weights=weights)
+    W, b = normals(3, 5), normals(5)
+    fd.linear_cross_entropy(x, W, b, tags, 1, 0.1, "sum", lengths, weights=weights, out=(W.copy(), b.copy()))
+    fd.linear_cross_entropy(x, W, None, tags, class_weights=np.ones(5), gradients=False)
+    heads = (
+        fd.nn.LinearCrossEntropy(3, 5, label_smoothing=0.1, rng=0),
+        fd.nn.LinearCrossEntropy(3, 5, samples=2, ignore_index=1, rng=0),
+        fd.nn.AdaptiveLogSoftmaxWithLoss(3, 5, [2, 4], 2.0, True, rng=0),
+    )
+    for head in heads:
+        _, gradient = head.loss(head.forward(x), tags, lengths, weights=weights)
+        head.backward(gradient())
+        head.predict(x)
 
 
 @recipe

@@ -292,6 +292,10 @@ FUNCTIONS = {
         ([normal(3, 4)], lambda z: fd.softmax_cross_entropy(z, LABELS)[0]),
         ([normal(3, 4)], lambda z: fd.softmax_cross_entropy(z, LABELS, reduction="none")[0]),
     ],
+    fd.linear_cross_entropy: [
+        ([normal(3, 5), normal(5, 4), normal(4)], lambda x, W, b: fd.linear_cross_entropy(x, W, b, LABELS)[0]),
+        ([normal(3, 5), normal(5, 4)], lambda x, W: fd.linear_cross_entropy(x, W, None, LABELS, reduction="sum")[0]),
+    ],
     fd.nll_loss: [([normal(3, 4)], lambda z: fd.nll_loss(z, LABELS)[0])],
     fd.binary_cross_entropy_with_logits: [
         ([X], lambda z: fd.binary_cross_entropy_with_logits(z, HALVES, weights=WEIGHTS)[0])

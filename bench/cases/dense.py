@@ -40,6 +40,15 @@ def embedding(dtype: np.dtype, words: int, vocabulary: int, width: int) -> tuple
     return call(fd.embedding_forward, index, W, read=read), call(fd.embedding_backward, dy, index, W, read=read)
 
 
+VOCABULARY = sizes("rows inputs classes", (9, 33, 37), (131, 64, 512), (640, 256, 16383))
+
+
+@case("dense", "linear_cross_entropy", **VOCABULARY)
+def linear_loss(dtype: np.dtype, rows: int, inputs: int, classes: int) -> Work:
+    x, W, b = drawn(dtype, (rows, inputs), (inputs, classes), (classes,))
+    return call(fd.linear_cross_entropy, x, W, b, integers(classes, rows), multiply_adds=3 * rows * inputs * classes)
+
+
 def _activation(name: str, kept: str) -> None:
     forward, backward = getattr(fd, name), getattr(fd, f"{name}_backward")
     sizes = ROWS_OF if "softmax" in name else VECTORS

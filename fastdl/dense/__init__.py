@@ -9,6 +9,8 @@ from ..reference.dense import BatchNormTape, LayerNormTape, LossValue
 from . import _activations, _losses
 from ._activations import *
 from ._class_losses import nll_loss, softmax_cross_entropy
+from ._linear_loss import counting as counting
+from ._linear_loss import linear_cross_entropy
 from ._losses import *
 from ._normalization import batch_norm_backward, batch_norm_forward, layer_norm_backward, layer_norm_forward
 from ._products import Apart as Apart
@@ -28,6 +30,7 @@ __all__ = [
     "embedding_forward",
     "error_to_signal_ratio",
     "linear_backward",
+    "linear_cross_entropy",
     "linear_forward",
     "nll_loss",
     "softmax_cross_entropy",

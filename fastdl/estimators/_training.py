@@ -13,7 +13,7 @@ from .. import nn, optim, training
 from .._validate import shown, written_as
 from ..nn._backward import backward
 from ..nn._modes import evaluating
-from ..nn._value_and_grad import Pull
+from ..nn._pull import Pull
 from ..training._data import Targets, scaled
 from ..training._measured import Differentiated
 from ._settings import OPTIMIZERS, SCHEDULES

@@ -2,6 +2,7 @@
 
 from . import _activations, init
 from ._activations import *
+from ._adaptive import AdaptiveLogSoftmaxWithLoss
 from ._arena import Arena
 from ._attention import AdditiveAttention, DotAttention
 from ._cells import GRU, LSTM, RNN
@@ -10,6 +11,7 @@ from ._containers import ModuleDict, ModuleList, Residual
 from ._convolution import AvgPool1d, Conv1d, MaxPool1d
 from ._derivatives import derivative
 from ._derived import detach
+from ._heads import LinearCrossEntropy
 from ._layers import Embedding, Linear
 from ._lean_cells import IndRNN, MinGRU, MinLSTM
 from ._module import Module
@@ -33,6 +35,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdditiveAttention",
     "AlphaDropout",
     "Arena",
@@ -52,6 +55,7 @@ __all__ = [
     "IndRNN",
     "LayerNorm",
     "Linear",
+    "LinearCrossEntropy",
     "MaxPool1d",
     "MinGRU",
     "MinLSTM",

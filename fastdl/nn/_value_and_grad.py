@@ -10,6 +10,7 @@ from .. import _tracing
 from .._validate import function as checked_function
 from ._derived import drop_calls, plain_float, stood_in
 from ._links import refilled, template
+from ._pull import Pull
 from ._trace import Trace
 from ._traced import Traced, plain
 
@@ -58,14 +59,13 @@ def value_and_grad(function: Callable[..., Any]) -> Callable[..., tuple[Any, Any
     return both
 
 
-class Pull:
-    """What is left to do for the gradient of a number that has been computed."""
+class Recorded(Pull):
+    """Of a number whose computation was recorded."""
 
     def __init__(self, trace: Trace, value: Traced, numbers: Any) -> None:
         self._trace, self._value, self._numbers = trace, value, numbers
 
     def __call__(self, factor: float = 1.0) -> Any:
-        """The gradient of `factor` times the number; that of the parameters which it read is added to theirs."""
         try:
             walk = self._trace.backward([(self._value._at, np.full((), factor, self._value.dtype))], True)
         except BaseException:
@@ -74,7 +74,6 @@ class Pull:
         return refilled(self._numbers, lambda at: None if at is None else walk.place(at))
 
     def drop(self) -> None:
-        """Nobody wants it: what layers have left on their tapes is taken back."""
         drop_calls(self._trace)
 
 
@@ -103,6 +102,6 @@ def differentiated(name: str, function: Callable[..., Any]) -> Callable[..., tup
             raise
         finally:
             trace.close()
-        return plain(value), Pull(trace, value, numbers)
+        return plain(value), Recorded(trace, value, numbers)
 
     return recorded

@@ -63,3 +63,24 @@ def of_classes(losses, slopes, counts, real, weights, dtype, reduction):
     scale = 1.0 / total if reduction == "mean" and total else 1.0
     value = float(loss.sum()) * scale if total or reduction == "sum" else np.nan
     return LossValue(value, total, reduction), (gradient * scale).astype(dtype)
+
+
+def linear_cross_entropy(
+    x, W, b, targets, ignore_index=None, label_smoothing=0.0, reduction="mean", lengths=None, *, class_weights=None,
+    weights=None, out=None, accumulate=False, input_gradient=True, gradients=True,
+):  # fmt: skip
+    logits = x @ W if b is None else x @ W + b
+    loss, dlogits = softmax_cross_entropy(
+        logits, targets, ignore_index, label_smoothing, reduction, lengths, class_weights=class_weights, weights=weights
+    )
+    if not gradients:
+        return loss, None
+    rows, drows = x.reshape(-1, W.shape[0]), dlogits.reshape(-1, W.shape[1])
+    real = (drows != 0).any(-1)  # what stands in rows that do not count may be NaN
+    found = rows[real].T @ drows[real], None if b is None else drows.sum(0)
+    if out is not None:
+        for place, gradient in zip(out, found, strict=True):
+            if place is not None:
+                place[...] = place + gradient if accumulate else gradient
+        found = out
+    return loss, (dlogits @ W.T if input_gradient else None, *found)

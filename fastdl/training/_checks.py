@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import nn, optim
 from .._validate import flag, integer, number
+from ..nn._heads import Head
 from ._callbacks import Callback
 from ._held import refuse_held
 
@@ -25,6 +26,15 @@ def check_run(
     check_parts(callbacks, penalties, constraints)
     check_schedule(schedule, optimizer)
     check_owned(model, optimizer)
+
+
+def check_seen(loss: Any, metrics: Iterable[Any]) -> None:
+    """Refuse metrics of classes where the model gives features, and the classes come with the loss of a head."""
+    for place, one in enumerate(metrics if isinstance(getattr(loss, "__self__", None), Head) else ()):
+        if isinstance(one, str):
+            raise ValueError(
+                f"metrics[{place}]: got {one!r}, expected a function of (features, targets), since the loss is a head's"
+            )
 
 
 def step_settings(max_norm: Any, accumulate: Any) -> tuple[float | None, int]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._validate import number
-from ..nn._value_and_grad import Pull
+from ..nn._pull import Pull
 
 PARTS = "what goes into forward beside x, as lengths do, belongs to the inputs: ((x, lengths), y)"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _validate, norms, optim
 from ..nn._backward import backward, names_input_gradient
-from ..nn._value_and_grad import Pull
+from ..nn._pull import Pull
 from ..saving._file import architecture
 from . import _checks
 from ._batches import Batch, in_groups, iterate
@@ -111,7 +111,9 @@ class Run:
         made = schedule is None or hasattr(schedule, "step")
         self.schedule = schedule if made else optim.Scheduler(optimizer, schedule)
         self.penalties, self.constraints, self.callbacks = list(penalties), list(constraints), list(callbacks)
-        self.metrics, self.average = checked_metrics(metrics), _checks.checked_average(average, model)
+        self.metrics = checked_metrics(metrics)
+        _checks.check_seen(loss, metrics)
+        self.average = _checks.checked_average(average, model)
         self.monitor = None if monitor is None else _validate.text("monitor", monitor)
         self.greater_is_better = is_better_greater(self.monitor, self.metrics)
         self.parameters = model.parameters()

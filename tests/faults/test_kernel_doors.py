@@ -16,8 +16,9 @@ from cases import table
 import fastdl as fd
 from fastdl._dispatch import kernels
 
-TOPICS = ["activations", "convolution", "curvature", "dense", "dropout", "losses", "normalization", "norms", "optim"]
-TOPICS += ["optim_adaptive", "optim_factored", "pooling", "random", "recurrent", "sequence", "sequence_attention"]
+TOPICS = ["activations", "convolution", "curvature", "dense", "dropout", "linear_loss", "losses", "normalization"]
+TOPICS += ["norms", "optim", "optim_adaptive", "optim_factored", "pooling", "random", "recurrent", "sequence"]
+TOPICS += ["sequence_attention"]
 WITHOUT_CASE = {"exp_nonpositive", "cells"}  # which only tests call, or an import
 _libc = ctypes.CDLL(None, use_errno=True)
 _held = []

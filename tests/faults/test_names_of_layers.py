@@ -18,6 +18,8 @@ def layers() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         "Sigmoid": (fd.nn.Sigmoid(), (X,)),
         "ReLU": (fd.nn.ReLU(), (X,)),
         "Linear": (fd.nn.Linear(4, 4, rng=0), (X,)),
+        "LinearCrossEntropy": (fd.nn.LinearCrossEntropy(4, 4, rng=0), (X,)),
+        "AdaptiveLogSoftmaxWithLoss": (fd.nn.AdaptiveLogSoftmaxWithLoss(4, 4, [2], rng=0), (X,)),
         "Dropout": (fd.nn.Dropout(rng=0), (X,)),
         "AlphaDropout": (fd.nn.AlphaDropout(rng=0), (X,)),
         "GaussianDropout": (fd.nn.GaussianDropout(rng=0), (X,)),

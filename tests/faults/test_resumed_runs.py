@@ -117,6 +117,15 @@ def test_embedding_dropout(tmp_path):
     check(make, "EmbeddingDropout", tmp_path)
 
 
+def test_heads_that_draw(tmp_path):
+    def make(seed):
+        head = fd.nn.LinearCrossEntropy(4, 5, samples=2, rng=seed)
+        model = fd.nn.Sequential(fd.nn.Embedding(5, 4, rng=seed), head)
+        return model, fd.optim.SGD(model.parameters(), lr=0.05), {"loss": head.loss}
+
+    check(make, "LinearCrossEntropy", tmp_path)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name, tmp_path):
     build, data = MODELS[name]

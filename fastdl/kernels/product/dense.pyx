@@ -2,14 +2,13 @@
 cimport cython
 cimport numpy as cnp
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport log
 from libc.stdint cimport int64_t
 
 from ..ground._arrays cimport extent, fits, float_kind, may_read, may_write, reads, within, writes
 from ..ground._build cimport fd_barrier, FD_BARRIER_WORDS, FD_LEVEL, fd_team_size
 from ..ground._math cimport exp_
 from ..ground._registers cimport FD_NR_DOUBLE, FD_NR_FLOAT, panel_width
-from ..reduce._softmax cimport exponentials
+from ..reduce._softmax cimport row_loss
 from ._tile cimport dot, FD_MR, pack_panel, pack_panel_transposed, pack_rows, product, strided
 
 cnp.import_array()
@@ -260,26 +259,13 @@ cdef double _row_loss(
     const cython.floating* logits, Py_ssize_t classes, int64_t target, int64_t ignore, cython.floating smoothing,
     cython.floating scale, cython.floating* gradient,
 ) noexcept nogil:
-    """(6.2) for one row: log sum exp minus the targets' mean logit; gradient = scale (softmax - targets)."""
-    cdef cython.floating top, share, total
-    cdef double behind = 0  # mean distance of the logits from the top one
+    """Of a row that may be ignored."""
     cdef Py_ssize_t j
     if target == ignore:
         for j in range(classes):
             gradient[j] = 0
         return 0
-    total = exponentials(logits, classes, gradient, &top)
-    share = scale / total
-    for j in range(classes):
-        gradient[j] = gradient[j] * share
-    if smoothing > 0:
-        for j in range(classes):
-            behind += <double> top - logits[j]
-            gradient[j] = gradient[j] - scale * smoothing / classes
-        behind /= classes
-    gradient[target] = gradient[target] - scale * (1 - smoothing)
-    # Distances from the top rather than the logits themselves: large logits would swallow the logarithm.
-    return log(<double> total) + (1 - smoothing) * (<double> top - logits[target]) + smoothing * behind
+    return row_loss(logits, classes, target, smoothing, scale, gradient)
 
 
 cdef inline int _check_targets(const int64_t* targets, Py_ssize_t rows, int64_t classes, int64_t ignore) except -1:

@@ -159,6 +159,18 @@ for _function in (
 _loss(sequence.ctc_loss)
 
 
+def _linear_loss(dys: Sequence[Any], results: Sequence[Any], a: Mapping[str, Any]) -> Mapping[str, Any]:
+    if a["reduction"] == "none":
+        raise TypeError("fd.linear_cross_entropy: got reduction='none' within a derived forward, expected 'mean'")
+    if not (a["gradients"] and a["input_gradient"]):
+        raise TypeError("fd.linear_cross_entropy: got no gradients within a derived forward, expected all")
+    found = zip("xWb", results[1], strict=True)
+    return {name: None if one is None else one * one.dtype.type(dys[0]) for name, one in found}
+
+
+several(dense.linear_cross_entropy, "x W b", 1, _linear_loss)
+
+
 # ---- normalisation, convolution, pools ------------------------------------------------------------------------------
 def _by_tape(forward: Callable[..., Any], back: Callable[..., Any], names: str) -> None:
     """Of a function that gives (y, tape); `names` are the arguments in the order of the gradients of `back`."""

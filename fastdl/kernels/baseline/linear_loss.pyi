@@ -1,0 +1,6 @@
+from numpy import ndarray
+
+LEVEL: str
+
+def work_size(rows: int, inputs: int, classes: int, itemsize: int, num_threads: int) -> int: ...
+def linear_cross_entropy(x: ndarray, affine: tuple[ndarray, ndarray | None, bool], targets: ndarray, smoothing: float, results: tuple[ndarray, ndarray], gradients: tuple[ndarray | None, ndarray | None, ndarray | None, bool], work: ndarray, num_threads: int) -> None: ...
