@@ -1,4 +1,4 @@
-"""What the examples share: arguments, pictures and sounds, halves and distortions of digits, a size and a training loop."""
+"""What the examples share: arguments, pictures and sounds, distorted digits, a model's size, a loop that trains."""
 
 import argparse
 import wave

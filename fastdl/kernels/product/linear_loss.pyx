@@ -54,7 +54,7 @@ cdef Work _lay_out(
     cdef Work w
     cdef Py_ssize_t nr = FD_NR_FLOAT if single else FD_NR_DOUBLE, blocks = max(_up(rows, BLOCK_ROWS), 1)
     w.block = _up(_up(rows, blocks), FD_MR) * FD_MR
-    # An odd number of panels: rows that lie a multiple of 4,096 bytes apart would fight for the same lines of the cache.
+    # An odd number of panels: rows a multiple of 4,096 bytes apart would fight for the same lines of the cache.
     w.stride = (_up(classes, nr) | 1) * nr
     w.inputs = w.block * w.stride
     w.panels = w.inputs + BLOCK_ROWS * max(_up(inputs, FD_MR) * FD_MR, _up(inputs, nr) * nr)
