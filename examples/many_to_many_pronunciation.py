@@ -3,8 +3,8 @@
 An encoder-decoder with attention learns from 105,292 words of CMU's pronouncing dictionary; another 12,388 are held
 out, among them names that keep to no rule. A word counts as wrong unless all its phones are one of the ways that the
 dictionary gives. Published, on splits whose lists are in no package: a word error rate of 0.286 for an encoder-decoder
-of two layers of 500 (Yao and Zweig 2015, from memory). Nothing was tuned; the loss was watched on the 6,194 words of the
-valid part. The picture shows which letters are looked at for each phone.
+of two layers of 500 (Yao and Zweig 2015, from memory). Nothing was tuned; the loss was watched on the valid part's
+6,194 words. The picture shows which letters are looked at for each phone.
 """
 
 import numpy as np
