@@ -4,6 +4,7 @@ from pathlib import Path
 
 FLOORS = [  # name, what it does, what is in it; from the roof down
     ("command line", "fastdl train, generate, evaluate, bench", "cli"),
+    ("estimators, interop", "scikit-learn and forecasters; torch, ONNX, Keras, C", "estimators, interop"),
     (
         "models, curvature",
         "each way of mapping sequences; Hessian products, spectrum",
