@@ -47,10 +47,16 @@ def _required(function: Any) -> bool:
     return own.__code__.co_argcount - len(own.__defaults__ or ()) > 1 or own.__code__.co_kwonlyargcount > 0
 
 
+# No public part of fastdl, or nothing without a peer.
+_ELSEWHERE = (
+    ".kernels", "_bench", "__main__", "reference", "_aeon", "_sktime", "interop.torch", "interop.onnx", "interop.keras",
+)  # fmt: skip
+
+
 def _examples() -> Iterator[tuple[str, Recipe]]:
     finder = doctest.DocTestFinder(exclude_empty=True)
     for info in pkgutil.walk_packages(fd.__path__, "fastdl."):
-        if any(part in info.name for part in (".kernels", "_bench", "__main__", "reference", "_aeon", "_sktime")):
+        if any(part in info.name for part in _ELSEWHERE):
             continue
         module = importlib.import_module(info.name)
         for test in finder.find(module):

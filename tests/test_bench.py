@@ -49,7 +49,7 @@ def test_every_kernel_is_reached_by_a_case():
     asked, defined = set(), set()
     try:
         for path in folder.glob("*/*.pyx"):
-            if path.stem != "system":
+            if path.parent.name != "system":  # which computes nothing: the machine, and the record of a forward
                 setattr(kernels, path.stem, Spy(getattr(kernels, path.stem), asked))
                 defined |= set(re.findall(r"^def (\w+)\(", path.read_text(), re.MULTILINE))
         for case in table():

@@ -9,7 +9,8 @@ import pytest
 
 import fastdl as fd
 
-LAZY = ["cli", "curvature", "datasets", "estimators", "metrics", "models", "plots", "reference", "text", "training"]
+LAZY = ["cli", "curvature", "datasets", "estimators", "interop", "metrics", "models", "plots", "reference", "text"]
+LAZY += ["training"]
 TOPICS = [
     "cli",
     "curvature",

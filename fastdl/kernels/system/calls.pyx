@@ -3,7 +3,8 @@
 What refuses, and what seldom happens, is written in Python (nn/_derivatives/_functions.py), which makes a class of
 :class:`Caller`.
 """
-from numpy import asarray, ndarray, zeros_like
+from numpy import asarray, zeros_like
+from numpy import ndarray as _ndarray
 
 from ..ground._build cimport FD_LEVEL
 
@@ -112,7 +113,7 @@ cdef class Caller:
         for k in range(len(yields)):
             at, one = None, yields[k]
             if k < self.results or self.is_float(one):
-                value = one if type(one) is ndarray else asarray(one)
+                value = one if type(one) is _ndarray else asarray(one)
                 at = trace.number(value, trains)
                 shown[k] = trace.stand(at, value if value.ndim else value[()])
             numbers.append(at)

@@ -4,7 +4,8 @@ What refuses, and what seldom happens, is written in Python by those who stand o
 :class:`Record`, nn/_traced.py on :class:`StandIn` and :class:`Row`.
 """
 cimport numpy as cnp
-from numpy import add as plus, asarray, broadcast_to, integer, where, zeros
+from numpy import add as plus, asarray, broadcast_to, where, zeros
+from numpy import integer as _integer
 
 from ..ground._build cimport FD_LEVEL
 
@@ -409,7 +410,7 @@ cdef bint is_basic(key) except -1:
             if not is_basic(one):
                 return False
         return True
-    return key is None or key is Ellipsis or type(key) in (int, slice) or isinstance(key, integer)
+    return key is None or key is Ellipsis or type(key) in (int, slice) or isinstance(key, _integer)
 
 
 cdef class Parts:

@@ -1,0 +1,2 @@
+from ..baseline.record import *
+from ..baseline.record import LEVEL as LEVEL

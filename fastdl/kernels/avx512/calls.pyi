@@ -1,0 +1,2 @@
+from ..baseline.calls import *
+from ..baseline.calls import LEVEL as LEVEL
