@@ -128,9 +128,12 @@ def losses() -> None:
         fd.nn.AdaptiveLogSoftmaxWithLoss(3, 5, [2, 4], 2.0, True, rng=0),
     )
     for head in heads:
-        _, gradient = head.loss(head.forward(x), tags, lengths, weights=weights)
+        _, gradient = head.loss(head(x), tags, lengths, weights=weights)
         head.backward(gradient())
-        head.predict(x)
+        head.predict(head.forward(x))
+        head.log_prob(x)
+        head.check_gradients(x, entries=1)
+        head.apply(lambda one: None)
 
 
 @recipe
@@ -445,3 +448,10 @@ def files_of_models() -> None:
     fd.save(model, "model.safetensors", metadata={"by": "me"})
     fd.load("model.safetensors", custom=[])
     fd.saving.info("model.safetensors")
+
+
+@recipe
+def augmented() -> None:
+    batches = fd.training.ArrayBatches(normals(4, 3), np.arange(4), batch_size=2)
+    changed = fd.training.Augmented(batches, lambda x, y, rng: (x * 2, y), seed=1)
+    list(changed.iterate(1, 1))

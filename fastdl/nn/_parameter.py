@@ -81,7 +81,7 @@ class Parameter:
     _ledger: "dict[Parameter, list[np.ndarray] | None]"
     _arena: _Holder | None
 
-    def __init__(self, name: str, data: Any = None, *, transposed: bool = False, by_rows: bool = False) -> None:
+    def __init__(self, name: str, data: np.ndarray, *, transposed: bool = False, by_rows: bool = False) -> None:
         if not isinstance(name, str):  # as who comes from torch has it: the values alone
             raise TypeError(f'name: got {type(name).__name__}, expected str, as in Parameter("weight", values)')
         undrawn = _is_one_zero(data)
