@@ -31,7 +31,7 @@ ALLOWED: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
 # Parameters that say how much: a huge one is legal and takes as long as it was asked to, if Ctrl-C ends it.
 AMOUNTS = {
     "epochs", "draws", "max_length", "max_tries", "max_iterations", "samples", "probes", "steps", "width", "count", "k",
-    "history", "max_evaluations", "batch_size", "size", "shape", "lags", "n", "layers", "num_layers",
+    "history", "max_evaluations", "batch_size", "size", "entries", "shape", "lags", "n", "layers", "num_layers",
 }  # fmt: skip
 # Arrays that a call changes, as its documentation says: callable (a pattern) -> parameters.
 _RULES = [one.rule for one in vars(fd.optim).values() if isinstance(one, type) and hasattr(one, "rule")]
