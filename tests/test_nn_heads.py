@@ -210,3 +210,11 @@ def test_the_adaptive_head_is_torchs():
 def test_what_is_refused(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+def test_a_refused_backward_leaves_the_forward_waiting():
+    head = fd.nn.LinearCrossEntropy(3, 5, rng=0)
+    y = head(np.ones((2, 3), np.float32))
+    with pytest.raises(TypeError, match="input_gradient: "):
+        head.backward(y, input_gradient={1})
+    assert head.backward(y) is not None

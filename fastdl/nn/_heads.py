@@ -68,9 +68,9 @@ class Head(Module):
             If no forward in training mode waits for it.
         """
         shape, dtype = self._peek()
-        dy = float_array("dy", dy, shape, dtype)
+        dy, wanted = float_array("dy", dy, shape, dtype), flag("input_gradient", input_gradient)
         self._pop()
-        return dy if flag("input_gradient", input_gradient) else None
+        return dy if wanted else None
 
     def loss(self, x: np.ndarray, targets: np.ndarray, lengths: Any = None, *, weights: Any = None) -> tuple[Any, Any]:
         """Mean cross-entropy, and its gradient still to be taken: what ``fit(loss=...)`` wants.
