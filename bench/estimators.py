@@ -7,7 +7,6 @@ mean over the seeds, on examples that neither saw. Processor time is what anothe
 
 import argparse
 import functools
-import gzip
 import statistics
 import time
 import warnings
@@ -22,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier as Theirs
 from threadpoolctl import threadpool_limits
 
+import fastdl as fd
 from fastdl.estimators import MLPClassifier
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # x and y to learn, x and y to judge
@@ -34,19 +34,11 @@ def digits(dtype: type) -> Split:
     return x, y, x_held, y_held
 
 
-def fashion(folder: Path, dtype: type) -> Split:
+def fashion(path: Path, dtype: type) -> Split:
     """60,000 images of 28 x 28, and 10,000 others."""
-
-    def read(name: str, header: int) -> np.ndarray:
-        found = next(path for path in (folder / name, folder / f"{name}.gz") if path.exists())
-        data = gzip.decompress(found.read_bytes()) if found.suffix == ".gz" else found.read_bytes()
-        return np.frombuffer(data, np.uint8, offset=header)
-
-    parts = []
-    for part in ("train", "t10k"):
-        y = read(f"{part}-labels-idx1-ubyte", 8)
-        parts += [(read(f"{part}-images-idx3-ubyte", 16).reshape(len(y), -1) / 255).astype(dtype), y.astype(np.int64)]
-    return parts[0], parts[1], parts[2], parts[3]
+    data = fd.datasets.fashion_mnist(path)
+    (x, y), (x_held, y_held) = (((x.reshape(len(x), -1) / 255).astype(dtype), y) for x, y in (data.train, data.test))
+    return x, y, x_held, y_held
 
 
 def fitted(kind: Any, split: Split, settings: dict[str, Any], seed: int) -> tuple[float, float, float, int]:
@@ -82,7 +74,7 @@ def compare(name: str, split: Split, settings: dict[str, Any], seeds: int, threa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fashion", type=Path, help="folder of Fashion-MNIST's four files; left out without it")
+    parser.add_argument("--fashion", type=Path, help="where Fashion-MNIST is (fastdl.datasets); left out without it")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument(
         "--epochs", type=int, default=10, help="of Fashion-MNIST (%(default)s); digits have 200 at most"
