@@ -64,6 +64,8 @@ def seconds(records: list[Record]) -> str:
     if not records:
         return ""
     busy = statistics.median(one["load"] - one["cores"] for one in records) > 1
+    # On one thread the clock's seconds are the processor's, but for what waited, or was stopped for a while.
+    busy |= any(one["threads"] == 1 and one["seconds"] > 1.25 * one["processor_seconds"] + 10 for one in records)
     told = (
         f"{statistics.median(one['processor_seconds' if busy else 'seconds'] for one in records):.3g}" + " cpu" * busy
     )
