@@ -32,15 +32,10 @@ def naive_bayes(sentences, y, test, words):
     return np.array([(scores[:, codes].sum(1) + prior).argmax() for codes in test])
 
 
-class Hiding:
-    """Batches in which words are replaced by RARE at random, others each epoch."""
-
-    def __init__(self, batches, share, seed):
-        self.batches, self.share, self.rng = batches, share, np.random.default_rng(seed)
-
-    def __iter__(self):
-        for (codes, lengths), y in self.batches:
-            yield (np.where(self.rng.random(codes.shape) < self.share, RARE, codes), lengths), y
+def hiding(x, y, rng):
+    """Three words in ten replaced by RARE, others each epoch."""
+    codes, lengths = x
+    return (np.where(rng.uniform(size=codes.shape) < 0.3, RARE, codes), lengths), y
 
 
 class Reader(fd.nn.Module):
@@ -72,7 +67,8 @@ def main(argv=None):
     for seed in range(options.seed, options.seed + (1 if options.quick else 5)):
         model = Reader(words, seed)
         optimizer = fd.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
-        batches = Hiding(fd.training.Examples(x, y, batch_size=32, seed=seed, time_first=True), 0.3, seed)
+        batches = fd.training.Examples(x, y, batch_size=32, seed=seed, time_first=True)
+        batches = fd.training.Augmented(batches, hiding, seed)
         fd.training.fit(model, optimizer, batches, epochs=1 if options.quick else 10, max_norm=1.0, progress=False)
         logits += fd.log_softmax(fd.training.predict(model, test))
     found = logits.argmax(1)

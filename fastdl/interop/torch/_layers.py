@@ -62,11 +62,7 @@ class _Torchs(Recurrent):
             if lengths is not None:
                 raise ValueError("lengths: got some while torch traces, expected None; PackedSequence can be traced")
             return super().forward(input, hx)
-        many = self.mode == "LSTM"
-        if hx is not None:
-            hx = tuple(hx) if many and isinstance(hx, (tuple, list)) else (hx,)
-        y, lasts = self._run(input, hx, lengths)
-        return y, lasts if many else lasts[0]
+        return self._answer(input, hx, lengths)
 
 
 class LSTM(_Torchs, torch.nn.LSTM):

@@ -82,8 +82,16 @@ class Recurrent(torch.nn.Module):
         state = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_views"}
 
-    def _run(self, input: Any, hx: Any, lengths: Any) -> tuple[Any, Any]:
-        """What forward gives of a batch: the output and the last states, a tuple of tensors as `hx` is."""
+    def _answer(self, input: Any, hx: Any, lengths: Any) -> tuple[Any, Any]:
+        """What forward gives: states are a tuple, but for those cells that have h alone."""
+        many = self._cell().states > 1
+        if hx is not None:
+            hx = tuple(hx) if many and isinstance(hx, (tuple, list)) else (hx,)
+        y, lasts = self._run(input, hx, lengths)
+        return y, lasts if many else lasts[0]
+
+    def _run(self, input: Any, hx: Any, lengths: Any) -> tuple[Any, tuple[Any, ...]]:
+        """The output and the last states of a batch, a tuple of tensors as `hx` is."""
         form = self._form()
         tensors = self._tensors(form)
         if isinstance(input, PackedSequence):

@@ -87,11 +87,7 @@ class _Own(Recurrent):
         """
         if is_traced():
             raise RuntimeError(f"{type(self).__name__}: got a trace, or vmap or its kin: torch has no such layer")
-        many = self._recurrence.states > 1
-        if hx is not None:
-            hx = tuple(hx) if many and isinstance(hx, (tuple, list)) else (hx,)
-        y, lasts = self._run(input, hx, lengths)
-        return y, lasts if many else lasts[0]
+        return self._answer(input, hx, lengths)
 
     def extra_repr(self) -> str:
         """The arguments that are not the defaults, as torch shows them.

@@ -87,7 +87,7 @@ class NAdam(Fused, torch.optim.NAdam):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay, foreach, maximize, capturable, differentiable
-        As of :class:`torch.optim.NAdam`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.NAdam`; `foreach` makes no difference.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class RAdam(Fused, torch.optim.RAdam):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, betas, eps, weight_decay, decoupled_weight_decay, foreach, maximize, capturable, differentiable
-        As of :class:`torch.optim.RAdam`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.RAdam`; `foreach` makes no difference.
 
     Raises
     ------
@@ -164,7 +164,7 @@ class Adamax(Fused, torch.optim.Adamax):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, betas, eps, weight_decay, foreach, maximize, differentiable, capturable
-        As of :class:`torch.optim.Adamax`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.Adamax`; `foreach` makes no difference.
 
     Raises
     ------

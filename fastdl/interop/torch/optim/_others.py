@@ -73,7 +73,7 @@ class RMSprop(Fused, torch.optim.RMSprop):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, alpha, eps, weight_decay, momentum, centered, capturable, foreach, maximize, differentiable
-        As of :class:`torch.optim.RMSprop`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.RMSprop`; `foreach` makes no difference.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class Adadelta(Fused, torch.optim.Adadelta):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, rho, eps, weight_decay, foreach, capturable, maximize, differentiable
-        As of :class:`torch.optim.Adadelta`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.Adadelta`; `foreach` makes no difference.
 
     Raises
     ------
@@ -215,7 +215,7 @@ class ASGD(Fused, torch.optim.ASGD):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, lambd, alpha, t0, weight_decay, foreach, maximize, differentiable, capturable
-        As of :class:`torch.optim.ASGD`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.ASGD`; `foreach` makes no difference.
 
     Raises
     ------
@@ -258,7 +258,7 @@ class Rprop(Fused, torch.optim.Rprop):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, etas, step_sizes, capturable, foreach, maximize, differentiable
-        As of :class:`torch.optim.Rprop`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.Rprop`; `foreach` makes no difference.
 
     Raises
     ------
@@ -297,7 +297,7 @@ class Adafactor(Fused, torch.optim.Adafactor):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, beta2_decay, eps, d, weight_decay, foreach, maximize
-        As of :class:`torch.optim.Adafactor`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.Adafactor`; `foreach` makes no difference.
 
     Raises
     ------
@@ -337,7 +337,7 @@ class Muon(Fused, torch.optim.Muon):
     params : iterable of Parameter, of (name, Parameter), or of dict
         Parameters on the CPU, float32 or float64, or groups with settings of their own.
     lr, weight_decay, momentum, nesterov, ns_coefficients, eps, ns_steps, adjust_lr_fn
-        As of :class:`torch.optim.Muon`; `foreach` and `fused` make no difference.
+        As of :class:`torch.optim.Muon`.
 
     Raises
     ------
