@@ -166,6 +166,13 @@ def test_vectors_of_categories_are_learnt():
     assert np.array_equal(layer.tables[1].weight.grad[[0, 2]], dy[:, 4:])
     with pytest.raises(ValueError, match="sizes: got 1, expected 2"):
         CodedColumns(2, [4, 3], [2])
+    for x in (np.zeros((2, 3)), np.zeros((2, 5)), np.zeros(4)):
+        with pytest.raises(ValueError, match="^x: "):
+            layer.forward(x)
+    y = layer.forward(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="^dy: "):
+        layer.backward(y[:, 1:])
+    layer.backward(y)
 
 
 @pytest.mark.parametrize("categories", ["auto", "onehot", "embed"])

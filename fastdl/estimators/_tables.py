@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from .._validate import choice, integer
+from .._validate import choice, float_array, integer
 from ._encoder import TableEncoder, as_frame
 from ._perceptron import Perceptron, Rows
 from ._settings import CLASS_WEIGHT, LAYERS, REGULARIZATION, TRAINING, Setting
@@ -72,7 +72,13 @@ class CodedColumns(nn.Module):
         Returns
         -------
         ndarray (N, numbers + sum of sizes)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is no such array, or a code is out of range.
         """
+        x = float_array("x", x, (None, self.numbers + len(self.tables)))
         codes = x[:, self.numbers :].astype(np.int64)
         vectors = [table.forward(np.ascontiguousarray(codes[:, k])) for k, table in enumerate(self.tables)]
         return np.concatenate([x[:, : self.numbers], *vectors], axis=1)
@@ -86,8 +92,15 @@ class CodedColumns(nn.Module):
             Gradient with respect to the output.
         input_gradient : bool, default True
             Ignored: codes have no gradient, and nothing comes before this layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `dy` does not fit.
+        RuntimeError
+            If no forward in training mode waits for it.
         """
-        end = dy.shape[1]
+        dy = float_array("dy", dy, (None, end := self.numbers + sum(self.sizes)))
         for table, size in zip(reversed(list(self.tables)), reversed(self.sizes), strict=True):
             first = end - size
             table.backward(np.ascontiguousarray(dy[:, first:end]))
