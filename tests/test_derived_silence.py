@@ -332,3 +332,11 @@ def test_parameters_that_a_loss_reads_weigh_the_same_in_groups_of_batches():
     other.head.weight.grad += other.head.weight.data
     optimizer.step()
     np.testing.assert_allclose(found, other.parameters().data, rtol=1e-5, atol=1e-6)
+
+
+def test_a_check_of_gradients_names_the_input_that_is_not_finite():
+    layer, x = fd.nn.DotAttention(), np.ones((3, 2, 4))
+    with pytest.raises(ValueError, match=r"^source: forward gives numbers that are not finite"):
+        layer.check_gradients(x, np.full((5, 2, 4), np.nan))
+    with pytest.raises(ValueError, match=r"^x: forward gives numbers that are not finite"):
+        fd.nn.Linear(2, 2, rng=0).check_gradients(np.full((1, 2), np.inf))

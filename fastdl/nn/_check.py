@@ -90,8 +90,11 @@ def check_gradients(
 
     outputs = run()
     if not all(np.isfinite(one).all() for one in outputs_of(outputs)):
+        given = zip(named, (*args, *kwargs.values()), strict=True)
+        guilty = (name for name, one in given if not all(np.isfinite(part).all() for part in outputs_of(one)))
+        name = next(guilty, next(iter(named), "x"))
         raise ValueError(
-            "x: forward gives numbers that are not finite, expected finite ones, of which differences tell"
+            f"{name}: forward gives numbers that are not finite, expected finite ones, of which differences tell"
         )
     dy = refilled(
         outputs, lambda one: np.asarray(source.normal(0.0, 1.0, one.shape, np.float64)) if is_output(one) else None

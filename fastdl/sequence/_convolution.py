@@ -136,7 +136,9 @@ def conv1d_backward(
     """
     x, W, over, groups = _arguments(x, W, stride, padding, dilation, groups)
     pair = checked_lengths(lengths, x.shape, over.steps)
-    dy = float_array("dy", dy, (out_steps(x.shape, over), x.shape[1], W.shape[2]), x.dtype)
+    shape, dy = (out_steps(x.shape, over), x.shape[1], W.shape[2]), float_array("dy", dy, None, x.dtype)
+    if dy.shape != shape:
+        raise ValueError(f"dy: got shape {dy.shape}, expected {shape}, by x, W, stride, padding and dilation")
     accumulate, wanted = flag("accumulate", accumulate), flag("input_gradient", input_gradient)
     if out is None:
         dW, accumulate = aligned_empty(W.shape, x.dtype), False
